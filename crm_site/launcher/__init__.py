@@ -1,0 +1,1 @@
+"""Servers and processes around the program: see README.md beside this file."""
