@@ -38,7 +38,7 @@ static/vendor/.stamp: package-lock.json crm_site/launcher/vendor.py | $(VENV)/ru
 	@touch $@
 
 run: setup
-	@exec $(LAUNCH) run
+	@BANYAN_FOLLOW_PARENT=1 exec $(LAUNCH) run
 
 test: setup $(VENV)/test.stamp
 	@exec $(LAUNCH) test -- $(ARGS)

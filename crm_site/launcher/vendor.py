@@ -61,7 +61,9 @@ def build() -> None:
     try:
         subprocess.run([*npm(), "ci", "--silent", "--no-audit", "--no-fund"], cwd=ROOT, check=True)
     except subprocess.CalledProcessError as error:
-        raise LauncherError(f"npm ci failed (exit {error.returncode}): is the package registry reachable?") from None
+        raise LauncherError(
+            f"npm ci failed (exit {error.returncode}): is the package registry reachable?"
+        ) from None
     shutil.rmtree(TARGET, ignore_errors=True)
     for name, source in FILES.items():
         target = TARGET / name
