@@ -1,4 +1,4 @@
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 from django.db.models.signals import pre_migrate
 
 
@@ -9,4 +9,5 @@ class LibConfig(AppConfig):
     def ready(self) -> None:
         from crm_site.lib.postgres.grants import grant_to_application
 
-        pre_migrate.connect(grant_to_application, sender=self)
+        # Sent once per app with models, before the first migration: this one stands for all.
+        pre_migrate.connect(grant_to_application, sender=apps.get_app_config("accounts"))

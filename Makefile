@@ -1,0 +1,53 @@
+# Only Python 3.11 or newer and make are needed. See docs/operations.md.
+VENV := .venv
+PY := $(VENV)/bin/python
+LAUNCH := $(PY) -m crm_site.launcher
+ARGS ?=
+
+.PHONY: setup run test prove bench lint format browser lock clean
+.DELETE_ON_ERROR:
+
+setup: $(VENV)/run.stamp static/vendor/.stamp
+
+$(PY):
+	@for python in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+	  if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	    echo "Creating $(VENV) with $$($$python --version)"; \
+	    $$python -m venv $(VENV) && exit 0; \
+	    echo "$$python cannot create a virtual environment (Debian and Ubuntu: apt-get install python3-venv)" >&2; \
+	    exit 1; \
+	  fi; \
+	done; echo "Python 3.11 or newer is needed." >&2; exit 1
+
+# Not compiled while installing: Python compiles what is imported, which is a tenth of it.
+PIP := $(PY) -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r
+
+$(VENV)/run.stamp: requirements/run.txt | $(PY)
+	@echo "Installing the locked packages"
+	@$(PIP) requirements/run.txt
+	@touch $@
+
+$(VENV)/test.stamp: requirements/test.txt | $(VENV)/run.stamp
+	@echo "Installing the locked test packages"
+	@$(PIP) requirements/test.txt
+	@touch $@
+
+static/vendor/.stamp: package-lock.json crm_site/launcher/vendor.py | $(VENV)/run.stamp
+	@echo "Fetching front-end files"
+	@$(LAUNCH) vendor
+	@touch $@
+
+run: setup
+	@BANYAN_FOLLOW_PARENT=1 exec $(LAUNCH) run
+
+test: setup $(VENV)/test.stamp
+	@exec $(LAUNCH) test -- $(ARGS)
+
+lock:
+	uv pip compile --quiet --upgrade --generate-hashes --universal --no-emit-index-url --python-version 3.11 \
+	  requirements/run.in -o requirements/run.txt
+	uv pip compile --quiet --upgrade --generate-hashes --universal --no-emit-index-url --python-version 3.11 \
+	  -c requirements/run.txt requirements/test.in -o requirements/test.txt
+
+clean:
+	rm -rf $(VENV) node_modules static/vendor .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

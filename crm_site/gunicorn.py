@@ -1,0 +1,29 @@
+"""Gunicorn's settings, for `make run` and for containers.
+
+The program is loaded once and forked, so the master must hold no connection when it forks.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+bind = f"{os.environ.get('HOST', '127.0.0.1')}:{os.environ.get('PORT', '8000')}"
+worker_class = "gthread"
+workers = int(os.environ.get("WEB_WORKERS", "2"))
+threads = int(os.environ.get("WEB_THREADS", "4"))
+preload_app = True
+control_socket_disable = True
+timeout = 120  # an upload of 2 GB is streamed by one thread; the worker's heartbeat goes on meanwhile
+graceful_timeout = 15
+keepalive = 5
+max_requests = 20_000
+max_requests_jitter = 2_000
+worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None
+accesslog = None  # the program writes its own request log
+
+
+def when_ready(server: Any) -> None:
+    """Loaded, and about to fork."""
+    from django.db import connections
+
+    connections.close_all()
