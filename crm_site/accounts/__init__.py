@@ -1,0 +1,1 @@
+"""Banks, their organisation, staff, role grants and machine clients."""

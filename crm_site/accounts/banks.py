@@ -1,0 +1,52 @@
+"""Which bank a host name is, and its keys. Cached per process for a few seconds: banks seldom change."""
+
+from __future__ import annotations
+
+import time
+from threading import Lock
+
+from django.conf import settings
+
+from crm_site.accounts.models import Bank
+from crm_site.lib.crypto import Vault, master_key
+
+_SECONDS = 5.0
+_lock = Lock()
+_by_host: dict[str, tuple[float, Bank | None]] = {}
+_vaults: dict[tuple[int, bytes], Vault] = {}
+
+
+def bank_for_host(host: str) -> Bank | None:
+    """The active bank behind a host name (without port), or None."""
+    now = time.monotonic()
+    with _lock:
+        kept = _by_host.get(host)
+    if kept and now - kept[0] < _SECONDS:
+        return kept[1]
+    found = Bank.objects.filter(host=host, is_active=True).first()
+    with _lock:
+        if len(_by_host) > 10_000:
+            _by_host.clear()
+        _by_host[host] = (now, found)
+    return found
+
+
+def forget_banks() -> None:
+    """Drop the cache: a bank was created, renamed or closed in this process."""
+    with _lock:
+        _by_host.clear()
+
+
+def vault(bank: Bank) -> Vault:
+    """The bank's vault for protected values."""
+    key = (bank.id, bytes(bank.wrapped_key))
+    if key not in _vaults:
+        _vaults[key] = Vault.open(
+            bank_id=bank.id, bank_code=bank.code, wrapped=key[1], master=master_key(settings.MASTER_KEY)
+        )
+    return _vaults[key]
+
+
+def vault_of(bank_id: int) -> Vault:
+    """The vault of a bank by id."""
+    return vault(Bank.objects.get(pk=bank_id))

@@ -1,0 +1,121 @@
+"""From request to actor: the bank by host name, the language, the person; and one log line per request."""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils import translation
+
+from crm_site.accounts.banks import bank_for_host
+from crm_site.accounts.selectors import actor_for, bank_today
+from crm_site.lib.tenancy import bank, in_bank
+
+Handler = Callable[[HttpRequest], HttpResponse]
+log = logging.getLogger("banyan.request")
+# Answered on any host name, outside every bank.
+ANY_HOST = ("/healthz", "/readyz", "/metrics", "/static/")
+
+
+class RequestLogMiddleware:
+    """A request id for logs, audit and error pages; one structured line without personal data."""
+
+    def __init__(self, get_response: Handler) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: Any) -> HttpResponse:
+        request.request_id = uuid.uuid4().hex[:16]
+        begun = time.perf_counter()
+        response = self.get_response(request)
+        route = getattr(getattr(request, "resolver_match", None), "view_name", "") or ""
+        actor = getattr(request, "actor", None)
+        log.info(
+            "request",
+            extra={
+                "fields": {
+                    "request_id": request.request_id,
+                    "bank_id": getattr(request, "bank_id", None),
+                    "method": request.method,
+                    "route": route,
+                    "status": response.status_code,
+                    "milliseconds": round((time.perf_counter() - begun) * 1000, 1),
+                    "staff_id": getattr(actor, "staff_id", None),
+                }
+            },
+        )
+        response.headers["X-Request-Id"] = request.request_id
+        return response
+
+
+class BankMiddleware:
+    """Runs the request inside the bank of its host name; an unknown host sees the landing page alone.
+
+    Stands before the session, whose rows belong to a bank too. An answer of 500 or more rolls back.
+    """
+
+    def __init__(self, get_response: Handler) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: Any) -> HttpResponse:
+        request.bank, request.bank_id = None, None
+        if request.path.startswith(ANY_HOST):
+            return self.get_response(request)
+        found = bank_for_host(request.get_host().rsplit(":", 1)[0].lower())
+        if found is None:
+            status = 200 if request.path == "/" else 404
+            return render(request, "landing.html", status=status, using=None)
+        request.bank, request.bank_id = found, found.pk
+        with bank(found.pk):
+            response = self.get_response(request)
+            if response.status_code >= 500:
+                transaction.set_rollback(True)
+        if getattr(response, "streaming", False) and not getattr(response, "is_async", False):
+            response.streaming_content = in_bank(found.pk, response.streaming_content)  # type: ignore[attr-defined]
+        return response
+
+
+class LanguageMiddleware:
+    """The reader's language: cookie, else what the browser asks for, else the bank's."""
+
+    def __init__(self, get_response: Handler) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: Any) -> HttpResponse:
+        chosen = request.COOKIES.get("language", "")
+        if chosen not in ("en", "zh-hans"):
+            asked = request.headers.get("Accept-Language", "")
+            if asked:
+                chosen = "zh-hans" if asked.lower().startswith("zh") else "en"
+            else:
+                chosen = request.bank.language if request.bank else "en"
+        with translation.override(chosen):
+            request.LANGUAGE_CODE = chosen
+            response = self.get_response(request)
+        response.headers.setdefault("Content-Language", chosen)
+        return response
+
+
+class ActorMiddleware:
+    """`request.actor`: the signed-in person's actor, or None. Pages of another bank's session stay anonymous."""
+
+    def __init__(self, get_response: Handler) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: Any) -> HttpResponse:
+        request.actor = None
+        user = getattr(request, "user", None) if request.bank is not None else None
+        if user is not None and user.is_authenticated and user.is_active and user.bank_id == request.bank_id:
+            request.actor = actor_for(
+                user,
+                day=bank_today(request.bank),
+                language=request.LANGUAGE_CODE,
+                request_id=request.request_id,
+                address=request.META.get("REMOTE_ADDR", ""),
+            )
+        return self.get_response(request)

@@ -1,0 +1,105 @@
+"""Money: bigint minor units in the database, Decimal in Python (DECISION: two decimals everywhere).
+
+Currencies with three decimals (KWD, BHD, ...) are refused where they come in (ingest), see
+docs/decisions/0002-two-decimals.md.
+"""
+
+from __future__ import annotations
+
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
+
+from django import forms
+from django.core.exceptions import FieldError
+from django.db import models
+from django.db.models.expressions import Combinable, register_combinable_fields
+
+CENT = Decimal("0.01")
+# ISO 4217 alphabetic codes in use, with their decimals where these are not two.
+DECIMALS = {
+    "BIF": 0, "CLP": 0, "DJF": 0, "GNF": 0, "ISK": 0, "JPY": 0, "KMF": 0, "KRW": 0, "PYG": 0, "RWF": 0,
+    "UGX": 0, "UYI": 0, "VND": 0, "VUV": 0, "XAF": 0, "XOF": 0, "XPF": 0,
+    "BHD": 3, "IQD": 3, "JOD": 3, "KWD": 3, "LYD": 3, "OMR": 3, "TND": 3,
+}  # fmt: skip
+
+
+def to_minor(amount: Decimal) -> int:
+    """Exact minor units of an amount; raises ValueError when it has more than two decimals."""
+    minor = amount.scaleb(2)
+    if minor != minor.to_integral_value():
+        raise ValueError(f"{amount}: more than 2 decimals")
+    return int(minor)
+
+
+def from_minor(minor: int | Decimal) -> Decimal:
+    """Amount of so many minor units, with two decimals."""
+    return Decimal(minor).scaleb(-2)
+
+
+def round_cents(amount: Decimal) -> Decimal:
+    """Half-up to cents: the one rounding at the end of an exact sum."""
+    return amount.quantize(CENT, ROUND_HALF_UP)
+
+
+class MoneyField(models.Field):
+    """An amount in the row's (or the bank's) currency.
+
+    Not an integer field: Django would combine integers with Decimal unscaled (F("balance") + Decimal("0.50")
+    stored 10.51 for 10.50). Comparisons and sums accept money expressions only (`money("0.50")`).
+    """
+
+    def get_internal_type(self) -> str:
+        return "BigIntegerField"
+
+    def from_db_value(self, value: Any, expression: Any, connection: Any) -> Decimal | None:
+        return None if value is None else from_minor(value)
+
+    def to_python(self, value: Any) -> Decimal | None:
+        if value is None or isinstance(value, Decimal):
+            return value
+        return Decimal(str(value))
+
+    def get_prep_value(self, value: Any) -> Any:
+        if value is None or hasattr(value, "resolve_expression"):
+            return value
+        return to_minor(Decimal(str(value)))
+
+    def get_db_prep_value(self, value: Any, connection: Any, prepared: bool = False) -> Any:
+        return value if prepared else self.get_prep_value(value)
+
+    def check_unit(self, value: Any) -> None:
+        """Raise FieldError when an expression that is not money meets money."""
+        if hasattr(value, "resolve_expression") and not isinstance(value.output_field, MoneyField):
+            raise FieldError(f"{value!r} is not money")
+
+    def get_placeholder(self, value: Any, compiler: Any, connection: Any) -> str:
+        self.check_unit(value)
+        return "%s"
+
+    def get_lookup(self, lookup_name: str) -> Any:
+        base = super().get_lookup(lookup_name)
+        if base is None or lookup_name in ("isnull", "in"):
+            return base
+        field = self
+
+        class MoneyLookup(base):  # type: ignore[misc,valid-type]
+            def __init__(self, lhs: Any, rhs: Any) -> None:
+                field.check_unit(rhs)
+                super().__init__(lhs, rhs)
+
+        return MoneyLookup
+
+    def formfield(self, **kwargs: Any) -> Any:
+        return super().formfield(
+            **{"form_class": forms.DecimalField, "decimal_places": 2, "max_digits": 17, **kwargs}
+        )
+
+
+for _op in (Combinable.ADD, Combinable.SUB):
+    register_combinable_fields(MoneyField, _op, MoneyField, MoneyField)
+register_combinable_fields(MoneyField, Combinable.MUL, models.IntegerField, MoneyField)
+
+
+def money(amount: Decimal | str | int) -> models.Value:
+    """A money literal for queries."""
+    return models.Value(Decimal(amount), output_field=MoneyField())

@@ -1,0 +1,120 @@
+"""Migration operations for what Django's own do not make: partitioned tenant tables, banks for third-party tables."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.migrations.operations.base import Operation
+
+from crm_site.lib.postgres.policy import POLICY
+
+# Partitions are made by this function alone: it runs as the owner, since the application role may not create
+# tables; the new partition is reachable through its parent only (no grants on it).
+ENSURE_MONTH = """
+CREATE OR REPLACE FUNCTION banyan_ensure_month(parent text, day date) RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+    first date := date_trunc('month', day)::date;
+    part text := parent || '_' || to_char(first, 'YYYYMM');
+    grantee record;
+BEGIN
+    IF to_regclass(part) IS NOT NULL THEN RETURN false; END IF;
+    IF NOT EXISTS (SELECT 1 FROM pg_partitioned_table p JOIN pg_class c ON c.oid = p.partrelid
+                   WHERE c.relname = parent AND c.relnamespace = 'public'::regnamespace) THEN
+        RAISE EXCEPTION '% is not a partitioned table', parent;
+    END IF;
+    PERFORM pg_advisory_xact_lock(hashtextextended(part, 0));
+    IF to_regclass(part) IS NOT NULL THEN RETURN false; END IF;
+    EXECUTE format('CREATE TABLE %I PARTITION OF %I FOR VALUES FROM (%L) TO (%L)',
+                   part, parent, first, (first + interval '1 month')::date);
+    FOR grantee IN SELECT DISTINCT a.grantee::regrole::text AS name FROM pg_class c,
+                   aclexplode(c.relacl) a WHERE c.oid = part::regclass AND a.grantee <> c.relowner AND a.grantee <> 0
+    LOOP
+        EXECUTE format('REVOKE ALL ON %I FROM %s', part, grantee.name);
+    END LOOP;
+    RETURN true;
+END $$;
+"""
+
+
+class EnsureMonthFunction(Operation):
+    """Installs banyan_ensure_month(parent, day): makes the partition of the day's month, when absent."""
+
+    reversible = True
+    reduces_to_sql = True
+
+    def state_forwards(self, app_label: str, state: Any) -> None:
+        pass
+
+    def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+        schema_editor.execute(ENSURE_MONTH, None)
+
+    def database_backwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+        schema_editor.execute("DROP FUNCTION IF EXISTS banyan_ensure_month(text, date)", None)
+
+    def describe(self) -> str:
+        return "Install banyan_ensure_month"
+
+
+class CreatePartitionedTable(Operation):
+    """A tenant table partitioned by month of a date column, for an unmanaged model.
+
+    `columns`: the column definitions as SQL, beginning with bank_id bigint NOT NULL. `keys`: table constraints
+    (primary key, foreign keys that start with bank_id). `indexes`: column lists.
+    """
+
+    reversible = True
+    reduces_to_sql = True
+
+    def __init__(self, table: str, *, by: str, columns: str, keys: list[str], indexes: list[str]) -> None:
+        self.table, self.by, self.columns, self.keys, self.indexes = table, by, columns, keys, indexes
+
+    def deconstruct(self) -> Any:
+        return (
+            type(self).__name__,
+            [self.table],
+            {"by": self.by, "columns": self.columns, "keys": self.keys, "indexes": self.indexes},
+        )
+
+    def state_forwards(self, app_label: str, state: Any) -> None:
+        pass
+
+    def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+        body = ", ".join([self.columns, *self.keys])
+        schema_editor.execute(f"CREATE TABLE {self.table} ({body}) PARTITION BY RANGE ({self.by})", None)
+        schema_editor.protect(self.table)
+        for index in self.indexes:
+            schema_editor.execute(f"CREATE INDEX ON {self.table} ({index})", None)
+
+    def database_backwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+        schema_editor.execute(f"DROP TABLE {self.table}", None)
+
+    def describe(self) -> str:
+        return f"Create table {self.table}, partitioned by month of {self.by}"
+
+
+class GiveBank(Operation):
+    """Gives a third-party table a bank column that fills itself, and row security. The library never notices."""
+
+    reversible = False
+    reduces_to_sql = True
+
+    def __init__(self, table: str) -> None:
+        self.table = table
+
+    def deconstruct(self) -> Any:
+        return (type(self).__name__, [self.table], {})
+
+    def state_forwards(self, app_label: str, state: Any) -> None:
+        pass
+
+    def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+        setting = POLICY.partition(" = ")[2]
+        schema_editor.execute(
+            f"ALTER TABLE {self.table} ADD COLUMN bank_id bigint NOT NULL DEFAULT ({setting})", None
+        )
+        schema_editor.execute(f"CREATE INDEX ON {self.table} (bank_id)", None)
+        schema_editor.protect(self.table)
+
+    def describe(self) -> str:
+        return f"Give {self.table} a bank"

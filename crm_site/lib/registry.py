@@ -1,0 +1,182 @@
+"""What apps hang on shared places: nightly steps, customer panels, home cards, worklist reasons, facts.
+
+Each app registers in its AppConfig.ready(); lower rooms read the registry and import nothing upwards.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Registry(Generic[T]):
+    """Named things in a given order. Registering a name twice raises ValueError."""
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+        self._items: dict[str, T] = {}
+
+    def add(self, name: str, item: T) -> T:
+        if name in self._items:
+            raise ValueError(f"{self.what} {name!r} is registered twice")
+        self._items[name] = item
+        return item
+
+    def __getitem__(self, name: str) -> T:
+        try:
+            return self._items[name]
+        except KeyError:
+            raise KeyError(f"no {self.what} named {name!r}") from None
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._items
+
+    def __iter__(self) -> Iterator[T]:
+        return iter(self._items.values())
+
+    def names(self) -> list[str]:
+        return list(self._items)
+
+
+@dataclass(frozen=True, slots=True)
+class RunContext:
+    """What a step knows: the bank, the business date, the run and its parameters.
+
+    `is_newest`: no later business date has been run; only then may current standing be written.
+    """
+
+    bank_id: int
+    run_id: int
+    step_id: int
+    business_date: dt.date
+    is_newest: bool
+    params: Mapping[str, Any] = field(default_factory=dict)
+    progress: Callable[[int, int], None] = lambda done, total: None
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What a chunk did: rows it looked at, rows it changed."""
+
+    rows_in: int = 0
+    rows_changed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of a pipeline. `work` runs inside the bank and one transaction, and is safe to repeat.
+
+    `plan` cuts the step into chunks (JSON payloads without anything of a customer in them: id ranges);
+    no plan means one chunk. `finish` runs once, in the transaction that ticks off the last chunk.
+    """
+
+    name: str
+    label: Any
+    work: Callable[[RunContext, Mapping[str, Any]], Counts]
+    after: tuple[str, ...] = ()
+    plan: Callable[[RunContext], Iterable[Mapping[str, Any]]] | None = None
+    finish: Callable[[RunContext], None] | None = None
+    pipeline: str = "nightly"
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """A panel of the customer page: loaded by hx-get from URL `url_name` with the customer's id."""
+
+    name: str
+    title: Any
+    url_name: str
+    permission: str
+    tab: str  # "overview", "business", "service", "information"
+    order: int = 100
+    wide: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class HomeCard:
+    """A card on the home page of some roles, loaded by hx-get from URL `url_name`."""
+
+    name: str
+    url_name: str
+    permission: str
+    roles: frozenset[str]
+    order: int = 100
+    place: str = "main"  # "strip", "main", "aside"
+
+
+@dataclass(frozen=True, slots=True)
+class NavItem:
+    """An entry of the left rail."""
+
+    name: str
+    title: Any
+    url_name: str
+    icon: str
+    permission: str
+    order: int = 100
+
+
+@dataclass(frozen=True, slots=True)
+class WorkReason:
+    """Why a task is on a worklist. `sentence(params)` says it in the reader's language in one line.
+
+    `level`: "risk" (red edge), "watch" (amber edge) or "" ; `needs_result`: done asks for a result.
+    """
+
+    code: str
+    label: Any
+    icon: str
+    sentence: Callable[[Mapping[str, Any]], str]
+    level: str = ""
+    needs_result: bool = False
+
+
+STEPS: Registry[Step] = Registry("step")
+PANELS: Registry[Panel] = Registry("panel")
+HOME_CARDS: Registry[HomeCard] = Registry("home card")
+NAV: Registry[NavItem] = Registry("navigation entry")
+WORK_REASONS: Registry[WorkReason] = Registry("worklist reason")
+
+
+def add_step(step: Step) -> Step:
+    return STEPS.add(f"{step.pipeline}:{step.name}", step)
+
+
+def add_panel(panel: Panel) -> Panel:
+    return PANELS.add(panel.name, panel)
+
+
+def add_home_card(card: HomeCard) -> HomeCard:
+    return HOME_CARDS.add(card.name, card)
+
+
+def add_nav(item: NavItem) -> NavItem:
+    return NAV.add(item.name, item)
+
+
+def add_work_reason(reason: WorkReason) -> WorkReason:
+    return WORK_REASONS.add(reason.code, reason)
+
+
+def pipeline_steps(pipeline: str) -> list[Step]:
+    """The steps of a pipeline in an order in which each comes after what it depends on.
+
+    Raises ValueError for a cycle or an unknown dependency.
+    """
+    steps = {step.name: step for step in STEPS if step.pipeline == pipeline}
+    ordered: list[Step] = []
+    placed: set[str] = set()
+    waiting = dict(steps)
+    while waiting:
+        ready = [s for s in waiting.values() if all(a in placed for a in s.after)]
+        if not ready:
+            raise ValueError(f"pipeline {pipeline!r}: cycle or unknown dependency among {sorted(waiting)}")
+        for step in ready:
+            ordered.append(step)
+            placed.add(step.name)
+            del waiting[step.name]
+    return ordered

@@ -1,0 +1,169 @@
+"""One bank never sees another: the bank context, the tenant model and its foreign key.
+
+A tenant table has ``bank_id``, the primary key ``(bank_id, id)`` in the database (Django sees ``id``),
+foreign keys ``(bank_id, x_id)`` and forced row security. The model author writes nothing but the base class;
+the database backend in ``crm_site.lib.postgres`` turns it into that shape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.db import connection, models, transaction
+from django.db.models.lookups import Exact
+
+
+class WrongBank(RuntimeError):
+    """Code that works for one bank tried to enter another."""
+
+
+class NoBank(RuntimeError):
+    """Code that needs a bank ran outside every bank."""
+
+
+def current_bank() -> int | None:
+    """The bank whose rows this connection sees now, or None. Lives with the connection's transaction."""
+    return getattr(connection, "bank_id", None)
+
+
+def require_bank() -> int:
+    """The active bank's id; raises NoBank outside every bank."""
+    active = current_bank()
+    if active is None:
+        raise NoBank("no bank is active: enter `with bank(bank_id)` first")
+    return active
+
+
+def _set_bank(value: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("select set_config('app.bank_id', %s, true)", [value])
+
+
+@contextmanager
+def bank(bank_id: int) -> Iterator[None]:
+    """Enter a bank for one transaction. The same bank nests as a savepoint; another bank raises WrongBank.
+
+    Leaving clears the bank before COMMIT, so that on_commit hooks open their own context.
+    """
+    outer = current_bank()
+    if outer is not None:
+        if outer != bank_id:
+            raise WrongBank(f"bank {outer} is active, bank {bank_id} was asked for")
+        with transaction.atomic():
+            yield
+        return
+    inside = connection.in_atomic_block  # SET LOCAL outlives a savepoint: blank it by hand on the way out
+    with transaction.atomic():
+        _set_bank(str(bank_id))
+        connection.bank_id = bank_id  # type: ignore[attr-defined]
+        try:
+            yield
+        finally:
+            connection.bank_id = None  # type: ignore[attr-defined]
+        if inside:
+            _set_bank("")
+
+
+@contextmanager
+def founding(bank_id: int) -> Iterator[None]:
+    """Step from the platform's bank into a bank that is being founded, and back, in one transaction.
+
+    The only way from one bank into another. The caller must have created `bank_id` in this very
+    transaction; entering a bank that already has an organisation raises WrongBank.
+    """
+    outer = require_bank()
+    _set_bank(str(bank_id))
+    connection.bank_id = bank_id  # type: ignore[attr-defined]
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("select exists (select 1 from accounts_orgunit where bank_id = %s)", [bank_id])
+            row = cursor.fetchone()
+        if row is None or row[0]:
+            raise WrongBank(f"bank {bank_id} is already founded")
+        yield
+    finally:
+        connection.bank_id = outer  # type: ignore[attr-defined]
+        if not connection.needs_rollback:
+            _set_bank(str(outer))
+
+
+def in_bank(bank_id: int, chunks: Iterable[Any]) -> Iterator[Any]:
+    """Run a streamed answer's generator inside its bank: it is consumed after the request has left it."""
+    with bank(bank_id):
+        yield from chunks
+
+
+class BankField(models.BigIntegerField):
+    """The owning bank. ``keep_pk`` leaves the primary key at (id), for tables that third-party keys point at."""
+
+    is_bank = True
+
+    def __init__(self, *args: Any, keep_pk: bool = False, **kwargs: Any) -> None:
+        self.keep_pk = keep_pk
+        super().__init__(*args, **kwargs)
+
+    def deconstruct(self) -> Any:
+        name, path, args, kwargs = super().deconstruct()
+        if self.keep_pk:
+            kwargs["keep_pk"] = True
+        return name, path, args, kwargs
+
+    def pre_save(self, model_instance: models.Model, add: bool) -> Any:
+        value = getattr(model_instance, self.attname)
+        if value is None and add:
+            value = current_bank()
+            setattr(model_instance, self.attname, value)
+        return value
+
+
+class BankForeignKey(models.ForeignKey):
+    """A foreign key within a bank: (bank_id, x_id) in the database, and joins that carry the bank too."""
+
+    is_bank_fk = True
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs["db_constraint"] = False
+        kwargs["db_index"] = False
+        super().__init__(*args, **kwargs)
+
+    def deconstruct(self) -> Any:
+        name, path, args, kwargs = super().deconstruct()
+        kwargs.pop("db_constraint", None)
+        kwargs.pop("db_index", None)
+        return name, path, args, kwargs
+
+    def get_extra_restriction(self, alias: str | None, related_alias: str) -> Any:
+        own = self.model._meta.get_field("bank_id").get_col(related_alias)
+        if alias is None:  # exclude() trims the outer table away: there is no alias to compare with
+            active = current_bank()
+            return None if active is None else Exact(own, active)
+        return Exact(self.remote_field.model._meta.get_field("bank_id").get_col(alias), own)
+
+
+class TenantQuerySet(models.QuerySet):
+    """Base of every tenant queryset; row security holds below it whatever it forgets."""
+
+
+class TenantManager(models.Manager.from_queryset(TenantQuerySet)):  # type: ignore[misc]
+    """Adds the explicit bank filter that the planner likes; row security is the guarantee."""
+
+    use_in_migrations = False
+
+    def get_queryset(self) -> models.QuerySet:
+        queryset = super().get_queryset()
+        active = current_bank()
+        return queryset if active is None else queryset.filter(bank_id=active)
+
+
+class TenantModel(models.Model):
+    """A row that belongs to one bank."""
+
+    bank_id = BankField(editable=False)
+
+    objects = TenantManager()
+
+    class Meta:
+        abstract = True
+        base_manager_name = "objects"

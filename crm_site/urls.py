@@ -1,0 +1,14 @@
+"""Every address of the site (contract.md). Each new URL has its row in tests/architecture/permission_matrix.py."""
+
+from __future__ import annotations
+
+from django.urls import include, path
+
+from crm_site.composition import views
+
+urlpatterns = [
+    path("healthz", views.healthz, name="healthz"),
+    path("readyz", views.readyz, name="readyz"),
+    path("accounts/", include("allauth.urls")),
+    path("", include("allauth.idp.urls")),
+]

@@ -1,0 +1,1 @@
+"""Tasks and notifications, used by every app."""

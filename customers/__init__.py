@@ -1,0 +1,1 @@
+"""Parties, accounts, balances, ingest, the single view, search: what the core knows, as people."""

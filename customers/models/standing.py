@@ -1,0 +1,148 @@
+"""Derived by the nightly run: current standing, month-end record, branch summaries. They carry the run's id."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from crm_site.accounts.models import OrgUnit, Staff
+from crm_site.lib.money import MoneyField
+from crm_site.lib.tenancy import BankField, BankForeignKey, TenantManager, TenantModel
+from customers.models.parties import Customer, CustomerKind, CustomerOwnedManager
+
+VALUE_TIERS = {3: "high", 2: "mid", 1: "general"}
+WEALTH_LEVELS = {
+    7: "black_gold", 6: "diamond", 5: "premier_platinum", 4: "platinum", 3: "premier_gold", 2: "gold", 1: "standard",
+}  # fmt: skip
+TIER_LABELS = {
+    "high": _("High"),
+    "mid": _("Mid"),
+    "general": _("General"),
+    "black_gold": _("Black gold"),
+    "diamond": _("Diamond"),
+    "premier_platinum": _("Premier platinum"),
+    "platinum": _("Platinum"),
+    "premier_gold": _("Premier gold"),
+    "gold": _("Gold"),
+    "standard": _("Standard"),
+}
+
+
+class Standing(TenantModel):
+    """One narrow row per customer or prospect, from the moment it is known: what lists sort and filter by,
+    as of the newest business date.
+
+    Amounts in the bank's currency, in minor units. `value_tier`/`wealth_level` are ranks (VALUE_TIERS,
+    WEALTH_LEVELS; 0 = none yet; prospects stay 0). `churn_bp`: churn probability in basis points, -1 = none.
+    `kind`, `home_branch`, `responsible` repeat the customer's, for the indexes lists need;
+    customers.services keeps them equal. `deposits_13`: deposit ADB at the last 13 month-ends, oldest first.
+    """
+
+    customer = BankForeignKey(Customer, on_delete=models.CASCADE, related_name="standings")
+    kind = models.CharField(max_length=10, choices=CustomerKind)
+    home_branch = BankForeignKey(OrgUnit, null=True, on_delete=models.PROTECT, related_name="+")
+    responsible = BankForeignKey(Staff, null=True, on_delete=models.PROTECT, related_name="+")
+    as_of = models.DateField(null=True)  # null until the first night run
+    deposits_adb = MoneyField(default=0)
+    deposits_balance = MoneyField(default=0)
+    loans = MoneyField(default=0)
+    aum = MoneyField(default=0)
+    overdue_amount = MoneyField(default=0)
+    days_past_due = models.IntegerField(default=0)
+    value_tier = models.SmallIntegerField(default=0)
+    value_since = models.DateField(null=True)
+    wealth_level = models.SmallIntegerField(default=0)
+    wealth_since = models.DateField(null=True)
+    churn_bp = models.IntegerField(default=-1)
+    adb_previous = MoneyField(default=0)  # deposit ADB at the previous month-end
+    deposits_13 = ArrayField(models.BigIntegerField(), default=list)
+    last_contact_date = models.DateField(null=True)
+    run_id = models.BigIntegerField(null=True)
+
+    objects = CustomerOwnedManager()
+
+    class Meta(TenantModel.Meta):
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["bank_id", "customer"], name="standing_customer")
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["bank_id", "deposits_adb", "customer"], name="standing_adb"),
+            models.Index(fields=["bank_id", "loans", "customer"], name="standing_loans"),
+            models.Index(fields=["bank_id", "aum", "customer"], name="standing_aum"),
+            models.Index(fields=["bank_id", "churn_bp", "customer"], name="standing_churn"),
+            models.Index(
+                fields=["bank_id", "home_branch", "deposits_adb", "customer"], name="standing_branch_adb"
+            ),
+            models.Index(
+                fields=["bank_id", "value_tier", "deposits_adb", "customer"], name="standing_tier_adb"
+            ),
+        ]
+
+
+class MonthEnd(models.Model):
+    """A customer's figures at a month-end: the record (kept 25 months). Partitioned by month.
+
+    Key (bank_id, month_end, customer_id). Same definitions and units as Standing.
+    """
+
+    pk = models.CompositePrimaryKey("bank_id", "month_end", "customer_id")
+    bank_id = BankField(editable=False)
+    month_end = models.DateField()
+    customer = models.ForeignKey(Customer, on_delete=models.DO_NOTHING, db_constraint=False, related_name="month_ends")
+    home_branch_id = models.BigIntegerField(null=True)
+    deposits_adb = MoneyField()
+    deposits_balance = MoneyField()
+    loans = MoneyField()
+    aum = MoneyField()
+    open_accounts = models.SmallIntegerField()
+    transactions = models.IntegerField()  # entries in the month
+    inflow = MoneyField()
+    outflow = MoneyField()
+    days_past_due = models.IntegerField()
+    value_tier = models.SmallIntegerField()
+    wealth_level = models.SmallIntegerField()
+    run_id = models.BigIntegerField(null=True)
+
+    objects = TenantManager()
+
+    class Meta:
+        managed = False
+        db_table = "customers_monthend"
+
+
+class PortfolioMonth(TenantModel):
+    """Summary by month-end (or the newest business date) x home branch x kind x value tier x wealth level.
+
+    Dashboards read this, never the customers. Amounts in the bank's currency.
+    """
+
+    as_of = models.DateField()
+    is_month_end = models.BooleanField()
+    home_branch = BankForeignKey(OrgUnit, null=True, on_delete=models.CASCADE, related_name="+")
+    kind = models.CharField(max_length=10, choices=CustomerKind)
+    value_tier = models.SmallIntegerField()
+    wealth_level = models.SmallIntegerField()
+    customers = models.IntegerField()
+    depositors = models.IntegerField()
+    borrowers = models.IntegerField()
+    deposits_adb = MoneyField()
+    deposits_balance = MoneyField()
+    loans = MoneyField()
+    aum = MoneyField()
+    overdue_amount = MoneyField()
+    churn_high = models.IntegerField()  # customers at or above the churn alarm
+    churn_high_deposits = MoneyField()
+    without_manager = models.IntegerField()
+    run_id = models.BigIntegerField(null=True)
+
+    class Meta(TenantModel.Meta):
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["bank_id", "as_of", "home_branch", "kind", "value_tier", "wealth_level"],
+                name="portfoliomonth_cell",
+                nulls_distinct=False,
+            )
+        ]

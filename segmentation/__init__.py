@@ -1,0 +1,1 @@
+"""Value tiers, wealth levels, statistics and churn."""
