@@ -59,7 +59,7 @@ lint: setup $(VENV)/test.stamp
 	$(VENV)/bin/lint-imports --no-logo
 	$(LINT) $(PY) -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
 	$(LINT) $(PY) manage.py check_templates
-	$(VENV)/bin/djlint --quiet --check --lint templates
+	$(VENV)/bin/djlint --quiet --lint templates
 
 format: $(VENV)/test.stamp
 	$(VENV)/bin/ruff format .

@@ -140,7 +140,11 @@ def _prepare(servers: Servers, stop: Stop) -> None:
         if stamp and not stop:
             stamp.write_text(state)
     is_first_start = cluster is not None and not stop and not (servers.data / LOGINS).exists()
-    if is_first_start and _knows("create_demo") and not _banks(_manage(servers, "list_banks", "--json", capture=True)):
+    if (
+        is_first_start
+        and _knows("create_demo")
+        and not _banks(_manage(servers, "list_banks", "--json", capture=True))
+    ):
         print("Creating the demo banks", flush=True)
         _finish(_manage(servers, "create_demo"), stop, "The demo banks could not be created.")
 
