@@ -8,6 +8,7 @@ from crm_site.composition import views
 from crm_site.lib.preferences import set_preferences
 
 urlpatterns = [
+    path("", views.home, name="home"),
     path("healthz", views.healthz, name="healthz"),
     path("readyz", views.readyz, name="readyz"),
     path("preferences/", set_preferences, name="preferences"),
