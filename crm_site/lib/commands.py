@@ -1,15 +1,14 @@
-"""What every management command does alike: progress on standard error, the result on standard output."""
+"""Manners of management commands: one JSON document with --json, one line and exit 1 for a refusal."""
 
 from __future__ import annotations
 
 import json
+import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any, TextIO
+from collections.abc import Callable
+from typing import Any
 
-from django.core.exceptions import ObjectDoesNotExist, PermissionDenied
-from django.core.management.base import CommandError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from crm_site.lib.errors import DomainError
 
@@ -18,12 +17,44 @@ BAR_SECONDS = 0.2
 BAR_WIDTH = 24
 
 
-class Meter:
-    """Progress of long work: a bar that is redrawn on a terminal, a line every few seconds elsewhere."""
+class BanyanCommand(BaseCommand):
+    """Base of every command: subclasses implement `work` and return what --json prints.
 
-    def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
-        self.stream, self.clock = stream, clock
-        self.is_terminal = bool(getattr(stream, "isatty", lambda: False)())
+    `say` prints a result line unless --json was asked for. DomainError becomes one line and exit 1.
+    """
+
+    requires_system_checks: list[str] = []  # noqa: RUF012 - as Django declares it
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--json", action="store_true", help="print one JSON document")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        self.as_json = options["json"]
+        try:
+            result = self.work(**options)
+        except DomainError as error:
+            raise CommandError(error.message) from error
+        if self.as_json:
+            self.stdout.write(json.dumps(result, ensure_ascii=False, default=str))
+
+    def work(self, **options: Any) -> Any:
+        raise NotImplementedError
+
+    def say(self, line: str) -> None:
+        if not self.as_json:
+            self.stdout.write(line)
+
+    def progress(self, line: str) -> None:
+        """A line about progress on standard error."""
+        print(line, file=sys.stderr, flush=True)
+
+
+class Meter:
+    """Progress of long work on standard error: a bar on a terminal, a line every few seconds elsewhere."""
+
+    def __init__(self, stream: Any = None, clock: Callable[[], float] = time.monotonic) -> None:
+        self.stream, self.clock = stream or sys.stderr, clock
+        self.is_terminal = self.stream.isatty()
         self.next_at = clock() + (0.0 if self.is_terminal else LINE_SECONDS)
         self.drawn = False
 
@@ -48,21 +79,3 @@ class Meter:
             self.stream.write("\r\x1b[K")
             self.stream.flush()
             self.drawn = False
-
-
-@contextmanager
-def one_line_errors() -> Iterator[None]:
-    """What a rule refuses becomes the command's one line and exit code 1."""
-    try:
-        yield
-    except DomainError as error:
-        raise CommandError(error.message) from error
-    except PermissionDenied as error:
-        raise CommandError(f"Not allowed: {error}") from error
-    except ObjectDoesNotExist as error:
-        raise CommandError(str(error)) from error
-
-
-def as_json(result: Any) -> str:
-    """One JSON document; amounts and dates as strings."""
-    return json.dumps(result, ensure_ascii=False, default=str)

@@ -6,12 +6,12 @@ import argparse
 import datetime as dt
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from crm_site.accounts.models import Bank
 from crm_site.jobs import selectors, services
 from crm_site.jobs.models import Run, RunStatus
-from crm_site.lib.commands import Meter, as_json, one_line_errors
+from crm_site.lib.commands import BanyanCommand, Meter
 from crm_site.lib.dates import month_ends
 from crm_site.lib.permissions import system_actor
 from crm_site.lib.tenancy import bank
@@ -31,10 +31,11 @@ def count(text: str) -> int:
     return int(text)
 
 
-class Command(BaseCommand):
+class Command(BanyanCommand):
     help = "Run the night for a bank: one line a step (step, rows in, rows changed, seconds)."
 
     def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
         self.usage = parser.error
         which = parser.add_mutually_exclusive_group(required=True)
         which.add_argument("--bank", metavar="CODE")
@@ -54,18 +55,12 @@ class Command(BaseCommand):
         parser.add_argument(
             "--workers", type=count, default=1, metavar="N", help="worker processes (default 1)"
         )
-        parser.add_argument(
-            "--json", action="store_true", dest="as_json", help="the result as one JSON document"
-        )
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def work(self, **options: Any) -> Any:
         self._check(options)
-        self.meter = Meter(self.stderr)  # type: ignore[arg-type]  # Django wraps the stream
-        with one_line_errors():
-            banks = self._banks(options)
-            results = [self._run_bank(found, options) for found in banks]
-        if options["as_json"]:
-            self.stdout.write(as_json(results[0] if options["bank"] else {"banks": results}))
+        self.meter = Meter()
+        results = [self._run_bank(found, options) for found in self._banks(options)]
+        return results[0] if options["bank"] else {"banks": results}
 
     def _check(self, options: dict[str, Any]) -> None:
         ranged = options["first"] is not None or options["last"] is not None
@@ -127,11 +122,8 @@ class Command(BaseCommand):
             actor = system_actor(of.pk, "command nightly")
             run = services.start_run(actor, pipeline=services.NIGHTLY, business_date=date, steps=steps)
         self.printed: set[str] = set()
-        if not options["as_json"]:
-            self.stdout.write(f"{of.code} {date.isoformat()}")
-        run = services.run_to_end(
-            run, workers=options["workers"], watch=lambda at: self._watch(at, quiet=options["as_json"])
-        )
+        self.say(f"{of.code} {date.isoformat()}")
+        run = services.run_to_end(run, workers=options["workers"], watch=self._watch)
         self.meter.clear()
         if run.status != RunStatus.DONE:
             raise CommandError(f"{of.code} {date.isoformat()} failed in {run.error}")
@@ -153,18 +145,17 @@ class Command(BaseCommand):
             ],
         }
 
-    def _watch(self, run: Run, *, quiet: bool) -> None:
+    def _watch(self, run: Run) -> None:
         with bank(run.bank_id):
             views = selectors.step_views(run)
         for view in views:
             if view.status == "done" and view.name not in self.printed:
                 self.printed.add(view.name)
                 self.meter.clear()
-                if not quiet:
-                    self.stdout.write(
-                        f"  {view.name:<16} {view.rows_in:>12,} in {view.rows_changed:>12,} changed "
-                        f"{view.seconds or 0.0:>9.2f} s"
-                    )
-                    self.stdout.flush()
+                self.say(
+                    f"  {view.name:<16} {view.rows_in:>12,} in {view.rows_changed:>12,} changed "
+                    f"{view.seconds or 0.0:>9.2f} s"
+                )
+                self.stdout.flush()
         current = next((view.name for view in views if view.status in ("running", "ready")), "waiting")
         self.meter.show(f"{run.business_date.isoformat()} {current}", selectors.share_done(run, views))
