@@ -28,6 +28,8 @@ class MigrationMonth(TenantModel):
     deposits_adb = MoneyField()
     run_id = models.BigIntegerField(null=True)
 
+    audited = False
+
     class Meta(TenantModel.Meta):
         constraints: ClassVar = [
             models.UniqueConstraint(
@@ -50,6 +52,8 @@ class ProductUseMonth(TenantModel):
     deposits_adb = MoneyField()
     loans = MoneyField()
     run_id = models.BigIntegerField(null=True)
+
+    audited = False
 
     class Meta(TenantModel.Meta):
         constraints: ClassVar = [
@@ -79,6 +83,8 @@ class Concentration(TenantModel):
     top20_from = MoneyField()
     points = models.JSONField()
     run_id = models.BigIntegerField(null=True)
+
+    audited = False
 
     class Meta(TenantModel.Meta):
         constraints: ClassVar = [

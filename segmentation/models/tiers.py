@@ -125,6 +125,7 @@ class TierHistory(TenantModel):
     aum = MoneyField()
     run_id = models.BigIntegerField(null=True)
 
+    audited = False
     objects = CustomerOwnedManager()
 
     class Meta(TenantModel.Meta):
@@ -152,6 +153,8 @@ class TierDay(TenantModel):
     business_date = models.DateField()
     run_id = models.BigIntegerField(null=True)
     since_pending = models.BooleanField(default=False)
+
+    audited = False
 
     class Meta(TenantModel.Meta):
         constraints: ClassVar = [
