@@ -28,7 +28,7 @@ class MigrationMonth(TenantModel):
     deposits_adb = MoneyField()
     run_id = models.BigIntegerField(null=True)
 
-    audited = False
+    audited: ClassVar = False  # derived by a run, which is its record
 
     class Meta(TenantModel.Meta):
         constraints: ClassVar = [
@@ -53,7 +53,7 @@ class ProductUseMonth(TenantModel):
     loans = MoneyField()
     run_id = models.BigIntegerField(null=True)
 
-    audited = False
+    audited: ClassVar = False  # derived by a run, which is its record
 
     class Meta(TenantModel.Meta):
         constraints: ClassVar = [
@@ -84,7 +84,7 @@ class Concentration(TenantModel):
     points = models.JSONField()
     run_id = models.BigIntegerField(null=True)
 
-    audited = False
+    audited: ClassVar = False  # derived by a run, which is its record
 
     class Meta(TenantModel.Meta):
         constraints: ClassVar = [

@@ -125,7 +125,7 @@ class TierHistory(TenantModel):
     aum = MoneyField()
     run_id = models.BigIntegerField(null=True)
 
-    audited = False
+    audited: ClassVar = False  # derived by a run, which is its record
     objects = CustomerOwnedManager()
 
     class Meta(TenantModel.Meta):
@@ -154,7 +154,7 @@ class TierDay(TenantModel):
     run_id = models.BigIntegerField(null=True)
     since_pending = models.BooleanField(default=False)
 
-    audited = False
+    audited: ClassVar = False  # derived by a run, which is its record
 
     class Meta(TenantModel.Meta):
         constraints: ClassVar = [
