@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from allauth.account.decorators import login_required
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.urls import resolve, reverse
 
 from crm_site.composition.readiness import readiness
+from crm_site.lib.registry import HOMES
+
 
 def healthz(request: HttpRequest) -> HttpResponse:
     """The process is alive."""
@@ -18,6 +24,15 @@ def readyz(request: HttpRequest) -> HttpResponse:
     return JsonResponse(state, status=200 if state["ready"] else 503)
 
 
+@login_required
+def home(request: Any) -> HttpResponse:
+    """The home of the signed-in person's role; a person without a role is told whom to ask."""
+    homes = sorted((h for h in HOMES if request.actor and h.role in request.actor.roles), key=lambda h: h.order)
+    if not homes:
+        return render(request, "home_without_role.html", status=200)
+    match = resolve(reverse(homes[0].url_name))
+    return match.func(request, *match.args, **match.kwargs)
+
+
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     return render(request, "403.html", {"csrf": True}, status=403)
-

@@ -1,4 +1,4 @@
-"""What apps hang on shared places: nightly steps, customer panels, home cards, worklist reasons, facts.
+"""What apps hang on shared places: nightly steps, customer panels, homes, worklist reasons, facts.
 
 Each app registers in its AppConfig.ready(); lower rooms read the registry and import nothing upwards.
 """
@@ -97,18 +97,6 @@ class Panel:
 
 
 @dataclass(frozen=True, slots=True)
-class HomeCard:
-    """A card on the home page of some roles, loaded by hx-get from URL `url_name`."""
-
-    name: str
-    url_name: str
-    permission: str
-    roles: frozenset[str]
-    order: int = 100
-    place: str = "main"  # "strip", "main", "aside"
-
-
-@dataclass(frozen=True, slots=True)
 class NavItem:
     """An entry of the left rail."""
 
@@ -137,7 +125,6 @@ class WorkReason:
 
 STEPS: Registry[Step] = Registry("step")
 PANELS: Registry[Panel] = Registry("panel")
-HOME_CARDS: Registry[HomeCard] = Registry("home card")
 NAV: Registry[NavItem] = Registry("navigation entry")
 WORK_REASONS: Registry[WorkReason] = Registry("worklist reason")
 
@@ -148,10 +135,6 @@ def add_step(step: Step) -> Step:
 
 def add_panel(panel: Panel) -> Panel:
     return PANELS.add(panel.name, panel)
-
-
-def add_home_card(card: HomeCard) -> HomeCard:
-    return HOME_CARDS.add(card.name, card)
 
 
 def add_nav(item: NavItem) -> NavItem:
@@ -180,3 +163,19 @@ def pipeline_steps(pipeline: str) -> list[Step]:
             placed.add(step.name)
             del waiting[step.name]
     return ordered
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """The home page of a role: "/" sends a person to the home with the lowest order among his roles."""
+
+    role: str
+    url_name: str
+    order: int
+
+
+HOMES: Registry[Home] = Registry("home")
+
+
+def add_home(role: str, url_name: str, order: int) -> Home:
+    return HOMES.add(role, Home(role, url_name, order))
