@@ -14,21 +14,22 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from django.db.models import BooleanField, Q, Sum
+from django.db.models import BooleanField, Count, Q, Sum
 from django.db.models.expressions import RawSQL
 from django.utils.translation import gettext_lazy as _
 
-from crm_site.accounts.models import Staff
 from crm_site.lib.money import from_minor, to_minor
 from crm_site.lib.permissions import HEADQUARTERS, OWN, Actor, Role
 from crm_site.work.models import Task
-from customers.conditions import ConditionError, compile_condition
+from customers.conditions import compile_condition
+from customers.facts import CHURN_ALARM_PCT
 from customers.models import Customer, PortfolioMonth, Standing
 from customers.models.parties import LINE_KINDS
 from customers.models.standing import VALUE_TIERS, WEALTH_LEVELS
 
 PAGE_SIZE = 50
 COUNT_LIMIT = 10_000
+REAL: Mapping[str, Any] = {"fact": "is_prospect", "op": "=", "value": False}
 DEFAULT_SORT = "-deposits_adb"
 CUSTOMER_TABLE, STANDING_TABLE = "customers_customer", "customers_standing"
 
@@ -189,7 +190,7 @@ def list_totals(actor: Actor, query: CustomerQuery, *, as_of: dt.date) -> Totals
         return summary
     found = matching(actor, query.condition, as_of=as_of).order_by()
     head = found.values("id", "deposits_adb", "loans")[: COUNT_LIMIT + 1]
-    sums = head.aggregate(deposits=Sum("deposits_adb"), loans_sum=Sum("loans"), n=RawSQL("count(*)", []))
+    sums = head.aggregate(deposits=Sum("deposits_adb"), loans_sum=Sum("loans"), n=Count("id"))
     if sums["n"] <= COUNT_LIMIT:
         zero = Decimal("0.00")
         return Totals(sums["n"], False, sums["deposits"] or zero, sums["loans_sum"] or zero)
@@ -214,36 +215,30 @@ def next_things(actor: Actor, customer_ids: Iterable[int]) -> dict[int, NextThin
 
 def builtin_conditions(actor: Actor, as_of: dt.date) -> dict[str, tuple[Any, Mapping[str, Any]]]:
     """The views that everybody has: name -> (title, condition). "All" is what the reader may see."""
-    real = {"fact": "is_prospect", "op": "=", "value": False}
     quarter = dt.date(as_of.year, (as_of.month - 1) // 3 * 3 + 1, 1)
-    no_contact = {
+    quiet = {
         "any": [
-            {"fact": "last_contact_date", "op": "is_null"},
-            {"fact": "last_contact_date", "op": "<", "value": quarter.isoformat()},
+            {"fact": "last_contact", "op": "is_null"},
+            {"fact": "last_contact", "op": ">", "value": (as_of - quarter).days},
         ]
     }
-    tiers = {"fact": "value_tier", "op": "in", "value": ["high", "mid"]}
+    top = {"fact": "value_tier", "op": "in", "value": ["high", "mid"]}
     own = actor.has(OWN) and not actor.has(HEADQUARTERS | {Role.BRANCH_MANAGER})
     views = {
-        "all": (_("All my customers") if own else _("All customers"), real),
-        "top": (_("High and mid"), {"all": [real, tiers]}),
-        "quiet": (_("Not contacted this quarter"), {"all": [real, tiers, no_contact]}),
-        "churn": (_("Churn alarm"), {"all": [real, {"fact": "churn", "op": ">=", "value": CHURN_ALARM}]}),
-        "overdue": (_("Overdue"), {"all": [real, {"fact": "days_past_due", "op": ">", "value": 0}]}),
-        "incomplete": (_("Data incomplete"), {"all": [real, {"fact": "data_incomplete", "op": "=", "value": True}]}),
+        "all": (_("All my customers") if own else _("All customers"), REAL),
+        "top": (_("High and mid"), {"all": [REAL, top]}),
+        "quiet": (_("Not contacted this quarter"), {"all": [REAL, top, quiet]}),
+        "churn": (_("Churn alarm"), {"all": [REAL, {"fact": "churn", "op": ">=", "value": CHURN_ALARM_PCT}]}),
+        "overdue": (_("Overdue"), {"all": [REAL, {"fact": "days_past_due", "op": ">", "value": 0}]}),
+        "incomplete": (_("Data incomplete"), {"all": [REAL, {"fact": "missing_items", "op": ">", "value": 0}]}),
     }
     if not own:
         views["queue"] = (
             _("Waiting in the queue"),
-            {"all": [real, {"fact": "responsible", "op": "is_null"}]},
+            {"fact": "without_manager", "op": "=", "value": True},
         )
     views["prospects"] = (_("Prospects"), {"fact": "is_prospect", "op": "=", "value": True})
     return views
-
-
-def responsible_choices(actor: Actor) -> Any:
-    """Staff who look after customers that the actor may see, for the filter by person."""
-    return Staff.objects.filter(pk__in=Standing.objects.visible_to(actor).values("responsible"))
 
 
 # --- keys ---
@@ -295,7 +290,7 @@ def _read_cursor(query: CustomerQuery, cursor: str) -> tuple[bool, tuple[Any, in
 
 def _from_summary(actor: Actor, condition: Mapping[str, Any]) -> Totals | None:
     """The newest nightly summary, where it can answer: the plain list of a branch, a line or the bank."""
-    if condition != {"fact": "is_prospect", "op": "=", "value": False} or actor.has(OWN):
+    if condition != REAL or actor.has(OWN):
         return None
     cells = PortfolioMonth.objects.all()
     if not actor.has(HEADQUARTERS - {Role.LINE_DEPARTMENT}):

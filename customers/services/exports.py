@@ -22,7 +22,7 @@ from crm_site.audit.services import record
 from crm_site.lib.errors import DomainError
 from crm_site.lib.permissions import Actor, require
 from customers.conditions import sentence
-from customers.models import ContactPoint, ExportRecord, Identifier
+from customers.models import ContactPoint, CustomerKind, ExportRecord, Identifier
 from customers.models.standing import TIER_LABELS, VALUE_TIERS, WEALTH_LEVELS
 from customers.selectors.lists import CustomerQuery, matching
 
@@ -83,7 +83,7 @@ def export_customers(
     )  # fmt: skip
     changes = {"rows": rows, "list": words[:400], "format": "xlsx" if is_workbook else "csv"}
     record(actor, Action.EXPORT, "customers_customer", key=entry.pk, reason=given[:200], changes=changes)
-    return Export(entry.pk, rows, _lines(found))
+    return Export(entry.pk, rows, _lines(found, _Words.now()))
 
 
 def csv_chunks(lines: Iterable[Sequence[Any]]) -> Iterator[bytes]:
@@ -114,16 +114,32 @@ def workbook(lines: Iterable[Sequence[Any]], title: str) -> IO[bytes]:
     return file
 
 
-def _head() -> list[str]:
-    return [
-        _("Number"), _("Name"), _("Kind"), _("Tier"), _("Wealth level"), _("Deposits, ADB"), _("Deposits"), _("Loans"),
-        _("AUM"), _("Overdue"), _("Days past due"), _("Churn"), _("Last contact"), _("Responsible"), _("Home branch"),
-        _("Identifier"), _("Phone"), _("As of"),
-    ]  # fmt: skip
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """The file's words in the language of the request: it is written after the request has ended."""
+
+    head: Sequence[str]
+    kinds: Mapping[str, str]
+    value_tiers: Mapping[int, str]
+    wealth_levels: Mapping[int, str]
+
+    @classmethod
+    def now(cls) -> _Words:
+        head = [
+            _("Number"), _("Name"), _("Kind"), _("Tier"), _("Wealth level"), _("Deposits, ADB"), _("Deposits"),
+            _("Loans"), _("AUM"), _("Overdue"), _("Days past due"), _("Churn"), _("Last contact"), _("Responsible"),
+            _("Home branch"), _("Identifier"), _("Phone"), _("As of"),
+        ]  # fmt: skip
+        return cls(
+            head,
+            {kind.value: str(kind.label) for kind in CustomerKind},
+            {rank: str(TIER_LABELS[code]) for rank, code in VALUE_TIERS.items()},
+            {rank: str(TIER_LABELS[code]) for rank, code in WEALTH_LEVELS.items()},
+        )
 
 
-def _lines(found: Any) -> Iterator[Sequence[Any]]:
-    yield _head()
+def _lines(found: Any, words: _Words) -> Iterator[Sequence[Any]]:
+    yield words.head
     points = ContactPoint.objects.filter(customer=OuterRef("customer"), kind="phone").order_by("position")
     identifiers = Identifier.objects.filter(customer=OuterRef("customer")).order_by("scheme")
     rows = (
@@ -133,18 +149,19 @@ def _lines(found: Any) -> Iterator[Sequence[Any]]:
     )
     last = 0
     while chunk := list(rows.filter(customer_id__gt=last)[:CHUNK]):
-        yield from map(_line, chunk)
+        for standing in chunk:
+            yield _line(standing, words)
         last = chunk[-1].customer_id
 
 
-def _line(standing: Any) -> Sequence[Any]:
+def _line(standing: Any, words: _Words) -> Sequence[Any]:
     customer = standing.customer
     return [
         customer.number,
         customer.name,
-        str(customer.get_kind_display()),
-        _tier(VALUE_TIERS, standing.value_tier),
-        _tier(WEALTH_LEVELS, standing.wealth_level),
+        words.kinds.get(customer.kind, customer.kind),
+        words.value_tiers.get(standing.value_tier, ""),
+        words.wealth_levels.get(standing.wealth_level, ""),
         standing.deposits_adb,
         standing.deposits_balance,
         standing.loans,
@@ -159,8 +176,3 @@ def _line(standing: Any) -> Sequence[Any]:
         standing.phone or "",
         standing.as_of or "",
     ]
-
-
-def _tier(ranks: Mapping[int, str], rank: int) -> str:
-    code = ranks.get(rank)
-    return str(TIER_LABELS[code]) if code else ""
