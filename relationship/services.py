@@ -8,7 +8,6 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from django.db import connection, transaction
-from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from crm_site.accounts.models import OrgUnit, Staff
@@ -182,7 +181,7 @@ def _assign(
             [staff_id],
             "assignment",
             {"customers": count, "from": effective_date.isoformat()},
-            reverse("customers:customer-list"),
+            "/customers/",
         )
 
 
