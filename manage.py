@@ -6,7 +6,17 @@ import sys
 from crm_site.launcher import LauncherError, ensure_servers
 
 # These read no database: they start nothing.
-WITHOUT_SERVERS = {"", "help", "--help", "version", "--version", "check", "collectstatic", "makemigrations"}
+WITHOUT_SERVERS = {
+    "",
+    "help",
+    "--help",
+    "version",
+    "--version",
+    "check",
+    "check_templates",
+    "collectstatic",
+    "makemigrations",
+}
 
 
 def main() -> None:

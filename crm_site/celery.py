@@ -29,5 +29,8 @@ app.conf.update(
     },
     worker_cancel_long_running_tasks_on_connection_loss=False,
     timezone="UTC",
+    beat_schedule={
+        "seal": {"task": "audit.seal_all", "schedule": 5.0, "options": {"expires": 5}},
+    },
 )
 app.autodiscover_tasks(["crm_site.jobs", "crm_site.audit"])

@@ -237,6 +237,8 @@ class SearchToken(TenantModel):
     "#<number>", "t:<phone tail>", "x:<hex blind index>", "a:<account number>".
     """
 
+    audited: ClassVar = False  # derived from audited columns
+
     customer = BankForeignKey(Customer, on_delete=models.CASCADE, related_name="tokens")
     token = models.CharField(max_length=64)
     weight = models.SmallIntegerField(default=0)

@@ -41,6 +41,8 @@ class Standing(TenantModel):
     customers.services keeps them equal. `deposits_13`: deposit ADB at the last 13 month-ends, oldest first.
     """
 
+    audited: ClassVar = False  # derived: the run is its record
+
     customer = BankForeignKey(Customer, on_delete=models.CASCADE, related_name="standings")
     kind = models.CharField(max_length=10, choices=CustomerKind)
     home_branch = BankForeignKey(OrgUnit, null=True, on_delete=models.PROTECT, related_name="+")
@@ -118,6 +120,8 @@ class PortfolioMonth(TenantModel):
 
     Dashboards read this, never the customers. Amounts in the bank's currency.
     """
+
+    audited: ClassVar = False  # derived: the run is its record
 
     as_of = models.DateField()
     is_month_end = models.BooleanField()
