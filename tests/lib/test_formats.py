@@ -157,7 +157,7 @@ def test_masking_never_shows_more_than_both_ends(text: str, head: int, tail: int
 
 
 @given(st.decimals(min_value=-(10**14), max_value=10**14, places=2), st.sampled_from(["en", "zh-hans"]))
-def test_short_money_is_within_half_of_its_last_digit(value: D, language: str) -> None:
+def test_short_money_is_within_half_of_its_last_digit(value: Decimal, language: str) -> None:
     amount = formats.money(value, "CNY", language=language)
     shown = Decimal(amount.number.replace(",", "").replace("−", "-"))
     scale = {
