@@ -141,7 +141,8 @@ def _prepare(servers: Servers, stop: Stop) -> None:
         _finish(_manage(servers, "migrate", "--noinput", "--verbosity", "0"), stop, "The migrations failed.")
         if stamp and not stop:
             stamp.write_text(state)
-    is_first_start = cluster is not None and not stop and not (servers.data / LOGINS).exists()
+    wants_demo = os.environ.get("BANYAN_DEMO", "1") != "0"
+    is_first_start = wants_demo and cluster is not None and not stop and not (servers.data / LOGINS).exists()
     if (
         is_first_start
         and _knows("create_demo")

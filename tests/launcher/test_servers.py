@@ -180,6 +180,38 @@ def test_named_database_with_our_own_broker(launcher: Start, data: Path) -> None
     release(child)
 
 
+def test_a_command_on_a_named_database_never_gets_the_owner_of_the_embedded_one(launcher: Start) -> None:
+    first = launcher("exec", "--", "sh", "-c", HOLD)
+    line(first)
+    named = "postgresql://a@db.example/b"
+    second = launcher(
+        "exec",
+        "--",
+        "sh",
+        "-c",
+        "echo $DATABASE_URL [$DATABASE_OWNER_URL]",
+        environment={"DATABASE_URL": named},
+    )
+    assert line(second) == [named, "[]"]
+    release(second)
+    release(first)
+
+
+def test_a_failed_command_still_waits_for_who_uses_its_servers(launcher: Start) -> None:
+    first = launcher("exec", "--", "sh", "-c", HOLD + "; exit 3")
+    application = line(first)[0]
+    second = launcher("exec", "--", "sh", "-c", HOLD)
+    line(second)
+    assert first.stdin
+    first.stdin.write("\n")
+    first.stdin.flush()
+    with pytest.raises(subprocess.TimeoutExpired):
+        first.wait(0.5)
+    assert answers(application)
+    release(second)
+    assert first.wait(60) == 3
+
+
 def test_run_on_a_named_database_asks_for_the_owner(launcher: Start) -> None:
     child = launcher("run", environment={"DATABASE_URL": "postgresql://a@db.example/b", "PORT": "0"})
     _, complaint = child.communicate(timeout=60)
