@@ -7,6 +7,7 @@ from django.shortcuts import render
 
 from crm_site.composition.readiness import readiness
 
+
 def healthz(request: HttpRequest) -> HttpResponse:
     """The process is alive."""
     return JsonResponse({"status": "alive"})
@@ -20,4 +21,3 @@ def readyz(request: HttpRequest) -> HttpResponse:
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     return render(request, "403.html", {"csrf": True}, status=403)
-
