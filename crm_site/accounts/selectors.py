@@ -49,7 +49,9 @@ def actor_for(
         bank_id=staff.bank_id,
         label=f"{staff.number} {staff.name}",
         staff_id=staff.pk,
-        grants=tuple(sorted((Grant(Role(r), lft, rgt) for r, lft, rgt in rows), key=lambda g: (g.role, g.lft))),
+        grants=tuple(
+            sorted((Grant(Role(r), lft, rgt) for r, lft, rgt in rows), key=lambda g: (g.role, g.lft))
+        ),
         unit_id=staff.unit_id,
         line_department=staff.line_department,
         language=language,

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from allauth.account.decorators import login_required
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.urls import resolve, reverse
 
 from crm_site.composition.readiness import readiness
+from crm_site.lib.registry import HOMES
+
 
 
 def healthz(request: HttpRequest) -> HttpResponse:
@@ -17,6 +23,18 @@ def readyz(request: HttpRequest) -> HttpResponse:
     """200 once the database answers and its migrations are applied; a missing broker only degrades."""
     state = readiness()
     return JsonResponse(state, status=200 if state["ready"] else 503)
+
+
+@login_required
+def home(request: Any) -> HttpResponse:
+    """The home of the signed-in person's role; a person without a role is told whom to ask."""
+    homes = sorted(
+        (h for h in HOMES if request.actor and h.role in request.actor.roles), key=lambda h: h.order
+    )
+    if not homes:
+        return render(request, "home_without_role.html", status=200)
+    match = resolve(reverse(homes[0].url_name))
+    return match.func(request, *match.args, **match.kwargs)
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:

@@ -7,12 +7,15 @@ the database backend in ``crm_site.lib.postgres`` turns it into that shape.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 from django.db import connection, models, transaction
 from django.db.models.lookups import Exact
+
+from crm_site.lib.permissions import Actor
 
 
 class WrongBank(RuntimeError):
@@ -89,6 +92,28 @@ def founding(bank_id: int) -> Iterator[None]:
             _set_bank(str(outer))
 
 
+def act_as(actor: Actor, *, reason: str = "") -> None:
+    """Tell the audit triggers who changes rows from here to the end of the transaction, and why.
+
+    Sets app.actor to a small JSON document; see crm_site.audit. Raises NoBank outside every bank,
+    WrongBank when the actor is of another bank.
+    """
+    active = require_bank()
+    if actor.bank_id != active:
+        raise WrongBank(f"an actor of bank {actor.bank_id} cannot act in bank {active}")
+    who = {
+        "kind": "staff" if actor.staff_id else "client" if actor.client_id else "system",
+        "id": actor.staff_id,
+        "label": actor.label,
+        "address": actor.address,
+        "request": actor.request_id,
+        "run": actor.run_id,
+        "reason": reason or actor.reason,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute("select set_config('app.actor', %s, true)", [json.dumps(who, ensure_ascii=False)])
+
+
 def in_bank(bank_id: int, chunks: Iterable[Any]) -> Iterator[Any]:
     """Run a streamed answer's generator inside its bank: it is consumed after the request has left it."""
     with bank(bank_id):
@@ -158,7 +183,9 @@ class TenantManager(models.Manager.from_queryset(TenantQuerySet)):  # type: igno
 
 
 class TenantModel(models.Model):
-    """A row that belongs to one bank."""
+    """A row that belongs to one bank. Its changes are audited unless `audited` is False: say why beside it."""
+
+    audited: ClassVar[bool] = True
 
     bank_id = BankField(editable=False)
 

@@ -25,4 +25,6 @@ def grant_to_application(sender: Any, using: str, **kwargs: Any) -> None:
             "ALTER DEFAULT PRIVILEGES IN SCHEMA public "
             f"GRANT {rights} ON TABLES TO {name}"
         )
-        cursor.execute(f"ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT USAGE, SELECT ON SEQUENCES TO {name}")
+        cursor.execute(
+            f"ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT USAGE, SELECT ON SEQUENCES TO {name}"
+        )
