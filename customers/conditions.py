@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from django.db.models import BooleanField, F, Func
 from django.utils import translation
 from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
@@ -372,6 +373,25 @@ def compile_condition(
         return "TRUE", []
     compiler = _Compiler({"c": c, "s": s, "as_of": f"DATE '{as_of.isoformat()}'"}, actor, [])
     return compiler.sql(node), compiler.params
+
+
+class Matches(Func):
+    """The condition as a filter of a Standing queryset: `.filter(Matches(condition, as_of=day, actor=actor))`.
+
+    Brings its own join to the customer, so that it also holds in count() and values().
+    """
+
+    output_field = BooleanField()
+    conditional = True
+
+    def __init__(self, condition: Condition | None, *, as_of: dt.date, actor: Actor | None = None) -> None:
+        super().__init__(F("customer__number"), F("deposits_adb"))
+        self.condition, self.as_of, self.actor = condition, as_of, actor
+        parse(condition, actor=actor)
+
+    def as_sql(self, compiler: Any, connection: Any, **context: Any) -> tuple[str, list[Any]]:
+        customer, standing = (compiler.quote_name_unless_alias(e.alias) for e in self.get_source_expressions())
+        return compile_condition(self.condition, c=customer, s=standing, as_of=self.as_of, actor=self.actor)
 
 
 # -- words ------------------------------------------------------------------------------------------------------
