@@ -14,4 +14,6 @@ urlpatterns = [
     path("preferences/", set_preferences, name="preferences"),
     path("accounts/", include("allauth.urls")),
     path("", include("allauth.idp.urls")),
+    path("api/v1/", include("crm_site.composition.api_urls")),
+    path("audit/", include("crm_site.audit.urls")),
 ]

@@ -236,7 +236,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('bank_id', crm_site.lib.tenancy.BankField(editable=False)),
-                ('kind', models.CharField(choices=[('home', 'Home'), ('registered', 'Registered'), ('business', 'Business')], max_length=10)),
+                ('kind', models.CharField(choices=[('home', 'Residence'), ('registered', 'Registered'), ('business', 'Business')], max_length=10)),
                 ('region', models.CharField(blank=True, max_length=120)),
                 ('line', models.CharField(blank=True, max_length=240)),
                 ('source_as_of', models.DateTimeField(null=True)),

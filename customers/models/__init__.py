@@ -26,7 +26,7 @@ from customers.models.ingest import (
     ColumnMapping,
     RowChange,
 )
-from customers.models.interactions import Channel, Interaction
+from customers.models.interactions import Channel, Interaction, Result
 from customers.models.parties import (
     Address,
     ContactPoint,
@@ -76,6 +76,7 @@ __all__ = [
     "ProductFamily",
     "Relation",
     "RelationKind",
+    "Result",
     "RowChange",
     "SavedView",
     "SearchToken",

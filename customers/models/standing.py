@@ -10,8 +10,9 @@ from django.utils.translation import gettext_lazy as _
 
 from crm_site.accounts.models import OrgUnit, Staff
 from crm_site.lib.money import MoneyField
-from crm_site.lib.tenancy import BankField, BankForeignKey, TenantManager, TenantModel
-from customers.models.parties import Customer, CustomerKind, CustomerOwnedManager
+from crm_site.lib.permissions import Actor
+from crm_site.lib.tenancy import BankField, BankForeignKey, TenantManager, TenantModel, TenantQuerySet
+from customers.models.parties import Customer, CustomerKind, visible_rows
 
 VALUE_TIERS = {3: "high", 2: "mid", 1: "general"}
 WEALTH_LEVELS = {
@@ -29,6 +30,12 @@ TIER_LABELS = {
     "gold": _("Gold"),
     "standard": _("Standard"),
 }
+
+
+class StandingQuerySet(TenantQuerySet):
+    def visible_to(self, actor: Actor) -> StandingQuerySet:
+        """Standing of the customers that the actor may see, by its own copies of kind, branch and person."""
+        return self.filter(visible_rows(actor))
 
 
 class Standing(TenantModel):
@@ -64,7 +71,7 @@ class Standing(TenantModel):
     last_contact_date = models.DateField(null=True)
     run_id = models.BigIntegerField(null=True)
 
-    objects = CustomerOwnedManager()
+    objects = TenantManager.from_queryset(StandingQuerySet)()
 
     class Meta(TenantModel.Meta):
         constraints: ClassVar = [
@@ -80,6 +87,9 @@ class Standing(TenantModel):
             ),
             models.Index(
                 fields=["bank_id", "value_tier", "deposits_adb", "customer"], name="standing_tier_adb"
+            ),
+            models.Index(
+                fields=["bank_id", "responsible", "deposits_adb", "customer"], name="standing_person_adb"
             ),
         ]
 
