@@ -390,7 +390,9 @@ class Matches(Func):
         parse(condition, actor=actor)
 
     def as_sql(self, compiler: Any, connection: Any, **context: Any) -> tuple[str, list[Any]]:
-        customer, standing = (compiler.quote_name_unless_alias(e.alias) for e in self.get_source_expressions())
+        customer, standing = (
+            compiler.quote_name_unless_alias(e.alias) for e in self.get_source_expressions()
+        )
         return compile_condition(self.condition, c=customer, s=standing, as_of=self.as_of, actor=self.actor)
 
 
@@ -447,7 +449,7 @@ def _say(node: Node, names: Mapping[tuple[str, int], str], *, top: bool = False)
         else pgettext("between two conditions", " or ")
     )
     said = word.join(_say(part, names) for part in node.parts)
-    return said if top or len(node.parts) == 1 else f"({said})"
+    return said if top or len(node.parts) == 1 else pgettext("conditions that belong together", "(%s)") % said
 
 
 def _say_leaf(leaf: Leaf, names: Mapping[tuple[str, int], str]) -> str:

@@ -345,8 +345,8 @@ def test_it_is_said_in_words(inside: House, rm: Person) -> None:
         " Home branch is North or below it and Relationship manager is me or Rm"
     )
     assert sentence(condition, "zh-hans") == (
-        "存款（30日日均）不低于 1,000,000，且（流失概率高于 12.50% 或非“目标客户”），且归属机构为 North 及其下级，"
-        "且客户经理为 我本人、Rm"
+        "存款（30日日均）不低于 1,000,000，且（流失概率高于 12.50% 或非“目标客户”），且归属机构为North及其下级，"
+        "且客户经理为我本人、Rm"
     )
     assert sentence({}, "en") == "Everybody"
 
