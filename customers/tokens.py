@@ -16,7 +16,9 @@ LONGEST = 64
 _HAN_RUN = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]+")
 _WORD = re.compile(r"[a-z0-9]+")
 # Endings that every company's name has: they would find everybody.
-_COMMON = frozenset({"有限", "限公", "公司", "责任", "任公", "股份", "份有", "限责", "ltd", "co", "inc", "llc", "the"})
+_COMMON = frozenset(
+    {"有限", "限公", "公司", "责任", "任公", "股份", "份有", "限责", "ltd", "co", "inc", "llc", "the"}
+)
 
 
 @lru_cache(maxsize=30_000)

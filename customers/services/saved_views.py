@@ -35,14 +35,20 @@ def save_view(actor: Actor, *, name: str, condition: Mapping[str, Any], sort: st
     try:
         with transaction.atomic():
             return SavedView.objects.create(
-                staff_id=actor.staff_id, name=wanted[:60], condition=dict(condition), sort=sort, position=position
+                staff_id=actor.staff_id,
+                name=wanted[:60],
+                condition=dict(condition),
+                sort=sort,
+                position=position,
             )
     except IntegrityError as error:
         message = _("You have a view of this name already.")
         raise Conflict(message, code="view_exists", fields={"name": message}) from error
 
 
-def change_view(actor: Actor, *, view: SavedView, name: str = "", condition: Any = None, sort: str = "") -> SavedView:
+def change_view(
+    actor: Actor, *, view: SavedView, name: str = "", condition: Any = None, sort: str = ""
+) -> SavedView:
     """Rename one's own view, and/or let it show another list."""
     require(actor, "customer.read")
     view.name = name.strip()[:60] or view.name
