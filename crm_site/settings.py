@@ -104,9 +104,7 @@ def _database(url: str) -> dict[str, str]:
     }
 
 
-_APPLICATION = _database(
-    os.environ.get("DATABASE_URL", "postgresql://banyan_app@127.0.0.1:1/banyan")
-)
+_APPLICATION = _database(os.environ.get("DATABASE_URL", "postgresql://banyan_app@127.0.0.1:1/banyan"))
 _OWNER = _database(os.environ["DATABASE_OWNER_URL"]) if "DATABASE_OWNER_URL" in os.environ else {}
 # Only migrations and a bank's removal act as the owner of the tables.
 AS_OWNER = bool(_OWNER) and len(sys.argv) > 1 and sys.argv[1] in {"migrate", "sqlmigrate", "remove_bank"}
@@ -172,8 +170,8 @@ IDP_OIDC_ADAPTER = "crm_site.accounts.oidc.OIDCAdapter"
 IDP_OIDC_ACCESS_TOKEN_EXPIRES_IN = 1800
 
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["crm_site.accounts.api.ClientAuthentication"],
-    "DEFAULT_PERMISSION_CLASSES": ["crm_site.accounts.api.HasScope"],
+    "DEFAULT_AUTHENTICATION_CLASSES": ["crm_site.accounts.clients.ClientAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["crm_site.accounts.clients.HasScope"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "DEFAULT_SCHEMA_CLASS": "crm_site.lib.api.schema.BanyanSchema",

@@ -39,7 +39,12 @@ def _matching(filters: dict[str, Any], zone: dt.tzinfo) -> QuerySet[Entry]:
 
 
 def entry_page(
-    actor: Actor, filters: dict[str, Any], *, zone: dt.tzinfo, before: int | None = None, after: int | None = None
+    actor: Actor,
+    filters: dict[str, Any],
+    *,
+    zone: dt.tzinfo,
+    before: int | None = None,
+    after: int | None = None,
 ) -> EntryPage:
     """Entries that match, newest first. `before`/`after`: entry ids between which the page lies."""
     require(actor, "audit.read")

@@ -137,7 +137,9 @@ def _final_before(cursor: Any) -> int:
         "and a.datname = current_database() and l.pid <> pg_backend_pid()"
     )
     epoch = newest >> 32 << 32
-    running = [epoch + xid if epoch + xid <= newest else epoch + xid - (1 << 32) for (xid,) in cursor.fetchall()]
+    running = [
+        epoch + xid if epoch + xid <= newest else epoch + xid - (1 << 32) for (xid,) in cursor.fetchall()
+    ]
     return min([newest, *running])
 
 
@@ -185,7 +187,9 @@ def verify(bank_id: int) -> Verdict:
             for position in range(max(count, len(found))):
                 want = digests[position * 16 : position * 16 + 16]
                 if position >= len(found):
-                    return Verdict(seals, entries, 0, f"an entry of seal {seq} was deleted (position {position + 1})")
+                    return Verdict(
+                        seals, entries, 0, f"an entry of seal {seq} was deleted (position {position + 1})"
+                    )
                 entry_id, got = found[position]
                 if got != want:
                     return Verdict(
@@ -196,11 +200,15 @@ def verify(bank_id: int) -> Verdict:
             chain.append(stored.hex())
         for kept_seq, kept_hash in _heads(bank_row):
             if kept_seq > seals:
-                return Verdict(seals, entries, 0, f"the record ends at seal {seals}, but seal {kept_seq} was made")
+                return Verdict(
+                    seals, entries, 0, f"the record ends at seal {seals}, but seal {kept_seq} was made"
+                )
             if chain[kept_seq] != kept_hash:
                 return Verdict(seals, entries, 0, f"seal {kept_seq} is not the one that was made")
         with connection.cursor() as cursor:
-            cursor.execute("select count(*) from audit_entry where bank_id = %s and tx >= %s", [bank_id, begin])
+            cursor.execute(
+                "select count(*) from audit_entry where bank_id = %s and tx >= %s", [bank_id, begin]
+            )
             unsealed = cursor.fetchone()[0]
     return Verdict(seals, entries, unsealed)
 

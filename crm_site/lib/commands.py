@@ -23,7 +23,7 @@ class BanyanCommand(BaseCommand):
     `say` prints a result line unless --json was asked for. DomainError becomes one line and exit 1.
     """
 
-    requires_system_checks: list[str] = []  # noqa: RUF012 - as Django declares it
+    requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--json", action="store_true", help="print one JSON document")

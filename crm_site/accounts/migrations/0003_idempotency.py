@@ -5,29 +5,37 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('accounts', '0002_partitions_and_third_party'),
+        ("accounts", "0002_partitions_and_third_party"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='IdempotencyKey',
+            name="IdempotencyKey",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('bank_id', crm_site.lib.tenancy.BankField(editable=False)),
-                ('client_id', models.CharField(max_length=100)),
-                ('key', models.CharField(max_length=200)),
-                ('operation', models.CharField(max_length=200)),
-                ('digest', models.CharField(max_length=64)),
-                ('status', models.PositiveSmallIntegerField()),
-                ('answer', models.JSONField(null=True)),
-                ('created_at', models.DateTimeField()),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("bank_id", crm_site.lib.tenancy.BankField(editable=False)),
+                ("client_id", models.CharField(max_length=100)),
+                ("key", models.CharField(max_length=200)),
+                ("operation", models.CharField(max_length=200)),
+                ("digest", models.CharField(max_length=64)),
+                ("status", models.PositiveSmallIntegerField()),
+                ("answer", models.JSONField(null=True)),
+                ("created_at", models.DateTimeField()),
             ],
             options={
-                'abstract': False,
-                'base_manager_name': 'objects',
-                'constraints': [models.UniqueConstraint(fields=('bank_id', 'client_id', 'key'), name='idempotencykey_once')],
+                "abstract": False,
+                "base_manager_name": "objects",
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("bank_id", "client_id", "key"), name="idempotencykey_once"
+                    )
+                ],
             },
         ),
     ]

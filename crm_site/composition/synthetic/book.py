@@ -105,7 +105,9 @@ def _pick(rng: np.random.Generator, values: tuple[str, ...], count: int) -> list
 
 
 def _sparse(rng: np.random.Generator, texts: list[str], share: float) -> list[str]:
-    return [t if keep else "" for t, keep in zip(texts, (rng.random(len(texts)) < share).tolist(), strict=True)]
+    return [
+        t if keep else "" for t, keep in zip(texts, (rng.random(len(texts)) < share).tolist(), strict=True)
+    ]
 
 
 def _parties(
@@ -135,12 +137,16 @@ def _parties(
     wealth = np.where(tail, 300_000 * (1 + rng.pareto(1.15, size)), wealth).clip(5, 400_000_000)
     tenure = rng.gamma(2.0, 3.2, size) * YEAR
     since = (plan.day - np.minimum(tenure, np.maximum((age - 15) * YEAR, 40)) - 8).astype(np.int64)
-    dormant = (rng.random(size) < np.array([0.13, 0.1, 0.06])[kind]) & (wealth < 60_000) & (since < plan.start)
+    dormant = (
+        (rng.random(size) < np.array([0.13, 0.1, 0.06])[kind]) & (wealth < 60_000) & (since < plan.start)
+    )
     unit = rng.choice(len(org.units), size=size, p=org.weights)
     number = [f"{10_000_000 + first + i}" if i < real else f"T{1_000_000 + first + i}" for i in range(size)]
     who = _People(size, real, kind, birth, names, number, unit, since, wealth, dormant)
     founded = (since - rng.gamma(2.0, 2.5, size) * YEAR).astype(np.int64)
-    employees = np.exp(np.clip(np.log(np.maximum(wealth, 1_000)) * 0.42 - 2.2 + rng.normal(0, 0.7, size), 0.7, 8))
+    employees = np.exp(
+        np.clip(np.log(np.maximum(wealth, 1_000)) * 0.42 - 2.2 + rng.normal(0, 0.7, size), 0.7, 8)
+    )
     scale = np.select([employees >= 400, employees >= 80, employees >= 15], [0, 1, 2], 3)
     known = rng.random(size)
     columns: Columns = {
@@ -179,7 +185,9 @@ def _parties(
         "preference_note": _sparse(rng, _pick(rng, words.PREFERENCES, size), 0.1),
         "needs_note": _sparse(rng, _pick(rng, words.NEEDS, size), 0.08),
     }  # fmt: skip
-    columns["family_note"] = ["" if c else t for t, c in zip(columns["family_note"], company.tolist(), strict=True)]
+    columns["family_note"] = [
+        "" if c else t for t, c in zip(columns["family_note"], company.tolist(), strict=True)
+    ]
     return who, columns
 
 
@@ -188,7 +196,9 @@ def _families(rng: np.random.Generator, names: Names, kind: Ints) -> Ints:
     size = len(kind)
     family = np.full(size, -1)
     heads = np.arange(0, size - 1, 2)
-    heads = heads[(rng.random(len(heads)) < 0.09) & (kind[heads] != CORPORATE) & (kind[heads + 1] != CORPORATE)]
+    heads = heads[
+        (rng.random(len(heads)) < 0.09) & (kind[heads] != CORPORATE) & (kind[heads + 1] != CORPORATE)
+    ]
     chosen = rng.choice(len(names.surnames), size=len(heads), p=names.shares)
     family[heads] = chosen
     family[heads + 1] = chosen
@@ -220,7 +230,9 @@ def _place(
     had = np.zeros(size, bool)
     had[accounts.owner] = True
     gone = closed & had & (borrowed == 0)
-    customers["status"] = ["closed" if g else s for g, s in zip(gone.tolist(), customers["status"], strict=True)]
+    customers["status"] = [
+        "closed" if g else s for g, s in zip(gone.tolist(), customers["status"], strict=True)
+    ]
 
 
 def _one_of(rng: np.random.Generator, staff_of: list[list[int]], unit: Ints) -> Ints:
@@ -244,9 +256,12 @@ def _accounts(
     share = np.where(has_term, rng.uniform(0.3, 0.85, real), 0.0)
     main = np.nonzero(~without)[0]
     second = np.nonzero(~without & (rng.random(real) < np.array([0.1, 0.05, 0.25])[kind]) & ~dormant)[0]
-    terms = np.repeat(np.nonzero(has_term)[0], rng.choice((1, 2, 3), size=has_term.sum(), p=(0.7, 0.22, 0.08)))
+    terms = np.repeat(
+        np.nonzero(has_term)[0], rng.choice((1, 2, 3), size=has_term.sum(), p=(0.7, 0.22, 0.08))
+    )
     foreign = np.nonzero(
-        ~without & (rng.random(real) < np.where(kind == CORPORATE, 0.04, np.where(wealth > 100_000, 0.04, 0.0005)))
+        ~without
+        & (rng.random(real) < np.where(kind == CORPORATE, 0.04, np.where(wealth > 100_000, 0.04, 0.0005)))
     )[0]
     owner = np.concatenate([main, second, terms, foreign])
     sort = np.concatenate(
@@ -274,7 +289,11 @@ def _accounts(
     opened = np.where(
         sort == 2,
         np.minimum(maturity - (months * 30.44).astype(np.int64), plan.day - 3),
-        np.where(sort == 0, since[owner], since[owner] + (rng.random(count) * (plan.day - 5 - since[owner])).astype(np.int64)),
+        np.where(
+            sort == 0,
+            since[owner],
+            since[owner] + (rng.random(count) * (plan.day - 5 - since[owner])).astype(np.int64),
+        ),
     )
     opened = np.maximum(opened, since[owner])
     steady = np.zeros(who.size, bool)
@@ -285,7 +304,9 @@ def _accounts(
     going = (leave < len(ends) - 1) & (rng.random(real)[owner] < 0.4)
     closed = np.where(going, ends[np.minimum(leave + 1, len(ends) - 1)] - rng.integers(3, 20, real)[owner], 0)
     closed = np.where(closed > np.maximum(opened, plan.start) + 40, closed, 0)
-    salaried = (kind == PERSONAL) & (rng.random(real) < 0.45) & (who.birth[:real] > plan.day - 62 * YEAR) & ~dormant
+    salaried = (
+        (kind == PERSONAL) & (rng.random(real) < 0.45) & (who.birth[:real] > plan.day - 62 * YEAR) & ~dormant
+    )
     wage = np.exp(rng.normal(8.45, 0.42, real)).round(-1)
     day = rng.choice((5, 8, 10, 12, 15), size=real, p=(0.15, 0.15, 0.35, 0.1, 0.25))
     overdraws = (kind == CORPORATE) & (rng.random(real) < 0.03)
@@ -310,7 +331,9 @@ def _accounts(
         "owner": owner,
         "number": [
             f"{'8' if c else '62'}{who.numbers[o]}{s}{k:02d}"
-            for o, s, k, c in zip(owner.tolist(), sort.tolist(), _counter(owner), company.tolist(), strict=True)
+            for o, s, k, c in zip(
+                owner.tolist(), sort.tolist(), _counter(owner), company.tolist(), strict=True
+            )
         ],
         "product": product,
         "unit": who.unit[owner],
@@ -363,8 +386,12 @@ def _phones(rng: np.random.Generator, who: _People) -> Columns:
     has = np.nonzero(rng.random(who.size) < 0.96)[0]
     second = has[rng.random(len(has)) < 0.05]
     customer = np.concatenate([has, second])
-    prefix = np.array([134, 135, 136, 137, 138, 139, 150, 151, 152, 158, 159, 182, 183, 187, 188, 189, 130, 131, 132, 186])
-    value = prefix[rng.integers(0, len(prefix), len(customer))] * 10**8 + rng.integers(0, 10**8, len(customer))
+    prefix = np.array(
+        [134, 135, 136, 137, 138, 139, 150, 151, 152, 158, 159, 182, 183, 187, 188, 189, 130, 131, 132, 186]
+    )
+    value = prefix[rng.integers(0, len(prefix), len(customer))] * 10**8 + rng.integers(
+        0, 10**8, len(customer)
+    )
     return {
         "customer": customer,
         "position": np.concatenate([np.ones(len(has), np.int64), np.full(len(second), 2)]),
@@ -423,7 +450,9 @@ def _holdings(rng: np.random.Generator, plan: Plan, who: _People, fate: Fate, fi
     """Wealth products keep their value from the day they were bought; funds and insurance move each month."""
     wealth = who.wealth[: who.real]
     chance = np.select([wealth > 500_000, wealth > 80_000, wealth > 15_000], [0.45, 0.3, 0.07], 0.008)
-    chance = np.where(who.dormant[: who.real], 0, chance) * np.where(who.kind[: who.real] == CORPORATE, 0.4, 1)
+    chance = np.where(who.dormant[: who.real], 0, chance) * np.where(
+        who.kind[: who.real] == CORPORATE, 0.4, 1
+    )
     holder = np.nonzero(rng.random(who.real) < chance)[0]
     kind = rng.choice((17, 18, 19, 20, 21), size=len(holder), p=(0.3, 0.25, 0.2, 0.15, 0.1))
     worth = np.maximum(wealth[holder] * rng.uniform(0.1, 1.2, len(holder)), 1_000).round(-2)
@@ -434,7 +463,11 @@ def _holdings(rng: np.random.Generator, plan: Plan, who: _People, fate: Fate, fi
     month = np.arange(len(ends))[None, :]
     begins = np.maximum(bought, 0)[:, None]
     gone = month >= (fate.leaves[holder] - 1)[:, None]
-    show = (month == begins) | (moving[:, None] & (month > begins) & ~gone) | (month == (fate.leaves[holder] - 1)[:, None])
+    show = (
+        (month == begins)
+        | (moving[:, None] & (month > begins) & ~gone)
+        | (month == (fate.leaves[holder] - 1)[:, None])
+    )
     show &= month >= begins
     value = np.where(gone, 0.0, worth[:, None] * np.where(moving[:, None], growth, 1.0))
     row, column = np.nonzero(show)
@@ -519,7 +552,11 @@ def _corporate_relations(
         rows += [(s, anchor, "supplier", None, "供应链上游") for s in rng.choice(firms, size=4).tolist()]
     rows += [
         (a, b, "guarantor", None, "")
-        for a, b in zip(rng.choice(firms, len(firms) // 12).tolist(), rng.choice(firms, len(firms) // 12).tolist(), strict=True)
+        for a, b in zip(
+            rng.choice(firms, len(firms) // 12).tolist(),
+            rng.choice(firms, len(firms) // 12).tolist(),
+            strict=True,
+        )
     ]
     return rows
 

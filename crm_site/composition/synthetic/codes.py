@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 # GB/T 2260 codes of counties that kept theirs for decades: the place part of identity numbers and credit codes.
-REGIONS = np.array([110101, 152501, 230722, 433123, 513329, 522323, 522732, 532628, 542523, 623024, 632726, 652922])
+REGIONS = np.array(
+    [110101, 152501, 230722, 433123, 513329, 522323, 522732, 532628, 542523, 623024, 632726, 652922]
+)
 _RIC_WEIGHTS = np.array([7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2])
 _RIC_CHECK = "10X98765432"
 _USCC = "0123456789ABCDEFGHJKLMNPQRTUWXY"  # GB 32100: no I, O, S, V, Z

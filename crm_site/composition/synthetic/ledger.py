@@ -115,13 +115,15 @@ def make_ledger(rng: np.random.Generator, plan: Plan, accounts: Accounts, fate: 
     date[:, 0], worth[:, 0], keep[:, 0] = plan.start, factor[:, 0], True
     lively = accounts.style == 0
     salaried = accounts.salary > 0
-    usual = np.where(salaried, 1.0, 0.42 if moves > 1 else 0.3)
+    usual = np.where(salaried, 1.0, 0.36 if moves > 1 else 0.27)
     extra = np.zeros((count, columns))
     for m in range(MONTHS):
         first = 1 + m * width
         length = ends[m] - starts[m]
         band = 25 // moves
-        inside = np.stack([rng.integers(2 + k * band, 1 + (k + 1) * band, count) for k in range(moves)], axis=1)
+        inside = np.stack(
+            [rng.integers(2 + k * band, 1 + (k + 1) * band, count) for k in range(moves)], axis=1
+        )
         rhythm = accounts.salary_day[:, None] + np.arange(moves) * 6
         inside = np.where(salaried[:, None], rhythm, inside)
         base_day = ends[m] - 30 if m == 0 else starts[m]
@@ -146,7 +148,9 @@ def make_ledger(rng: np.random.Generator, plan: Plan, accounts: Accounts, fate: 
     cents = np.rint(amount * 100).astype(np.int64).clip(min=0)
     if accounts.overdraws.any():
         dips = accounts.overdraws[:, None] & (rng.random((count, columns)) < 0.12)
-        cents = np.where(dips, -np.rint(rng.uniform(500, 30_000, (count, columns)) * 100).astype(np.int64), cents)
+        cents = np.where(
+            dips, -np.rint(rng.uniform(500, 30_000, (count, columns)) * 100).astype(np.int64), cents
+        )
 
     _open_and_close(accounts, date, cents, keep)
     return _run(date, cents, keep, paid)
@@ -227,10 +231,16 @@ def make_entries(
     moved = (ledger.date > first) & (ledger.date > plan.start)
     at = np.nonzero(moved)[0]
     delta = ledger.balance[at] - ledger.previous[at]
-    extra = rng.choice(3, size=len(at), p=(0.5, 0.3, 0.2)) if plan.moves > 1 else np.zeros(len(at), np.int64)
+    extra = (
+        rng.choice(3, size=len(at), p=(0.6, 0.28, 0.12)) if plan.moves > 1 else np.zeros(len(at), np.int64)
+    )
     extra = np.where(accounts.style[ledger.account[at]] == 0, extra, 0)
-    side = (np.abs(delta) * rng.uniform(0.1, 0.7, len(at)) + rng.uniform(1_000, 40_000, len(at))).astype(np.int64)
-    other = (np.abs(delta) * rng.uniform(0.05, 0.3, len(at)) + rng.uniform(500, 20_000, len(at))).astype(np.int64)
+    side = (np.abs(delta) * rng.uniform(0.1, 0.7, len(at)) + rng.uniform(1_000, 40_000, len(at))).astype(
+        np.int64
+    )
+    other = (np.abs(delta) * rng.uniform(0.05, 0.3, len(at)) + rng.uniform(500, 20_000, len(at))).astype(
+        np.int64
+    )
     one, two = extra >= 1, extra >= 2
     main = delta + np.where(one, side, 0) + np.where(two, other, 0)
     pieces = [
@@ -248,7 +258,12 @@ def make_entries(
     draw = rng.random(len(row))
     name = {n: i for i, n in enumerate(ENTRY_KINDS)}
     inwards = np.select(
-        [ledger.is_salary[row] & (number == 0), accounts.style[account] == 1, company & (draw < 0.7), draw < 0.25],
+        [
+            ledger.is_salary[row] & (number == 0),
+            accounts.style[account] == 1,
+            company & (draw < 0.7),
+            draw < 0.25,
+        ],
         [name["salary"], name["interest"], name["sales"], name["cash_in"]],
         name["transfer_in"],
     )

@@ -58,8 +58,13 @@ def make_loans(
     centre = np.log(np.array([380_000, 60_000, 250_000, 900_000, 3_000_000, 50_000, 120_000]))[sort]
     width = np.array([0.55, 0.6, 0.7, 1.05, 1.0, 0.5, 0.5])[sort]
     amount = np.exp(rng.normal(centre, width)).clip(5_000, 150_000_000).round(-3)
-    term = np.array([240, 36, 24, 12, 60, 24, 12])[sort] + rng.integers(0, 7, count) * np.array([12, 6, 6, 0, 6, 2, 0])[sort]
-    age = np.minimum((rng.random(count) * np.minimum(term, 100)).astype(np.int64), (plan.day - since[customer]) // 31)
+    term = (
+        np.array([240, 36, 24, 12, 60, 24, 12])[sort]
+        + rng.integers(0, 7, count) * np.array([12, 6, 6, 0, 6, 2, 0])[sort]
+    )
+    age = np.minimum(
+        (rng.random(count) * np.minimum(term, 100)).astype(np.int64), (plan.day - since[customer]) // 31
+    )
     age = age.clip(0, term - 1)
     due_day = rng.integers(1, 28, count)
     base = np.array([m.year * 12 + m.month - 1 for m in plan.month_dates[-1:]])[0]
@@ -68,13 +73,21 @@ def make_loans(
     granted = np.where(late_start, _date(base - age - 1, due_day), granted)
     age = np.where(late_start, age + 1, age)
     maturity = _date(base - age + term, due_day)
-    rate = np.round(np.array([0.0345, 0.052, 0.048, 0.042, 0.045, 0.055, 0.058])[sort] + rng.normal(0, 0.003, count), 6)
+    rate = np.round(
+        np.array([0.0345, 0.052, 0.048, 0.042, 0.045, 0.055, 0.058])[sort] + rng.normal(0, 0.003, count), 6
+    )
     cents = np.rint(amount * 100).astype(np.int64)
-    even = np.isin(sort, (0, 1, 2, 4))  # equal principal; the others pay interest quarterly and the rest at the end
+    even = np.isin(
+        sort, (0, 1, 2, 4)
+    )  # equal principal; the others pay interest quarterly and the rest at the end
     principal = np.where(even, cents // term, 0)
 
     repaid = (rng.random(count) < 0.03) & (age > 4)
-    behind = (rng.random(count) < np.array([0.018, 0.045, 0.05, 0.04, 0.03, 0.055, 0.06])[sort]) & ~repaid & (age >= 1)
+    behind = (
+        (rng.random(count) < np.array([0.018, 0.045, 0.05, 0.04, 0.03, 0.055, 0.06])[sort])
+        & ~repaid
+        & (age >= 1)
+    )
     behind_months = np.where(behind, np.minimum((14 * rng.random(count) ** 2.2).astype(np.int64), age - 1), 0)
     first_late = _date(base - behind_months, due_day)
     behind &= first_late < plan.day

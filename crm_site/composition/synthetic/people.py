@@ -14,9 +14,7 @@ class Names:
     def __init__(self, rng: np.random.Generator) -> None:
         self.rng = rng
         self.surnames = [s.rstrip("0123456789") for s in words.SURNAMES]
-        counts = np.array(
-            [float(s[len(n) :]) for s, n in zip(words.SURNAMES, self.surnames, strict=True)]
-        )
+        counts = np.array([float(s[len(n) :]) for s, n in zip(words.SURNAMES, self.surnames, strict=True)])
         self.shares = counts / counts.sum()
 
     def people(
@@ -49,7 +47,13 @@ class Names:
         where = self.rng.random(n)
         names = []
         for t, f, a, b, long, w in zip(
-            trades.tolist(), forms.tolist(), first.tolist(), last.tolist(), third.tolist(), where.tolist(), strict=True
+            trades.tolist(),
+            forms.tolist(),
+            first.tolist(),
+            last.tolist(),
+            third.tolist(),
+            where.tolist(),
+            strict=True,
         ):
             place = words.CITY if w < 0.45 else words.CITY[:2] if w < 0.75 else ""
             trade = words.TRADE_FIRST[a] + words.TRADE_LAST[b]

@@ -24,8 +24,8 @@ class StrictSerializer(serializers.Serializer):
 class MoneyString(serializers.Field):
     """An amount as a string with two decimals ("1234.50"); a JSON number is refused."""
 
-    default_error_messages = {  # noqa: RUF012 - as DRF declares it
-        "not_string": "Money is a string such as \"1234.50\".",
+    default_error_messages = {
+        "not_string": 'Money is a string such as "1234.50".',
         "invalid": "Not an amount with at most two decimals.",
     }
 

@@ -70,7 +70,9 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
     """DRF's exception handler: DomainError and every API exception as a problem; the transaction rolls back."""
     if isinstance(error, DomainError):
         set_rollback()
-        errors = [{"pointer": f"#/{_escape(k)}", "code": error.code, "detail": v} for k, v in error.fields.items()]
+        errors = [
+            {"pointer": f"#/{_escape(k)}", "code": error.code, "detail": v} for k, v in error.fields.items()
+        ]
         title = "Conflict" if error.status == 409 else "Unprocessable content"
         body = problem(error.status, title, error.message, code=error.code, errors=errors)
         return Response(body, status=error.status, content_type=CONTENT_TYPE)

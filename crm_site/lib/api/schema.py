@@ -32,7 +32,7 @@ PROBLEM_SCHEMA = {
 
 
 class OAuth2Scheme(OpenApiAuthenticationExtension):
-    target_class = "crm_site.accounts.api.ClientAuthentication"
+    target_class = "crm_site.accounts.clients.ClientAuthentication"
     name = "oauth2"
 
     def get_security_definition(self, auto_schema: Any) -> dict[str, Any]:
