@@ -39,7 +39,7 @@ from customers.models.parties import (
     RelationKind,
     SearchToken,
 )
-from customers.models.standing import MonthEnd, PortfolioMonth, Standing
+from customers.models.standing import BusinessDay, MonthEnd, PortfolioMonth, Standing
 from customers.models.views import ExportRecord, SavedView
 
 __all__ = [
@@ -51,6 +51,7 @@ __all__ = [
     "Batch",
     "BatchError",
     "BatchStatus",
+    "BusinessDay",
     "Card",
     "Channel",
     "ColumnMapping",
