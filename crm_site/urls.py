@@ -14,4 +14,7 @@ urlpatterns = [
     path("preferences/", set_preferences, name="preferences"),
     path("accounts/", include("allauth.urls")),
     path("", include("allauth.idp.urls")),
+    path("api/v1/", include("crm_site.composition.api_urls")),
+    path("relationship/", include("relationship.urls")),
+    path("audit/", include("crm_site.audit.urls")),
 ]

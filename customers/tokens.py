@@ -1,107 +1,68 @@
-"""What a customer is found by: tokens for customers_searchtoken, and the pinyin key that lists sort by.
+"""What a name is found by: the tokens of the search table, and its sort key. Pure; shared with search.
 
-Pure functions, shared by every way in (ingest, edits, the synthetic bank). All tokens are lower case.
-
-| token | of | weight |
-|---|---|---|
-| `王建国` | the whole name, up to 12 characters | 9 |
-| `王建`, `建国` | every two neighbouring Chinese characters of the name | 3 |
-| `acme` | words of Latin letters and digits in the name | 5 |
-| `wangjianguo` | the whole name in pinyin | 8 |
-| `hengtai` | two neighbouring syllables of an organisation's name | 2 |
-| `wjg` | initials; for an organisation also from each of its first eight characters on | 6, 2 |
-| `#10000001` | customer number | 10 |
-| `t:4321` | last four digits of a phone | 4 |
-| `x:<hex>` | blind index of an identifier or a phone | 10 |
-| `a:<number>` | account number | 10 |
+Lower case, at most 64 characters, unprefixed: two-character shingles of Chinese runs, words, full pinyin,
+pinyin syllables' initials. Prefixed tokens ("#", "t:", "x:", "a:") stand in customers.models.SearchToken.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+import unicodedata
 from functools import lru_cache
 
 from pypinyin import Style, lazy_pinyin
 
 LONGEST = 64
-_HAN = re.compile(r"[\u3400-\u9fff]+")
-_LATIN = re.compile(r"[^\W_\u3400-\u9fff]+")
-# Readings of family names that differ from the commonest reading of the character.
-_SURNAMES = {
-    "单": "shan", "曾": "zeng", "仇": "qiu", "解": "xie", "任": "ren", "查": "zha", "区": "ou", "朴": "piao",
-    "盖": "ge", "缪": "miao", "乐": "yue", "翟": "zhai", "华": "hua", "尹": "yin", "尉": "wei", "洗": "xian",
-    "召": "shao", "折": "she", "重": "chong", "黑": "he", "秘": "bi", "冼": "xian", "员": "yun", "种": "chong",
-    "覃": "qin", "葛": "ge", "宁": "ning", "盛": "sheng", "石": "shi", "沈": "shen",
-}  # fmt: skip
-LONGEST_PERSON = 4
+_HAN_RUN = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]+")
+_WORD = re.compile(r"[a-z0-9]+")
+# Endings that every company's name has: they would find everybody.
+_COMMON = frozenset(
+    {"有限", "限公", "公司", "责任", "任公", "股份", "份有", "限责", "ltd", "co", "inc", "llc", "the"}
+)
 
 
-@lru_cache(maxsize=20_000)
-def _reading(character: str) -> str:
-    return "".join(lazy_pinyin(character, style=Style.NORMAL, errors="ignore")).lower()
+@lru_cache(maxsize=30_000)
+def _syllable(character: str) -> str:
+    """Pinyin of one character without tone, ü as v; the character itself when it has none."""
+    return lazy_pinyin(character, style=Style.NORMAL)[0].lower()
 
 
-def syllables(han: str) -> list[str]:
-    """Pinyin syllables of Chinese text without tones; a short text is read as a person's name."""
-    if len(han) > LONGEST_PERSON:
-        return [s.lower() for s in lazy_pinyin(han, style=Style.NORMAL, errors="ignore")]
-    first = _SURNAMES.get(han[:1]) or _reading(han[:1])
-    return [first, *map(_reading, han[1:])]
+def _plain(text: str) -> str:
+    """Lower case, full-width forms folded, accents dropped."""
+    if text.isascii() or _HAN_RUN.fullmatch(text):
+        return text.lower()
+    folded = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", text).lower())
+    return "".join(c for c in folded if not unicodedata.combining(c))
+
+
+def name_tokens(name: str) -> set[str]:
+    """Everything a name can be found by with an exact match.
+
+    张伟明 -> 张伟, 伟明, zhangweiming, zhang, wei, ming, zwm; "Client 12" -> client, 12, client12.
+    """
+    plain = _plain(name)
+    tokens: set[str] = set()
+    for run in _HAN_RUN.findall(plain):
+        tokens.update(run[i : i + 2] for i in range(len(run) - 1))
+        if len(run) == 1:
+            tokens.add(run)
+        syllables = [_syllable(character) for character in run]
+        tokens.add("".join(syllables)[:LONGEST])
+        tokens.add("".join(s[0] for s in syllables)[:LONGEST])
+        if len(run) <= 4:  # a person: each syllable; a company would be found by every "gong" and "si"
+            tokens.update(syllables)
+            tokens.update("".join(syllables[i : i + 2]) for i in range(len(run) - 1))
+    words = _WORD.findall(plain)
+    tokens.update(word[:LONGEST] for word in words)
+    if 1 < len(words) <= 6:
+        tokens.add("".join(words)[:LONGEST])
+    return tokens - _COMMON
 
 
 def sort_key(name: str) -> str:
-    """The key that lists sort names by: pinyin syllables, then the name itself (200 characters at most)."""
-    parts: list[str] = []
-    for piece in re.findall(r"[\u3400-\u9fff]+|[^\W_\u3400-\u9fff]+", name):
-        parts.extend(syllables(piece) if _HAN.match(piece) else [piece.lower()])
-    return f"{' '.join(parts)} {name}".strip()[:200]
-
-
-def name_tokens(name: str) -> dict[str, int]:
-    """Tokens of a name and their weights."""
-    found: dict[str, int] = {}
-
-    def put(token: str, weight: int) -> None:
-        token = token[:LONGEST]
-        if found.get(token, -1) < weight:
-            found[token] = weight
-
-    for word in _LATIN.findall(name):
-        put(word.lower(), 5)
-    for han in _HAN.findall(name):
-        read = syllables(han)
-        initials = "".join(s[:1] for s in read)
-        put(han[:12], 9)
-        for i in range(len(han) - 1):
-            put(han[i : i + 2], 3)
-        put("".join(read), 8)
-        put(initials, 6)
-        if len(han) > LONGEST_PERSON:
-            for i in range(len(read) - 1):
-                put(read[i] + read[i + 1], 2)
-            for i in range(1, min(8, len(read) - 1)):
-                put(initials[i:], 2)
-    return found
-
-
-def tokens_for(
-    name: str,
-    number: str,
-    *,
-    phones: Iterable[str] = (),
-    blind_indexes: Iterable[bytes] = (),
-    accounts: Iterable[str] = (),
-) -> dict[str, int]:
-    """Every token of a customer and its weight. `phones` are in full (E.164): only their tails are kept."""
-    found = name_tokens(name)
-    found[f"#{number.lower()}"[:LONGEST]] = 10
-    for phone in phones:
-        digits = re.sub(r"\D", "", phone)
-        if len(digits) >= 4:
-            found[f"t:{digits[-4:]}"] = 4
-    for digest in blind_indexes:
-        found[f"x:{bytes(digest).hex()}"] = 10
-    for account in accounts:
-        found[f"a:{account.lower()}"[:LONGEST]] = 10
-    return found
+    """Pinyin order key: Chinese by syllables, everything else lower case; at most 200 characters."""
+    plain = _plain(name.strip())
+    if plain.isascii():
+        return plain[:200]
+    parts = [_syllable(c) + " " if _HAN_RUN.match(c) else c for c in plain]
+    return "".join(parts).strip()[:200]

@@ -235,3 +235,22 @@ class RoleGrant(TenantModel):
             ),
         ]
         indexes: ClassVar = [models.Index(fields=["bank_id", "staff", "status"], name="rolegrant_staff")]
+
+
+class IdempotencyKey(TenantModel):
+    """A machine's write that was answered: the same key and body get the same answer again."""
+
+    audited: ClassVar = False  # the write itself is
+
+    client_id = models.CharField(max_length=100)
+    key = models.CharField(max_length=200)
+    operation = models.CharField(max_length=200)
+    digest = models.CharField(max_length=64)
+    status = models.PositiveSmallIntegerField()
+    answer = models.JSONField(null=True)
+    created_at = models.DateTimeField()
+
+    class Meta(TenantModel.Meta):
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["bank_id", "client_id", "key"], name="idempotencykey_once")
+        ]

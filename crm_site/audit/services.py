@@ -80,7 +80,7 @@ def _head_file(bank_row: Bank) -> Path:
 def seal(bank_id: int, now: dt.datetime) -> int:
     """Chain what has become final since the last seal; returns the number of entries sealed.
 
-    Final = written by a transaction older than every one still running. One sealer at a time per bank. The new
+    Final = written by a transaction older than every one still running here. One sealer at a time per bank. The new
     heads are appended to a file outside the database after the commit: it may lag behind, never run ahead.
     """
     sealed, heads = 0, []
@@ -88,8 +88,7 @@ def seal(bank_id: int, now: dt.datetime) -> int:
         cursor.execute("select pg_try_advisory_xact_lock(hashtextextended('audit seal', %s))", [bank_id])
         if not cursor.fetchone()[0]:
             return 0
-        cursor.execute("select pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
-        horizon = cursor.fetchone()[0]
+        horizon = _final_before(cursor)
         cursor.execute(
             "select seq, tx_to, hash from audit_seal where bank_id = %s order by seq desc limit 1", [bank_id]
         )
@@ -122,6 +121,26 @@ def seal(bank_id: int, now: dt.datetime) -> int:
     if heads:
         _append_heads(Bank.objects.get(pk=bank_id), heads)
     return sealed
+
+
+def _final_before(cursor: Any) -> int:
+    """Transactions with a smaller id have ended, as far as this database goes.
+
+    Not pg_snapshot_xmin: a transaction of another database on the same server would hold it back. Read in this
+    order: what is newer than the first reading does not count, what is older and still runs holds its own lock.
+    """
+    cursor.execute("select pg_snapshot_xmax(pg_current_snapshot())::text::bigint")
+    newest: int = cursor.fetchone()[0]
+    cursor.execute(
+        "select l.transactionid::text::bigint from pg_locks l join pg_stat_activity a using (pid) "
+        "where l.locktype = 'transactionid' and l.mode = 'ExclusiveLock' and l.granted "
+        "and a.datname = current_database() and l.pid <> pg_backend_pid()"
+    )
+    epoch = newest >> 32 << 32
+    running = [
+        epoch + xid if epoch + xid <= newest else epoch + xid - (1 << 32) for (xid,) in cursor.fetchall()
+    ]
+    return min([newest, *running])
 
 
 def _append_heads(bank_row: Bank, heads: list[str]) -> None:
@@ -168,7 +187,9 @@ def verify(bank_id: int) -> Verdict:
             for position in range(max(count, len(found))):
                 want = digests[position * 16 : position * 16 + 16]
                 if position >= len(found):
-                    return Verdict(seals, entries, 0, f"an entry of seal {seq} was deleted (position {position + 1})")
+                    return Verdict(
+                        seals, entries, 0, f"an entry of seal {seq} was deleted (position {position + 1})"
+                    )
                 entry_id, got = found[position]
                 if got != want:
                     return Verdict(
@@ -179,11 +200,15 @@ def verify(bank_id: int) -> Verdict:
             chain.append(stored.hex())
         for kept_seq, kept_hash in _heads(bank_row):
             if kept_seq > seals:
-                return Verdict(seals, entries, 0, f"the record ends at seal {seals}, but seal {kept_seq} was made")
+                return Verdict(
+                    seals, entries, 0, f"the record ends at seal {seals}, but seal {kept_seq} was made"
+                )
             if chain[kept_seq] != kept_hash:
                 return Verdict(seals, entries, 0, f"seal {kept_seq} is not the one that was made")
         with connection.cursor() as cursor:
-            cursor.execute("select count(*) from audit_entry where bank_id = %s and tx >= %s", [bank_id, begin])
+            cursor.execute(
+                "select count(*) from audit_entry where bank_id = %s and tx >= %s", [bank_id, begin]
+            )
             unsealed = cursor.fetchone()[0]
     return Verdict(seals, entries, unsealed)
 

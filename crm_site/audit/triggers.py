@@ -124,7 +124,9 @@ def install_triggers(sender: Any, using: str, **kwargs: Any) -> None:
             return
         cursor.execute(CUSTOMER_OF)
         cursor.execute(FUNCTION.replace("%(bulk)s", str(BULK)).replace("%%", "%"))
-        cursor.execute("select relname from pg_class where relkind = 'r' and relnamespace = 'public'::regnamespace")
+        cursor.execute(
+            "select relname from pg_class where relkind = 'r' and relnamespace = 'public'::regnamespace"
+        )
         present = {row[0] for row in cursor.fetchall()}
         for table in audited_tables():
             if table not in present:

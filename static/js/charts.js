@@ -44,7 +44,9 @@ const axis = (given, computed) => {
   return Array.isArray(given) ? given.map(one) : one(given);
 };
 
-const series = (given, computed) => {
+const said = (value, numbers) => (typeof value === "number" ? numbers.format(value).replace("-", "−") : (value ?? "–"));
+
+const series = (given, computed, numbers) => {
   const common = given.type === "line"
     ? { symbol: "none", smooth: false, lineStyle: { width: 2, ...given.lineStyle } }
     : given.type === "bar"
@@ -52,7 +54,14 @@ const series = (given, computed) => {
       : {};
   const area = given.areaStyle ? { areaStyle: { opacity: 0.05, ...given.areaStyle } } : {};
   const end = given.endLabel
-    ? { endLabel: { show: true, fontSize: 13, fontWeight: 600, color: "inherit", ...given.endLabel } }
+    ? { endLabel: {
+        show: true,
+        fontSize: 13,
+        fontWeight: 600,
+        color: "inherit",
+        formatter: ({ value }) => said([value].flat().at(-1), numbers),
+        ...given.endLabel,
+      } }
     : {};
   const label = given.label ? { label: { color: color("ink-2", computed), fontSize: 12, ...given.label } } : {};
   return { ...common, ...given, ...area, ...end, ...label };
@@ -75,10 +84,10 @@ const complete = (option, chinese) => {
       backgroundColor: color("surface", computed),
       borderColor: color("line-2", computed),
       textStyle: { color: color("ink", computed), fontSize: 12 },
-      valueFormatter: (value) => (typeof value === "number" ? numbers.format(value).replace("-", "−") : value ?? "–"),
+      valueFormatter: (value) => said(value, numbers),
       ...painted.tooltip,
     },
-    series: [painted.series ?? []].flat().map((one) => series(one, computed)),
+    series: [painted.series ?? []].flat().map((one) => series(one, computed, numbers)),
   };
   for (const name of ["xAxis", "yAxis"]) if (painted[name]) result[name] = axis(painted[name], computed);
   return result;

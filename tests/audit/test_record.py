@@ -41,7 +41,8 @@ def test_a_password_is_never_written_down(house: House, rm: Person) -> None:
 def test_a_bulk_insert_is_one_entry(house: House) -> None:
     with bank(house.id):
         OrgUnit.objects.bulk_create(
-            OrgUnit(code=f"B{i}", name=f"Unit {i}", kind="sub_branch", parent=house.north) for i in range(1500)
+            OrgUnit(code=f"B{i}", name=f"Unit {i}", kind="sub_branch", parent=house.north)
+            for i in range(1500)
         )
         entry = Entry.objects.filter(object_table="accounts_orgunit", action="insert").latest("id")
     assert entry.changes["rows"] == 1500
@@ -49,7 +50,11 @@ def test_a_bulk_insert_is_one_entry(house: House) -> None:
 
 def test_the_application_may_not_change_the_record(house: House) -> None:
     with bank(house.id):
-        for statement in ("update audit_entry set reason = 'x'", "delete from audit_entry", "truncate audit_seal"):
+        for statement in (
+            "update audit_entry set reason = 'x'",
+            "delete from audit_entry",
+            "truncate audit_seal",
+        ):
             with pytest.raises(ProgrammingError), transaction.atomic(), connection.cursor() as cursor:
                 cursor.execute(statement)
 
@@ -63,9 +68,11 @@ def test_banks_do_not_read_each_others_record(house: House, other_house: House) 
 
 def test_every_business_table_is_audited(db: None) -> None:
     with connection.cursor() as cursor:
-        cursor.execute("select tgrelid::regclass::text, count(*) from pg_trigger where tgname like 'audit\\_%' group by 1")
+        cursor.execute(
+            "select tgrelid::regclass::text, count(*) from pg_trigger where tgname like 'audit\\_%' group by 1"
+        )
         found = dict(cursor.fetchall())
-    assert found == {table: 3 for table in audited_tables()}
+    assert found == dict.fromkeys(audited_tables(), 3)
 
 
 def _superuser(statement: str) -> None:
@@ -136,5 +143,3 @@ def test_reading_is_recorded_by_name(house: House, rm: Person) -> None:
         record(rm.actor, "reveal", "customers_identifier", key=7, customer_id=3, reason="called back")
         entry = Entry.objects.filter(action="reveal").latest("id")
     assert (entry.customer_id, entry.object_id, entry.reason) == (3, 7, "called back")
-
-

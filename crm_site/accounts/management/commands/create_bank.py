@@ -13,7 +13,9 @@ from crm_site.lib.commands import BanyanCommand
 
 
 class Command(BanyanCommand):
-    help = "Create a bank with its head office and an administrator; prints host, login and a one-time password."
+    help = (
+        "Create a bank with its head office and an administrator; prints host, login and a one-time password."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
