@@ -138,7 +138,9 @@ class Totals:
 
 def clean_sort(text: str) -> str:
     """A sort that exists; anything else is the default."""
-    return text if text.lstrip("-") in SORTS and text.count("-") <= 1 and "-" not in text[1:] else DEFAULT_SORT
+    return (
+        text if text.lstrip("-") in SORTS and text.count("-") <= 1 and "-" not in text[1:] else DEFAULT_SORT
+    )
 
 
 def matching(actor: Actor, condition: Mapping[str, Any], *, as_of: dt.date) -> Any:
@@ -161,7 +163,9 @@ def customer_list(
     if key is not None:
         found = found.filter(_beyond(query, key, forward=forward))
     rows = list(
-        _ordered(found, query, forward=forward).select_related("customer", "responsible", "home_branch")[: size + 1]
+        _ordered(found, query, forward=forward).select_related("customer", "responsible", "home_branch")[
+            : size + 1
+        ]
     )
     more = len(rows) > size
     rows = rows[:size]
@@ -237,7 +241,10 @@ def builtin_conditions(actor: Actor, as_of: dt.date) -> dict[str, tuple[Any, Map
         "quiet": (_("Not contacted this quarter"), {"all": [REAL, top, quiet]}),
         "churn": (_("Churn alarm"), {"all": [REAL, {"fact": "churn", "op": ">=", "value": CHURN_ALARM_PCT}]}),
         "overdue": (_("Overdue"), {"all": [REAL, {"fact": "days_past_due", "op": ">", "value": 0}]}),
-        "incomplete": (_("Data incomplete"), {"all": [REAL, {"fact": "missing_items", "op": ">", "value": 0}]}),
+        "incomplete": (
+            _("Data incomplete"),
+            {"all": [REAL, {"fact": "missing_items", "op": ">", "value": 0}]},
+        ),
     }
     if not own:
         views["queue"] = (
@@ -267,7 +274,9 @@ def _beyond(query: CustomerQuery, key: tuple[Any, int], *, forward: bool) -> Q:
     """Rows after (or before) a key. The first half is what the index starts at, the second half is exact."""
     op = "lt" if query.descending == forward else "gt"
     path, (value, customer_id) = query.by.path, key
-    return Q(**{f"{path}__{op}e": value}) & (Q(**{f"{path}__{op}": value}) | Q(**{f"customer_id__{op}": customer_id}))
+    return Q(**{f"{path}__{op}e": value}) & (
+        Q(**{f"{path}__{op}": value}) | Q(**{f"customer_id__{op}": customer_id})
+    )
 
 
 def _cursor(query: CustomerQuery, standing: Standing, direction: str) -> str:

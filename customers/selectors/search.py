@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from crm_site.accounts.banks import vault_of
 from crm_site.lib.permissions import Actor, may
@@ -133,21 +133,21 @@ def _term(actor: Actor, piece: str) -> tuple[Term, list[str]]:
     return Term(piece, tuple(alternatives)), exact
 
 
-def _fits(term: Term) -> Exists:
-    condition = None
+def _fits(term: Term) -> Q:
+    condition = Q()
     single = [tokens[0] for tokens in term.alternatives if len(tokens) == 1]
     if single:
-        condition = Exists(_tokens().filter(token__in=single))
+        condition = Q(Exists(_tokens().filter(token__in=single)))
     for tokens in term.alternatives:
         if len(tokens) > 1:
-            every = Exists(_tokens().filter(token=tokens[0]))
-            for token in tokens[1:]:
-                every = every & Exists(_tokens().filter(token=token))
-            condition = every if condition is None else condition | every
+            every = Q()
+            for token in tokens:
+                every &= Q(Exists(_tokens().filter(token=token)))
+            condition = condition | every if single or condition else every
     return condition
 
 
-def _tokens():
+def _tokens() -> QuerySet[SearchToken]:
     return SearchToken.objects.filter(customer=OuterRef("customer"))
 
 
