@@ -140,9 +140,7 @@ class BalanceChange(models.Model):
 
     pk = models.CompositePrimaryKey("bank_id", "account_id", "date")
     bank_id = BankField(editable=False)
-    account = models.ForeignKey(
-        Account, on_delete=models.DO_NOTHING, db_constraint=False, related_name="changes"
-    )
+    account = models.ForeignKey(Account, on_delete=models.DO_NOTHING, db_constraint=False, related_name="changes")
     date = models.DateField()
     balance = MoneyField()
     positive_days = models.BigIntegerField()
@@ -169,9 +167,7 @@ class BalanceConfirmation(TenantModel):
     source_as_of = models.DateTimeField()
 
     class Meta(TenantModel.Meta):
-        indexes: ClassVar = [
-            models.Index(fields=["bank_id", "date", "bucket"], name="balanceconfirmation_day")
-        ]
+        indexes: ClassVar = [models.Index(fields=["bank_id", "date", "bucket"], name="balanceconfirmation_day")]
 
 
 class Transaction(models.Model):
@@ -183,9 +179,7 @@ class Transaction(models.Model):
     pk = models.CompositePrimaryKey("bank_id", "booked_date", "id")
     bank_id = BankField(editable=False)
     id = models.BigIntegerField()
-    account = models.ForeignKey(
-        Account, on_delete=models.DO_NOTHING, db_constraint=False, related_name="entries"
-    )
+    account = models.ForeignKey(Account, on_delete=models.DO_NOTHING, db_constraint=False, related_name="entries")
     booked_date = models.DateField()
     reference = models.CharField(max_length=40)
     amount = MoneyField()
@@ -286,9 +280,7 @@ class Card(TenantModel):
     objects = CustomerOwnedManager()
 
     class Meta(TenantModel.Meta):
-        constraints: ClassVar = [
-            models.UniqueConstraint(fields=["bank_id", "reference"], name="card_reference")
-        ]
+        constraints: ClassVar = [models.UniqueConstraint(fields=["bank_id", "reference"], name="card_reference")]
 
 
 class StandingOrder(TenantModel):
@@ -340,6 +332,4 @@ class Fee(TenantModel):
     objects = CustomerOwnedManager()
 
     class Meta(TenantModel.Meta):
-        constraints: ClassVar = [
-            models.UniqueConstraint(fields=["bank_id", "reference"], name="fee_reference")
-        ]
+        constraints: ClassVar = [models.UniqueConstraint(fields=["bank_id", "reference"], name="fee_reference")]

@@ -186,8 +186,7 @@ class ContactPoint(TenantModel):
 class Address(TenantModel):
     customer = BankForeignKey(Customer, on_delete=models.CASCADE, related_name="addresses")
     kind = models.CharField(
-        max_length=10,
-        choices=[("home", _("Home")), ("registered", _("Registered")), ("business", _("Business"))],
+        max_length=10, choices=[("home", _("Home")), ("registered", _("Registered")), ("business", _("Business"))]
     )
     region = models.CharField(max_length=120, blank=True)  # province / city / county
     line = models.CharField(max_length=240, blank=True)
@@ -248,3 +247,5 @@ class SearchToken(TenantModel):
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["bank_id", "token", "customer"], name="searchtoken_once")
         ]
+
+

@@ -91,9 +91,7 @@ class MonthEnd(models.Model):
     pk = models.CompositePrimaryKey("bank_id", "month_end", "customer_id")
     bank_id = BankField(editable=False)
     month_end = models.DateField()
-    customer = models.ForeignKey(
-        Customer, on_delete=models.DO_NOTHING, db_constraint=False, related_name="month_ends"
-    )
+    customer = models.ForeignKey(Customer, on_delete=models.DO_NOTHING, db_constraint=False, related_name="month_ends")
     home_branch_id = models.BigIntegerField(null=True)
     deposits_adb = MoneyField()
     deposits_balance = MoneyField()
