@@ -3,6 +3,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 LAUNCH := $(PY) -m crm_site.launcher
 ARGS ?=
+CUSTOMERS ?= 1000000
 
 .PHONY: setup run test prove bench lint format browser lock clean
 .DELETE_ON_ERROR:
@@ -42,6 +43,36 @@ run: setup
 
 test: setup $(VENV)/test.stamp
 	@exec $(LAUNCH) test -- $(ARGS)
+
+prove: setup $(VENV)/test.stamp
+	@exec $(LAUNCH) exec -- $(PY) -m tests.prove $(ARGS)
+
+bench: setup $(VENV)/test.stamp
+	@exec $(LAUNCH) exec -- $(PY) -m tests.bench --customers $(CUSTOMERS) $(ARGS)
+
+# No database is needed: what would ask one is told that there is none.
+LINT := env -u DATABASE_URL -u DATABASE_OWNER_URL -u REDIS_URL
+lint: setup $(VENV)/test.stamp
+	$(VENV)/bin/ruff format --check --quiet .
+	$(VENV)/bin/ruff check --quiet .
+	$(PY) -m mypy
+	$(VENV)/bin/lint-imports --no-logo
+	$(LINT) $(PY) -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
+	$(LINT) $(PY) manage.py check_templates
+	$(VENV)/bin/djlint --quiet --lint templates
+
+format: $(VENV)/test.stamp
+	$(VENV)/bin/ruff format .
+	$(VENV)/bin/ruff check --fix .
+
+browser:
+	@if command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null; then \
+	  echo "A Chromium is here."; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium fonts-noto-cjk >/dev/null; \
+	else \
+	  echo "No Chromium: install the packages chromium and fonts-noto-cjk; until then browser tests are skipped."; \
+	fi
 
 lock:
 	uv pip compile --quiet --upgrade --generate-hashes --universal --no-emit-index-url --python-version 3.11 \

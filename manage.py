@@ -6,7 +6,18 @@ import sys
 from crm_site.launcher import LauncherError, ensure_servers
 
 # These read no database: they start nothing.
-WITHOUT_SERVERS = {"", "help", "--help", "version", "--version", "check", "collectstatic", "makemigrations"}
+WITHOUT_SERVERS = {
+    "",
+    "help",
+    "--help",
+    "version",
+    "--version",
+    "check",
+    "check_templates",
+    "collectstatic",
+    "makemigrations",
+}
+AS_OWNER = {"migrate", "remove_bank"}  # what settings.AS_OWNER says, asked here for a plain answer
 
 
 def main() -> None:
@@ -22,6 +33,10 @@ if __name__ == "__main__":
     else:
         try:
             with ensure_servers():
+                if sys.argv[1] in AS_OWNER and not os.environ.get("DATABASE_OWNER_URL"):
+                    raise LauncherError(
+                        f"{sys.argv[1]} runs as the owner of the tables: set DATABASE_OWNER_URL."
+                    )
                 main()
         except LauncherError as error:
             sys.exit(str(error))

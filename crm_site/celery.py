@@ -29,5 +29,10 @@ app.conf.update(
     },
     worker_cancel_long_running_tasks_on_connection_loss=False,
     timezone="UTC",
+    beat_schedule={
+        "tick": {"task": "jobs.tick", "schedule": 2.0, "options": {"expires": 10}},
+        "forget": {"task": "jobs.forget", "schedule": 3600.0, "options": {"expires": 600}},
+        "seal": {"task": "audit.seal_all", "schedule": 5.0, "options": {"expires": 5}},
+    },
 )
 app.autodiscover_tasks(["crm_site.jobs", "crm_site.audit"])

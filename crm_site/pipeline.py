@@ -1,9 +1,17 @@
 """The nightly pipeline in order. Each app registers its steps in AppConfig.ready(); here is the whole of it.
 
-feeds -> balances -> arrears -> tiers -> churn -> placement -> worklists -> summaries
+feeds -> balances -> arrears -> tiers -> churn -> placement -> proposals -> worklists -> summaries
 """
 
 from __future__ import annotations
+
+import datetime as dt
+
+from django.db.models import Max
+from django.utils.translation import gettext_lazy as _
+
+from crm_site.lib.registry import Pipeline, add_pipeline
+from customers.models import BalanceChange
 
 NIGHTLY = (
     "feeds",
@@ -12,6 +20,19 @@ NIGHTLY = (
     "tiers",
     "churn",
     "placement",
+    "proposals",
     "worklists",
     "summaries",
 )
+
+
+def newest_balance_date() -> dt.date | None:
+    """What the very first night of a bank is run for: the newest day any of its balances changed."""
+    return BalanceChange.objects.aggregate(newest=Max("date"))["newest"]
+
+
+def register() -> None:
+    """Make the night known to crm_site.jobs. Called when every app is loaded."""
+    add_pipeline(
+        Pipeline("nightly", _("Night run"), serial=True, closes_day=True, first_date=newest_balance_date)
+    )

@@ -104,9 +104,7 @@ def _database(url: str) -> dict[str, str]:
     }
 
 
-_APPLICATION = _database(
-    os.environ.get("DATABASE_URL", "postgresql://banyan_app@127.0.0.1:1/banyan")
-)
+_APPLICATION = _database(os.environ.get("DATABASE_URL", "postgresql://banyan_app@127.0.0.1:1/banyan"))
 _OWNER = _database(os.environ["DATABASE_OWNER_URL"]) if "DATABASE_OWNER_URL" in os.environ else {}
 # Only migrations and a bank's removal act as the owner of the tables.
 AS_OWNER = bool(_OWNER) and len(sys.argv) > 1 and sys.argv[1] in {"migrate", "sqlmigrate", "remove_bank"}
@@ -172,13 +170,28 @@ IDP_OIDC_ADAPTER = "crm_site.accounts.oidc.OIDCAdapter"
 IDP_OIDC_ACCESS_TOKEN_EXPIRES_IN = 1800
 
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": [],
-    "DEFAULT_PERMISSION_CLASSES": [],
+    "DEFAULT_AUTHENTICATION_CLASSES": ["crm_site.accounts.clients.ClientAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["crm_site.accounts.clients.HasScope"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "crm_site.lib.api.schema.BanyanSchema",
+    "EXCEPTION_HANDLER": "crm_site.lib.api.problems.handle",
     "UNAUTHENTICATED_USER": None,
     "URL_FORMAT_OVERRIDE": "format",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Banyan",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.1",
+    "DESCRIPTION": "REST API of the bank CRM for core banking and other systems. See docs/api.md.",
+    "SCHEMA_PATH_PREFIX": r"/api/v1",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "POSTPROCESSING_HOOKS": ["crm_site.lib.api.schema.close_requests"],
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "SERVE_AUTHENTICATION": [],
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
 }
 
 LANGUAGE_CODE = "en"

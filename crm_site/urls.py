@@ -5,11 +5,16 @@ from __future__ import annotations
 from django.urls import include, path
 
 from crm_site.composition import views
+from crm_site.lib.preferences import set_preferences
 
 urlpatterns = [
     path("", views.home, name="home"),
     path("healthz", views.healthz, name="healthz"),
     path("readyz", views.readyz, name="readyz"),
+    path("preferences/", set_preferences, name="preferences"),
     path("accounts/", include("allauth.urls")),
     path("", include("allauth.idp.urls")),
+    path("api/v1/", include("crm_site.composition.api_urls")),
+    path("relationship/", include("relationship.urls")),
+    path("audit/", include("crm_site.audit.urls")),
 ]

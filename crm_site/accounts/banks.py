@@ -9,6 +9,7 @@ from django.conf import settings
 
 from crm_site.accounts.models import Bank
 from crm_site.lib.crypto import Vault, master_key
+from crm_site.lib.errors import DomainError
 
 _SECONDS = 5.0
 _lock = Lock()
@@ -50,3 +51,11 @@ def vault(bank: Bank) -> Vault:
 def vault_of(bank_id: int) -> Vault:
     """The vault of a bank by id."""
     return vault(Bank.objects.get(pk=bank_id))
+
+
+def bank_by_code(code: str) -> Bank:
+    """The bank with a code; raises DomainError when there is none."""
+    found = Bank.objects.filter(code=code).first()
+    if found is None:
+        raise DomainError(f"There is no bank with code {code!r}.", code="no_bank")
+    return found

@@ -15,7 +15,7 @@ from django.utils import translation
 
 from crm_site.accounts.banks import bank_for_host
 from crm_site.accounts.selectors import actor_for, bank_today
-from crm_site.lib.tenancy import bank, in_bank
+from crm_site.lib.tenancy import act_as, bank, in_bank
 
 Handler = Callable[[HttpRequest], HttpResponse]
 log = logging.getLogger("banyan.request")
@@ -118,4 +118,6 @@ class ActorMiddleware:
                 request_id=request.request_id,
                 address=request.META.get("REMOTE_ADDR", ""),
             )
+            if request.method not in ("GET", "HEAD", "OPTIONS"):
+                act_as(request.actor)
         return self.get_response(request)

@@ -111,9 +111,9 @@ class StaffQuerySet(TenantQuerySet):
         return self.filter(is_active=True)
 
 
-class StaffManager(TenantManager.from_queryset(StaffQuerySet), BaseUserManager):  # type: ignore[misc]
+class StaffManager(TenantManager.from_queryset(StaffQuerySet), BaseUserManager):
     def create_user(self, number: str, password: str | None = None, **fields: Any) -> Staff:
-        staff = self.model(number=number, **fields)
+        staff: Any = self.model(number=number, **fields)
         staff.set_password(password)
         staff.save(using=self._db)
         return staff
@@ -235,3 +235,22 @@ class RoleGrant(TenantModel):
             ),
         ]
         indexes: ClassVar = [models.Index(fields=["bank_id", "staff", "status"], name="rolegrant_staff")]
+
+
+class IdempotencyKey(TenantModel):
+    """A machine's write that was answered: the same key and body get the same answer again."""
+
+    audited: ClassVar = False  # the write itself is
+
+    client_id = models.CharField(max_length=100)
+    key = models.CharField(max_length=200)
+    operation = models.CharField(max_length=200)
+    digest = models.CharField(max_length=64)
+    status = models.PositiveSmallIntegerField()
+    answer = models.JSONField(null=True)
+    created_at = models.DateTimeField()
+
+    class Meta(TenantModel.Meta):
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["bank_id", "client_id", "key"], name="idempotencykey_once")
+        ]

@@ -34,6 +34,13 @@ def shell(request: HttpRequest) -> dict[str, Any]:
                 continue
             active = request.path == url or (url != "/" and request.path.startswith(url))
             context["nav"].append(
-                {"name": item.name, "title": item.title, "url": url, "icon": item.icon, "active": active, "count": 0}
+                {
+                    "name": item.name,
+                    "title": item.title,
+                    "url": url,
+                    "icon": item.icon,
+                    "active": active,
+                    "count": 0,
+                }
             )
     return context

@@ -9,24 +9,23 @@ from django.conf import settings
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 
-_migrated = False
+_state = {"migrated": False}  # migrations are looked for until none is pending, then never again
 
 
 def readiness() -> dict[str, Any]:
     """{ready, database, migrations, broker}: each "ok" or what is wrong. Never raises, never hangs."""
-    global _migrated
     state: dict[str, Any] = {"ready": False, "database": "ok", "migrations": "ok", "broker": "ok"}
     try:
-        if not _migrated:
+        if not _state["migrated"]:
             executor = MigrationExecutor(connection)
             plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
             if plan:
                 state["migrations"] = f"{len(plan)} pending"
-            _migrated = not plan
+            _state["migrated"] = not plan
         else:
             with connection.cursor() as cursor:
                 cursor.execute("select 1")
-        state["ready"] = _migrated
+        state["ready"] = _state["migrated"]
     except DatabaseError as error:
         state["database"] = type(error).__name__
     state["broker"] = _broker()

@@ -13,6 +13,7 @@ from crm_site.composition.readiness import readiness
 from crm_site.lib.registry import HOMES
 
 
+
 def healthz(request: HttpRequest) -> HttpResponse:
     """The process is alive."""
     return JsonResponse({"status": "alive"})
@@ -27,7 +28,9 @@ def readyz(request: HttpRequest) -> HttpResponse:
 @login_required
 def home(request: Any) -> HttpResponse:
     """The home of the signed-in person's role; a person without a role is told whom to ask."""
-    homes = sorted((h for h in HOMES if request.actor and h.role in request.actor.roles), key=lambda h: h.order)
+    homes = sorted(
+        (h for h in HOMES if request.actor and h.role in request.actor.roles), key=lambda h: h.order
+    )
     if not homes:
         return render(request, "home_without_role.html", status=200)
     match = resolve(reverse(homes[0].url_name))

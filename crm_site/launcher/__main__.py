@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import subprocess
 import sys
 
 from crm_site.launcher.errors import LauncherError
+from crm_site.launcher.processes import die_with_parent
 from crm_site.launcher.servers import ensure_servers
 
 
@@ -30,7 +32,7 @@ def main(arguments: list[str]) -> int:
             return run.main()
         case "exec":
             with ensure_servers():
-                return subprocess.run(chosen.words, check=False).returncode
+                return subprocess.Popen(chosen.words, preexec_fn=die_with_parent(signal.SIGTERM)).wait()
         case "test":
             from crm_site.launcher import testing
 

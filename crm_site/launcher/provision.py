@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from secrets import token_urlsafe
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 import psycopg
 from psycopg import sql
@@ -76,11 +77,22 @@ def url_for(admin_url: str, role: str, password: str, database: str) -> str:
 
 
 def main(admin_url: str, database: str) -> None:
-    """Provision with new passwords and print the two addresses, as lines of an environment file."""
-    passwords = Passwords(token_urlsafe(32), token_urlsafe(32))
+    """Provision with the passwords of DATABASE_URL and DATABASE_OWNER_URL where those are set.
+
+    Else with new ones, and print the two addresses as lines of an environment file.
+    """
+    named = {name: os.environ.get(name, "") for name in ("DATABASE_URL", "DATABASE_OWNER_URL")}
+    application, owner = (
+        unquote(urlsplit(url).password or "") or token_urlsafe(32) for url in named.values()
+    )
     try:
-        provision(admin_url, passwords, database=database)
+        provision(admin_url, Passwords(owner, application), database=database)
     except psycopg.Error as error:
         raise LauncherError(f"PostgreSQL refused: {str(error).strip().splitlines()[0]}") from None
-    print(f"DATABASE_URL={url_for(admin_url, APPLICATION, passwords.application, database)}")
-    print(f"DATABASE_OWNER_URL={url_for(admin_url, OWNER, passwords.owner, database)}")
+    made = {
+        "DATABASE_URL": url_for(admin_url, APPLICATION, application, database),
+        "DATABASE_OWNER_URL": url_for(admin_url, OWNER, owner, database),
+    }
+    for name, url in made.items():
+        if not named[name]:
+            print(f"{name}={url}")

@@ -40,7 +40,9 @@ class Program(Service):
 
 
 class Worker(Program):
-    death_signal = signal.SIGQUIT  # when we are killed the broker is gone too: do not wait for it
+    # When we are killed the broker goes too, and a worker that looks for its broker hears no other signal. A
+    # chunk is one transaction, so nothing is half done; its children end when it is gone.
+    death_signal = signal.SIGKILL
 
 
 class Stop:
@@ -139,8 +141,13 @@ def _prepare(servers: Servers, stop: Stop) -> None:
         _finish(_manage(servers, "migrate", "--noinput", "--verbosity", "0"), stop, "The migrations failed.")
         if stamp and not stop:
             stamp.write_text(state)
-    is_first_start = cluster is not None and not stop and not (servers.data / LOGINS).exists()
-    if is_first_start and not _banks(_manage(servers, "list_banks", "--json", capture=True)):
+    wants_demo = os.environ.get("BANYAN_DEMO", "1") != "0"
+    is_first_start = wants_demo and cluster is not None and not stop and not (servers.data / LOGINS).exists()
+    if (
+        is_first_start
+        and _knows("create_demo")
+        and not _banks(_manage(servers, "list_banks", "--json", capture=True))
+    ):
         print("Creating the demo banks", flush=True)
         _finish(_manage(servers, "create_demo"), stop, "The demo banks could not be created.")
 
@@ -155,12 +162,18 @@ def _migrations() -> str:
 
 def _banks(child: subprocess.Popen[str]) -> list[dict[str, str]]:
     answer, complaint = child.communicate()
+    if child.returncode and "Unknown command" in complaint:
+        return []
     if child.returncode:
         raise LauncherError(
             f"The banks cannot be listed: {(complaint.strip().splitlines() or ['no reason'])[-1]}"
         )
     banks: list[dict[str, str]] = json.loads(answer)
     return banks
+
+
+def _knows(command: str) -> bool:
+    return any(ROOT.glob(f"**/management/commands/{command}.py"))
 
 
 def _start_programs(servers: Servers, stop: Stop, host: str, port: int) -> None:

@@ -29,6 +29,7 @@ from crm_site.launcher.provision import APPLICATION, DATABASE, OWNER, Passwords,
 ROOT = Path(__file__).resolve().parents[2]
 ELSEWHERE = Path("/var/lib/banyan")
 START_SECONDS = 120
+NAMED = ("DATABASE_URL", "DATABASE_OWNER_URL", "REDIS_URL")  # servers that somebody else runs
 
 
 def data_folder() -> Path:
@@ -119,7 +120,8 @@ def base_environment(data: Path, keys: Mapping[str, str]) -> dict[str, str]:
     """What every child gets whoever runs the servers; what the caller has set wins."""
     defaults = {"SECRET_KEY": keys["secret_key"], "BANYAN_MASTER_KEY": keys["master_key"]}
     chosen = {name: os.environ.get(name) or value for name, value in defaults.items()}
-    return chosen | {"BANYAN_DATA": str(data)}
+    named = {name: os.environ[name] for name in NAMED if os.environ.get(name)}
+    return chosen | named | {"BANYAN_DATA": str(data)}
 
 
 def announce(data: Path, kind: str, environment: Mapping[str, str], address: str = "") -> None:
@@ -167,10 +169,13 @@ def _attached_or_owned(data: Path) -> Iterator[Mapping[str, str]]:
         if held is not None:
             with held, contextmanager(_own)(data, "command") as servers:
                 announce(data, "command", servers.environment)
-                yield servers.environment
-                (data / "run.json").unlink(missing_ok=True)  # nobody attaches from now on
-                with lock(data / "users.lock", wait=True) or ExitStack():
-                    return
+                try:
+                    yield servers.environment
+                finally:
+                    (data / "run.json").unlink(missing_ok=True)  # nobody attaches from now on
+                    with lock(data / "users.lock", wait=True) or ExitStack():
+                        pass
+                return
         with lock(data / "users.lock", shared=True, wait=True) or ExitStack():
             environment = running(data).get("environment")
             if isinstance(environment, dict):
@@ -192,7 +197,10 @@ def ensure_servers() -> Iterator[None]:
         return
     before = dict(os.environ)
     with _attached_or_owned(data_folder()) as environment:
-        os.environ.update({name: value for name, value in environment.items() if not before.get(name)})
+        found = {name: value for name, value in environment.items() if not before.get(name)}
+        if before.get("DATABASE_URL"):
+            found.pop("DATABASE_OWNER_URL", None)  # it would be the owner of another database
+        os.environ.update(found)
         os.environ.setdefault("BANYAN_DATA", environment["BANYAN_DATA"])
         try:
             yield

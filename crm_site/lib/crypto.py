@@ -56,7 +56,11 @@ class Vault:
     def encrypt(self, value: str, *, place: str, row: str) -> bytes:
         """Ciphertext of a value at `place` ("table.column") in the row with natural key `row`."""
         nonce = os.urandom(12)
-        return bytes([ALGORITHM_VERSION]) + nonce + self._cipher.encrypt(nonce, value.encode(), self._aad(place, row))
+        return (
+            bytes([ALGORITHM_VERSION])
+            + nonce
+            + self._cipher.encrypt(nonce, value.encode(), self._aad(place, row))
+        )
 
     def decrypt(self, ciphertext: bytes, *, place: str, row: str) -> str:
         """The value behind a ciphertext; raises Unreadable when it was moved, tampered with or of another key."""

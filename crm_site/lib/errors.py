@@ -13,7 +13,9 @@ class DomainError(Exception):
 
     status = 422
 
-    def __init__(self, message: str, *, code: str = "invalid", fields: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, message: str, *, code: str = "invalid", fields: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.code = code

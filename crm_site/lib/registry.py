@@ -47,6 +47,8 @@ class RunContext:
     """What a step knows: the bank, the business date, the run and its parameters.
 
     `is_newest`: no later business date has been run; only then may current standing be written.
+    `progress(done, total)` may be called from `work` and `plan` as often as one likes: the page shows it while
+    the chunk's own transaction is still open.
     """
 
     bank_id: int
@@ -71,7 +73,8 @@ class Step:
     """One step of a pipeline. `work` runs inside the bank and one transaction, and is safe to repeat.
 
     `plan` cuts the step into chunks (JSON payloads without anything of a customer in them: id ranges);
-    no plan means one chunk. `finish` runs once, in the transaction that ticks off the last chunk.
+    no plan means one chunk. `finish` runs once after the last chunk, in a transaction of its own.
+    Steps of `after` that a partial run leaves out count as done.
     """
 
     name: str
@@ -79,8 +82,50 @@ class Step:
     work: Callable[[RunContext, Mapping[str, Any]], Counts]
     after: tuple[str, ...] = ()
     plan: Callable[[RunContext], Iterable[Mapping[str, Any]]] | None = None
-    finish: Callable[[RunContext], None] | None = None
+    finish: Callable[[RunContext], Counts | None] | None = None
     pipeline: str = "nightly"
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """A graph of steps that one run goes through for a bank and a business date.
+
+    `action`: who may start it (crm_site.lib.permissions.ACTIONS). `serial`: a bank's runs of it wait for each other.
+    `closes_day`: a whole run that succeeds moves the bank's business date on. `first_date`: the date of the very
+    first run, asked inside the bank. `on_failure`: called inside the bank, in the transaction that fails the run.
+    """
+
+    name: str
+    label: Any
+    action: str = "job.run"
+    serial: bool = False
+    closes_day: bool = False
+    first_date: Callable[[], dt.date | None] | None = None
+    on_failure: Callable[[RunContext, str], None] | None = None
+
+
+PIPELINES: Registry[Pipeline] = Registry("pipeline")
+
+
+def add_pipeline(pipeline: Pipeline) -> Pipeline:
+    return PIPELINES.add(pipeline.name, pipeline)
+
+
+Handler = Callable[[int, Mapping[str, Any]], None]
+# Outbox topic -> what hears it: handle(bank_id, payload), inside the bank, safe to repeat.
+TOPICS: Registry[list[Handler]] = Registry("topic")
+
+
+def add_topic(topic: str, handler: Handler) -> None:
+    if topic in TOPICS:
+        TOPICS[topic].append(handler)
+    else:
+        TOPICS.add(topic, [handler])
+
+
+def handlers(topic: str) -> list[Handler]:
+    """Who hears a topic; nobody for one that no app has registered."""
+    return TOPICS[topic] if topic in TOPICS else []  # noqa: SIM401 - a Registry has no get
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,10 +168,33 @@ class WorkReason:
     needs_result: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class NoticeKind:
+    """What a notification is about. `sentence(params)` says it in the reader's language in one line."""
+
+    code: str
+    icon: str
+    sentence: Callable[[Mapping[str, Any]], str]
+    level: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """Whom a task is about, as a row shows it. `tier`: "high", "mid", "general" or ""."""
+
+    id: int
+    name: str
+    url: str
+    tier: str = ""
+
+
 STEPS: Registry[Step] = Registry("step")
 PANELS: Registry[Panel] = Registry("panel")
 NAV: Registry[NavItem] = Registry("navigation entry")
 WORK_REASONS: Registry[WorkReason] = Registry("worklist reason")
+NOTICES: Registry[NoticeKind] = Registry("notification")
+# Names of the customers with these ids that the actor may see: subjects(actor, ids) -> {id: Subject}.
+SUBJECTS: Registry[Callable[[Any, Iterable[int]], Mapping[int, Subject]]] = Registry("subjects")
 
 
 def add_step(step: Step) -> Step:
@@ -143,6 +211,10 @@ def add_nav(item: NavItem) -> NavItem:
 
 def add_work_reason(reason: WorkReason) -> WorkReason:
     return WORK_REASONS.add(reason.code, reason)
+
+
+def add_notice(notice: NoticeKind) -> NoticeKind:
+    return NOTICES.add(notice.code, notice)
 
 
 def pipeline_steps(pipeline: str) -> list[Step]:

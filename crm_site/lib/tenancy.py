@@ -7,12 +7,15 @@ the database backend in ``crm_site.lib.postgres`` turns it into that shape.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 from django.db import connection, models, transaction
 from django.db.models.lookups import Exact
+
+from crm_site.lib.permissions import Actor
 
 
 class WrongBank(RuntimeError):
@@ -89,6 +92,28 @@ def founding(bank_id: int) -> Iterator[None]:
             _set_bank(str(outer))
 
 
+def act_as(actor: Actor, *, reason: str = "") -> None:
+    """Tell the audit triggers who changes rows from here to the end of the transaction, and why.
+
+    Sets app.actor to a small JSON document; see crm_site.audit. Raises NoBank outside every bank,
+    WrongBank when the actor is of another bank.
+    """
+    active = require_bank()
+    if actor.bank_id != active:
+        raise WrongBank(f"an actor of bank {actor.bank_id} cannot act in bank {active}")
+    who = {
+        "kind": "staff" if actor.staff_id else "client" if actor.client_id else "system",
+        "id": actor.staff_id,
+        "label": actor.label,
+        "address": actor.address,
+        "request": actor.request_id,
+        "run": actor.run_id,
+        "reason": reason or actor.reason,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute("select set_config('app.actor', %s, true)", [json.dumps(who, ensure_ascii=False)])
+
+
 def in_bank(bank_id: int, chunks: Iterable[Any]) -> Iterator[Any]:
     """Run a streamed answer's generator inside its bank: it is consumed after the request has left it."""
     with bank(bank_id):
@@ -135,11 +160,16 @@ class BankForeignKey(models.ForeignKey):
         return name, path, args, kwargs
 
     def get_extra_restriction(self, alias: str | None, related_alias: str) -> Any:
-        own = self.model._meta.get_field("bank_id").get_col(related_alias)
+        own = _bank_column(self.model, related_alias)
         if alias is None:  # exclude() trims the outer table away: there is no alias to compare with
             active = current_bank()
             return None if active is None else Exact(own, active)
-        return Exact(self.remote_field.model._meta.get_field("bank_id").get_col(alias), own)
+        return Exact(_bank_column(self.remote_field.model, alias), own)
+
+
+def _bank_column(model: type[models.Model], alias: str) -> Any:
+    field: Any = model._meta.get_field("bank_id")
+    return field.get_col(alias)
 
 
 class TenantQuerySet(models.QuerySet):
@@ -158,7 +188,9 @@ class TenantManager(models.Manager.from_queryset(TenantQuerySet)):  # type: igno
 
 
 class TenantModel(models.Model):
-    """A row that belongs to one bank."""
+    """A row that belongs to one bank. Its changes are audited unless `audited` is False: say why beside it."""
+
+    audited: ClassVar[bool] = True
 
     bank_id = BankField(editable=False)
 

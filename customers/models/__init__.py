@@ -27,7 +27,7 @@ from customers.models.ingest import (
     ColumnMapping,
     RowChange,
 )
-from customers.models.interactions import Channel, Interaction
+from customers.models.interactions import Channel, Interaction, Result
 from customers.models.parties import (
     Address,
     ContactPoint,
@@ -78,6 +78,7 @@ __all__ = [
     "ProductFamily",
     "Relation",
     "RelationKind",
+    "Result",
     "RowChange",
     "SavedView",
     "SearchToken",

@@ -140,7 +140,9 @@ class BalanceChange(models.Model):
 
     pk = models.CompositePrimaryKey("bank_id", "account_id", "date")
     bank_id = BankField(editable=False)
-    account = models.ForeignKey(Account, on_delete=models.DO_NOTHING, db_constraint=False, related_name="changes")
+    account = models.ForeignKey(
+        Account, on_delete=models.DO_NOTHING, db_constraint=False, related_name="changes"
+    )
     date = models.DateField()
     balance = MoneyField()
     positive_days = models.BigIntegerField()
@@ -179,7 +181,9 @@ class Transaction(models.Model):
     pk = models.CompositePrimaryKey("bank_id", "booked_date", "id")
     bank_id = BankField(editable=False)
     id = models.BigIntegerField()
-    account = models.ForeignKey(Account, on_delete=models.DO_NOTHING, db_constraint=False, related_name="entries")
+    account = models.ForeignKey(
+        Account, on_delete=models.DO_NOTHING, db_constraint=False, related_name="entries"
+    )
     booked_date = models.DateField()
     reference = models.CharField(max_length=40)
     amount = MoneyField()
@@ -280,7 +284,9 @@ class Card(TenantModel):
     objects = CustomerOwnedManager()
 
     class Meta(TenantModel.Meta):
-        constraints: ClassVar = [models.UniqueConstraint(fields=["bank_id", "reference"], name="card_reference")]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["bank_id", "reference"], name="card_reference")
+        ]
 
 
 class StandingOrder(TenantModel):
@@ -332,4 +338,6 @@ class Fee(TenantModel):
     objects = CustomerOwnedManager()
 
     class Meta(TenantModel.Meta):
-        constraints: ClassVar = [models.UniqueConstraint(fields=["bank_id", "reference"], name="fee_reference")]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["bank_id", "reference"], name="fee_reference")
+        ]

@@ -25,6 +25,8 @@ class Batch(TenantModel):
     `path` is relative to MEDIA_ROOT. Failed = nothing of it landed; `error_code`/`error_detail` say why.
     """
 
+    audited: ClassVar = False  # a record in itself
+
     feed = models.CharField(max_length=30)
     status = models.CharField(max_length=8, choices=BatchStatus, default=BatchStatus.RECEIVED)
     source = models.CharField(max_length=10)  # api, upload, sample
@@ -60,6 +62,8 @@ class Batch(TenantModel):
 class BatchError(TenantModel):
     """A rejected row: line number in the delivery, field, stable code, message parameters and the row."""
 
+    audited: ClassVar = False  # a record in itself
+
     batch = BankForeignKey(Batch, on_delete=models.CASCADE, related_name="errors")
     line = models.BigIntegerField()
     field = models.CharField(max_length=40, blank=True)
@@ -75,6 +79,8 @@ class BatchError(TenantModel):
 
 class RowChange(TenantModel):
     """What an upload did to a row, so that it can be undone: its table, key, the columns before and after."""
+
+    audited: ClassVar = False  # a record in itself
 
     batch = BankForeignKey(Batch, on_delete=models.CASCADE, related_name="changes")
     table = models.CharField(max_length=60)

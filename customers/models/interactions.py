@@ -22,6 +22,18 @@ class Channel(models.TextChoices):
     MOBILE_BANK = "mobile_bank", _("Mobile banking")
 
 
+class Result(models.TextChoices):
+    """What came of a contact. Feeds may bring other words of the core's; people choose one of these."""
+
+    INTERESTED = "interested", _("Interested")
+    FOLLOW_UP = "follow_up", _("To follow up")
+    AGREED = "agreed", _("Agreed")
+    REFUSED = "refused", _("Not now")
+    NOT_REACHED = "not_reached", _("Not reached")
+    COMPLAINT = "complaint", _("Has a complaint")
+    REACHED = "reached", _("Reached")
+
+
 class Interaction(TenantModel):
     """A contact. `author_name` keeps the real author of imported notes; `promise` + date became a task."""
 
@@ -31,7 +43,7 @@ class Interaction(TenantModel):
     at = models.DateTimeField()
     author = BankForeignKey(Staff, null=True, on_delete=models.PROTECT, related_name="+")
     author_name = models.CharField(max_length=80, blank=True)
-    result = models.CharField(max_length=20, blank=True)  # reached, not_reached, interested, refused, ...
+    result = models.CharField(max_length=20, blank=True)  # Result, or a feed's own word
     note = models.TextField(blank=True)
     promise = models.CharField(max_length=200, blank=True)
     promise_date = models.DateField(null=True, blank=True)

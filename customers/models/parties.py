@@ -186,7 +186,8 @@ class ContactPoint(TenantModel):
 class Address(TenantModel):
     customer = BankForeignKey(Customer, on_delete=models.CASCADE, related_name="addresses")
     kind = models.CharField(
-        max_length=10, choices=[("home", _("Home")), ("registered", _("Registered")), ("business", _("Business"))]
+        max_length=10,
+        choices=[("home", _("Residence")), ("registered", _("Registered")), ("business", _("Business"))],
     )
     region = models.CharField(max_length=120, blank=True)  # province / city / county
     line = models.CharField(max_length=240, blank=True)
@@ -237,6 +238,8 @@ class SearchToken(TenantModel):
     "#<number>", "t:<phone tail>", "x:<hex blind index>", "a:<account number>".
     """
 
+    audited: ClassVar = False  # derived from audited columns
+
     customer = BankForeignKey(Customer, on_delete=models.CASCADE, related_name="tokens")
     token = models.CharField(max_length=64)
     weight = models.SmallIntegerField(default=0)
@@ -247,5 +250,3 @@ class SearchToken(TenantModel):
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["bank_id", "token", "customer"], name="searchtoken_once")
         ]
-
-

@@ -10,8 +10,9 @@ from django.utils.translation import gettext_lazy as _
 
 from crm_site.accounts.models import OrgUnit, Staff
 from crm_site.lib.money import MoneyField
-from crm_site.lib.tenancy import BankField, BankForeignKey, TenantManager, TenantModel
-from customers.models.parties import Customer, CustomerKind, CustomerOwnedManager
+from crm_site.lib.permissions import Actor
+from crm_site.lib.tenancy import BankField, BankForeignKey, TenantManager, TenantModel, TenantQuerySet
+from customers.models.parties import Customer, CustomerKind, visible_rows
 
 VALUE_TIERS = {3: "high", 2: "mid", 1: "general"}
 WEALTH_LEVELS = {
@@ -31,6 +32,12 @@ TIER_LABELS = {
 }
 
 
+class StandingQuerySet(TenantQuerySet):
+    def visible_to(self, actor: Actor) -> StandingQuerySet:
+        """Standing of the customers that the actor may see, by its own copies of kind, branch and person."""
+        return self.filter(visible_rows(actor))
+
+
 class Standing(TenantModel):
     """One narrow row per customer or prospect, from the moment it is known: what lists sort and filter by,
     as of the newest business date.
@@ -40,6 +47,8 @@ class Standing(TenantModel):
     `kind`, `home_branch`, `responsible` repeat the customer's, for the indexes lists need;
     customers.services keeps them equal. `deposits_13`: deposit ADB at the last 13 month-ends, oldest first.
     """
+
+    audited: ClassVar = False  # derived: the run is its record
 
     customer = BankForeignKey(Customer, on_delete=models.CASCADE, related_name="standings")
     kind = models.CharField(max_length=10, choices=CustomerKind)
@@ -62,7 +71,7 @@ class Standing(TenantModel):
     last_contact_date = models.DateField(null=True)
     run_id = models.BigIntegerField(null=True)
 
-    objects = CustomerOwnedManager()
+    objects = TenantManager.from_queryset(StandingQuerySet)()
 
     class Meta(TenantModel.Meta):
         constraints: ClassVar = [
@@ -79,6 +88,9 @@ class Standing(TenantModel):
             models.Index(
                 fields=["bank_id", "value_tier", "deposits_adb", "customer"], name="standing_tier_adb"
             ),
+            models.Index(
+                fields=["bank_id", "responsible", "deposits_adb", "customer"], name="standing_person_adb"
+            ),
         ]
 
 
@@ -91,7 +103,9 @@ class MonthEnd(models.Model):
     pk = models.CompositePrimaryKey("bank_id", "month_end", "customer_id")
     bank_id = BankField(editable=False)
     month_end = models.DateField()
-    customer = models.ForeignKey(Customer, on_delete=models.DO_NOTHING, db_constraint=False, related_name="month_ends")
+    customer = models.ForeignKey(
+        Customer, on_delete=models.DO_NOTHING, db_constraint=False, related_name="month_ends"
+    )
     home_branch_id = models.BigIntegerField(null=True)
     deposits_adb = MoneyField()
     deposits_balance = MoneyField()
@@ -118,6 +132,8 @@ class PortfolioMonth(TenantModel):
 
     Dashboards read this, never the customers. Amounts in the bank's currency.
     """
+
+    audited: ClassVar = False  # derived: the run is its record
 
     as_of = models.DateField()
     is_month_end = models.BooleanField()

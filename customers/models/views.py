@@ -29,6 +29,8 @@ class SavedView(TenantModel):
 class ExportRecord(TenantModel):
     """Who exported what, how many rows, for which stated purpose (A10). The file expires."""
 
+    audited: ClassVar = False  # a record in itself; the export is recorded by name
+
     staff = BankForeignKey(Staff, on_delete=models.PROTECT, related_name="+")
     at = models.DateTimeField()
     what = models.CharField(max_length=60)

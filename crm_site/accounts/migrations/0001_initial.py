@@ -10,153 +10,353 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         BtreeGistExtension(),
         migrations.CreateModel(
-            name='Bank',
+            name="Bank",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('code', models.SlugField(max_length=30, unique=True)),
-                ('name', models.CharField(max_length=120)),
-                ('host', models.CharField(max_length=190, unique=True)),
-                ('currency', models.CharField(default='CNY', max_length=3)),
-                ('timezone', models.CharField(default='Asia/Shanghai', max_length=50)),
-                ('language', models.CharField(default='zh-hans', max_length=10)),
-                ('business_date', models.DateField(null=True)),
-                ('data_as_of', models.DateTimeField(null=True)),
-                ('is_platform', models.BooleanField(default=False)),
-                ('is_active', models.BooleanField(default=True)),
-                ('wrapped_key', models.BinaryField()),
-                ('created_at', models.DateTimeField()),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("code", models.SlugField(max_length=30, unique=True)),
+                ("name", models.CharField(max_length=120)),
+                ("host", models.CharField(max_length=190, unique=True)),
+                ("currency", models.CharField(default="CNY", max_length=3)),
+                ("timezone", models.CharField(default="Asia/Shanghai", max_length=50)),
+                ("language", models.CharField(default="zh-hans", max_length=10)),
+                ("business_date", models.DateField(null=True)),
+                ("data_as_of", models.DateTimeField(null=True)),
+                ("is_platform", models.BooleanField(default=False)),
+                ("is_active", models.BooleanField(default=True)),
+                ("wrapped_key", models.BinaryField()),
+                ("created_at", models.DateTimeField()),
             ],
             options={
-                'ordering': ['code'],
+                "ordering": ["code"],
             },
         ),
         migrations.CreateModel(
-            name='GradeCapacity',
+            name="GradeCapacity",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('bank_id', crm_site.lib.tenancy.BankField(editable=False)),
-                ('grade', models.CharField(choices=[('senior', 'Senior'), ('level_1', 'Level 1'), ('level_2', 'Level 2'), ('level_3', 'Level 3'), ('level_4', 'Level 4'), ('trainee', 'Trainee')], max_length=10)),
-                ('max_customers', models.PositiveIntegerField()),
-                ('max_value', crm_site.lib.money.MoneyField()),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("bank_id", crm_site.lib.tenancy.BankField(editable=False)),
+                (
+                    "grade",
+                    models.CharField(
+                        choices=[
+                            ("senior", "Senior"),
+                            ("level_1", "Level 1"),
+                            ("level_2", "Level 2"),
+                            ("level_3", "Level 3"),
+                            ("level_4", "Level 4"),
+                            ("trainee", "Trainee"),
+                        ],
+                        max_length=10,
+                    ),
+                ),
+                ("max_customers", models.PositiveIntegerField()),
+                ("max_value", crm_site.lib.money.MoneyField()),
             ],
             options={
-                'abstract': False,
-                'base_manager_name': 'objects',
-                'constraints': [models.UniqueConstraint(fields=('bank_id', 'grade'), name='gradecapacity_grade')],
+                "abstract": False,
+                "base_manager_name": "objects",
+                "constraints": [
+                    models.UniqueConstraint(fields=("bank_id", "grade"), name="gradecapacity_grade")
+                ],
             },
         ),
         migrations.CreateModel(
-            name='OrgUnit',
+            name="OrgUnit",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('bank_id', crm_site.lib.tenancy.BankField(editable=False)),
-                ('code', models.CharField(max_length=30)),
-                ('name', models.CharField(max_length=120)),
-                ('kind', models.CharField(choices=[('head_office', 'Head office'), ('branch', 'Branch'), ('sub_branch', 'Sub-branch')], max_length=12)),
-                ('lft', models.IntegerField(default=0)),
-                ('rgt', models.IntegerField(default=0)),
-                ('region', models.CharField(blank=True, max_length=120)),
-                ('is_open', models.BooleanField(default=True)),
-                ('source_as_of', models.DateTimeField(null=True)),
-                ('parent', crm_site.lib.tenancy.BankForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='children', to='accounts.orgunit')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("bank_id", crm_site.lib.tenancy.BankField(editable=False)),
+                ("code", models.CharField(max_length=30)),
+                ("name", models.CharField(max_length=120)),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("head_office", "Head office"),
+                            ("branch", "Branch"),
+                            ("sub_branch", "Sub-branch"),
+                        ],
+                        max_length=12,
+                    ),
+                ),
+                ("lft", models.IntegerField(default=0)),
+                ("rgt", models.IntegerField(default=0)),
+                ("region", models.CharField(blank=True, max_length=120)),
+                ("is_open", models.BooleanField(default=True)),
+                ("source_as_of", models.DateTimeField(null=True)),
+                (
+                    "parent",
+                    crm_site.lib.tenancy.BankForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="children",
+                        to="accounts.orgunit",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['lft', 'id'],
-                'abstract': False,
-                'base_manager_name': 'objects',
+                "ordering": ["lft", "id"],
+                "abstract": False,
+                "base_manager_name": "objects",
             },
         ),
         migrations.CreateModel(
-            name='Staff',
+            name="Staff",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('password', models.CharField(max_length=128, verbose_name='password')),
-                ('last_login', models.DateTimeField(blank=True, null=True, verbose_name='last login')),
-                ('bank_id', crm_site.lib.tenancy.BankField(editable=False, keep_pk=True)),
-                ('number', models.CharField(max_length=30, verbose_name='staff number')),
-                ('name', models.CharField(max_length=80, verbose_name='name')),
-                ('email', models.EmailField(blank=True, max_length=254, verbose_name='e-mail')),
-                ('grade', models.CharField(blank=True, choices=[('senior', 'Senior'), ('level_1', 'Level 1'), ('level_2', 'Level 2'), ('level_3', 'Level 3'), ('level_4', 'Level 4'), ('trainee', 'Trainee')], max_length=10, verbose_name='grade')),
-                ('line_department', models.CharField(blank=True, choices=[('corporate', 'Corporate banking'), ('personal', 'Personal banking'), ('rural', 'Rural banking')], max_length=10, verbose_name='line department')),
-                ('language', models.CharField(blank=True, max_length=10)),
-                ('is_active', models.BooleanField(default=True)),
-                ('must_change_password', models.BooleanField(default=False)),
-                ('left_date', models.DateField(blank=True, null=True)),
-                ('source_as_of', models.DateTimeField(null=True)),
-                ('unit', crm_site.lib.tenancy.BankForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='staff', to='accounts.orgunit')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("password", models.CharField(max_length=128, verbose_name="password")),
+                ("last_login", models.DateTimeField(blank=True, null=True, verbose_name="last login")),
+                ("bank_id", crm_site.lib.tenancy.BankField(editable=False, keep_pk=True)),
+                ("number", models.CharField(max_length=30, verbose_name="staff number")),
+                ("name", models.CharField(max_length=80, verbose_name="name")),
+                ("email", models.EmailField(blank=True, max_length=254, verbose_name="e-mail")),
+                (
+                    "grade",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("senior", "Senior"),
+                            ("level_1", "Level 1"),
+                            ("level_2", "Level 2"),
+                            ("level_3", "Level 3"),
+                            ("level_4", "Level 4"),
+                            ("trainee", "Trainee"),
+                        ],
+                        max_length=10,
+                        verbose_name="grade",
+                    ),
+                ),
+                (
+                    "line_department",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("corporate", "Corporate banking"),
+                            ("personal", "Personal banking"),
+                            ("rural", "Rural banking"),
+                        ],
+                        max_length=10,
+                        verbose_name="line department",
+                    ),
+                ),
+                ("language", models.CharField(blank=True, max_length=10)),
+                ("is_active", models.BooleanField(default=True)),
+                ("must_change_password", models.BooleanField(default=False)),
+                ("left_date", models.DateField(blank=True, null=True)),
+                ("source_as_of", models.DateTimeField(null=True)),
+                (
+                    "unit",
+                    crm_site.lib.tenancy.BankForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="staff",
+                        to="accounts.orgunit",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['number'],
-                'base_manager_name': 'objects',
+                "ordering": ["number"],
+                "base_manager_name": "objects",
             },
         ),
         migrations.CreateModel(
-            name='RoleGrant',
+            name="RoleGrant",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('bank_id', crm_site.lib.tenancy.BankField(editable=False)),
-                ('role', models.CharField(choices=[('operator', 'Platform operator'), ('teller', 'Teller'), ('relationship_manager', 'Relationship manager'), ('branch_manager', 'Branch manager'), ('line_department', 'Line department'), ('credit_reviewer', 'Credit reviewer'), ('committee_member', 'Credit committee member'), ('president', 'President'), ('risk', 'Risk'), ('marketing', 'Marketing'), ('service_quality', 'Service quality'), ('auditor', 'Auditor'), ('administrator', 'Administrator')], max_length=30)),
-                ('from_date', models.DateField()),
-                ('to_date', models.DateField(blank=True, null=True)),
-                ('status', models.CharField(choices=[('proposed', 'Proposed'), ('effective', 'Effective'), ('rejected', 'Rejected'), ('revoked', 'Revoked')], default='proposed', max_length=10)),
-                ('founding', models.BooleanField(default=False)),
-                ('proposed_at', models.DateTimeField()),
-                ('decided_at', models.DateTimeField(null=True)),
-                ('comment', models.CharField(blank=True, max_length=200)),
-                ('decided_by', crm_site.lib.tenancy.BankForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('proposed_by', crm_site.lib.tenancy.BankForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('staff', crm_site.lib.tenancy.BankForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='role_grants', to=settings.AUTH_USER_MODEL)),
-                ('unit', crm_site.lib.tenancy.BankForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='role_grants', to='accounts.orgunit')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("bank_id", crm_site.lib.tenancy.BankField(editable=False)),
+                (
+                    "role",
+                    models.CharField(
+                        choices=[
+                            ("operator", "Platform operator"),
+                            ("teller", "Teller"),
+                            ("relationship_manager", "Relationship manager"),
+                            ("branch_manager", "Branch manager"),
+                            ("line_department", "Line department"),
+                            ("credit_reviewer", "Credit reviewer"),
+                            ("committee_member", "Credit committee member"),
+                            ("president", "President"),
+                            ("risk", "Risk"),
+                            ("marketing", "Marketing"),
+                            ("service_quality", "Service quality"),
+                            ("auditor", "Auditor"),
+                            ("administrator", "Administrator"),
+                        ],
+                        max_length=30,
+                    ),
+                ),
+                ("from_date", models.DateField()),
+                ("to_date", models.DateField(blank=True, null=True)),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("proposed", "Proposed"),
+                            ("effective", "Effective"),
+                            ("rejected", "Rejected"),
+                            ("revoked", "Revoked"),
+                        ],
+                        default="proposed",
+                        max_length=10,
+                    ),
+                ),
+                ("founding", models.BooleanField(default=False)),
+                ("proposed_at", models.DateTimeField()),
+                ("decided_at", models.DateTimeField(null=True)),
+                ("comment", models.CharField(blank=True, max_length=200)),
+                (
+                    "decided_by",
+                    crm_site.lib.tenancy.BankForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "proposed_by",
+                    crm_site.lib.tenancy.BankForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "staff",
+                    crm_site.lib.tenancy.BankForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="role_grants",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "unit",
+                    crm_site.lib.tenancy.BankForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="role_grants",
+                        to="accounts.orgunit",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-id'],
-                'abstract': False,
-                'base_manager_name': 'objects',
+                "ordering": ["-id"],
+                "abstract": False,
+                "base_manager_name": "objects",
             },
         ),
         migrations.AddIndex(
-            model_name='orgunit',
-            index=models.Index(fields=['bank_id', 'lft'], name='orgunit_lft'),
+            model_name="orgunit",
+            index=models.Index(fields=["bank_id", "lft"], name="orgunit_lft"),
         ),
         migrations.AddConstraint(
-            model_name='orgunit',
-            constraint=models.UniqueConstraint(fields=('bank_id', 'code'), name='orgunit_code'),
+            model_name="orgunit",
+            constraint=models.UniqueConstraint(fields=("bank_id", "code"), name="orgunit_code"),
         ),
         migrations.AddConstraint(
-            model_name='orgunit',
-            constraint=models.UniqueConstraint(condition=models.Q(('parent__isnull', True)), fields=('bank_id',), name='orgunit_one_head_office'),
+            model_name="orgunit",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("parent__isnull", True)),
+                fields=("bank_id",),
+                name="orgunit_one_head_office",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='staff',
-            constraint=models.UniqueConstraint(fields=('bank_id', 'number'), name='staff_number'),
+            model_name="staff",
+            constraint=models.UniqueConstraint(fields=("bank_id", "number"), name="staff_number"),
         ),
         migrations.AddIndex(
-            model_name='rolegrant',
-            index=models.Index(fields=['bank_id', 'staff', 'status'], name='rolegrant_staff'),
+            model_name="rolegrant",
+            index=models.Index(fields=["bank_id", "staff", "status"], name="rolegrant_staff"),
         ),
         migrations.AddConstraint(
-            model_name='rolegrant',
-            constraint=models.CheckConstraint(condition=models.Q(('founding', True), models.Q(('proposed_by__isnull', False), ('status', 'proposed')), models.Q(('decided_by__isnull', False), ('proposed_by__isnull', False), models.Q(('decided_by', models.F('proposed_by')), _negated=True), models.Q(('decided_by', models.F('staff')), _negated=True)), _connector='OR'), name='rolegrant_second_person'),
+            model_name="rolegrant",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("founding", True),
+                    models.Q(("proposed_by__isnull", False), ("status", "proposed")),
+                    models.Q(
+                        ("decided_by__isnull", False),
+                        ("proposed_by__isnull", False),
+                        models.Q(("decided_by", models.F("proposed_by")), _negated=True),
+                        models.Q(("decided_by", models.F("staff")), _negated=True),
+                    ),
+                    _connector="OR",
+                ),
+                name="rolegrant_second_person",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='rolegrant',
-            constraint=models.CheckConstraint(condition=models.Q(('founding', True), models.Q(('proposed_by', models.F('staff')), _negated=True), _connector='OR'), name='rolegrant_not_to_oneself'),
+            model_name="rolegrant",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("founding", True),
+                    models.Q(("proposed_by", models.F("staff")), _negated=True),
+                    _connector="OR",
+                ),
+                name="rolegrant_not_to_oneself",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='rolegrant',
-            constraint=models.CheckConstraint(condition=models.Q(('to_date__isnull', True), ('to_date__gte', models.F('from_date')), _connector='OR'), name='rolegrant_dates'),
+            model_name="rolegrant",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("to_date__isnull", True), ("to_date__gte", models.F("from_date")), _connector="OR"
+                ),
+                name="rolegrant_dates",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='rolegrant',
-            constraint=django.contrib.postgres.constraints.ExclusionConstraint(condition=models.Q(('status__in', ['proposed', 'effective'])), expressions=[(models.F('bank_id'), '='), (models.F('staff'), '='), (models.F('role'), '='), (models.F('unit'), '='), (models.Func(models.F('from_date'), models.F('to_date'), models.Value('[]'), function='daterange'), '&&')], name='rolegrant_once'),
+            model_name="rolegrant",
+            constraint=django.contrib.postgres.constraints.ExclusionConstraint(
+                condition=models.Q(("status__in", ["proposed", "effective"])),
+                expressions=[
+                    (models.F("bank_id"), "="),
+                    (models.F("staff"), "="),
+                    (models.F("role"), "="),
+                    (models.F("unit"), "="),
+                    (
+                        models.Func(
+                            models.F("from_date"),
+                            models.F("to_date"),
+                            models.Value("[]"),
+                            function="daterange",
+                        ),
+                        "&&",
+                    ),
+                ],
+                name="rolegrant_once",
+            ),
         ),
     ]

@@ -32,8 +32,7 @@ class DatabaseCreation(creation.DatabaseCreation):
 
     def create_test_db(self, *args: Any, **kwargs: Any) -> str:
         with self.as_owner():
-            name = super().create_test_db(*args, **kwargs)
-        return name
+            return super().create_test_db(*args, **kwargs)
 
     def _clone_test_db(self, *args: Any, **kwargs: Any) -> None:
         with self.as_owner():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import psycopg
+from django.apps import apps
 from django.db.backends.postgresql import operations
 
 
@@ -14,7 +15,9 @@ class DatabaseOperations(operations.DatabaseOperations):
     def sql_flush(
         self, style: Any, tables: Any, *, reset_sequences: bool = False, allow_cascade: bool = False
     ) -> Any:
-        return super().sql_flush(style, tables, reset_sequences=reset_sequences, allow_cascade=True)
+        unmanaged = [m._meta.db_table for m in apps.get_models() if not m._meta.managed]
+        every = list(dict.fromkeys([*tables, *unmanaged]))
+        return super().sql_flush(style, every, reset_sequences=reset_sequences, allow_cascade=True)
 
     def execute_sql_flush(self, sql_list: Any) -> None:
         settings = self.connection.settings_dict

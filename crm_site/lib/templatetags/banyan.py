@@ -1,3 +1,299 @@
+"""Tags and filters of every page (built in, nothing to load): numbers, dates, icons, small drawings.
+
+Tags (`{% money … %}`, `{% day … %}`) know the bank's currency and business date from `bank` and
+`business_date` in the context; filters are for places where a tag can't stand. The rules themselves are in
+crm_site.lib.formats.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
 from django import template
+from django.template import Context
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from django.utils.timezone import is_aware, localdate, localtime
+
+from crm_site.lib import formats, svg
 
 register = template.Library()
+
+
+def _home_currency(context: Context) -> str:
+    return getattr(context.get("bank"), "currency", None) or "CNY"
+
+
+def _business_date(context: Context) -> date | None:
+    return context.get("business_date")
+
+
+@register.simple_tag(takes_context=True)
+def money(context: Context, value: Decimal | None, currency: str = "") -> SafeString:
+    """A short amount with its unit; the full amount on hover and on paper."""
+    home = _home_currency(context)
+    amount = formats.money(value, currency or home, home=home)
+    if not amount.full:
+        return format_html('<span class="money ink-3">{}</span>', amount.number)
+    return format_html(
+        '<span class="money nowrap" title="{0}"{1}>{2}{3}{4}</span>',
+        amount.full,
+        format_html(' data-full="{}"', amount.full) if str(amount) != amount.full else "",
+        format_html('<span class="unit unit-before">{}</span>', amount.before) if amount.before else "",
+        amount.number,
+        format_html('<span class="unit">{}</span>', amount.after) if amount.after else "",
+    )
+
+
+@register.simple_tag(takes_context=True)
+def money_text(context: Context, value: Decimal | None, currency: str = "") -> str:
+    """The same as plain text, for use inside a sentence: `{% money_text v as amount %}{% blocktranslate %}…`."""
+    home = _home_currency(context)
+    return str(formats.money(value, currency or home, home=home))
+
+
+@register.simple_tag(takes_context=True)
+def money_full(context: Context, value: Decimal | None, currency: str = "") -> str:
+    """Every digit, for forms, approvals and print."""
+    home = _home_currency(context)
+    return formats.money_full(value, currency or home, home=home)
+
+
+@register.simple_tag
+def column_unit(values: Sequence[Decimal | None]) -> formats.Unit:
+    """The one unit of a column: `{% column_unit amounts as unit %}`, then `{{ value|money_in:unit }}`."""
+    return formats.column_unit(values)
+
+
+@register.simple_tag
+def unit(name: str = "") -> formats.Unit:
+    """A unit by name (wan, yi, k, m, b); without a name the reader's usual one for lists: 万 or M."""
+    return formats.SCALES[name or ("wan" if formats.is_chinese() else "m")]
+
+
+@register.filter
+def money_in(value: Decimal | None, scale: formats.Unit) -> str:
+    """The bare number of a column whose head names the unit."""
+    return formats.money_in(value, scale)
+
+
+@register.filter
+def number(value: Decimal | int | None, decimals: int = 0) -> str:
+    """12,345 or, with decimals, 12,345.6."""
+    return formats.number(value, decimals)
+
+
+@register.filter
+def signed(value: Decimal | int | None, decimals: int = 0) -> str:
+    """A change with its sign."""
+    return formats.signed(value, decimals)
+
+
+@register.filter
+def percent(value: Decimal | float | None, decimals: int = 1) -> str:
+    """A fraction as percent."""
+    return formats.percent(value, decimals)
+
+
+@register.filter
+def percent_signed(value: Decimal | float | None, decimals: int = 1) -> str:
+    """A relative change with its sign."""
+    return formats.percent_signed(value, decimals)
+
+
+@register.filter
+def delta(value: Decimal | float | None) -> str:
+    """A relative change with an arrow."""
+    return formats.delta(value)
+
+
+@register.filter
+def masked(value: str | None, ends: str = "3,4") -> str:
+    """A value with its middle hidden; `ends` says how many characters stay at the head and the tail."""
+    head, tail = ends.split(",")
+    return formats.masked(value, int(head), int(tail))
+
+
+@register.filter
+def initials(name: str) -> str:
+    """What stands in a person's circle."""
+    return formats.initials(name)
+
+
+@register.filter
+def month(value: date | None) -> str:
+    """2026-11 · Nov 2026."""
+    return formats.month(value)
+
+
+@register.filter
+def duration(seconds: float | None) -> str:
+    """Seconds in words."""
+    return formats.duration(seconds)
+
+
+@register.filter
+def file_size(size: int | None) -> str:
+    """Bytes as KB or MB."""
+    return formats.file_size(size)
+
+
+@register.simple_tag(takes_context=True)
+def day(context: Context, value: date | None) -> str:
+    """11-27 this (business) year, 2026-11-27 otherwise; 27 Nov in English."""
+    return formats.day(value, _business_date(context))
+
+
+@register.simple_tag(takes_context=True)
+def weekday(context: Context, value: date | None) -> str:
+    """11-24 周二 · Tue 24 Nov."""
+    return formats.day_with_weekday(value, _business_date(context))
+
+
+@register.simple_tag
+def day_long(value: date | None) -> str:
+    """For a page's head: 11 月 20 日 星期五 · Friday 20 Nov 2026."""
+    return formats.day_long(value)
+
+
+@register.simple_tag(takes_context=True)
+def moment(context: Context, value: datetime | None) -> str:
+    """Date and time in the bank's time zone (the active one)."""
+    if value is not None and is_aware(value):
+        value = localtime(value)
+    return formats.moment(value, _business_date(context))
+
+
+@register.simple_tag(takes_context=True)
+def deadline(context: Context, due: date | None) -> str:
+    """today, tomorrow, in 7 days, 3 days overdue."""
+    return formats.deadline(due, _business_date(context) or localdate())
+
+
+@register.simple_tag(takes_context=True)
+def deadline_full(context: Context, due: date | None) -> str:
+    """The date and its distance."""
+    return formats.deadline_full(due, _business_date(context) or localdate())
+
+
+@register.simple_tag
+def icon(name: str, label: str = "") -> SafeString:
+    """A Tabler icon; silent for a screen reader unless it is given a label."""
+    if label:
+        return format_html('<i class="ti ti-{}" role="img" aria-label="{}"></i>', name, label)
+    return format_html('<i class="ti ti-{}" aria-hidden="true"></i>', name)
+
+
+@register.simple_tag
+def sparkline(
+    values: Sequence[Decimal | None],
+    width: int = 84,
+    height: int = 22,
+    area: bool = False,
+    tone: str = "",
+    label: str = "",
+) -> SafeString:
+    """A line over the months with a dot at its end. `tone`: "watch" when a policy calls the trend bad."""
+    points = svg.sparkline_points(values, width, height, from_zero=False)
+    if not points:
+        return format_html('<span class="ink-3">{}</span>', formats.UNKNOWN)
+    line = " ".join(f"{x},{y}" for x, y in points)
+    last_x, last_y = points[-1]
+    filled = (
+        format_html(
+            '<polygon class="spark-area" points="{},{h} {} {},{h}"/>', points[0][0], line, last_x, h=height
+        )
+        if area
+        else ""
+    )
+    return format_html(
+        '<svg class="spark{}" width="{w}" height="{h}" viewBox="0 0 {w} {h}" {}>{}'
+        '<polyline class="spark-line" points="{}"/><circle class="spark-dot" cx="{}" cy="{}" r="2"/></svg>',
+        f" is-{tone}" if tone else "",
+        _image_role(label),
+        filled,
+        line,
+        last_x,
+        last_y,
+        w=width,
+        h=height,
+    )
+
+
+@register.simple_tag
+def bar(
+    value: Decimal | None,
+    whole: Decimal | None = Decimal(1),
+    mark: Decimal | None = None,
+    tone: str = "",
+    size: str = "",
+    label: str = "",
+) -> SafeString:
+    """How much of the whole is used; with a `mark` (cap, target) the axis runs to 120 % of the mark.
+
+    `tone`: "", "watch", "risk", "quiet"; `size`: "", "short", "wide", "tall" (several with a space).
+    """
+    classes = "".join(f" bar-{part}" for part in size.split())
+    if mark is None:
+        return format_html(
+            '<svg class="bar{}" viewBox="0 0 100 6" preserveAspectRatio="none" {}>'
+            '<rect class="bar-fill{}" width="{}" height="6"/></svg>',
+            classes,
+            _image_role(label),
+            f" is-{tone}" if tone else "",
+            svg.share(value, whole),
+        )
+    axis = float(whole) if whole and mark < whole else float(mark) * 1.2
+    at = svg.share(mark, axis)
+    return format_html(
+        '<svg class="bar bar-marked{}" viewBox="0 0 100 14" preserveAspectRatio="none" {}>'
+        '<rect class="bar-track" y="3" width="100" height="8"/>'
+        '<rect class="bar-fill{}" y="3" width="{}" height="8"/>'
+        '<rect class="bar-mark" x="{}" width="1.6" height="14"/></svg>',
+        classes,
+        _image_role(label),
+        f" is-{tone}" if tone else "",
+        svg.share(value, axis),
+        round(at - 0.8, 2),
+    )
+
+
+@register.simple_tag
+def segments(
+    parts: Sequence[tuple[str, Decimal | int]], size: str = "wide tall", label: str = ""
+) -> SafeString:
+    """A whole cut into parts: [("high", 24), ("mid", 71), ("general", 91)]; fills are .fill-<name>."""
+    whole = sum(amount for _, amount in parts)
+    placed, start = [], 0.0
+    for name, amount in parts:
+        wide = svg.share(amount, whole)
+        placed.append((name, round(start, 2), max(0.0, round(wide - 0.4, 2))))
+        start += wide
+    return format_html(
+        '<svg class="bar{}" viewBox="0 0 100 10" preserveAspectRatio="none" {}>{}</svg>',
+        "".join(f" bar-{part}" for part in size.split()),
+        _image_role(label),
+        format_html_join("", '<rect class="fill-{}" x="{}" width="{}" height="10"/>', placed),
+    )
+
+
+@register.filter
+def move_class(cell: Mapping[str, Any]) -> str:
+    """The ground of one cell of a migration matrix: {"from": rank, "to": rank, "count": n, "largest": n}.
+
+    Ranks grow upwards; the four strengths are quarters of the largest move on the page.
+    """
+    count, largest = cell["count"], cell["largest"]
+    if cell["from"] == cell["to"]:
+        return "move-stay"
+    if not count:
+        return "move-none"
+    strength = min(4, 1 + int(4 * (count - 1) / largest)) if largest else 1
+    return f"move-{'up' if cell['to'] > cell['from'] else 'down'}-{strength}"
+
+
+def _image_role(label: str) -> SafeString:
+    return (
+        format_html('role="img" aria-label="{}"', label) if label else format_html('aria-hidden="true"{}', "")
+    )

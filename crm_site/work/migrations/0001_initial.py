@@ -8,63 +8,131 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('accounts', '0002_partitions_and_third_party'),
+        ("accounts", "0002_partitions_and_third_party"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Notification',
+            name="Notification",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('bank_id', crm_site.lib.tenancy.BankField(editable=False)),
-                ('code', models.CharField(max_length=40)),
-                ('params', models.JSONField(blank=True, default=dict)),
-                ('url', models.CharField(blank=True, max_length=200)),
-                ('created_at', models.DateTimeField()),
-                ('read_at', models.DateTimeField(null=True)),
-                ('staff', crm_site.lib.tenancy.BankForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='notifications', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("bank_id", crm_site.lib.tenancy.BankField(editable=False)),
+                ("code", models.CharField(max_length=40)),
+                ("params", models.JSONField(blank=True, default=dict)),
+                ("url", models.CharField(blank=True, max_length=200)),
+                ("created_at", models.DateTimeField()),
+                ("read_at", models.DateTimeField(null=True)),
+                (
+                    "staff",
+                    crm_site.lib.tenancy.BankForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="notifications",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-id'],
-                'abstract': False,
-                'base_manager_name': 'objects',
-                'indexes': [models.Index(fields=['bank_id', 'staff', '-id'], name='notification_staff')],
+                "ordering": ["-id"],
+                "abstract": False,
+                "base_manager_name": "objects",
+                "indexes": [models.Index(fields=["bank_id", "staff", "-id"], name="notification_staff")],
             },
         ),
         migrations.CreateModel(
-            name='Task',
+            name="Task",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('bank_id', crm_site.lib.tenancy.BankField(editable=False)),
-                ('reason', models.CharField(max_length=40)),
-                ('params', models.JSONField(blank=True, default=dict)),
-                ('source_key', models.CharField(blank=True, max_length=120)),
-                ('customer_id', models.BigIntegerField(null=True)),
-                ('created_at', models.DateTimeField()),
-                ('due_date', models.DateField()),
-                ('show_from', models.DateField()),
-                ('stake', crm_site.lib.money.MoneyField(default=0)),
-                ('urgency', models.SmallIntegerField(default=0)),
-                ('status', models.CharField(choices=[('open', 'Open'), ('done', 'Done'), ('cancelled', 'No longer needed')], default='open', max_length=10)),
-                ('result', models.CharField(blank=True, max_length=200)),
-                ('closed_at', models.DateTimeField(null=True)),
-                ('run_id', models.BigIntegerField(null=True)),
-                ('closed_by', crm_site.lib.tenancy.BankForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('created_by', crm_site.lib.tenancy.BankForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('owner', crm_site.lib.tenancy.BankForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='tasks', to=settings.AUTH_USER_MODEL)),
-                ('unit', crm_site.lib.tenancy.BankForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='accounts.orgunit')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("bank_id", crm_site.lib.tenancy.BankField(editable=False)),
+                ("reason", models.CharField(max_length=40)),
+                ("params", models.JSONField(blank=True, default=dict)),
+                ("source_key", models.CharField(blank=True, max_length=120)),
+                ("customer_id", models.BigIntegerField(null=True)),
+                ("created_at", models.DateTimeField()),
+                ("due_date", models.DateField()),
+                ("show_from", models.DateField()),
+                ("stake", crm_site.lib.money.MoneyField(default=0)),
+                ("urgency", models.SmallIntegerField(default=0)),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[("open", "Open"), ("done", "Done"), ("cancelled", "No longer needed")],
+                        default="open",
+                        max_length=10,
+                    ),
+                ),
+                ("result", models.CharField(blank=True, max_length=200)),
+                ("closed_at", models.DateTimeField(null=True)),
+                ("run_id", models.BigIntegerField(null=True)),
+                (
+                    "closed_by",
+                    crm_site.lib.tenancy.BankForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "created_by",
+                    crm_site.lib.tenancy.BankForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "owner",
+                    crm_site.lib.tenancy.BankForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="tasks",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "unit",
+                    crm_site.lib.tenancy.BankForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="accounts.orgunit",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-urgency', '-stake', 'due_date', 'id'],
-                'abstract': False,
-                'base_manager_name': 'objects',
-                'indexes': [models.Index(condition=models.Q(('status', 'open')), fields=['bank_id', 'owner', '-urgency', '-stake', 'due_date'], name='task_open_owner'), models.Index(fields=['bank_id', 'customer_id', 'status'], name='task_customer')],
-                'constraints': [models.UniqueConstraint(condition=models.Q(('source_key', ''), _negated=True), fields=('bank_id', 'source_key'), name='task_source')],
+                "ordering": ["-urgency", "-stake", "due_date", "id"],
+                "abstract": False,
+                "base_manager_name": "objects",
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("status", "open")),
+                        fields=["bank_id", "owner", "-urgency", "-stake", "due_date"],
+                        name="task_open_owner",
+                    ),
+                    models.Index(fields=["bank_id", "customer_id", "status"], name="task_customer"),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(
+                        condition=models.Q(("source_key", ""), _negated=True),
+                        fields=("bank_id", "source_key"),
+                        name="task_source",
+                    )
+                ],
             },
         ),
     ]

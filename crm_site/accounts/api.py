@@ -1,0 +1,106 @@
+"""Base of every API view: who calls, with which scope, and what a repeated write answers."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+from typing import Any, ClassVar
+
+from django.db import connection
+from django.http import HttpRequest
+from django.utils import timezone
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from crm_site.accounts.clients import ClientAuthentication, ClientThrottle, HasScope
+from crm_site.accounts.models import IdempotencyKey
+from crm_site.lib.api.problems import ConflictProblem
+from crm_site.lib.errors import DomainError
+from crm_site.lib.permissions import Actor
+from crm_site.lib.tenancy import act_as
+
+KEY_HOURS = 48
+
+
+class ApiView(APIView):
+    """Base of every API view: `required_scopes` {method: scope}; the actor is `request.user`.
+
+    POST and PATCH honour Idempotency-Key while `idempotent_writes` is True.
+    """
+
+    authentication_classes: ClassVar = [ClientAuthentication]
+    permission_classes: ClassVar = [HasScope]
+    throttle_classes: ClassVar = [ClientThrottle]
+    required_scopes: ClassVar[dict[str, str]] = {}
+    idempotent_writes = True
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        self._claim: IdempotencyKey | None = None
+        if request.method in ("POST", "PATCH", "PUT", "DELETE"):
+            act_as(request.user)
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        key = request.headers.get("Idempotency-Key", "")
+        if not key or not self.idempotent_writes or request.method not in ("POST", "PATCH"):
+            return super().dispatch(request, *args, **kwargs)
+        self.idempotency_key = key
+        return super().dispatch(request, *args, **kwargs)
+
+    def finalize_response(self, request: Any, response: Any, *args: Any, **kwargs: Any) -> Any:
+        final = super().finalize_response(request, response, *args, **kwargs)
+        claim = getattr(self, "_claim", None)
+        if claim is not None and isinstance(response, Response) and response.status_code < 400:
+            claim.status = response.status_code
+            claim.answer = json.loads(final.rendered_content) if response.data is not None else None
+            claim.save()
+        return final
+
+    def replayed(self, request: Request) -> Response | None:
+        """The stored answer of a repeated write; claims the key for a new one. Call it first in post/patch.
+
+        Raises 409 while the same key is in flight, 422 (DomainError) when it came with another body.
+        """
+        key = getattr(self, "idempotency_key", "")
+        if not key:
+            return None
+        digest = hashlib.sha256(request.body).hexdigest()
+        stored = claim_key(request.user, key, f"{request.method} {request.path}", digest, timezone.now())
+        if isinstance(stored, IdempotencyKey):
+            self._claim = stored
+            return None
+        return Response(stored[1], status=stored[0], headers={"Idempotent-Replay": "true"})
+
+
+def claim_key(
+    actor: Actor, key: str, operation: str, digest: str, now: dt.datetime
+) -> IdempotencyKey | tuple[int, Any]:
+    """A fresh claim (to be saved with its answer), or (status, answer) stored under the key.
+
+    In flight: ConflictProblem. The same key with another operation or body: DomainError 422.
+    """
+    if len(key) > 200:
+        raise DomainError("An idempotency key has at most 200 characters.", code="idempotency_key_length")
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "select pg_try_advisory_xact_lock(hashtextextended(%s, %s))",
+            [f"idempotency:{actor.client_id}:{key}", actor.bank_id],
+        )
+        row = cursor.fetchone()
+    if row is None or not row[0]:
+        raise ConflictProblem("The same idempotency key is in flight.")
+    stored = IdempotencyKey.objects.filter(client_id=actor.client_id, key=key).first()
+    if stored is not None and stored.created_at < now - dt.timedelta(hours=KEY_HOURS):
+        stored.delete()
+        stored = None
+    if stored is None:
+        return IdempotencyKey(
+            client_id=actor.client_id, key=key, operation=operation[:200], digest=digest, created_at=now
+        )
+    if (stored.operation, stored.digest) != (operation[:200], digest):
+        raise DomainError(
+            "This idempotency key came before with another request.", code="idempotency_key_reused"
+        )
+    return stored.status, stored.answer

@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from crm_site.audit.models import Action
+from crm_site.audit.selectors import table_names
+
+
+class SearchForm(forms.Form):
+    """What to look for in the record. Every field is optional."""
+
+    since = forms.DateField(label=_("From"), required=False, widget=forms.DateInput(attrs={"type": "date"}))
+    until = forms.DateField(label=_("To"), required=False, widget=forms.DateInput(attrs={"type": "date"}))
+    action = forms.ChoiceField(label=_("Action"), required=False, choices=[("", _("Any")), *Action.choices])
+    object_table = forms.ChoiceField(label=_("Subject"), required=False)
+    customer_id = forms.IntegerField(label=_("Customer (id)"), required=False, min_value=1)
+    actor_id = forms.IntegerField(label=_("Person (id)"), required=False, min_value=1)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        subjects = sorted(table_names().items(), key=lambda item: item[1])
+        self.fields["object_table"].choices = [("", _("Any")), *subjects]  # type: ignore[attr-defined]
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        if cleaned.get("since") and cleaned.get("until") and cleaned["since"] > cleaned["until"]:
+            self.add_error("until", _("The last day lies before the first."))
+        return cleaned

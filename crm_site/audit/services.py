@@ -1,0 +1,262 @@
+"""Writing the record by name (readings, exports, decisions), sealing it, verifying it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.db import connection
+
+from crm_site.accounts.models import Bank
+from crm_site.audit.models import Action
+from crm_site.lib.permissions import Actor
+from crm_site.lib.tenancy import bank, require_bank
+
+GENESIS = bytes(32)
+BLOCK = 20_000
+_DIGEST = (
+    "substr(sha256(convert_to(jsonb_build_array(id, extract(epoch from at), tx, actor_kind, actor_id, actor_label, "
+    "address, request_id, run_id, action, object_table, object_id, customer_id, changes, reason)::text, 'UTF8')), "
+    "1, 16)"
+)
+
+
+def record(
+    actor: Actor,
+    action: str,
+    what: str,
+    *,
+    key: int | None = None,
+    customer_id: int | None = None,
+    reason: str = "",
+    changes: Mapping[str, Any] | None = None,
+) -> None:
+    """Append an entry by name: a reading of something protected, an export, a decision, a sign-in.
+
+    In the caller's transaction: no entry, no effect. `what`: a table name or a subject.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            with month as (select banyan_ensure_month('audit_entry', clock_timestamp()::date))
+            insert into audit_entry (bank_id, at, tx, actor_kind, actor_id, actor_label, address, request_id, run_id,
+                action, object_table, object_id, customer_id, changes, reason)
+            select %s, clock_timestamp(), pg_current_xact_id()::text::bigint, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s,
+                %s::jsonb, %s from month
+            """,
+            [
+                require_bank(),
+                "staff" if actor.staff_id else "client" if actor.client_id else "system",
+                actor.staff_id,
+                actor.label[:120],
+                actor.address[:64],
+                actor.request_id,
+                actor.run_id,
+                Action(action).value,
+                what,
+                key,
+                customer_id,
+                None if changes is None else json.dumps(changes, ensure_ascii=False, default=str),
+                reason[:200],
+            ],
+        )
+
+
+def _hash(previous: bytes, seq: int, tx_to: int, digests: bytes) -> bytes:
+    return hashlib.sha256(previous + seq.to_bytes(8, "big") + tx_to.to_bytes(8, "big") + digests).digest()
+
+
+def _head_file(bank_row: Bank) -> Path:
+    return Path(settings.DATA_DIR) / "audit" / f"{bank_row.code}.heads"
+
+
+def seal(bank_id: int, now: dt.datetime) -> int:
+    """Chain what has become final since the last seal; returns the number of entries sealed.
+
+    Final = written by a transaction older than every one still running here. One sealer at a time per bank. The new
+    heads are appended to a file outside the database after the commit: it may lag behind, never run ahead.
+    """
+    sealed, heads = 0, []
+    with bank(bank_id), connection.cursor() as cursor:
+        cursor.execute("select pg_try_advisory_xact_lock(hashtextextended('audit seal', %s))", [bank_id])
+        if not cursor.fetchone()[0]:
+            return 0
+        horizon = _final_before(cursor)
+        cursor.execute(
+            "select seq, tx_to, hash from audit_seal where bank_id = %s order by seq desc limit 1", [bank_id]
+        )
+        seq, begin, previous = cursor.fetchone() or (0, 0, GENESIS)
+        while begin < horizon:
+            # A block ends between transactions, so that no transaction is split over two blocks.
+            cursor.execute(
+                "select tx from audit_entry where bank_id = %s and tx >= %s and tx < %s order by tx, id offset %s limit 1",
+                [bank_id, begin, horizon, BLOCK],
+            )
+            over = cursor.fetchone()
+            end = max(over[0], begin + 1) if over else horizon
+            cursor.execute(
+                f"select count(*), min(id), coalesce(string_agg({_DIGEST}, ''::bytea order by tx, id), ''::bytea) "
+                "from audit_entry where bank_id = %s and tx >= %s and tx < %s",
+                [bank_id, begin, end],
+            )
+            count, first_id, digests = cursor.fetchone()
+            if count:
+                seq += 1
+                previous = _hash(bytes(previous), seq, end, bytes(digests))
+                cursor.execute(
+                    "insert into audit_seal (bank_id, seq, tx_from, tx_to, entries, first_id, digests, hash, sealed_at) "
+                    "values (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
+                    [bank_id, seq, begin, end, count, first_id, digests, previous, now],
+                )
+                heads.append(f"{seq} {previous.hex()} {now.isoformat()}\n")
+                sealed += count
+            begin = end
+    if heads:
+        _append_heads(Bank.objects.get(pk=bank_id), heads)
+    return sealed
+
+
+def _final_before(cursor: Any) -> int:
+    """Transactions with a smaller id have ended, as far as this database goes.
+
+    Not pg_snapshot_xmin: a transaction of another database on the same server would hold it back. Read in this
+    order: what is newer than the first reading does not count, what is older and still runs holds its own lock.
+    """
+    cursor.execute("select pg_snapshot_xmax(pg_current_snapshot())::text::bigint")
+    newest: int = cursor.fetchone()[0]
+    cursor.execute(
+        "select l.transactionid::text::bigint from pg_locks l join pg_stat_activity a using (pid) "
+        "where l.locktype = 'transactionid' and l.mode = 'ExclusiveLock' and l.granted "
+        "and a.datname = current_database() and l.pid <> pg_backend_pid()"
+    )
+    epoch = newest >> 32 << 32
+    running = [
+        epoch + xid if epoch + xid <= newest else epoch + xid - (1 << 32) for (xid,) in cursor.fetchall()
+    ]
+    return min([newest, *running])
+
+
+def _append_heads(bank_row: Bank, heads: list[str]) -> None:
+    path = _head_file(bank_row)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="ascii") as file:
+        file.writelines(heads)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Outcome of a verification: how much was checked and the first thing found broken ("" = intact)."""
+
+    seals: int
+    entries: int
+    unsealed: int
+    broken: str = ""
+    entry_id: int | None = None
+
+
+def verify(bank_id: int) -> Verdict:
+    """Walk the chain from the beginning; stops at the first entry or seal that is not as it was sealed.
+
+    Found: changed, deleted, inserted, reordered or truncated entries; changed or removed seals (by the heads kept
+    outside the table).
+    """
+    with bank(bank_id):
+        bank_row = Bank.objects.get(pk=bank_id)
+        seals = entries = 0
+        previous, begin, chain = GENESIS, 0, [GENESIS.hex()]
+        for seq, tx_from, tx_to, count, digests, stored in _seals(bank_id):
+            if seq != seals + 1:
+                return Verdict(seals, entries, 0, f"seal {seals + 1} is missing")
+            if tx_from < begin:
+                return Verdict(seals, entries, 0, f"seal {seq} overlaps the one before")
+            stray = _stray(bank_id, begin, tx_from)
+            if stray is not None:
+                return Verdict(seals, entries, 0, f"entry {stray} was inserted before seal {seq}", stray)
+            if _hash(previous, seq, tx_to, digests) != stored:
+                return Verdict(seals, entries, 0, f"seal {seq} was changed")
+            found = list(_entry_digests(bank_id, tx_from, tx_to))
+            for position in range(max(count, len(found))):
+                want = digests[position * 16 : position * 16 + 16]
+                if position >= len(found):
+                    return Verdict(
+                        seals, entries, 0, f"an entry of seal {seq} was deleted (position {position + 1})"
+                    )
+                entry_id, got = found[position]
+                if got != want:
+                    return Verdict(
+                        seals, entries, 0, f"entry {entry_id} of seal {seq} is not as it was sealed", entry_id
+                    )
+                entries += 1
+            previous, begin, seals = stored, tx_to, seq
+            chain.append(stored.hex())
+        for kept_seq, kept_hash in _heads(bank_row):
+            if kept_seq > seals:
+                return Verdict(
+                    seals, entries, 0, f"the record ends at seal {seals}, but seal {kept_seq} was made"
+                )
+            if chain[kept_seq] != kept_hash:
+                return Verdict(seals, entries, 0, f"seal {kept_seq} is not the one that was made")
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "select count(*) from audit_entry where bank_id = %s and tx >= %s", [bank_id, begin]
+            )
+            unsealed = cursor.fetchone()[0]
+    return Verdict(seals, entries, unsealed)
+
+
+def _seals(bank_id: int) -> Iterator[tuple[int, int, int, int, bytes, bytes]]:
+    after = 0
+    while True:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "select seq, tx_from, tx_to, entries, digests, hash from audit_seal "
+                "where bank_id = %s and seq > %s order by seq limit 200",
+                [bank_id, after],
+            )
+            rows = cursor.fetchall()
+        if not rows:
+            return
+        for seq, tx_from, tx_to, count, digests, stored in rows:
+            yield seq, tx_from, tx_to, count, bytes(digests), bytes(stored)
+        after = rows[-1][0]
+
+
+def _stray(bank_id: int, begin: int, end: int) -> int | None:
+    """An entry between two seals, where none can be."""
+    if begin == 0 or begin >= end:
+        return None
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "select id from audit_entry where bank_id = %s and tx >= %s and tx < %s order by tx, id limit 1",
+            [bank_id, begin, end],
+        )
+        row = cursor.fetchone()
+    return row[0] if row else None
+
+
+def _entry_digests(bank_id: int, begin: int, end: int) -> Iterator[tuple[int, bytes]]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"select id, {_DIGEST} from audit_entry where bank_id = %s and tx >= %s and tx < %s order by tx, id",
+            [bank_id, begin, end],
+        )
+        for entry_id, digest in cursor.fetchall():
+            yield entry_id, bytes(digest)
+
+
+def _heads(bank_row: Bank) -> Iterator[tuple[int, str]]:
+    path = _head_file(bank_row)
+    if not path.exists():
+        return
+    for line in path.read_text(encoding="ascii").splitlines():
+        seq, digest, _at = line.split(" ")
+        yield int(seq), digest

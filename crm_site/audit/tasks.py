@@ -1,0 +1,16 @@
+"""The sealer: every few seconds, every bank."""
+
+from __future__ import annotations
+
+from celery import shared_task
+from django.utils import timezone
+
+from crm_site.accounts.models import Bank
+from crm_site.audit.services import seal
+
+
+@shared_task(name="audit.seal_all")
+def seal_all() -> None:
+    """Seal what has become final in every bank; safe to repeat and to run twice at once."""
+    for bank_id in Bank.objects.filter(is_active=True).values_list("id", flat=True):
+        seal(bank_id, timezone.now())

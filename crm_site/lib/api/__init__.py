@@ -1,0 +1,1 @@
+"""Manners of the REST API: problem+json, key-set paging, strict fields, money as strings, the schema."""

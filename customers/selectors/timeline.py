@@ -1,0 +1,119 @@
+"""What this room contributes to the timeline: contacts, accounts and loans, balance milestones, tier changes."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from decimal import Decimal
+
+from django.utils.translation import gettext as _
+
+from crm_site.lib import formats
+from crm_site.lib.permissions import Actor
+from customers.models import Account, Channel, Customer, Interaction, Loan, MonthEnd
+from customers.models.interactions import Result
+from customers.models.standing import TIER_LABELS, VALUE_TIERS
+from customers.timeline import Moment, start_of
+
+CHANNEL_ICONS = {
+    Channel.CALL: "phone",
+    Channel.VISIT: "walk",
+    Channel.MESSAGE: "message",
+    Channel.EMAIL: "mail",
+    Channel.COUNTER: "building-store",
+    Channel.CALL_CENTRE: "headset",
+    Channel.MOBILE_BANK: "device-mobile",
+}
+# A month-end is a milestone when deposits moved by this share of the month before, and by this much money.
+MILESTONE_SHARE = Decimal("0.3")
+MILESTONE_AMOUNT = Decimal(10_000)
+
+
+def contacts(actor: Actor, customer: Customer, before: dt.datetime, limit: int) -> Sequence[Moment]:
+    """Contacts on every channel, with what was promised."""
+    found = (
+        Interaction.objects.visible_to(actor)
+        .filter(customer=customer, at__lt=before)
+        .select_related("author")
+    )
+    return [
+        Moment(
+            at=contact.at,
+            icon=CHANNEL_ICONS.get(Channel(contact.channel), "message"),
+            view="service",
+            text=contact_text(contact),
+            author=" · ".join(
+                filter(None, [contact.author_name or (contact.author.name if contact.author else ""),
+                              str(contact.get_channel_display())])
+            ),
+            promise=contact.promise,
+            promise_date=contact.promise_date,
+        )
+        for contact in found.order_by("-at", "-id")[:limit]
+    ]  # fmt: skip
+
+
+def contact_text(contact: Interaction) -> str:
+    """Result and note of a contact in one line."""
+    words = dict(Result.choices).get(contact.result, contact.result)
+    return (
+        _("%(result)s: %(note)s") % {"result": words, "note": contact.note}
+        if words and contact.note
+        else str(words or contact.note or contact.get_channel_display())
+    )
+
+
+def products(actor: Actor, customer: Customer, before: dt.datetime, limit: int) -> Sequence[Moment]:
+    """Accounts opened and closed, loans granted and repaid, as the core reported them."""
+    source = _("Core banking")
+    moments = []
+    for account in Account.objects.visible_to(actor).filter(owner=customer).order_by("-opened_date", "-id"):
+        words = {"kind": account.get_kind_display(), "tail": account.number[-4:]}
+        opened = _("Opened %(kind)s, ending %(tail)s") % words
+        moments.append(Moment(start_of(account.opened_date), "wallet", "business", opened, source))
+        if account.closed_date:
+            closed = _("Closed %(kind)s, ending %(tail)s") % words
+            moments.append(Moment(start_of(account.closed_date), "wallet-off", "business", closed, source))
+    for loan in Loan.objects.visible_to(actor).filter(customer=customer).order_by("-granted_date", "-id"):
+        words = {"amount": formats.money(loan.amount, loan.currency)}
+        granted = _("Loan of %(amount)s granted") % words
+        moments.append(Moment(start_of(loan.granted_date), "building-bank", "business", granted, source))
+        if loan.closed_date:
+            repaid = _("Loan of %(amount)s repaid") % words
+            moments.append(Moment(start_of(loan.closed_date), "circle-check", "business", repaid, source))
+    earlier = [moment for moment in moments if moment.at < before]
+    return sorted(earlier, key=lambda moment: moment.at, reverse=True)[:limit]
+
+
+def milestones(actor: Actor, customer: Customer, before: dt.datetime, limit: int) -> Sequence[Moment]:
+    """Month-ends at which deposits moved strongly or the tier changed. The caller has seen the customer."""
+    rows = list(MonthEnd.objects.filter(customer_id=customer.pk).order_by("month_end"))
+    moments = []
+    for earlier, row in zip(rows, rows[1:], strict=False):
+        at = start_of(row.month_end)
+        step = row.deposits_adb - earlier.deposits_adb
+        if abs(step) >= MILESTONE_AMOUNT and abs(step) >= MILESTONE_SHARE * max(
+            earlier.deposits_adb, Decimal(1)
+        ):
+            amounts = {"before": _amount(earlier.deposits_adb), "after": _amount(row.deposits_adb)}
+            text = (
+                _("Average deposits rose from %(before)s to %(after)s")
+                if step > 0
+                else _("Average deposits fell from %(before)s to %(after)s")
+            )
+            icon = "trending-up" if step > 0 else "trending-down"
+            moments.append(Moment(at, icon, "business", text % amounts, _("Month-end")))
+        if row.value_tier != earlier.value_tier and row.value_tier and earlier.value_tier:
+            tiers = {"before": _tier(earlier.value_tier), "after": _tier(row.value_tier)}
+            text = _("Value tier changed from %(before)s to %(after)s") % tiers
+            moments.append(Moment(at, "stairs", "information", text, _("Month-end")))
+    return [moment for moment in reversed(moments) if moment.at < before][:limit]
+
+
+def _amount(value: Decimal) -> str:
+    unit = formats.money_unit(value)
+    return " ".join(filter(None, [formats.money_in(value, unit), unit.label]))
+
+
+def _tier(rank: int) -> str:
+    return str(TIER_LABELS[VALUE_TIERS[rank]])

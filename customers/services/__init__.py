@@ -1,0 +1,28 @@
+"""What is done to customers: one function per business action."""
+
+from customers.services.exports import Export, csv_chunks, export_customers, workbook
+from customers.services.interactions import correct_interaction, may_correct, record_interaction
+from customers.services.placement import Placement, place_customers
+from customers.services.privacy import reveal_identifier
+from customers.services.profile import FieldConflict, ProfileConflict, create_prospect, update_profile
+from customers.services.saved_views import change_view, remove_view, save_view
+
+__all__ = [
+    "Export",
+    "FieldConflict",
+    "Placement",
+    "ProfileConflict",
+    "change_view",
+    "correct_interaction",
+    "create_prospect",
+    "csv_chunks",
+    "export_customers",
+    "may_correct",
+    "place_customers",
+    "record_interaction",
+    "remove_view",
+    "reveal_identifier",
+    "save_view",
+    "update_profile",
+    "workbook",
+]

@@ -1,0 +1,182 @@
+"""Exports of the customer list: permitted, with a purpose, on the record, and harmless in a spreadsheet (A10).
+
+Files are not kept: they are streamed inside the bank while they are made, masked as the pages are.
+"""
+
+from __future__ import annotations
+
+import csv
+import datetime as dt
+import io
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import IO, Any
+
+from django.db.models import OuterRef, Subquery
+from django.utils.translation import gettext as _
+
+from crm_site.audit.models import Action
+from crm_site.audit.services import record
+from crm_site.lib.errors import DomainError
+from crm_site.lib.permissions import Actor, require
+from customers.conditions import sentence
+from customers.models import ContactPoint, CustomerKind, ExportRecord, Identifier
+from customers.models.standing import TIER_LABELS, VALUE_TIERS, WEALTH_LEVELS
+from customers.selectors.lists import CustomerQuery, matching
+
+CHUNK = 1_000
+XLSX_ROWS = 100_000  # a workbook is built in one piece; larger lists leave as CSV
+SELECTED_ROWS = 500
+PURPOSE_LENGTH = 4
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """An export on the record: its id, how many rows, and the lines of the file (head first)."""
+
+    record_id: int
+    rows: int
+    lines: Iterator[Sequence[Any]]
+
+
+def harmless(value: Any) -> Any:
+    """Text that a spreadsheet would run as a formula gets an apostrophe before it; numbers and dates stay."""
+    if isinstance(value, str) and value.startswith(_FORMULA):
+        return f"'{value}"
+    return value
+
+
+def export_customers(
+    actor: Actor,
+    *,
+    query: CustomerQuery,
+    selected: Sequence[int],
+    purpose: str,
+    is_workbook: bool,
+    as_of: dt.date,
+    now: dt.datetime,
+) -> Export:
+    """Put an export on the record and return its lines, to be streamed.
+
+    `selected`: customer ids, or none for the whole list. Raises PermissionDenied, DomainError (no purpose, too
+    many rows for a workbook) and ConditionError.
+    """
+    require(actor, "customer.export")
+    given = purpose.strip()
+    if len(given) < PURPOSE_LENGTH:
+        message = _("Say what the export is for.")
+        raise DomainError(message, fields={"purpose": message})
+    found = matching(actor, query.condition, as_of=as_of)
+    if selected:
+        found = found.filter(customer_id__in=list(selected)[:SELECTED_ROWS])
+    rows = found.order_by().count()
+    if is_workbook and rows > XLSX_ROWS:
+        message = _("A workbook holds at most %(rows)s rows here: choose CSV or narrow the list.")
+        raise DomainError(
+            message % {"rows": f"{XLSX_ROWS:,}"}, fields={"format": message % {"rows": f"{XLSX_ROWS:,}"}}
+        )
+    words = sentence(query.condition, actor.language) if query.condition else ""
+    entry = ExportRecord.objects.create(
+        staff_id=actor.staff_id, at=now, what="customers", condition=dict(query.condition), sentence=words[:400],
+        rows=rows, purpose=given[:200],
+    )  # fmt: skip
+    changes = {"rows": rows, "list": words[:400], "format": "xlsx" if is_workbook else "csv"}
+    record(actor, Action.EXPORT, "customers_customer", key=entry.pk, reason=given[:200], changes=changes)
+    return Export(entry.pk, rows, _lines(found, _Words.now()))
+
+
+def csv_chunks(lines: Iterable[Sequence[Any]]) -> Iterator[bytes]:
+    """CSV that a spreadsheet opens as UTF-8: with a byte order mark, CRLF, quoted where needed."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer)
+    yield b"\xef\xbb\xbf"
+    for position, line in enumerate(lines, 1):
+        writer.writerow([harmless(value) for value in line])
+        if position % 200 == 0:
+            yield buffer.getvalue().encode()
+            buffer.seek(0)
+            buffer.truncate()
+    yield buffer.getvalue().encode()
+
+
+def workbook(lines: Iterable[Sequence[Any]], title: str) -> IO[bytes]:
+    """The lines as an XLSX file, open at its beginning; it vanishes when it is closed."""
+    from openpyxl import Workbook
+
+    book = Workbook(write_only=True)
+    sheet = book.create_sheet(title)
+    for line in lines:
+        sheet.append([harmless(value) for value in line])
+    file = tempfile.TemporaryFile()
+    book.save(file)
+    file.seek(0)
+    return file
+
+
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """The file's words in the language of the request: it is written after the request has ended."""
+
+    head: Sequence[str]
+    kinds: Mapping[str, str]
+    value_tiers: Mapping[int, str]
+    wealth_levels: Mapping[int, str]
+
+    @classmethod
+    def now(cls) -> _Words:
+        head = [
+            _("Number"), _("Name"), _("Kind"), _("Tier"), _("Wealth level"), _("Deposits, ADB"), _("Deposits"),
+            _("Loans"), _("AUM"), _("Overdue"), _("Days past due"), _("Churn"), _("Last contact"), _("Responsible"),
+            _("Home branch"), _("Identifier"), _("Phone"), _("As of"),
+        ]  # fmt: skip
+        return cls(
+            head,
+            {kind.value: str(kind.label) for kind in CustomerKind},
+            {rank: str(TIER_LABELS[code]) for rank, code in VALUE_TIERS.items()},
+            {rank: str(TIER_LABELS[code]) for rank, code in WEALTH_LEVELS.items()},
+        )
+
+
+def _lines(found: Any, words: _Words) -> Iterator[Sequence[Any]]:
+    yield words.head
+    points = ContactPoint.objects.filter(customer=OuterRef("customer"), kind="phone").order_by("position")
+    identifiers = Identifier.objects.filter(customer=OuterRef("customer")).order_by("scheme")
+    rows = (
+        found.order_by("customer_id")
+        .select_related("customer", "responsible", "home_branch")
+        .annotate(
+            phone=Subquery(points.values("masked")[:1]), identity=Subquery(identifiers.values("masked")[:1])
+        )
+    )
+    last = 0
+    while chunk := list(rows.filter(customer_id__gt=last)[:CHUNK]):
+        for standing in chunk:
+            yield _line(standing, words)
+        last = chunk[-1].customer_id
+
+
+def _line(standing: Any, words: _Words) -> Sequence[Any]:
+    customer = standing.customer
+    return [
+        customer.number,
+        customer.name,
+        words.kinds.get(customer.kind, customer.kind),
+        words.value_tiers.get(standing.value_tier, ""),
+        words.wealth_levels.get(standing.wealth_level, ""),
+        standing.deposits_adb,
+        standing.deposits_balance,
+        standing.loans,
+        standing.aum,
+        standing.overdue_amount,
+        standing.days_past_due,
+        Decimal(standing.churn_bp) / 10_000 if standing.churn_bp >= 0 else "",
+        standing.last_contact_date or "",
+        standing.responsible.name if standing.responsible else "",
+        standing.home_branch.name if standing.home_branch else "",
+        standing.identity or "",
+        standing.phone or "",
+        standing.as_of or "",
+    ]

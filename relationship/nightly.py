@@ -1,0 +1,88 @@
+"""This app's steps of the nightly run: placement, proposals, worklists (order: crm_site/pipeline.py)."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from django.db import connection
+from django.utils.translation import gettext_lazy as _
+
+from crm_site.accounts.models import Bank, OrgUnit
+from crm_site.lib.registry import Counts, RunContext, Step
+from relationship import placement
+
+CHUNK = 100_000
+
+
+def id_ranges(bank_id: int, size: int = CHUNK) -> Iterator[dict[str, int]]:
+    """The customer ids of a bank cut into ranges of `size` ids."""
+    with connection.cursor() as cursor:
+        cursor.execute("select min(id), max(id) from customers_customer where bank_id = %s", [bank_id])
+        first, last = cursor.fetchone() or (None, None)
+    if first is not None:
+        for start in range(first, last + 1, size):
+            yield {"first": start, "last": min(start + size - 1, last)}
+
+
+def next_day(ctx: RunContext) -> dt.date:
+    """The working day that the night of a business date prepares."""
+    return ctx.business_date + dt.timedelta(days=1)
+
+
+def _plan_placement(ctx: RunContext) -> Iterator[Mapping[str, Any]]:
+    return id_ranges(ctx.bank_id)
+
+
+def place(ctx: RunContext, chunk: Mapping[str, Any]) -> Counts:
+    """Home branches, leavers' customers, the beginning of histories, and what was approved for tomorrow.
+
+    Writes current standing only: a night for a past date leaves it alone.
+    """
+    if not ctx.is_newest:
+        return Counts()
+    currency = Bank.objects.get(pk=ctx.bank_id).currency
+    first, last = int(chunk["first"]), int(chunk["last"])
+    changed = placement.place_homes(ctx.bank_id, currency, ctx.business_date, first, last)
+    changed += placement.apply_due(ctx.bank_id, next_day(ctx), first, last)
+    changed += placement.adopt_assignments(ctx.bank_id, ctx.business_date, first, last)
+    changed += placement.release_leavers(ctx.bank_id, ctx.business_date, first, last)
+    return Counts(rows_in=last - first + 1, rows_changed=changed)
+
+
+def count_loads(ctx: RunContext) -> None:
+    """Once every home and owner stands: what each person looks after."""
+    if ctx.is_newest:
+        placement.refresh_loads(ctx.bank_id, ctx.business_date)
+
+
+def _plan_proposals(ctx: RunContext) -> Iterator[Mapping[str, Any]]:
+    for lft, rgt in placement.branch_intervals():
+        yield {"lft": lft, "rgt": rgt}
+
+
+def propose(ctx: RunContext, chunk: Mapping[str, Any]) -> Counts:
+    """Proposals for the gaps of one branch and everything below it."""
+    if not ctx.is_newest:
+        return Counts()
+    units = list(OrgUnit.objects.filter(lft__gte=chunk["lft"], lft__lte=chunk["rgt"]))
+    gaps, changed = placement.make_proposals(ctx.bank_id, next_day(ctx), units, run_id=ctx.run_id)
+    return Counts(rows_in=gaps, rows_changed=changed)
+
+
+PLACEMENT = Step(
+    name="placement",
+    label=_("Home branches and owners"),
+    work=place,
+    plan=_plan_placement,
+    finish=count_loads,
+    after=("tiers",),
+)
+PROPOSALS = Step(
+    name="proposals",
+    label=_("Proposals for the queues"),
+    work=propose,
+    plan=_plan_proposals,
+    after=("placement",),
+)

@@ -1,0 +1,461 @@
+"""The set-based core of placement: home branches, history, loads and proposals. Jobs and services call it.
+
+Nothing here asks who acts: `services` does, and `nightly` runs for the whole bank. Everything is safe to repeat:
+the same data give the same rows.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from django.db import connection
+
+from crm_site.accounts.models import GradeCapacity, OrgUnit
+from crm_site.lib.dates import add_months, month_start, quarter_end
+from crm_site.lib.money import to_minor
+from customers.services.placement import Placement, place_customers
+from relationship.engine.rules import MANAGER, TELLER, Choice, Colleague, Party, choose_all, rule_for
+
+HOME_MONTHS = 3  # how far back business decides the home branch
+HOME_TURN = 30  # every customer's home is reviewed once in so many nights, and whenever business is done elsewhere
+RECENT_DAYS = 7  # entries of this many days call for a review: as late as feeds may come
+KNOWN_MONTHS = 12  # how far back a contact counts as knowing the customer
+REFUSED_DAYS = 90  # a refused manager is not proposed again for so long
+BATCH = 10_000
+
+# Where the customer does most business: most entries at a branch, then the larger turnover, then the present home.
+# Without entries at a branch the home stays; who has none yet goes where the money is, then where it was opened.
+_HOMES = """
+with busy as materialized (
+    select distinct c.id
+    from customers_transaction t
+    join customers_account a on a.bank_id = t.bank_id and a.id = t.account_id
+    join customers_customer c on c.bank_id = a.bank_id and c.id = a.owner_id
+    where t.bank_id = %(bank)s and t.booked_date > %(recent)s and t.booked_date <= %(day)s
+      and t.branch_id is not null and a.owner_id between %(first)s and %(last)s
+      and t.branch_id <> c.home_branch_id
+), due as materialized (
+    select c.id, c.home_branch_id, c.responsible_id, c.opening_branch_id, h.id is null as homeless
+    from customers_customer c
+    left join accounts_orgunit h on h.bank_id = c.bank_id and h.id = c.home_branch_id and h.is_open
+    where c.bank_id = %(bank)s and c.id between %(first)s and %(last)s
+      and (h.id is null or mod(c.id, %(turn)s) = %(slot)s or c.id in (select id from busy))
+), business as (
+    select d.id, t.branch_id, count(*) as entries, sum(abs(t.amount)) as turnover
+    from due d
+    join customers_account a on a.bank_id = %(bank)s and a.owner_id = d.id
+    join customers_transaction t on t.bank_id = %(bank)s and t.account_id = a.id
+      and t.booked_date > %(since)s and t.booked_date <= %(day)s
+    join accounts_orgunit u on u.bank_id = %(bank)s and u.id = t.branch_id and u.is_open and u.kind <> 'head_office'
+    group by d.id, t.branch_id
+), busiest as materialized (
+    select distinct on (b.id) b.id, b.branch_id
+    from business b join due d on d.id = b.id
+    order by b.id, b.entries desc, b.turnover desc, (b.branch_id = d.home_branch_id) desc nulls last, b.branch_id
+), money as (
+    select d.id, a.branch_id,
+           coalesce((select greatest(x.balance, 0) from customers_balancechange x
+                     where x.bank_id = %(bank)s and x.account_id = a.id and x.date <= %(day)s
+                     order by x.date desc limit 1), 0)
+           * case when a.currency = %(currency)s then 1 else coalesce((select r.rate from customers_fxrate r
+                     where r.bank_id = %(bank)s and r.currency = a.currency and r.rate_date <= %(day)s
+                     order by r.rate_date desc limit 1), 1) end as amount
+    from due d
+    join customers_account a on a.bank_id = %(bank)s and a.owner_id = d.id and a.branch_id is not null
+      and a.opened_date <= %(day)s and (a.closed_date is null or a.closed_date > %(day)s)
+    where d.homeless and not exists (select 1 from busiest b where b.id = d.id)
+    union all
+    select d.id, l.branch_id, l.outstanding
+    from due d
+    join customers_loan l on l.bank_id = %(bank)s and l.customer_id = d.id and l.branch_id is not null
+      and l.status = 'active'
+    where d.homeless and not exists (select 1 from busiest b where b.id = d.id)
+), heaviest as (
+    select distinct on (m.id) m.id, m.branch_id
+    from (select id, branch_id, sum(amount) as amount from money group by id, branch_id) m
+    join accounts_orgunit u on u.bank_id = %(bank)s and u.id = m.branch_id and u.is_open and u.kind <> 'head_office'
+    order by m.id, m.amount desc, m.branch_id
+)
+select d.id, coalesce(b.branch_id, h.branch_id, d.opening_branch_id, d.home_branch_id), d.responsible_id
+from due d
+left join busiest b on b.id = d.id
+left join heaviest h on h.id = d.id
+where (b.branch_id is not null or d.homeless)
+  and coalesce(b.branch_id, h.branch_id, d.opening_branch_id, d.home_branch_id) is distinct from d.home_branch_id
+"""
+
+
+def place_homes(bank_id: int, currency: str, day: dt.date, first: int, last: int) -> int:
+    """Give the customers of an id range the branch where they do most business. Returns how many moved."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _HOMES,
+            {
+                "bank": bank_id,
+                "currency": currency,
+                "day": day,
+                "since": add_months(day, -HOME_MONTHS),
+                "recent": day - dt.timedelta(days=RECENT_DAYS),
+                "first": first,
+                "last": last,
+                "turn": HOME_TURN,
+                "slot": day.toordinal() % HOME_TURN,
+            },
+        )
+        rows = [Placement(*row) for row in cursor.fetchall()]
+    return place_customers(bank_id, rows)
+
+
+_ADOPT = """
+insert into relationship_assignment
+    (bank_id, customer_id, manager_id, unit_id, from_date, to_date, rule, params, decided_by_id, decided_at, applied)
+select c.bank_id, c.id, c.responsible_id, c.home_branch_id, %(day)s, null, 'adopted', '{}', null, now(), true
+from customers_customer c
+where c.bank_id = %(bank)s and c.id between %(first)s and %(last)s and c.responsible_id is not null
+  and not exists (select 1 from relationship_assignment a
+                  where a.bank_id = c.bank_id and a.customer_id = c.id
+                    and (a.to_date is null or a.to_date > %(day)s))
+"""
+
+
+def adopt_assignments(bank_id: int, day: dt.date, first: int, last: int) -> int:
+    """Begin the history of customers that came with a responsible person (a new bank's data): from `day` on,
+    since nothing says from when. Returns how many began."""
+    with connection.cursor() as cursor:
+        cursor.execute(_ADOPT, {"bank": bank_id, "day": day, "first": first, "last": last})
+        return cursor.rowcount
+
+
+_LEAVERS = """
+select c.id, c.home_branch_id
+from customers_customer c
+join accounts_staff s on s.bank_id = c.bank_id and s.id = c.responsible_id
+where c.bank_id = %(bank)s and c.id between %(first)s and %(last)s
+  and (not s.is_active or s.left_date <= %(day)s)
+"""
+
+
+def release_leavers(bank_id: int, day: dt.date, first: int, last: int) -> int:
+    """Customers of people who have left wait in their branch's queue from `day` on. Returns how many."""
+    with connection.cursor() as cursor:
+        cursor.execute(_LEAVERS, {"bank": bank_id, "day": day, "first": first, "last": last})
+        rows = cursor.fetchall()
+        cursor.execute(
+            "update relationship_assignment set to_date = greatest(from_date, %s)"
+            " where bank_id = %s and customer_id = any(%s) and applied and to_date is null",
+            [day, bank_id, [row[0] for row in rows]],
+        )
+    return place_customers(bank_id, [Placement(customer, home, None) for customer, home in rows])
+
+
+def apply_due(bank_id: int, day: dt.date, first: int, last: int) -> int:
+    """Put assignments that were approved for a later day into effect on their day. Returns how many."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "update relationship_assignment a set applied = true from customers_customer c"
+            " where a.bank_id = %(bank)s and not a.applied and a.from_date <= %(day)s"
+            " and a.customer_id between %(first)s and %(last)s"
+            " and c.bank_id = a.bank_id and c.id = a.customer_id"
+            " returning a.customer_id, c.home_branch_id, a.manager_id",
+            {"bank": bank_id, "day": day, "first": first, "last": last},
+        )
+        rows = [Placement(*row) for row in cursor.fetchall()]
+    return place_customers(bank_id, rows)
+
+
+_LOADS = """
+with now_held as (
+    select s.responsible_id as manager_id, s.value_tier, max(s.as_of) as as_of, count(*) as customers,
+           sum(s.deposits_adb)::bigint as deposits_adb, sum(s.loans)::bigint as loans,
+           count(*) filter (where s.overdue_amount > 0) as overdue_customers,
+           sum(s.overdue_amount)::bigint as overdue_amount,
+           count(*) filter (where s.last_contact_date between %(quarter)s and %(day)s) as contacted
+    from customers_standing s
+    where s.bank_id = %(bank)s and s.responsible_id is not null and {scope}
+    group by s.responsible_id, s.value_tier
+), gone as (
+    delete from relationship_managerload m
+    where m.bank_id = %(bank)s and {scope_m}
+      and not exists (select 1 from now_held n where n.manager_id = m.manager_id and n.value_tier = m.value_tier)
+)
+insert into relationship_managerload as m
+    (bank_id, manager_id, value_tier, as_of, customers, deposits_adb, loans, overdue_customers, overdue_amount, contacted)
+select %(bank)s, manager_id, value_tier, as_of, customers, deposits_adb, loans, overdue_customers, overdue_amount,
+       contacted
+from now_held
+on conflict (bank_id, manager_id, value_tier) do update set
+    as_of = excluded.as_of, customers = excluded.customers, deposits_adb = excluded.deposits_adb,
+    loans = excluded.loans, overdue_customers = excluded.overdue_customers,
+    overdue_amount = excluded.overdue_amount, contacted = excluded.contacted
+where (m.as_of, m.customers, m.deposits_adb, m.loans, m.overdue_customers, m.overdue_amount, m.contacted)
+      is distinct from
+      (excluded.as_of, excluded.customers, excluded.deposits_adb, excluded.loans, excluded.overdue_customers,
+       excluded.overdue_amount, excluded.contacted)
+"""
+
+
+def quarter_start(day: dt.date) -> dt.date:
+    """First day of the date's calendar quarter."""
+    return month_start(add_months(quarter_end(day), -2))
+
+
+def refresh_loads(bank_id: int, day: dt.date, managers: Sequence[int] | None = None) -> int:
+    """Recount what people look after: everybody, or the given ones after an approval. Returns rows changed."""
+    if managers is not None:
+        sql = _LOADS.format(scope="s.responsible_id = any(%(who)s)", scope_m="m.manager_id = any(%(who)s)")
+    else:
+        sql = _LOADS.format(scope="true", scope_m="true")
+    with connection.cursor() as cursor:
+        cursor.execute(
+            sql, {"bank": bank_id, "day": day, "quarter": quarter_start(day), "who": list(managers or ())}
+        )
+        return cursor.rowcount
+
+
+_STAFF = """
+select s.id, s.number, s.grade, s.unit_id, u.lft, u.rgt,
+       bool_or(g.role = 'relationship_manager') as manages,
+       coalesce(max(l.customers), 0), coalesce(max(l.value), 0)
+from accounts_staff s
+join accounts_orgunit u on u.bank_id = s.bank_id and u.id = s.unit_id
+join accounts_rolegrant g on g.bank_id = s.bank_id and g.staff_id = s.id and g.status = 'effective'
+  and g.from_date <= %(day)s and (g.to_date is null or g.to_date >= %(day)s)
+  and g.role in ('relationship_manager', 'teller')
+left join (select manager_id, sum(customers)::bigint as customers, sum(deposits_adb + loans)::bigint as value
+           from relationship_managerload where bank_id = %(bank)s group by manager_id) l on l.manager_id = s.id
+where s.bank_id = %(bank)s and s.is_active and (s.left_date is null or s.left_date > %(day)s)
+group by s.id, s.number, s.grade, s.unit_id, u.lft, u.rgt
+order by s.id
+"""
+
+
+def colleagues(bank_id: int, day: dt.date, units: Sequence[OrgUnit] = ()) -> dict[int, Colleague]:
+    """Everybody who may own customers on `day`, with the load and the bounds of the grade.
+
+    `units`: the units of one branch; only people who sit in them are in reach of their customers.
+    """
+    caps = {row.grade: (row.max_customers, to_minor(row.max_value)) for row in GradeCapacity.objects.all()}
+    with connection.cursor() as cursor:
+        cursor.execute(_STAFF, {"bank": bank_id, "day": day})
+        rows = cursor.fetchall()
+    found = {}
+    for staff_id, number, grade, unit_id, lft, rgt, manages, customers, value in rows:
+        heads, most = caps.get(grade, (None, None)) if manages else (None, None)
+        found[staff_id] = Colleague(
+            staff_id=staff_id,
+            number=number,
+            kind=MANAGER if manages else TELLER,
+            grade=grade,
+            customers=int(customers),
+            value=int(value),
+            max_customers=heads,
+            max_value=most,
+            reach=_reach(unit_id, lft, rgt, units),
+        )
+    return found
+
+
+def _reach(unit_id: int, lft: int, rgt: int, units: Sequence[OrgUnit]) -> dict[int, int]:
+    if unit_id not in {unit.pk for unit in units}:
+        return {}
+    return {
+        unit.pk: 0 if unit.pk == unit_id else 1 if lft <= unit.lft and unit.rgt <= rgt else 2 for unit in units
+    }
+
+
+def branch_intervals() -> list[tuple[int, int]]:
+    """The branches right below the head office, each with everything under it; staff serve within one."""
+    return list(
+        OrgUnit.objects.filter(parent__parent__isnull=True, parent__isnull=False)
+        .order_by("lft")
+        .values_list("lft", "rgt")
+    )
+
+
+# A gap: nobody is responsible, or a teller is for a borrower or a high or mid depositor that the teller did not win.
+_GAPS = """
+select c.id, c.home_branch_id, s.value_tier, s.wealth_level, s.loans > 0, s.deposits_adb + s.loans,
+       coalesce(c.won_by_id, 0), p.id, p.unit_id, p.manager_id, p.rule
+from customers_standing s
+join customers_customer c on c.bank_id = s.bank_id and c.id = s.customer_id
+left join relationship_assignmentproposal p
+    on p.bank_id = c.bank_id and p.customer_id = c.id and p.status = 'proposed'
+where s.bank_id = %(bank)s and s.home_branch_id = any(%(units)s)
+  and not c.is_prospect and c.status <> 'closed'
+  and (s.responsible_id is null
+       or (s.responsible_id = any(%(tellers)s) and (s.loans > 0 or s.value_tier > 1)
+           and c.won_by_id is distinct from s.responsible_id))
+  and (%(some)s::bigint[] is null or c.id = any(%(some)s))
+  and not exists (select 1 from relationship_assignment a
+                  where a.bank_id = c.bank_id and a.customer_id = c.id and not a.applied)
+"""
+_KNOWN = """
+select customer_id, staff_id, how from (
+    select i.customer_id, i.author_id as staff_id, 'contact' as how, 1 as strength, count(*) as times, max(i.at) as at
+    from customers_interaction i
+    where i.bank_id = %(bank)s and i.customer_id = any(%(customers)s) and i.author_id is not null
+      and i.at >= %(since)s
+    group by i.customer_id, i.author_id
+    union all
+    select r.customer_id, o.responsible_id, 'relative', 2, 1, null
+    from customers_relation r
+    join customers_customer o on o.bank_id = r.bank_id and o.id = r.other_id
+    where r.bank_id = %(bank)s and r.customer_id = any(%(customers)s) and o.responsible_id is not null
+    union all
+    select r.other_id, o.responsible_id, 'relative', 2, 1, null
+    from customers_relation r
+    join customers_customer o on o.bank_id = r.bank_id and o.id = r.customer_id
+    where r.bank_id = %(bank)s and r.other_id = any(%(customers)s) and o.responsible_id is not null
+) x
+order by customer_id, strength, times desc, at desc nulls last, staff_id
+"""
+
+
+def make_proposals(
+    bank_id: int,
+    day: dt.date,
+    units: Sequence[OrgUnit],
+    *,
+    run_id: int | None = None,
+    customers: Sequence[int] | None = None,
+) -> tuple[int, int]:
+    """Propose an owner for every gap of a branch (all its `units`), or of the given customers in it.
+
+    An open proposal stays while its rule and its person still hold; others are superseded. Returns (gaps, changed).
+    """
+    staff = colleagues(bank_id, day, units)
+    tellers = [c.staff_id for c in staff.values() if c.kind == TELLER]
+    unit_ids = [unit.pk for unit in units]
+    some = None if customers is None else list(customers)
+    with connection.cursor() as cursor:
+        cursor.execute(_GAPS, {"bank": bank_id, "units": unit_ids, "tellers": tellers, "some": some})
+        gaps = cursor.fetchall()
+        _count_open(cursor, bank_id, staff)
+        rich = [row[0] for row in gaps if row[2] > 1 or row[4]]
+        known = _known(cursor, bank_id, rich, day)
+        refused = _refused(cursor, bank_id, [row[0] for row in gaps], day)
+        parties, kept, empty = [], [], {}
+        for row in gaps:
+            party = Party(*row[:7], known=known.get(row[0], ()), refused=refused.get(row[0], frozenset()))
+            proposal_id, unit_id, manager_id, rule = row[7:]
+            if proposal_id is not None and _still_holds(party, staff, unit_id, manager_id, rule):
+                kept.append(proposal_id)
+                continue
+            if manager_id is None and unit_id == party.unit_id:
+                empty[party.customer_id] = (proposal_id, rule)
+            _give_back(staff.get(manager_id), party.value)
+            parties.append(party)
+        fresh = []
+        for party, choice in choose_all(parties, staff):
+            proposal_id, rule = empty.get(party.customer_id, (None, ""))
+            if proposal_id is not None and choice.staff_id is None and choice.rule == rule:
+                kept.append(proposal_id)  # still nobody: the same place in the queue
+            else:
+                fresh.append((party, choice))
+        closed = _supersede(cursor, bank_id, unit_ids, some, kept)
+        _insert(cursor, bank_id, fresh, day, run_id)
+    return len(gaps), closed + len(fresh)
+
+
+def _give_back(colleague: Colleague | None, value: int) -> None:
+    if colleague is not None:
+        colleague.customers -= 1
+        colleague.value -= value
+
+
+def _still_holds(
+    party: Party, staff: dict[int, Colleague], unit_id: int, manager_id: int | None, rule: str
+) -> bool:
+    if unit_id != party.unit_id or manager_id not in staff:
+        return False
+    return rule == "chosen" or rule == rule_for(party, staff)
+
+
+def _count_open(cursor: Any, bank_id: int, staff: dict[int, Colleague]) -> None:
+    """Count what is proposed already as if it were held: two nights never promise the same room twice."""
+    cursor.execute(
+        "select manager_id, count(*), coalesce(sum(value), 0)::bigint from relationship_assignmentproposal"
+        " where bank_id = %s and status = 'proposed' and manager_id is not null group by manager_id",
+        [bank_id],
+    )
+    for manager_id, count, value in cursor.fetchall():
+        if manager_id in staff:
+            staff[manager_id].customers += count
+            staff[manager_id].value += value
+
+
+def _known(cursor: Any, bank_id: int, customers: list[int], day: dt.date) -> dict[int, tuple[tuple[int, str], ...]]:
+    since = dt.datetime.combine(add_months(day, -KNOWN_MONTHS), dt.time(), tzinfo=dt.UTC)
+    cursor.execute(_KNOWN, {"bank": bank_id, "customers": customers, "since": since})
+    found: dict[int, dict[int, str]] = defaultdict(dict)
+    for customer_id, staff_id, how in cursor.fetchall():
+        found[customer_id].setdefault(staff_id, how)
+    return {customer_id: tuple(ties.items()) for customer_id, ties in found.items()}
+
+
+def _refused(cursor: Any, bank_id: int, customers: list[int], day: dt.date) -> dict[int, frozenset[int]]:
+    since = dt.datetime.combine(day - dt.timedelta(days=REFUSED_DAYS), dt.time(), tzinfo=dt.UTC)
+    cursor.execute(
+        "select customer_id, array_agg(manager_id) from relationship_assignmentproposal"
+        " where bank_id = %s and customer_id = any(%s) and status = 'rejected' and manager_id is not null"
+        " and decided_at >= %s group by customer_id",
+        [bank_id, customers, since],
+    )
+    return {customer_id: frozenset(managers) for customer_id, managers in cursor.fetchall()}
+
+
+def _supersede(cursor: Any, bank_id: int, unit_ids: list[int], some: list[int] | None, kept: list[int]) -> int:
+    cursor.execute(
+        "update relationship_assignmentproposal set status = 'superseded'"
+        " where bank_id = %s and status = 'proposed' and unit_id = any(%s) and not (id = any(%s))"
+        " and (%s::bigint[] is null or customer_id = any(%s))",
+        [bank_id, unit_ids, kept, some, some],
+    )
+    return int(cursor.rowcount)
+
+
+_INSERT = """
+insert into relationship_assignmentproposal
+    (bank_id, customer_id, unit_id, manager_id, rule, params, tier, value, status, proposed_date, comment, run_id)
+select %(bank)s, n.customer_id, n.unit_id, n.manager_id, n.rule, n.params::jsonb, n.tier, n.value, 'proposed', %(day)s,
+       '', %(run)s
+from unnest(%(customers)s::bigint[], %(units)s::bigint[], %(managers)s::bigint[], %(rules)s::text[],
+            %(params)s::text[], %(tiers)s::smallint[], %(values)s::bigint[])
+     as n (customer_id, unit_id, manager_id, rule, params, tier, value)
+"""
+
+
+def _insert(
+    cursor: Any, bank_id: int, choices: Sequence[tuple[Party, Choice]], day: dt.date, run_id: int | None
+) -> None:
+    _close_moved(cursor, bank_id, [party.customer_id for party, _choice in choices])
+    for start in range(0, len(choices), BATCH):
+        piece = choices[start : start + BATCH]
+        cursor.execute(
+            _INSERT,
+            {
+                "bank": bank_id,
+                "day": day,
+                "run": run_id,
+                "customers": [p.customer_id for p, _c in piece],
+                "units": [p.unit_id for p, _c in piece],
+                "managers": [c.staff_id for _p, c in piece],
+                "rules": [c.rule for _p, c in piece],
+                "params": [json.dumps(c.params) for _p, c in piece],
+                "tiers": [p.tier for p, _c in piece],
+                "values": [p.value for p, _c in piece],
+            },
+        )
+
+
+def _close_moved(cursor: Any, bank_id: int, customers: Iterable[int]) -> None:
+    """A customer whose home moved to another branch leaves the old branch's queue."""
+    cursor.execute(
+        "update relationship_assignmentproposal set status = 'superseded'"
+        " where bank_id = %s and status = 'proposed' and customer_id = any(%s)",
+        [bank_id, list(customers)],
+    )

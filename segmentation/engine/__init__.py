@@ -1,0 +1,1 @@
+"""Pure calculation of segmentation: knows no Django."""

@@ -1,0 +1,96 @@
+"""What the night counts over the whole book, so that no page has to (B3). Real customers only, no prospects."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.db import models
+
+from crm_site.accounts.models import OrgUnit
+from crm_site.lib.money import MoneyField
+from crm_site.lib.tenancy import BankForeignKey, TenantModel
+from customers.models import CustomerKind
+
+
+class MigrationMonth(TenantModel):
+    """How many customers went from one tier to another between the month-end before and `month_end`.
+
+    Rank 0 = not there (new, or gone). `home_branch` and `deposits_adb` as at `month_end`.
+    """
+
+    month_end = models.DateField()
+    home_branch = BankForeignKey(OrgUnit, null=True, on_delete=models.CASCADE, related_name="+")
+    kind = models.CharField(max_length=10, choices=CustomerKind)
+    scheme = models.CharField(max_length=20)
+    from_rank = models.SmallIntegerField()
+    to_rank = models.SmallIntegerField()
+    customers = models.IntegerField()
+    deposits_adb = MoneyField()
+    run_id = models.BigIntegerField(null=True)
+
+    audited: ClassVar = False  # derived by a run, which is its record
+
+    class Meta(TenantModel.Meta):
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["bank_id", "month_end", "scheme", "home_branch", "kind", "from_rank", "to_rank"],
+                name="migrationmonth_cell",
+                nulls_distinct=False,
+            )
+        ]
+
+
+class ProductUseMonth(TenantModel):
+    """Customers by what they use: `use` = 1 deposits + 2 loans + 4 fees paid in the last twelve months."""
+
+    as_of = models.DateField()
+    home_branch = BankForeignKey(OrgUnit, null=True, on_delete=models.CASCADE, related_name="+")
+    kind = models.CharField(max_length=10, choices=CustomerKind)
+    value_tier = models.SmallIntegerField()
+    use = models.SmallIntegerField()
+    customers = models.IntegerField()
+    deposits_adb = MoneyField()
+    loans = MoneyField()
+    run_id = models.BigIntegerField(null=True)
+
+    audited: ClassVar = False  # derived by a run, which is its record
+
+    class Meta(TenantModel.Meta):
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["bank_id", "as_of", "home_branch", "kind", "value_tier", "use"],
+                name="productusemonth_cell",
+                nulls_distinct=False,
+            )
+        ]
+
+
+class Concentration(TenantModel):
+    """The Lorenz curve of a measure over the customers that have any of it: `points` = [[p, share], ...],
+    the share of the total that the top p per cent bring, exact at each p of the night's ranking.
+
+    `measure`: deposits_adb, loans or aum. `home_branch` null: the whole bank.
+    `top20_from`: the amount from which a customer is among the top 20 per cent.
+    """
+
+    as_of = models.DateField()
+    home_branch = BankForeignKey(OrgUnit, null=True, on_delete=models.CASCADE, related_name="+")
+    measure = models.CharField(max_length=16)
+    customers = models.IntegerField()
+    total = MoneyField()
+    top20_customers = models.IntegerField()
+    top20_total = MoneyField()
+    top20_from = MoneyField()
+    points = models.JSONField()
+    run_id = models.BigIntegerField(null=True)
+
+    audited: ClassVar = False  # derived by a run, which is its record
+
+    class Meta(TenantModel.Meta):
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["bank_id", "as_of", "measure", "home_branch"],
+                name="concentration_cell",
+                nulls_distinct=False,
+            )
+        ]

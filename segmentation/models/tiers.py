@@ -1,0 +1,162 @@
+"""Tier schemes, the versions of their policies, and which tier a customer had from when to when (B1, B2)."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.db import models
+from django.db.models import F, Q
+from django.utils.translation import get_language
+from django.utils.translation import gettext_lazy as _
+
+from crm_site.accounts.models import Staff
+from crm_site.lib.money import MoneyField
+from crm_site.lib.tenancy import BankForeignKey, TenantModel
+from customers.models import Customer, CustomerKind
+from customers.models.parties import CustomerOwnedManager
+from customers.models.standing import TIER_LABELS
+
+VALUE, WEALTH = "value", "wealth"
+SCHEME_LABELS = {VALUE: _("Value tiers"), WEALTH: _("Wealth levels")}
+
+
+class Scheme(TenantModel):
+    """A way of ranking customers. `value` and `wealth` are every bank's own and feed customers.Standing;
+    further schemes stand in TierHistory alone. `code` never changes."""
+
+    code = models.SlugField(max_length=20)
+    name = models.CharField(max_length=80, blank=True)  # of a bank's own schemes
+    position = models.PositiveSmallIntegerField(default=100)
+
+    class Meta(TenantModel.Meta):
+        ordering: ClassVar = ["position", "id"]
+        constraints: ClassVar = [models.UniqueConstraint(fields=["bank_id", "code"], name="scheme_code")]
+
+    def __str__(self) -> str:
+        return str(SCHEME_LABELS.get(self.code, self.name))
+
+
+class PolicyStatus(models.TextChoices):
+    DRAFT = "draft", _("Draft")
+    PROPOSED = "proposed", _("Proposed")
+    PUBLISHED = "published", _("Published")
+    RETIRED = "retired", _("Retired")
+
+
+class TierPolicy(TenantModel):
+    """A version of a scheme's rules for one customer kind, or for all (kind ""), which gives way to the kind's own.
+
+    `tiers`: best first, {"rank", "code", "condition"} in the condition language; the last one has no condition
+    and takes the rest. In force from `valid_from` until a later published version of the same kind begins.
+    `founding`: the default that came with the bank or its sample; nobody proposed it.
+    """
+
+    scheme = BankForeignKey(Scheme, on_delete=models.PROTECT, related_name="policies")
+    kind = models.CharField(max_length=10, choices=CustomerKind, blank=True)
+    version = models.PositiveIntegerField()
+    tiers = models.JSONField()
+    note = models.CharField(max_length=400, blank=True)
+    valid_from = models.DateField(null=True)
+    status = models.CharField(max_length=10, choices=PolicyStatus, default=PolicyStatus.DRAFT)
+    founding = models.BooleanField(default=False)
+    drafted_by = BankForeignKey(Staff, null=True, on_delete=models.PROTECT, related_name="+")
+    drafted_at = models.DateTimeField()
+    proposed_by = BankForeignKey(Staff, null=True, on_delete=models.PROTECT, related_name="+")
+    proposed_at = models.DateTimeField(null=True)
+    published_by = BankForeignKey(Staff, null=True, on_delete=models.PROTECT, related_name="+")
+    published_at = models.DateTimeField(null=True)
+
+    class Meta(TenantModel.Meta):
+        ordering: ClassVar = ["-version"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["bank_id", "scheme", "version"], name="tierpolicy_version"),
+            models.UniqueConstraint(
+                fields=["bank_id", "scheme", "kind"],
+                condition=Q(status__in=("draft", "proposed")),
+                name="tierpolicy_one_open",
+            ),
+            models.UniqueConstraint(
+                fields=["bank_id", "scheme", "kind", "valid_from"],
+                condition=Q(status="published"),
+                name="tierpolicy_one_a_day",
+            ),
+            models.CheckConstraint(
+                name="tierpolicy_second_person",
+                condition=Q(founding=True)
+                | Q(status="draft")
+                | Q(status="proposed", proposed_by__isnull=False)
+                | Q(proposed_by__isnull=False, published_by__isnull=False)
+                & ~Q(published_by=F("proposed_by"))
+                & ~Q(published_by=F("drafted_by")),
+            ),
+            models.CheckConstraint(
+                name="tierpolicy_dated",
+                condition=Q(status__in=("draft", "proposed")) | Q(valid_from__isnull=False),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.scheme} v{self.version}"
+
+
+def tier_label(tier: dict[str, Any]) -> str:
+    """A tier's name in the reader's language: the bank's own word where the policy has one."""
+    names = tier.get("label") or {}
+    own = names.get("zh" if (get_language() or "").startswith("zh") else "en")
+    return str(own or TIER_LABELS.get(tier["code"], tier["code"]))
+
+
+class TierHistory(TenantModel):
+    """A customer's tier in a scheme from `from_date` until `to_date` (exclusive; null: still).
+
+    A row only for a change, with the figures of `from_date` and the policy version that decided it.
+    `scheme` is the scheme's code, which never changes: a key less to check for every row of a night.
+    """
+
+    customer = BankForeignKey(Customer, on_delete=models.CASCADE, related_name="tiers")
+    scheme = models.CharField(max_length=20)
+    rank = models.SmallIntegerField()
+    from_date = models.DateField()
+    to_date = models.DateField(null=True)
+    policy = BankForeignKey(TierPolicy, on_delete=models.PROTECT, related_name="+")
+    deposits_adb = MoneyField()
+    deposits_balance = MoneyField()
+    loans = MoneyField()
+    aum = MoneyField()
+    run_id = models.BigIntegerField(null=True)
+
+    audited: ClassVar = False  # derived by a run, which is its record
+    objects = CustomerOwnedManager()
+
+    class Meta(TenantModel.Meta):
+        ordering: ClassVar = ["-from_date"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["bank_id", "customer", "scheme", "from_date"], name="tierhistory_once"
+            ),
+            models.CheckConstraint(
+                name="tierhistory_dates", condition=Q(to_date__isnull=True) | Q(to_date__gt=F("from_date"))
+            ),
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["bank_id", "from_date", "scheme", "customer"], name="tierhistory_day")
+        ]
+
+
+class TierDay(TenantModel):
+    """A business date on which tiers were decided: what tells a gap between two rows of history from a stay.
+
+    `since_pending`: history before the newest date was filled in since, so that the next newest night also
+    sets Standing's since-dates right.
+    """
+
+    business_date = models.DateField()
+    run_id = models.BigIntegerField(null=True)
+    since_pending = models.BooleanField(default=False)
+
+    audited: ClassVar = False  # derived by a run, which is its record
+
+    class Meta(TenantModel.Meta):
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["bank_id", "business_date"], name="tierday_once")
+        ]

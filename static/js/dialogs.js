@@ -1,0 +1,55 @@
+// <dialog> by attributes: data-dialog-open="id" opens, data-dialog-close closes, a click beside it closes.
+// data-confirm="question" (data-confirm-title, data-confirm-yes) asks before a form is sent or htmx asks the server.
+// A response loaded into an element inside a closed dialog with data-dialog-auto opens it.
+export const openDialog = (dialog) => {
+  if (dialog && !dialog.open) dialog.showModal();
+};
+
+document.addEventListener("click", (event) => {
+  const opener = event.target.closest("[data-dialog-open]");
+  if (opener) {
+    event.preventDefault();
+    openDialog(document.getElementById(opener.dataset.dialogOpen));
+    return;
+  }
+  const closer = event.target.closest("[data-dialog-close]");
+  if (closer) closer.closest("dialog")?.close();
+  else if (event.target instanceof HTMLDialogElement && event.target.open) event.target.close();
+  if (event.target.closest("[data-print]")) window.print();
+});
+
+document.addEventListener("htmx:afterSwap", (event) => {
+  const dialog = event.detail.target.closest("dialog[data-dialog-auto]");
+  if (dialog && event.detail.target.childElementCount) openDialog(dialog);
+});
+
+const ask = (element) =>
+  new Promise((resolve) => {
+    const dialog = document.getElementById("confirm-dialog");
+    const { confirm, confirmTitle, confirmYes } = element.dataset;
+    dialog.querySelector("[data-confirm-title]").textContent = confirmTitle ?? element.textContent.trim();
+    dialog.querySelector("[data-confirm-text]").textContent = confirm;
+    dialog.querySelector("[data-confirm-yes]").textContent = confirmYes ?? element.textContent.trim();
+    dialog.returnValue = "";
+    dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true });
+    openDialog(dialog);
+  });
+
+document.addEventListener("submit", async (event) => {
+  const asked = event.submitter?.closest("[data-confirm]") ?? event.target.closest("form[data-confirm]");
+  if (!asked || asked.dataset.confirmed) return;
+  event.preventDefault();
+  event.stopImmediatePropagation();
+  const { target, submitter } = event;
+  if (!(await ask(asked))) return;
+  asked.dataset.confirmed = "yes";
+  target.requestSubmit(submitter);
+  delete asked.dataset.confirmed;
+}, true);
+
+document.addEventListener("htmx:confirm", (event) => {
+  const element = event.detail.elt;
+  if (element.matches("form") || !element.dataset.confirm) return;
+  event.preventDefault();
+  ask(element).then((agreed) => agreed && event.detail.issueRequest(true));
+});

@@ -1,0 +1,80 @@
+// Rows of a list or worklist: the current one (keyboard), the selected ones (checkboxes) and the bulk bar.
+import { word } from "./words.js";
+
+const shown = (row) => row.offsetParent !== null;
+export const rows = () => [...document.querySelectorAll("[data-row]")].filter(shown);
+export const currentRow = () => document.querySelector("[data-row].current");
+
+export const makeCurrent = (row) => {
+  if (!row) return;
+  currentRow()?.classList.remove("current");
+  row.classList.add("current");
+  row.querySelector("[data-row-open]")?.focus({ preventScroll: true });
+  row.scrollIntoView({ block: "nearest" });
+};
+
+export const step = (by) => {
+  const all = rows();
+  const at = all.indexOf(currentRow());
+  makeCurrent(all[at < 0 ? 0 : Math.min(all.length - 1, Math.max(0, at + by))]);
+};
+
+const boxes = (form) => [...form.querySelectorAll('[data-row] input[type="checkbox"]')];
+
+const paint = (form) => {
+  const all = boxes(form);
+  const chosen = all.filter((box) => box.checked);
+  for (const box of all) box.closest("[data-row]").classList.toggle("selected", box.checked);
+  const bar = form.querySelector("[data-bulk-bar]");
+  if (bar) {
+    bar.hidden = chosen.length === 0;
+    bar.querySelector("[data-selected-count]").textContent = word("selected").replace("{n}", chosen.length);
+  }
+  const whole = form.querySelector("[data-select-all]");
+  if (whole) {
+    whole.checked = all.length > 0 && chosen.length === all.length;
+    whole.indeterminate = chosen.length > 0 && !whole.checked;
+  }
+};
+
+export const toggle = (row) => {
+  const box = row?.querySelector('input[type="checkbox"]');
+  if (!box) return;
+  box.checked = !box.checked;
+  box.dispatchEvent(new Event("change", { bubbles: true }));
+};
+
+document.addEventListener("change", (event) => {
+  const form = event.target.closest("form[data-rows]");
+  if (!form) return;
+  if (event.target.matches("[data-select-all]")) {
+    for (const box of boxes(form)) box.checked = event.target.checked;
+  }
+  paint(form);
+});
+
+document.addEventListener("click", (event) => {
+  const none = event.target.closest("[data-select-none]");
+  if (none) {
+    const form = none.closest("form[data-rows]");
+    for (const box of boxes(form)) box.checked = false;
+    paint(form);
+    return;
+  }
+  const row = event.target.closest("[data-row]");
+  if (row && !event.target.closest("a, button, input, label, summary, details")) {
+    currentRow()?.classList.remove("current");
+    row.classList.add("current");
+  }
+});
+
+const repaint = () => {
+  document.querySelectorAll("form[data-rows]").forEach(paint);
+  // A worklist whose current row was done moves on to the next.
+  if (!currentRow()) document.querySelector(".worklist [data-row]")?.classList.add("current");
+};
+
+document.addEventListener("htmx:afterSettle", repaint);
+// A row that is gone settles nowhere: its events end at its list.
+document.addEventListener("htmx:afterRequest", () => setTimeout(repaint, 50));
+repaint();

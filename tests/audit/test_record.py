@@ -1,0 +1,145 @@
+"""The record: every change writes itself; tampering by the database's superuser is found."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+import pytest
+from django.conf import settings
+from django.db import ProgrammingError, connection, transaction
+
+from crm_site.accounts.models import OrgUnit
+from crm_site.audit.models import Entry, Seal
+from crm_site.audit.services import record, seal, verify
+from crm_site.audit.triggers import audited_tables
+from crm_site.lib.tenancy import act_as, bank
+from tests.conftest import NOW, House, Person, build_house, hire
+
+
+def test_a_change_says_who_what_and_why(house: House, branch_manager: Person) -> None:
+    with bank(house.id):
+        act_as(branch_manager.actor, reason="renamed by decree")
+        unit = OrgUnit.objects.get(code="N")
+        unit.name = "Northern"
+        unit.save(update_fields=["name"])
+        entry = Entry.objects.filter(object_table="accounts_orgunit", action="update").latest("id")
+    assert entry.changes == {"name": ["North", "Northern"]}
+    assert (entry.object_id, entry.reason) == (house.north.pk, "renamed by decree")
+    assert entry.actor_id == branch_manager.staff.pk and "branch_manager" in entry.actor_label
+
+
+def test_a_password_is_never_written_down(house: House, rm: Person) -> None:
+    with bank(house.id):
+        rm.staff.set_password("another secret phrase")
+        rm.staff.save(update_fields=["password"])
+        rows = Entry.objects.filter(object_table="accounts_staff", object_id=rm.staff.pk)
+        text = " ".join(str(row.changes) for row in rows)
+    assert "(secret)" in text and "pbkdf2" not in text and "argon" not in text
+
+
+def test_a_bulk_insert_is_one_entry(house: House) -> None:
+    with bank(house.id):
+        OrgUnit.objects.bulk_create(
+            OrgUnit(code=f"B{i}", name=f"Unit {i}", kind="sub_branch", parent=house.north)
+            for i in range(1500)
+        )
+        entry = Entry.objects.filter(object_table="accounts_orgunit", action="insert").latest("id")
+    assert entry.changes["rows"] == 1500
+
+
+def test_the_application_may_not_change_the_record(house: House) -> None:
+    with bank(house.id):
+        for statement in (
+            "update audit_entry set reason = 'x'",
+            "delete from audit_entry",
+            "truncate audit_seal",
+        ):
+            with pytest.raises(ProgrammingError), transaction.atomic(), connection.cursor() as cursor:
+                cursor.execute(statement)
+
+
+def test_banks_do_not_read_each_others_record(house: House, other_house: House) -> None:
+    with bank(other_house.id):
+        mine = Entry.objects.count()
+        assert mine > 0
+        assert not Entry.objects.exclude(bank_id=other_house.id).exists()
+
+
+def test_every_business_table_is_audited(db: None) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "select tgrelid::regclass::text, count(*) from pg_trigger where tgname like 'audit\\_%' group by 1"
+        )
+        found = dict(cursor.fetchall())
+    assert found == dict.fromkeys(audited_tables(), 3)
+
+
+def _superuser(statement: str) -> None:
+    """As the owner of the tables, with row security off: what a superuser could do."""
+    config, owner = settings.DATABASES["default"], settings.DATABASES["default"]["TEST"]["OWNER"]
+    with psycopg.connect(
+        host=config["HOST"],
+        port=config["PORT"],
+        dbname=connection.settings_dict["NAME"],
+        user=owner["USER"],
+        password=owner["PASSWORD"],
+    ) as conn:
+        for table in ("audit_entry", "audit_seal"):
+            conn.execute(f"alter table {table} disable row level security")
+        conn.execute(statement)  # type: ignore[arg-type]
+        for table in ("audit_entry", "audit_seal"):
+            conn.execute(f"alter table {table} enable row level security")
+
+
+MIDDLE = "(select id from audit_entry order by id offset 3 limit 1)"
+TAMPERING = {
+    "changed": f"update audit_entry set reason = 'nothing happened' where id = {MIDDLE}",
+    "changed figures": f"update audit_entry set changes = '{{}}' where id = {MIDDLE}",
+    "deleted": f"delete from audit_entry where id = {MIDDLE}",
+    "deleted tail": "delete from audit_entry where id = (select max(id) from audit_entry)",
+    "inserted": "insert into audit_entry (bank_id, at, tx, actor_kind, actor_label, action, object_table) "
+    "select bank_id, at, tx, actor_kind, actor_label, action, object_table from audit_entry limit 1",
+    "reordered": "update audit_entry e set at = o.at from (select a.id, b.at from audit_entry a join audit_entry b "
+    "on b.id = a.id + 1) o where e.id = o.id",
+    "truncated": "truncate audit_entry",
+    "seal removed": "delete from audit_seal where seq = (select max(seq) from audit_seal)",
+    "all removed": "truncate audit_entry, audit_seal",
+    "seal rewritten": "update audit_seal set hash = sha256(hash)",
+}
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("kind", TAMPERING)
+def test_tampering_is_found(kind: str, settings: Any, tmp_path: Any) -> None:
+    settings.DATA_DIR = tmp_path
+    house = build_house("alpha")
+    hire(house, "someone", None, house.north)
+    assert seal(house.id, NOW) > 5
+    with bank(house.id):
+        OrgUnit.objects.filter(code="S").update(name="Southern")
+    assert seal(house.id, NOW) == 1
+    before = verify(house.id)
+    assert before.broken == "" and before.unsealed == 0 and before.seals == 2
+    _superuser(TAMPERING[kind])
+    assert verify(house.id).broken != ""
+
+
+@pytest.mark.django_db(transaction=True)
+def test_sealing_waits_for_open_transactions(settings: Any, tmp_path: Any) -> None:
+    settings.DATA_DIR = tmp_path
+    house = build_house("alpha")
+    seal(house.id, NOW)
+    with bank(house.id):
+        OrgUnit.objects.filter(code="S").update(name="Southern")
+        assert Seal.objects.count() == 1
+    assert seal(house.id, NOW) == 1
+    assert seal(house.id, NOW) == 0
+    assert verify(house.id).broken == ""
+
+
+def test_reading_is_recorded_by_name(house: House, rm: Person) -> None:
+    with bank(house.id):
+        record(rm.actor, "reveal", "customers_identifier", key=7, customer_id=3, reason="called back")
+        entry = Entry.objects.filter(action="reveal").latest("id")
+    assert (entry.customer_id, entry.object_id, entry.reason) == (3, 7, "called back")
