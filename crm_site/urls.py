@@ -16,5 +16,7 @@ urlpatterns = [
     path("", include("allauth.idp.urls")),
     path("api/v1/", include("crm_site.composition.api_urls")),
     path("relationship/", include("relationship.urls")),
+    path("jobs/", include("crm_site.jobs.urls")),
+    path("", include("crm_site.work.urls")),
     path("audit/", include("crm_site.audit.urls")),
 ]
