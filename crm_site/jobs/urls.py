@@ -8,7 +8,7 @@ app_name = "jobs"
 urlpatterns = [
     path("", views.run_list, name="run-list"),
     path("start/", views.run_start, name="run-start"),
-    path("<int:run_id>/", views.run_detail, name="run-detail"),
-    path("<int:run_id>/retry/", views.run_retry, name="run-retry"),
-    path("<int:run_id>/steps/<slug:step_name>/", views.step_chunks, name="step-chunks"),
+    path("<int:pk>/", views.run_detail, name="run-detail"),
+    path("<int:pk>/retry/", views.run_retry, name="run-retry"),
+    path("<int:pk>/steps/<slug:step_name>/", views.step_chunks, name="step-chunks"),
 ]

@@ -20,8 +20,8 @@ from crm_site.lib.guards import allowed
 from crm_site.lib.permissions import may
 
 
-def _run(request: Any, run_id: int) -> Run:
-    run = selectors.recent_runs(request.actor).filter(pk=run_id).first()
+def _run(request: Any, pk: int) -> Run:
+    run = selectors.recent_runs(request.actor).filter(pk=pk).first()
     if run is None:
         raise Http404
     return run
@@ -61,8 +61,8 @@ def run_start(request: Any) -> HttpResponse:
 
 @require_GET
 @allowed("job.read")
-def run_detail(request: Any, run_id: int) -> HttpResponse:
-    run = _run(request, run_id)
+def run_detail(request: Any, pk: int) -> HttpResponse:
+    run = _run(request, pk)
     context = {**selectors.run_state(run), "may_run": may(request.actor, "job.run")}
     partial = request.htmx and not request.htmx.boosted
     return render(request, "jobs/_run_state.html" if partial else "jobs/run_detail.html", context)
@@ -70,8 +70,8 @@ def run_detail(request: Any, run_id: int) -> HttpResponse:
 
 @require_POST
 @allowed("job.run")
-def run_retry(request: Any, run_id: int) -> HttpResponse:
-    run = _run(request, run_id)
+def run_retry(request: Any, pk: int) -> HttpResponse:
+    run = _run(request, pk)
     try:
         with transaction.atomic():
             services.retry_run(request.actor, run_id=run.pk)
@@ -84,8 +84,8 @@ def run_retry(request: Any, run_id: int) -> HttpResponse:
 
 @require_GET
 @allowed("job.read")
-def step_chunks(request: Any, run_id: int, step_name: str) -> HttpResponse:
-    run = _run(request, run_id)
+def step_chunks(request: Any, pk: int, step_name: str) -> HttpResponse:
+    run = _run(request, pk)
     step = run.steps.filter(name=step_name).first()
     if step is None:
         raise Http404

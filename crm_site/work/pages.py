@@ -28,7 +28,8 @@ def task_page(actor: Actor, as_of: dt.date, query: Mapping[str, str]) -> dict[st
     shown = mine.filter(show_from__gt=as_of) if later else mine.filter(show_from__lte=as_of)
     if reason:
         shown = shown.filter(reason=reason)
-    after = Task.objects.visible_to(actor).filter(pk=_number(query.get("after", ""))).first()
+    key = _number(query.get("after", ""))
+    after = Task.objects.visible_to(actor).filter(pk=key).first() if key else None
     rows = list((shown.filter(_after(after)) if after else shown).order_by(*selectors.ORDER)[: PAGE + 1])
     kept = {k: v for k, v in (("reason", reason), ("when", "later" if later else "")) if v}
     sizes = selectors.counts(actor, as_of, since=dt.datetime.combine(as_of, dt.time(), dt.UTC))

@@ -25,9 +25,9 @@ from crm_site.work.models import Task
 from crm_site.work.pages import inbox_page, task_page
 
 
-def _task(request: Any, task_id: int) -> Task:
+def _task(request: Any, pk: int) -> Task:
     found = (
-        Task.objects.visible_to(request.actor).select_related("owner", "unit", "closed_by").filter(pk=task_id)
+        Task.objects.visible_to(request.actor).select_related("owner", "unit", "closed_by").filter(pk=pk)
     )
     return found.first() or _missing()
 
@@ -90,37 +90,37 @@ def task_list(request: Any) -> HttpResponse:
 
 @require_GET
 @allowed("task.write")
-def task_detail(request: Any, task_id: int) -> HttpResponse:
-    task = _task(request, task_id)
+def task_detail(request: Any, pk: int) -> HttpResponse:
+    task = _task(request, pk)
     item = selectors.task_rows(request.actor, [task], working_day(request.bank))[0]
     return render(request, "work/task_detail.html", {"task": task, "item": item})
 
 
 @require_http_methods(["GET", "POST"])
 @allowed("task.write")
-def task_done(request: Any, task_id: int) -> HttpResponse:
-    task = _task(request, task_id)
+def task_done(request: Any, pk: int) -> HttpResponse:
+    task = _task(request, pk)
     item = selectors.task_row(task, None, working_day(request.bank))
-    form = ResultForm(request.POST or None, needed=item["needs_result"])
+    form = ResultForm(request.POST if request.method == "POST" else None, needed=item["needs_result"])
     if request.method == "GET" or not form.is_valid():
         return _form_page(request, task, form, title=_("Done"), verb=_("Done"), icon="check")
     try:
         with transaction.atomic():
             services.finish_task(
-                request.actor, task_id=task_id, now=timezone.now(), result=form.cleaned_data["result"]
+                request.actor, task_id=pk, now=timezone.now(), result=form.cleaned_data["result"]
             )
     except DomainError as error:
         return _refused(request, error, task)
-    return _gone(request, _("Done"), undo=reverse("work:task-undo", args=[task_id]))
+    return _gone(request, _("Done"), undo=reverse("work:task-undo", args=[pk]))
 
 
 @require_POST
 @allowed("task.write")
-def task_undo(request: Any, task_id: int) -> HttpResponse:
-    task = _task(request, task_id)
+def task_undo(request: Any, pk: int) -> HttpResponse:
+    task = _task(request, pk)
     try:
         with transaction.atomic():
-            services.reopen_task(request.actor, task_id=task_id, now=timezone.now())
+            services.reopen_task(request.actor, task_id=pk, now=timezone.now())
     except DomainError as error:
         return _refused(request, error, task)
     if request.htmx:
@@ -130,14 +130,14 @@ def task_undo(request: Any, task_id: int) -> HttpResponse:
 
 @require_http_methods(["GET", "POST"])
 @allowed("task.write")
-def task_later(request: Any, task_id: int) -> HttpResponse:
-    task, as_of = _task(request, task_id), working_day(request.bank)
-    form = LaterForm(request.POST or None, as_of=as_of)
+def task_later(request: Any, pk: int) -> HttpResponse:
+    task, as_of = _task(request, pk), working_day(request.bank)
+    form = LaterForm(request.POST if request.method == "POST" else None, as_of=as_of)
     try:
         if form.is_valid():
             with transaction.atomic():
                 services.postpone_task(
-                    request.actor, task_id=task_id, until=form.cleaned_data["until"], as_of=as_of
+                    request.actor, task_id=pk, until=form.cleaned_data["until"], as_of=as_of
                 )
             return _gone(request, _("Postponed"))
     except DomainError as error:
@@ -149,15 +149,17 @@ def task_later(request: Any, task_id: int) -> HttpResponse:
 
 @require_http_methods(["GET", "POST"])
 @allowed("task.write")
-def task_hand_over(request: Any, task_id: int) -> HttpResponse:
-    task = _task(request, task_id)
-    form = HandOverForm(request.POST or None, actor=request.actor, owner_id=task.owner_id)
+def task_hand_over(request: Any, pk: int) -> HttpResponse:
+    task = _task(request, pk)
+    form = HandOverForm(
+        request.POST if request.method == "POST" else None, actor=request.actor, owner_id=task.owner_id
+    )
     try:
         if form.is_valid():
             given = form.cleaned_data
             with transaction.atomic():
                 services.hand_over_task(
-                    request.actor, task_id=task_id, to_id=given["to"], note=given["note"], now=timezone.now()
+                    request.actor, task_id=pk, to_id=given["to"], note=given["note"], now=timezone.now()
                 )
             return _gone(request, _("Handed over"))
     except DomainError as error:
@@ -172,7 +174,9 @@ def task_hand_over(request: Any, task_id: int) -> HttpResponse:
 def task_add(request: Any) -> HttpResponse:
     as_of = working_day(request.bank)
     initial = {"customer": request.GET.get("customer", "")}
-    form = TaskForm(request.POST or None, actor=request.actor, as_of=as_of, initial=initial)
+    form = TaskForm(
+        request.POST if request.method == "POST" else None, actor=request.actor, as_of=as_of, initial=initial
+    )
     if form.is_valid():
         given = form.cleaned_data
         services.create_task(
@@ -217,10 +221,10 @@ def inbox_read(request: Any) -> HttpResponse:
 
 @require_POST
 @signed_in
-def notice_open(request: Any, notification_id: int) -> HttpResponse:
+def notice_open(request: Any, pk: int) -> HttpResponse:
     """Read, and on to what it is about."""
-    notice = selectors.notifications(request.actor).filter(pk=notification_id).first()
+    notice = selectors.notifications(request.actor).filter(pk=pk).first()
     if notice is None:
         raise Http404
-    services.mark_read(request.actor, notification_id=notification_id, now=timezone.now())
+    services.mark_read(request.actor, notification_id=pk, now=timezone.now())
     return HttpResponseRedirect(notice.url or reverse("work:inbox"))
