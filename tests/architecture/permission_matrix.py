@@ -69,6 +69,24 @@ MATRIX: dict[str, Line] = {
     # audit
     "audit:entry-list": page("audit.read"),
     "audit:entry-detail": page("audit.read", "audit entry"),
+    # jobs
+    "jobs:run-list": page("job.read"),
+    "jobs:run-start": act("job.run"),
+    "jobs:run-detail": page("job.read", "run"),
+    "jobs:run-retry": act("job.run", "run"),
+    "jobs:step-chunks": page("job.read", "run step"),
+    "metrics": page(PUBLIC),
+    # work
+    "work:task-list": page("task.write"),
+    "work:task-add": form("task.write"),
+    "work:task": page("task.write", "task", "customer"),
+    "work:task-done": form("task.write", "task", "customer"),
+    "work:task-undo": act("task.write", "task", "customer"),
+    "work:task-later": form("task.write", "task", "customer"),
+    "work:task-hand-over": form("task.write", "task", "customer"),
+    "work:inbox": page(""),
+    "work:inbox-read": act(""),
+    "work:notice-open": act("", "notification", "customer"),
     # relationship
     "relationship:portfolio": page("assignment.read"),
     "relationship:queue": replace(
