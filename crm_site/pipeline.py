@@ -1,6 +1,6 @@
 """The nightly pipeline in order. Each app registers its steps in AppConfig.ready(); here is the whole of it.
 
-feeds -> balances -> arrears -> tiers -> churn -> placement -> worklists -> summaries
+feeds -> balances -> arrears -> tiers -> churn -> placement -> proposals -> worklists -> summaries
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ NIGHTLY = (
     "tiers",
     "churn",
     "placement",
+    "proposals",
     "worklists",
     "summaries",
 )

@@ -1,5 +1,25 @@
+"""Who looks after whom: assignment, its rules, queue and history; homes and dashboards of portfolios."""
+
 from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
 
 
 class RelationshipConfig(AppConfig):
     name = "relationship"
+
+    def ready(self) -> None:
+        from crm_site.lib.registry import NavItem, Panel, add_nav, add_panel, add_step
+        from relationship import nightly
+
+        add_step(nightly.PLACEMENT)
+        add_step(nightly.PROPOSALS)
+        add_nav(
+            NavItem(
+                "relationship", _("Relations"), "relationship:portfolio", "user-heart", "assignment.read", 40
+            )
+        )
+        add_panel(
+            Panel(
+                "assignment", _("Responsible"), "relationship:customer-panel", "assignment.read", "overview", 60
+            )
+        )

@@ -160,6 +160,8 @@ class ManagerLoad(TenantModel):
     overdue_amount = MoneyField()
     contacted = models.IntegerField()
 
+    audited: ClassVar = False  # counted from the customers, whose changes are the record
+
     class Meta(TenantModel.Meta):
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["bank_id", "manager", "value_tier"], name="managerload_cell")

@@ -15,6 +15,7 @@ from crm_site.accounts.selectors import subtree
 from crm_site.lib.errors import Conflict, DomainError
 from crm_site.lib.money import to_minor
 from crm_site.lib.permissions import Actor, require
+from crm_site.lib.tenancy import act_as
 from crm_site.work.services import notify, reassign_tasks
 from customers.models import Customer
 from customers.services.placement import Placement, place_customers
@@ -87,6 +88,7 @@ def approve_proposals(
         message = _("At most %d days ahead.") % MAX_AHEAD_DAYS
         raise DomainError(message, code="date_far", fields={"effective_date": message})
     with transaction.atomic():
+        act_as(actor)
         rows = _lock(actor, "assignment.approve", proposals)
         waiting = [row for row in rows if row.status == ProposalStatus.PROPOSED]
         accepted, refused = _within_bounds(actor.bank_id, waiting, effective_date)
@@ -194,6 +196,7 @@ def change_manager(
     look after customers of this branch.
     """
     with transaction.atomic():
+        act_as(actor)
         (row,) = _lock(actor, "assignment.propose", [proposal_id])
         if row.status != ProposalStatus.PROPOSED:
             raise Conflict(_("This proposal is decided already."), code="already_decided")
@@ -226,6 +229,7 @@ def reject_proposals(
     if not comment.strip():
         raise DomainError(_("Say why."), code="comment_missing", fields={"comment": _("Say why.")})
     with transaction.atomic():
+        act_as(actor, reason=comment.strip())
         rows = [r for r in _lock(actor, "assignment.approve", proposals) if r.status == ProposalStatus.PROPOSED]
         AssignmentProposal.objects.filter(pk__in=[row.pk for row in rows]).update(
             status=ProposalStatus.REJECTED,
@@ -250,6 +254,7 @@ def propose_for_branch(actor: Actor, *, unit: OrgUnit, working_day: dt.date) -> 
     """Run the rules for a branch's queue now instead of tonight. Returns how many proposals changed."""
     require(actor, "assignment.propose", unit)
     with transaction.atomic(), connection.cursor() as cursor:
+        act_as(actor)
         cursor.execute("select pg_advisory_xact_lock(%s, %s)", [actor.bank_id % 2**31, unit.pk % 2**31])
         refresh_loads(actor.bank_id, working_day)
         return make_proposals(actor.bank_id, working_day, branch_units(unit))[1]

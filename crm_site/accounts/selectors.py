@@ -30,6 +30,12 @@ def business_date(bank: Bank) -> dt.date:
     return bank.business_date or bank_today(bank)
 
 
+def working_day(bank: Bank, now: dt.datetime | None = None) -> dt.date:
+    """The day that people work on: the one after the newest business date, and never later than the calendar."""
+    today = bank_today(bank, now)
+    return today if bank.business_date is None else min(today, bank.business_date + dt.timedelta(days=1))
+
+
 def effective_grants(staff_id: int, day: dt.date) -> QuerySet[RoleGrant]:
     """Role grants of a person in force on a day."""
     return RoleGrant.objects.filter(

@@ -1,0 +1,20 @@
+"""Cleaning of what the queue's page sends."""
+
+from __future__ import annotations
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+
+class DecisionForm(forms.Form):
+    """Which proposals: the ticked ones, or everything that the filter shows (`everything` = the filter's count)."""
+
+    selected = forms.TypedMultipleChoiceField(coerce=int, required=False, choices=())
+    everything = forms.BooleanField(required=False)
+    effective_date = forms.DateField(label=_("Effective from"), required=False)
+    comment = forms.CharField(label=_("Reason"), required=False, max_length=200)
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)  # type: ignore[arg-type]
+        ticked = self.data.getlist("selected") if self.is_bound else []
+        self.fields["selected"].choices = [(x, x) for x in ticked if x.isdigit() and len(x) < 19]  # type: ignore[attr-defined]

@@ -1,0 +1,1 @@
+"""Reads of relationship management: queues, loads, homes, dashboards."""

@@ -1,0 +1,187 @@
+"""What each person looks after, against the bounds of the grade. Reads the summary, never the customers."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from django.db.models import Count, Q, Sum
+
+from crm_site.accounts.models import GradeCapacity, OrgUnit, Staff
+from crm_site.lib.permissions import OWN
+from crm_site.work.models import Task
+from relationship.models import AssignmentProposal, ManagerLoad
+
+NOTHING = Decimal("0.00")
+
+
+@dataclass(slots=True)
+class Load:
+    """A person's load: heads and amounts by tier rank, bounds (None: a teller), what is proposed and overdue."""
+
+    staff: Staff
+    max_customers: int | None
+    max_value: Decimal | None
+    by_tier: dict[int, int] = field(default_factory=dict)
+    customers: int = 0
+    deposits: Decimal = NOTHING
+    loans: Decimal = NOTHING
+    overdue_customers: int = 0
+    overdue_amount: Decimal = NOTHING
+    contacted: int = 0
+    proposed: int = 0
+    proposed_value: Decimal = NOTHING
+    late_tasks: int = 0
+
+    @property
+    def is_teller(self) -> bool:
+        return self.max_customers is None
+
+    @property
+    def high(self) -> int:
+        return self.by_tier.get(3, 0)
+
+    @property
+    def mid(self) -> int:
+        return self.by_tier.get(2, 0)
+
+    @property
+    def value(self) -> Decimal:
+        return self.deposits + self.loans
+
+    @property
+    def share(self) -> float | None:
+        """The fuller of heads and value as a fraction of the cap; None for a teller."""
+        return self._share(self.customers, self.value)
+
+    @property
+    def share_after(self) -> float | None:
+        """The same once everything proposed is approved."""
+        return self._share(self.customers + self.proposed, self.value + self.proposed_value)
+
+    @property
+    def after(self) -> int:
+        return self.customers + self.proposed
+
+    @property
+    def coverage(self) -> float | None:
+        """Share of the customers with a contact in the quarter."""
+        return self.contacted / self.customers if self.customers else None
+
+    @property
+    def is_over(self) -> bool:
+        return self.share is not None and self.share > 1
+
+    @property
+    def is_over_after(self) -> bool:
+        return self.share_after is not None and self.share_after > 1
+
+    def _share(self, customers: int, value: Decimal) -> float | None:
+        if self.max_customers is None or self.max_value is None:
+            return None
+        return max(customers / max(self.max_customers, 1), float(value) / max(float(self.max_value), 0.01))
+
+
+def loads(staff: Iterable[Staff], day: dt.date) -> list[Load]:
+    """Loads of the given people, fullest managers first, then tellers. Four statements."""
+    people = {person.pk: person for person in staff}
+    caps = {row.grade: row for row in GradeCapacity.objects.all()}
+    found = {}
+    for pk, person in people.items():
+        cap = caps.get(person.grade)
+        found[pk] = Load(person, cap.max_customers if cap else None, cap.max_value if cap else None)
+    for row in ManagerLoad.objects.filter(manager__in=people).order_by("value_tier"):
+        load = found[row.manager_id]
+        load.by_tier[row.value_tier] = row.customers
+        load.customers += row.customers
+        load.deposits += row.deposits_adb
+        load.loans += row.loans
+        load.overdue_customers += row.overdue_customers
+        load.overdue_amount += row.overdue_amount
+        load.contacted += row.contacted
+    proposed = (
+        AssignmentProposal.objects.open()
+        .filter(manager__in=people)
+        .order_by()
+        .values_list("manager")
+        .annotate(n=Count("pk"), amount=Sum("value"))
+    )
+    for pk, count, amount in proposed:
+        found[pk].proposed, found[pk].proposed_value = count, amount
+    late = (
+        Task.objects.open()
+        .filter(owner__in=people, due_date__lt=day)
+        .order_by()
+        .values_list("owner")
+        .annotate(n=Count("pk"))
+    )
+    for pk, count in late:
+        found[pk].late_tasks = count
+    return sorted(found.values(), key=lambda x: (x.is_teller, -(x.share or 0.0), -x.customers, x.staff.number))
+
+
+def owners_of(unit: OrgUnit, day: dt.date) -> list[Staff]:
+    """People of a unit and below who may look after customers on a day."""
+    in_force = Q(role_grants__to_date__isnull=True) | Q(role_grants__to_date__gte=day)
+    return list(
+        Staff.objects.active()
+        .filter(
+            in_force,
+            unit__lft__gte=unit.lft,
+            unit__lft__lte=unit.rgt,
+            role_grants__role__in=[role.value for role in OWN],
+            role_grants__status="effective",
+            role_grants__from_date__lte=day,
+        )
+        .select_related("unit")
+        .order_by("number")
+        .distinct()
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class LoadTotals:
+    """The last row of a table of loads."""
+
+    people: int
+    customers: int
+    high: int
+    mid: int
+    deposits: Decimal
+    loans: Decimal
+    contacted: int
+    late_tasks: int
+    max_customers: int
+
+    @property
+    def coverage(self) -> float | None:
+        return self.contacted / self.customers if self.customers else None
+
+
+def totals(rows: Iterable[Load]) -> LoadTotals:
+    sums: dict[str, int] = defaultdict(int)
+    deposits = loans = NOTHING
+    for row in rows:
+        sums["people"] += 1
+        sums["customers"] += row.customers
+        sums["high"] += row.high
+        sums["mid"] += row.mid
+        sums["contacted"] += row.contacted
+        sums["late_tasks"] += row.late_tasks
+        sums["max_customers"] += row.max_customers or 0
+        deposits += row.deposits
+        loans += row.loans
+    return LoadTotals(
+        people=sums["people"],
+        customers=sums["customers"],
+        high=sums["high"],
+        mid=sums["mid"],
+        deposits=deposits,
+        loans=loans,
+        contacted=sums["contacted"],
+        late_tasks=sums["late_tasks"],
+        max_customers=sums["max_customers"],
+    )

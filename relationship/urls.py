@@ -1,0 +1,18 @@
+"""Addresses under /relationship/."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from relationship.views import panel, portfolio, queue
+
+app_name = "relationship"
+urlpatterns = [
+    path("", portfolio.portfolio, name="portfolio"),
+    path("queue/", queue.queue, name="queue"),
+    path("queue/approve/", queue.approve, name="queue-approve"),
+    path("queue/reject/", queue.reject, name="queue-reject"),
+    path("queue/propose/", queue.propose, name="queue-propose"),
+    path("queue/<int:pk>/manager/", queue.change, name="queue-change"),
+    path("customers/<int:pk>/assignment/", panel.assignment, name="customer-panel"),
+]
