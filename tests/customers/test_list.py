@@ -18,7 +18,14 @@ from customers.selectors.lists import SORTS, CustomerQuery, customer_list, list_
 from tests.customers import factories
 from tests.customers.factories import AS_OF
 
-SQL_BUDGET = 10
+SQL_BUDGET = 5  # what the list itself asks; who is asking costs every page the same
+SHELL = ("SAVEPOINT", "RELEASE", "set_config", "django_session", "accounts_staff", "accounts_rolegrant", "usersession")
+
+
+def own_statements(captured: CaptureQueriesContext) -> list[str]:
+    """The statements of a page without those that find out who is asking."""
+    statements = (query["sql"] for query in captured.captured_queries)
+    return [sql for sql in statements if not any(word in sql.split(" WHERE ")[0] for word in SHELL) or "customers_" in sql]
 
 
 def names(html: str, portfolio: dict[str, Any]) -> set[str]:
@@ -93,7 +100,7 @@ def test_sql_does_not_grow_with_rows(house: Any, rm: Any, client_for: Any) -> No
     client = client_for(rm)
     with bank(house.id):
         factories.make_customer(responsible=rm.staff)
-    with CaptureQueriesContext(connection, ) as few:
+    with CaptureQueriesContext(connection) as few:
         client.get("/customers/")
     with bank(house.id):
         for _n in range(60):
@@ -101,8 +108,7 @@ def test_sql_does_not_grow_with_rows(house: Any, rm: Any, client_for: Any) -> No
     with CaptureQueriesContext(connection) as many:
         client.get("/customers/")
     assert len(many) <= len(few)
-    statements = [q["sql"] for q in many.captured_queries if not q["sql"].startswith(("SAVEPOINT", "RELEASE"))]
-    assert len(statements) <= SQL_BUDGET, statements
+    assert len(own_statements(many)) <= SQL_BUDGET, own_statements(many)
 
 
 def test_the_table_alone_for_htmx(portfolio: Any, rm: Any, client_for: Any) -> None:
@@ -183,12 +189,12 @@ def test_a_view_is_kept_renamed_and_removed(portfolio: Any, rm: Any, branch_mana
     assert "Firms" in client.get("/customers/").content.decode()
     assert "Firms" not in client_for(branch_manager).get("/customers/").content.decode()
     html = client.get("/customers/views/").content.decode()
-    view_id = html.split("/customers/views/")[1].split("/")[0]
-    view_id = next(part for part in html.split('action="/customers/views/')[1:]).split("/")[0]
+    view_id = html.split('action="/customers/views/')[1].split("/")[0]
     assert client_for(branch_manager).post(f"/customers/views/{view_id}/", {"remove": "1"}).status_code == 404
     client.post(f"/customers/views/{view_id}/", {"name": "Companies"})
     assert "Companies" in client.get("/customers/").content.decode()
     client.post(f"/customers/views/{view_id}/", {"remove": "1"})
+    client.get("/customers/")  # says that it was removed
     assert "Companies" not in client.get("/customers/").content.decode()
 
 
