@@ -9,9 +9,11 @@ class CustomersConfig(AppConfig):
     verbose_name = _("Customers")
 
     def ready(self) -> None:
+        from customers import nightly
         from customers.selectors import timeline as sources
         from customers.timeline import add_timeline_source
 
+        nightly.register()
         add_nav(NavItem("customers", _("Customers"), "customers:customer-list", "users", "customer.read", 20))
         for panel in PANELS:
             add_panel(panel)
