@@ -26,9 +26,10 @@ from django.utils import timezone
 
 from crm_site.jobs import runs
 from crm_site.jobs.models import Chunk, ChunkKind, ChunkProgress, Run, Step, StepStatus
+from crm_site.lib.permissions import system_actor
 from crm_site.lib.registry import STEPS, Counts, RunContext
 from crm_site.lib.registry import Step as StepSpec
-from crm_site.lib.tenancy import bank
+from crm_site.lib.tenancy import act_as, bank
 
 log = logging.getLogger("banyan.jobs")
 
@@ -135,6 +136,7 @@ def _work(claimed: Claim, watch: Callable[[int, int], None] | None) -> None:
             return  # somebody else has it by now
         step = Step.objects.select_related("run").get(pk=chunk.step_id)
         spec = STEPS[f"{step.run.pipeline}:{step.name}"]
+        act_as(system_actor(claimed.bank_id, f"{step.run.pipeline} {step.run.business_date}", step.run_id))
         context = context_of(step.run, step.pk, progress)
         counts = _do(spec, context, chunk)
         _tick_off(chunk, spec, counts)

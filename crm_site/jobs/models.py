@@ -88,7 +88,7 @@ class StepStatus(models.TextChoices):
 
 
 class Step(TenantModel):
-    """A step of a run. `seconds`: from being ready to being done. `error`: type and first line of what broke."""
+    """A step of a run. `error`: type and first line of what broke; the last one, while it is tried again."""
 
     run = BankForeignKey(Run, on_delete=models.CASCADE, related_name="steps")
     name = models.CharField(max_length=40)
@@ -102,6 +102,8 @@ class Step(TenantModel):
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
     error = models.CharField(max_length=500, blank=True)
+
+    audited: ClassVar = False  # it is the record of its run
 
     class Meta(TenantModel.Meta):
         ordering: ClassVar = ["run_id", "position"]

@@ -87,7 +87,7 @@ ACTIONS: dict[str, frozenset[Role]] = {
     "customer.export": _BRANCH | {Role.RISK, Role.MARKETING, Role.AUDITOR, Role.RELATIONSHIP_MANAGER},
     "customer.locate": _READERS,
     "interaction.write": _OWN | _BRANCH | {Role.SERVICE_QUALITY, Role.LINE_DEPARTMENT, Role.API},
-    "task.write": _READERS,
+    "task.write": _READERS | {Role.API},
     "import.upload": frozenset({Role.ADMINISTRATOR, Role.MARKETING}),
     "import.undo": frozenset({Role.ADMINISTRATOR, Role.MARKETING}),
     "ingest.write": frozenset({Role.API}),

@@ -168,10 +168,33 @@ class WorkReason:
     needs_result: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class NoticeKind:
+    """What a notification is about. `sentence(params)` says it in the reader's language in one line."""
+
+    code: str
+    icon: str
+    sentence: Callable[[Mapping[str, Any]], str]
+    level: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """Whom a task is about, as a row shows it. `tier`: "high", "mid", "general" or ""."""
+
+    id: int
+    name: str
+    url: str
+    tier: str = ""
+
+
 STEPS: Registry[Step] = Registry("step")
 PANELS: Registry[Panel] = Registry("panel")
 NAV: Registry[NavItem] = Registry("navigation entry")
 WORK_REASONS: Registry[WorkReason] = Registry("worklist reason")
+NOTICES: Registry[NoticeKind] = Registry("notification")
+# Names of the customers with these ids that the actor may see: subjects(actor, ids) -> {id: Subject}.
+SUBJECTS: Registry[Callable[[Any, Iterable[int]], Mapping[int, Subject]]] = Registry("subjects")
 
 
 def add_step(step: Step) -> Step:
@@ -188,6 +211,10 @@ def add_nav(item: NavItem) -> NavItem:
 
 def add_work_reason(reason: WorkReason) -> WorkReason:
     return WORK_REASONS.add(reason.code, reason)
+
+
+def add_notice(notice: NoticeKind) -> NoticeKind:
+    return NOTICES.add(notice.code, notice)
 
 
 def pipeline_steps(pipeline: str) -> list[Step]:

@@ -43,6 +43,7 @@ class Task(TenantModel):
     `source_key` makes a generated task unique: the same cause never makes two ("maturity:<account>:<date>").
     `stake`: what is at stake, in the bank's currency. `urgency`: 0 (can wait) to 100 (today).
     `customer_id` is a customers.Customer id: a plain number, since this room lies below.
+    `handed_over_by`: who gave it to its owner by hand; from then on its cause no longer decides whose it is.
     """
 
     reason = models.CharField(max_length=40)
@@ -50,6 +51,7 @@ class Task(TenantModel):
     source_key = models.CharField(max_length=120, blank=True)
     customer_id = models.BigIntegerField(null=True)
     owner = BankForeignKey(Staff, null=True, on_delete=models.PROTECT, related_name="tasks")
+    handed_over_by = BankForeignKey(Staff, null=True, on_delete=models.PROTECT, related_name="+")
     unit = BankForeignKey(OrgUnit, null=True, on_delete=models.PROTECT, related_name="+")
     created_by = BankForeignKey(Staff, null=True, on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField()

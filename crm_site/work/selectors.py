@@ -1,0 +1,144 @@
+"""Reads about tasks and notifications: the worklist, what waits, the inbox."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from django.db.models import Count, Q, QuerySet, Sum
+from django.urls import reverse
+
+from crm_site.accounts.models import GrantStatus, OrgUnit, RoleGrant, Staff
+from crm_site.jobs.models import Run, RunStatus
+from crm_site.lib.permissions import HEADQUARTERS, SUBTREE, Actor, Role
+from crm_site.lib.registry import NOTICES, SUBJECTS, WORK_REASONS, Subject
+from crm_site.work.models import Notification, Task, TaskStatus
+
+
+def worklist(actor: Actor, as_of: dt.date) -> QuerySet[Task]:
+    """Open tasks of the actor and of whom he covers for that may be seen on the day, most urgent first."""
+    if not actor.portfolio:
+        return Task.objects.none()
+    return Task.objects.open().filter(owner__in=actor.portfolio, show_from__lte=as_of).order_by(*ORDER)
+
+
+ORDER = ("-urgency", "-stake", "due_date", "id")
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """A person's work on a day. `by_reason`: open tasks now, by reason code; `stake` in the bank's currency."""
+
+    open: int
+    later: int
+    done_today: int
+    overdue: int
+    stake: Decimal
+    by_reason: Mapping[str, int]
+
+
+def counts(actor: Actor, as_of: dt.date, since: dt.datetime) -> Counts:
+    """How much of the actor's work is open, hidden until later, overdue, and done since a moment (midnight)."""
+    mine = Task.objects.filter(owner__in=actor.portfolio) if actor.portfolio else Task.objects.none()
+    shown = mine.open().filter(show_from__lte=as_of)
+    by_reason = dict(shown.order_by().values_list("reason").annotate(n=Count("id")))
+    sums = mine.open().aggregate(
+        later=Count("id", filter=Q(show_from__gt=as_of)),
+        overdue=Count("id", filter=Q(show_from__lte=as_of, due_date__lt=as_of)),
+        stake=Sum("stake", filter=Q(show_from__lte=as_of)),
+    )
+    done = Task.objects.filter(closed_by=actor.staff_id, status=TaskStatus.DONE, closed_at__gte=since).count()
+    return Counts(
+        sum(by_reason.values()), sums["later"], done, sums["overdue"], sums["stake"] or Decimal(0), by_reason
+    )
+
+
+def task_rows(actor: Actor, tasks: Iterable[Task], as_of: dt.date) -> list[dict[str, Any]]:
+    """Tasks as templates/_shared/worklist_row.html wants them: names by one query, sentences by their reason."""
+    listed = list(tasks)
+    subjects = subjects_of(actor, {task.customer_id for task in listed if task.customer_id})
+    return [task_row(task, subjects.get(task.customer_id or 0), as_of) for task in listed]
+
+
+def task_row(task: Task, subject: Subject | None, as_of: dt.date) -> dict[str, Any]:
+    """One task for its row. Without a visible customer the row is named by its reason."""
+    known = WORK_REASONS[task.reason] if task.reason in WORK_REASONS else None
+    label = str(known.label) if known else task.reason
+    return {
+        "id": task.pk,
+        "level": known.level if known else "",
+        "icon": known.icon if known else "checklist",
+        "reason": label,
+        "name": subject.name if subject else label,
+        "url": subject.url if subject else reverse("work:task", args=[task.pk]),
+        "tier": subject.tier if subject else "",
+        "why": known.sentence(task.params) if known else "",
+        "stake": task.stake or None,
+        "due": task.due_date,
+        "is_today": task.due_date <= as_of,
+        "needs_result": bool(known and known.needs_result),
+        "done_url": reverse("work:task-done", args=[task.pk]),
+        "later_url": reverse("work:task-later", args=[task.pk]),
+        "hand_over_url": reverse("work:task-hand-over", args=[task.pk]),
+    }
+
+
+def subjects_of(actor: Actor, customer_ids: Iterable[int]) -> dict[int, Subject]:
+    """Names and addresses of the customers among these that the actor may see."""
+    ids, found = set(customer_ids), {}
+    if ids:
+        for subjects in SUBJECTS:
+            found.update(subjects(actor, ids))
+    return found
+
+
+def possible_owners(actor: Actor) -> QuerySet[Staff]:
+    """Whom the actor may give work to: colleagues of his unit, those below a manager, at headquarters anybody."""
+    people = Staff.objects.active().filter(left_date__isnull=True).order_by("name", "id")
+    if actor.has(HEADQUARTERS) or actor.has({Role.API}):
+        return people
+    reach = Q(unit=actor.unit_id) if actor.unit_id else Q(pk__in=[])
+    for lft, rgt in actor.intervals(SUBTREE):
+        reach |= Q(unit__in=OrgUnit.objects.filter(lft__gte=lft, lft__lte=rgt))
+    return people.filter(reach)
+
+
+def notifications(actor: Actor) -> QuerySet[Notification]:
+    """The actor's own inbox, newest first."""
+    if actor.staff_id is None:
+        return Notification.objects.none()
+    return Notification.objects.filter(staff=actor.staff_id)
+
+
+def unread(actor: Actor) -> int:
+    """How many notifications wait for the actor; counting stops at 100."""
+    return len(notifications(actor).filter(read_at__isnull=True).values_list("pk")[:100])
+
+
+def notice_rows(notices: Iterable[Notification]) -> list[dict[str, Any]]:
+    """Notifications in the reader's language."""
+    return [
+        {
+            "notice": notice,
+            "icon": NOTICES[notice.code].icon if notice.code in NOTICES else "bell",
+            "level": NOTICES[notice.code].level if notice.code in NOTICES else "",
+            "text": NOTICES[notice.code].sentence(notice.params) if notice.code in NOTICES else notice.code,
+        }
+        for notice in notices
+    ]
+
+
+def failed_run(run_id: int) -> Run | None:
+    """The run, when it has failed and not been taken up again."""
+    return Run.objects.filter(pk=run_id, status=RunStatus.FAILED).first()
+
+
+def staff_with_role(role: Role, day: dt.date) -> set[int]:
+    """Ids of active staff who hold a role on a day."""
+    held = RoleGrant.objects.filter(
+        Q(to_date__isnull=True) | Q(to_date__gte=day), role=role, status=GrantStatus.EFFECTIVE, from_date__lte=day
+    )
+    return set(held.filter(staff__is_active=True).values_list("staff_id", flat=True))

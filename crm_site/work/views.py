@@ -1,0 +1,219 @@
+"""Task actions in place, the list of tasks, the task form and the inbox."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.db import transaction
+from django.http import Http404, HttpResponse, HttpResponseRedirect
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django_htmx.http import trigger_client_event
+
+from crm_site.accounts.selectors import business_date
+from crm_site.lib.errors import DomainError
+from crm_site.lib.guards import allowed, signed_in
+from crm_site.work import selectors, services
+from crm_site.work.forms import HandOverForm, LaterForm, ResultForm, TaskForm
+from crm_site.work.models import Task
+from crm_site.work.pages import inbox_page, task_page
+
+
+def _task(request: Any, task_id: int) -> Task:
+    found = Task.objects.visible_to(request.actor).select_related("owner", "unit", "closed_by").filter(pk=task_id)
+    return found.first() or _missing()
+
+
+def _missing() -> Task:
+    raise Http404
+
+
+def _back(request: Any) -> str:
+    """The page of this site that the person came from, else the list of tasks."""
+    came = request.POST.get("next") or request.GET.get("next") or ""
+    safe = url_has_allowed_host_and_scheme(came, allowed_hosts={request.get_host()})
+    return came if safe else reverse("work:task-list")
+
+
+def _gone(request: Any, text: str, undo: str = "") -> HttpResponse:
+    """The row leaves the list; a toast says what happened. Without a script: back to where one came from."""
+    if request.htmx:
+        return trigger_client_event(HttpResponse(), "toast", {"text": text, **({"undo": undo} if undo else {})})
+    messages.success(request, text)
+    return HttpResponseRedirect(_back(request))
+
+
+def _refused(request: Any, error: DomainError, task: Task) -> HttpResponse:
+    """The row stays as it is now, and the person is told why nothing happened."""
+    if request.htmx:
+        answer = _row(request, _task(request, task.pk))
+        return trigger_client_event(answer, "toast", {"text": error.message})
+    messages.error(request, error.message)
+    return HttpResponseRedirect(_back(request))
+
+
+def _row(request: Any, task: Task) -> HttpResponse:
+    if task.status != "open":
+        return HttpResponse()
+    rows = selectors.task_rows(request.actor, [task], business_date(request.bank))
+    return render(request, "work/_task_row.html", {"item": rows[0]})
+
+
+def _form_page(request: Any, task: Task, form: Any, **about: Any) -> HttpResponse:
+    context = {
+        "form": form,
+        "task": task,
+        "item": selectors.task_rows(request.actor, [task], business_date(request.bank))[0],
+        "next": _back(request),
+        **about,
+    }
+    return render(request, "work/task_action.html", context, status=422 if form.is_bound else 200)
+
+
+@require_GET
+@allowed("task.write")
+def task_list(request: Any) -> HttpResponse:
+    context = task_page(request.actor, business_date(request.bank), request.GET)
+    partial = request.htmx and not request.htmx.boosted
+    return render(request, "work/_task_table.html" if partial else "work/task_list.html", context)
+
+
+@require_GET
+@allowed("task.write")
+def task_detail(request: Any, task_id: int) -> HttpResponse:
+    task = _task(request, task_id)
+    item = selectors.task_rows(request.actor, [task], business_date(request.bank))[0]
+    return render(request, "work/task_detail.html", {"task": task, "item": item})
+
+
+@require_http_methods(["GET", "POST"])
+@allowed("task.write")
+def task_done(request: Any, task_id: int) -> HttpResponse:
+    task = _task(request, task_id)
+    item = selectors.task_row(task, None, business_date(request.bank))
+    form = ResultForm(request.POST or None, needed=item["needs_result"])
+    if request.method == "GET" or not form.is_valid():
+        return _form_page(request, task, form, title=_("Done"), verb=_("Done"), icon="check")
+    try:
+        with transaction.atomic():
+            services.finish_task(
+                request.actor, task_id=task_id, now=timezone.now(), result=form.cleaned_data["result"]
+            )
+    except DomainError as error:
+        return _refused(request, error, task)
+    return _gone(request, _("Done"), undo=reverse("work:task-undo", args=[task_id]))
+
+
+@require_POST
+@allowed("task.write")
+def task_undo(request: Any, task_id: int) -> HttpResponse:
+    task = _task(request, task_id)
+    try:
+        with transaction.atomic():
+            services.reopen_task(request.actor, task_id=task_id, now=timezone.now())
+    except DomainError as error:
+        return _refused(request, error, task)
+    if request.htmx:
+        return HttpResponse(headers={"HX-Refresh": "true"})
+    return HttpResponseRedirect(_back(request))
+
+
+@require_http_methods(["GET", "POST"])
+@allowed("task.write")
+def task_later(request: Any, task_id: int) -> HttpResponse:
+    task, as_of = _task(request, task_id), business_date(request.bank)
+    form = LaterForm(request.POST or None, as_of=as_of)
+    try:
+        if form.is_valid():
+            with transaction.atomic():
+                services.postpone_task(
+                    request.actor, task_id=task_id, until=form.cleaned_data["until"], as_of=as_of
+                )
+            return _gone(request, _("Postponed"))
+    except DomainError as error:
+        if "until" not in error.fields:
+            return _refused(request, error, task)
+        form.add_error("until", error.message)
+    return _form_page(request, task, form, title=_("Later"), verb=_("Postpone"), icon="clock")
+
+
+@require_http_methods(["GET", "POST"])
+@allowed("task.write")
+def task_hand_over(request: Any, task_id: int) -> HttpResponse:
+    task = _task(request, task_id)
+    form = HandOverForm(request.POST or None, actor=request.actor, owner_id=task.owner_id)
+    try:
+        if form.is_valid():
+            given = form.cleaned_data
+            with transaction.atomic():
+                services.hand_over_task(
+                    request.actor, task_id=task_id, to_id=given["to"], note=given["note"], now=timezone.now()
+                )
+            return _gone(request, _("Handed over"))
+    except DomainError as error:
+        if "to" not in error.fields:
+            return _refused(request, error, task)
+        form.add_error("to", error.message)
+    return _form_page(request, task, form, title=_("Hand over"), verb=_("Hand over"), icon="arrow-forward-up")
+
+
+@require_http_methods(["GET", "POST"])
+@allowed("task.write")
+def task_add(request: Any) -> HttpResponse:
+    as_of = business_date(request.bank)
+    initial = {"customer": request.GET.get("customer", "")}
+    form = TaskForm(request.POST or None, actor=request.actor, as_of=as_of, initial=initial)
+    if form.is_valid():
+        given = form.cleaned_data
+        services.create_task(
+            request.actor,
+            reason="manual",
+            params={"text": given["text"]},
+            customer_id=given["customer"],
+            owner_id=given["owner"] or request.actor.staff_id,
+            due_date=given["due_date"],
+            show_from=as_of,
+            now=timezone.now(),
+        )
+        messages.success(request, _("Task created"))
+        return HttpResponseRedirect(_back(request))
+    about = {"form": form, "next": _back(request), "subject": _subject(request, form)}
+    return render(request, "work/task_form.html", about, status=422 if form.is_bound else 200)
+
+
+def _subject(request: Any, form: TaskForm) -> Any:
+    """The customer that the task is to be about, when the person may see it."""
+    number = str(form["customer"].value() or "")
+    found = selectors.subjects_of(request.actor, [int(number)] if number.isdigit() and len(number) < 19 else [])
+    return next(iter(found.values()), None)
+
+
+@require_GET
+@signed_in
+def inbox(request: Any) -> HttpResponse:
+    context = inbox_page(request.actor, request.GET)
+    partial = request.htmx and not request.htmx.boosted
+    return render(request, "work/_inbox.html" if partial else "work/inbox.html", context)
+
+
+@require_POST
+@signed_in
+def inbox_read(request: Any) -> HttpResponse:
+    services.mark_read(request.actor, now=timezone.now())
+    return redirect("work:inbox")
+
+
+@require_POST
+@signed_in
+def notice_open(request: Any, notification_id: int) -> HttpResponse:
+    """Read, and on to what it is about."""
+    notice = selectors.notifications(request.actor).filter(pk=notification_id).first()
+    if notice is None:
+        raise Http404
+    services.mark_read(request.actor, notification_id=notification_id, now=timezone.now())
+    return HttpResponseRedirect(notice.url or reverse("work:inbox"))

@@ -1,0 +1,20 @@
+"""Customers as rows of other rooms' lists name them: tasks know only an id."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from crm_site.lib.permissions import Actor
+from crm_site.lib.registry import Subject
+from customers.models import Standing
+from customers.models.standing import VALUE_TIERS
+
+
+def subjects(actor: Actor, ids: Iterable[int]) -> dict[int, Subject]:
+    """Name, page and tier of those of the customers that the actor may see; one query."""
+    rows = (
+        Standing.objects.visible_to(actor)
+        .filter(customer__in=list(ids))
+        .values_list("customer_id", "customer__name", "value_tier")
+    )
+    return {pk: Subject(pk, name, f"/customers/{pk}/", VALUE_TIERS.get(tier, "")) for pk, name, tier in rows}
