@@ -207,7 +207,7 @@ TIME_ZONE = "Asia/Shanghai"
 
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
-STATIC_ROOT = DATA_DIR / "static"
+STATIC_ROOT = DATA_DIR / "static" if (DATA_DIR / "static").is_dir() else None  # only where nginx serves them
 WHITENOISE_USE_FINDERS = True
 MEDIA_ROOT = DATA_DIR / "files"  # uploads and exports: outside the web root, served through permission checks
 FILE_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024

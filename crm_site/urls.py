@@ -6,6 +6,7 @@ from django.urls import include, path
 
 from crm_site.composition import views
 from crm_site.lib.preferences import set_preferences
+from customers.views.search import search
 
 urlpatterns = [
     path("", views.home, name="home"),
@@ -15,6 +16,8 @@ urlpatterns = [
     path("accounts/", include("allauth.urls")),
     path("", include("allauth.idp.urls")),
     path("api/v1/", include("crm_site.composition.api_urls")),
+    path("search/", search, name="search"),
+    path("customers/", include("customers.urls")),
     path("relationship/", include("relationship.urls")),
     path("audit/", include("crm_site.audit.urls")),
 ]

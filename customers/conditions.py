@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from django.db.models import BooleanField, F, Func
 from django.utils import translation
 from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
@@ -374,6 +375,27 @@ def compile_condition(
     return compiler.sql(node), compiler.params
 
 
+class Matches(Func):
+    """The condition as a filter of a Standing queryset: `.filter(Matches(condition, as_of=day, actor=actor))`.
+
+    Brings its own join to the customer, so that it also holds in count() and values().
+    """
+
+    output_field = BooleanField()
+    conditional = True
+
+    def __init__(self, condition: Condition | None, *, as_of: dt.date, actor: Actor | None = None) -> None:
+        super().__init__(F("customer__number"), F("deposits_adb"))
+        self.condition, self.as_of, self.actor = condition, as_of, actor
+        parse(condition, actor=actor)
+
+    def as_sql(self, compiler: Any, connection: Any, **context: Any) -> tuple[str, list[Any]]:
+        customer, standing = (
+            compiler.quote_name_unless_alias(e.alias) for e in self.get_source_expressions()
+        )
+        return compile_condition(self.condition, c=customer, s=standing, as_of=self.as_of, actor=self.actor)
+
+
 # -- words ------------------------------------------------------------------------------------------------------
 
 
@@ -427,7 +449,7 @@ def _say(node: Node, names: Mapping[tuple[str, int], str], *, top: bool = False)
         else pgettext("between two conditions", " or ")
     )
     said = word.join(_say(part, names) for part in node.parts)
-    return said if top or len(node.parts) == 1 else f"({said})"
+    return said if top or len(node.parts) == 1 else pgettext("conditions that belong together", "(%s)") % said
 
 
 def _say_leaf(leaf: Leaf, names: Mapping[tuple[str, int], str]) -> str:

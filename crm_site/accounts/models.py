@@ -111,9 +111,9 @@ class StaffQuerySet(TenantQuerySet):
         return self.filter(is_active=True)
 
 
-class StaffManager(TenantManager.from_queryset(StaffQuerySet), BaseUserManager):  # type: ignore[misc]
+class StaffManager(TenantManager.from_queryset(StaffQuerySet), BaseUserManager):
     def create_user(self, number: str, password: str | None = None, **fields: Any) -> Staff:
-        staff = self.model(number=number, **fields)
+        staff: Any = self.model(number=number, **fields)
         staff.set_password(password)
         staff.save(using=self._db)
         return staff

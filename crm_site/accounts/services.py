@@ -5,8 +5,10 @@ from __future__ import annotations
 import datetime as dt
 import re
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+from allauth.idp.oidc.models import Client
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
@@ -22,9 +24,10 @@ from crm_site.accounts.models import (
     RoleGrant,
     Staff,
 )
+from crm_site.accounts.oidc import SCOPES
 from crm_site.lib.crypto import master_key, new_wrapped_key
 from crm_site.lib.errors import Conflict, DomainError
-from crm_site.lib.permissions import Role
+from crm_site.lib.permissions import Actor, Role, require
 from crm_site.lib.tenancy import bank, current_bank, founding
 
 PLATFORM_CODE = "platform"
@@ -126,6 +129,50 @@ def _found_organisation(created: Bank, *, now: dt.datetime, login: str, password
             GradeCapacity(grade=grade, max_customers=heads, max_value=value)
             for grade, (heads, value) in DEFAULT_CAPACITY.items()
         )
+
+
+@dataclass(frozen=True)
+class NewClient:
+    """A machine client; the secret is shown once, only its hash is kept."""
+
+    client_id: str
+    client_secret: str
+
+
+def create_api_client(actor: Actor, *, name: str, scopes: Iterable[str]) -> NewClient:
+    """A client for OAuth2 client credentials at the active bank.
+
+    Raises DomainError for an empty name, an unknown scope or none at all.
+    """
+    require(actor, "api_client.manage")
+    wanted = sorted(set(scopes))
+    unknown = [scope for scope in wanted if scope not in SCOPES]
+    if unknown or not wanted:
+        known = ", ".join(sorted(SCOPES))
+        raise DomainError(
+            _("Scopes are chosen from: %s.") % known,
+            code="unknown_scope",
+            fields={"scopes": ", ".join(unknown)},
+        )
+    if not name.strip():
+        raise DomainError(_("Say which system this client is."), code="name", fields={"name": "required"})
+    secret = secrets.token_urlsafe(32)
+    client = Client(name=name.strip()[:100], type=Client.Type.CONFIDENTIAL)
+    client.set_secret(secret)
+    client.set_scopes(wanted)
+    client.set_default_scopes(wanted)
+    client.set_grant_types([Client.GrantType.CLIENT_CREDENTIALS])
+    client.set_response_types([])
+    client.save()
+    return NewClient(client.id, secret)
+
+
+def revoke_api_client(actor: Actor, *, client_id: str) -> None:
+    """Remove a client and its tokens: what it holds stops working at once. Raises DomainError for no such client."""
+    require(actor, "api_client.manage")
+    removed, _tables = Client.objects.filter(pk=client_id).delete()
+    if not removed:
+        raise DomainError(_("There is no such client."), code="no_client")
 
 
 def renumber_tree() -> int:

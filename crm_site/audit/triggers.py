@@ -51,7 +51,7 @@ BEGIN
         SELECT bank, stamp, pg_current_xact_id()::text::bigint, who->>'kind', (who->>'id')::bigint,
             left(coalesce(who->>'label', '-'), 120), left(coalesce(who->>'address', ''), 64),
             coalesce(who->>'request', ''), (who->>'run')::bigint, 'insert', TG_TABLE_NAME,
-            (r->>'id')::bigint, banyan_customer_of(TG_TABLE_NAME, r),
+            banyan_key(r), banyan_customer_of(TG_TABLE_NAME, r),
             (SELECT jsonb_object_agg(key, CASE WHEN key = ANY (secret) THEN '"(secret)"'::jsonb ELSE value END)
              FROM jsonb_each(r) WHERE value <> 'null'::jsonb AND value <> '""'::jsonb AND key <> 'bank_id'),
             left(coalesce(who->>'reason', ''), 200)
@@ -65,7 +65,7 @@ BEGIN
         SELECT bank, stamp, pg_current_xact_id()::text::bigint, who->>'kind', (who->>'id')::bigint,
             left(coalesce(who->>'label', '-'), 120), left(coalesce(who->>'address', ''), 64),
             coalesce(who->>'request', ''), (who->>'run')::bigint, 'delete', TG_TABLE_NAME,
-            (r->>'id')::bigint, banyan_customer_of(TG_TABLE_NAME, r),
+            banyan_key(r), banyan_customer_of(TG_TABLE_NAME, r),
             (SELECT jsonb_object_agg(key, CASE WHEN key = ANY (secret) THEN '"(secret)"'::jsonb ELSE value END)
              FROM jsonb_each(r) WHERE value <> 'null'::jsonb AND key <> 'bank_id'),
             left(coalesce(who->>'reason', ''), 200)
@@ -79,7 +79,7 @@ BEGIN
         SELECT bank, stamp, pg_current_xact_id()::text::bigint, who->>'kind', (who->>'id')::bigint,
             left(coalesce(who->>'label', '-'), 120), left(coalesce(who->>'address', ''), 64),
             coalesce(who->>'request', ''), (who->>'run')::bigint, 'update', TG_TABLE_NAME,
-            (pair.n->>'id')::bigint, banyan_customer_of(TG_TABLE_NAME, pair.n), diff.changes,
+            banyan_key(pair.n), banyan_customer_of(TG_TABLE_NAME, pair.n), diff.changes,
             left(coalesce(who->>'reason', ''), 200)
         FROM (SELECT to_jsonb(o) AS o, to_jsonb(n) AS n FROM old_rows o JOIN new_rows n ON n.id = o.id) pair
         CROSS JOIN LATERAL (
@@ -93,7 +93,11 @@ BEGIN
 END $$;
 """
 
-CUSTOMER_OF = """
+KEYS = """
+CREATE OR REPLACE FUNCTION banyan_key(r jsonb) RETURNS bigint LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE WHEN jsonb_typeof(r->'id') = 'number' THEN (r->>'id')::bigint END
+$$;
+
 CREATE OR REPLACE FUNCTION banyan_customer_of(tab text, r jsonb) RETURNS bigint LANGUAGE sql IMMUTABLE AS $$
     SELECT CASE WHEN tab = 'customers_customer' THEN (r->>'id')::bigint
                 WHEN tab = 'customers_account' THEN (r->>'owner_id')::bigint
@@ -122,7 +126,7 @@ def install_triggers(sender: Any, using: str, **kwargs: Any) -> None:
         cursor.execute("select to_regclass('audit_entry') is not null")
         if not cursor.fetchone()[0]:
             return
-        cursor.execute(CUSTOMER_OF)
+        cursor.execute(KEYS)
         cursor.execute(FUNCTION.replace("%(bulk)s", str(BULK)).replace("%%", "%"))
         cursor.execute(
             "select relname from pg_class where relkind = 'r' and relnamespace = 'public'::regnamespace"

@@ -5,7 +5,20 @@ from __future__ import annotations
 from django.urls import path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
+from crm_site.jobs import api as jobs
+from customers import api as customers
+from relationship import api as relationship
+from segmentation import api as segmentation
+
 urlpatterns = [
+    path("customers", customers.CustomerListView.as_view(), name="api-customer-list"),
+    path("customers/<str:number>", customers.CustomerDetailView.as_view(), name="api-customer-detail"),
+    path("customers/<str:number>/view", customers.CustomerSingleView.as_view(), name="api-customer-view"),
+    path("interactions", customers.InteractionListView.as_view(), name="api-interaction-list"),
+    path("tiers", segmentation.TierListView.as_view(), name="api-tier-list"),
+    path("assignments", relationship.AssignmentListView.as_view(), name="api-assignment-list"),
+    path("jobs", jobs.RunListView.as_view(), name="api-job-list"),
+    path("jobs/<int:run_id>", jobs.RunView.as_view(), name="api-job-detail"),
     path("schema/", SpectacularAPIView.as_view(), name="api-schema"),
     path(
         "docs/",

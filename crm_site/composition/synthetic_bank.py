@@ -32,8 +32,8 @@ from crm_site.composition.synthetic.render import BankKeys, Ids, Stream, ids_nee
 from crm_site.lib.crypto import master_key
 from crm_site.lib.dates import add_months, month_start
 from crm_site.lib.errors import Conflict, DomainError
-from crm_site.lib.permissions import Role
-from crm_site.lib.tenancy import bank
+from crm_site.lib.permissions import Role, system_actor
+from crm_site.lib.tenancy import act_as, bank
 from customers.models import FxRate, Product
 
 SECOND_ADMINISTRATOR = "admin2"
@@ -240,6 +240,7 @@ def make_bank(
             password=password,
         )
         with bank(founded.bank.pk):
+            act_as(system_actor(founded.bank.pk, "make_bank"), reason="synthetic bank")
             rows = _fill(founded, plan, org, now, progress)
         Bank.objects.filter(pk=founded.bank.pk).update(data_as_of=_closing(plan.date))
     analyse()

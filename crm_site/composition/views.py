@@ -13,7 +13,6 @@ from crm_site.composition.readiness import readiness
 from crm_site.lib.registry import HOMES
 
 
-
 def healthz(request: HttpRequest) -> HttpResponse:
     """The process is alive."""
     return JsonResponse({"status": "alive"})

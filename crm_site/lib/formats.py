@@ -92,21 +92,19 @@ def money_full(
 def money_unit(largest: Decimal | int | None, *, language: str | None = None) -> Unit:
     """The unit that suits an amount of this size; for a column, ask with its largest amount.
 
-    Decided after rounding, so that 99,999,950 reads 1.00 亿 and not 10,000.0 万.
+    Decided by what the smaller unit would show: 99,999,950 reads 1.00 亿, not 10,000.0 万.
     """
     size = abs(Decimal(largest or 0))
     if is_chinese(language):
         ladder: tuple[Unit, ...] = (WAN, YI)
     else:
         ladder = (THOUSAND, MILLION, BILLION)
-    chosen = Unit("", Decimal(1), 2)
-    floor = Decimal(10_000)
-    for unit in ladder:
-        if _rounded(size / chosen.divisor, chosen.decimals) * chosen.divisor < floor:
+    chosen, threshold = Unit("", Decimal(1), 2), Decimal(10_000)
+    for larger in ladder:
+        threshold = threshold if not chosen.label else larger.divisor
+        if _rounded(size / chosen.divisor, chosen.decimals) * chosen.divisor < threshold:
             break
-        chosen = unit
-        following = ladder[ladder.index(unit) + 1 :]
-        floor = following[0].divisor if following else Decimal("Infinity")
+        chosen = larger
     return chosen
 
 

@@ -139,6 +139,7 @@ class Panel:
     tab: str  # "overview", "business", "service", "information"
     order: int = 100
     wide: bool = False
+    aside: bool = False  # stands in the narrow column
 
 
 @dataclass(frozen=True, slots=True)

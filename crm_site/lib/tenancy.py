@@ -160,11 +160,16 @@ class BankForeignKey(models.ForeignKey):
         return name, path, args, kwargs
 
     def get_extra_restriction(self, alias: str | None, related_alias: str) -> Any:
-        own = self.model._meta.get_field("bank_id").get_col(related_alias)
+        own = _bank_column(self.model, related_alias)
         if alias is None:  # exclude() trims the outer table away: there is no alias to compare with
             active = current_bank()
             return None if active is None else Exact(own, active)
-        return Exact(self.remote_field.model._meta.get_field("bank_id").get_col(alias), own)
+        return Exact(_bank_column(self.remote_field.model, alias), own)
+
+
+def _bank_column(model: type[models.Model], alias: str) -> Any:
+    field: Any = model._meta.get_field("bank_id")
+    return field.get_col(alias)
 
 
 class TenantQuerySet(models.QuerySet):

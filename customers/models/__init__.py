@@ -5,6 +5,7 @@ from customers.models.accounts import (
     AccountHolder,
     AccountKind,
     BalanceChange,
+    BalanceConfirmation,
     Card,
     Fee,
     FxRate,
@@ -39,7 +40,7 @@ from customers.models.parties import (
     RelationKind,
     SearchToken,
 )
-from customers.models.standing import MonthEnd, PortfolioMonth, Standing
+from customers.models.standing import BusinessDay, MonthEnd, PortfolioMonth, Standing
 from customers.models.views import ExportRecord, SavedView
 
 __all__ = [
@@ -48,9 +49,11 @@ __all__ = [
     "AccountKind",
     "Address",
     "BalanceChange",
+    "BalanceConfirmation",
     "Batch",
     "BatchError",
     "BatchStatus",
+    "BusinessDay",
     "Card",
     "Channel",
     "ColumnMapping",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
@@ -153,6 +154,22 @@ class BalanceChange(models.Model):
     class Meta:
         managed = False
         db_table = "customers_balancechange"
+
+
+class BalanceConfirmation(TenantModel):
+    """Days on which accounts were delivered with the balance that stood already: no BalanceChange row then.
+
+    Kept so that a row for an earlier day that comes late does not run on over a day that is known. `accounts`:
+    ids of one bucket (id / 10,000) that were told so on `date` by a source as of `source_as_of`.
+    """
+
+    date = models.DateField()
+    bucket = models.BigIntegerField()
+    accounts = ArrayField(models.BigIntegerField())
+    source_as_of = models.DateTimeField()
+
+    class Meta(TenantModel.Meta):
+        indexes: ClassVar = [models.Index(fields=["bank_id", "date", "bucket"], name="balanceconfirmation_day")]
 
 
 class Transaction(models.Model):

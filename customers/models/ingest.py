@@ -68,7 +68,8 @@ class BatchError(TenantModel):
     line = models.BigIntegerField()
     field = models.CharField(max_length=40, blank=True)
     code = models.CharField(max_length=40)
-    message = models.CharField(max_length=300)
+    message = models.CharField(max_length=300)  # in English; `params` fill it in the reader's language
+    params = models.JSONField(default=dict)
     row = models.JSONField()
 
     class Meta(TenantModel.Meta):

@@ -62,3 +62,8 @@ class Interaction(TenantModel):
             )
         ]
         indexes: ClassVar = [models.Index(fields=["bank_id", "customer", "-at"], name="interaction_recent")]
+
+    @property
+    def result_label(self) -> str:
+        """The result in the reader's words; a feed's own word as it came."""
+        return str(dict(Result.choices).get(self.result, self.result))

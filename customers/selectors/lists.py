@@ -19,10 +19,11 @@ from django.db.models.expressions import RawSQL
 from django.utils.translation import gettext_lazy as _
 
 from crm_site.lib.money import from_minor, to_minor
+from crm_site.lib.registry import WORK_REASONS
 from crm_site.lib.permissions import HEADQUARTERS, OWN, Actor, Role
 from crm_site.work.models import Task
 from customers.conditions import compile_condition
-from customers.facts import CHURN_ALARM_PCT
+from customers.facts import CHURN_ALARM_BP, CHURN_ALARM_PCT
 from customers.models import Customer, PortfolioMonth, Standing
 from customers.models.parties import LINE_KINDS
 from customers.models.standing import VALUE_TIERS, WEALTH_LEVELS
@@ -81,6 +82,11 @@ class NextThing:
     params: Mapping[str, Any]
     due_date: dt.date
 
+    @property
+    def text(self) -> str:
+        """The task in the reader's words."""
+        return WORK_REASONS[self.reason].sentence(self.params) if self.reason in WORK_REASONS else self.reason
+
 
 @dataclass(frozen=True, slots=True)
 class CustomerRow:
@@ -104,6 +110,7 @@ class CustomerRow:
     change: Decimal | None
     months: tuple[Decimal, ...]
     churn: Decimal | None
+    is_alarm: bool
     last_contact_date: dt.date | None
     responsible: str
     home_branch: str
@@ -131,7 +138,9 @@ class Totals:
 
 def clean_sort(text: str) -> str:
     """A sort that exists; anything else is the default."""
-    return text if text.lstrip("-") in SORTS and text.count("-") <= 1 and "-" not in text[1:] else DEFAULT_SORT
+    return (
+        text if text.lstrip("-") in SORTS and text.count("-") <= 1 and "-" not in text[1:] else DEFAULT_SORT
+    )
 
 
 def matching(actor: Actor, condition: Mapping[str, Any], *, as_of: dt.date) -> Any:
@@ -139,7 +148,7 @@ def matching(actor: Actor, condition: Mapping[str, Any], *, as_of: dt.date) -> A
     found = Standing.objects.visible_to(actor)
     if not condition:
         return found
-    sql, params = compile_condition(condition, c=CUSTOMER_TABLE, s=STANDING_TABLE, as_of=as_of)
+    sql, params = compile_condition(condition, c=CUSTOMER_TABLE, s=STANDING_TABLE, as_of=as_of, actor=actor)
     if CUSTOMER_TABLE in sql:
         found = found.filter(customer__bank_id=actor.bank_id)  # joins the table that the condition names
     return found.filter(RawSQL(sql, params, output_field=BooleanField()))
@@ -154,7 +163,9 @@ def customer_list(
     if key is not None:
         found = found.filter(_beyond(query, key, forward=forward))
     rows = list(
-        _ordered(found, query, forward=forward).select_related("customer", "responsible", "home_branch")[: size + 1]
+        _ordered(found, query, forward=forward).select_related("customer", "responsible", "home_branch")[
+            : size + 1
+        ]
     )
     more = len(rows) > size
     rows = rows[:size]
@@ -230,7 +241,10 @@ def builtin_conditions(actor: Actor, as_of: dt.date) -> dict[str, tuple[Any, Map
         "quiet": (_("Not contacted this quarter"), {"all": [REAL, top, quiet]}),
         "churn": (_("Churn alarm"), {"all": [REAL, {"fact": "churn", "op": ">=", "value": CHURN_ALARM_PCT}]}),
         "overdue": (_("Overdue"), {"all": [REAL, {"fact": "days_past_due", "op": ">", "value": 0}]}),
-        "incomplete": (_("Data incomplete"), {"all": [REAL, {"fact": "missing_items", "op": ">", "value": 0}]}),
+        "incomplete": (
+            _("Data incomplete"),
+            {"all": [REAL, {"fact": "missing_items", "op": ">", "value": 0}]},
+        ),
     }
     if not own:
         views["queue"] = (
@@ -260,7 +274,9 @@ def _beyond(query: CustomerQuery, key: tuple[Any, int], *, forward: bool) -> Q:
     """Rows after (or before) a key. The first half is what the index starts at, the second half is exact."""
     op = "lt" if query.descending == forward else "gt"
     path, (value, customer_id) = query.by.path, key
-    return Q(**{f"{path}__{op}e": value}) & (Q(**{f"{path}__{op}": value}) | Q(**{f"customer_id__{op}": customer_id}))
+    return Q(**{f"{path}__{op}e": value}) & (
+        Q(**{f"{path}__{op}": value}) | Q(**{f"customer_id__{op}": customer_id})
+    )
 
 
 def _cursor(query: CustomerQuery, standing: Standing, direction: str) -> str:
@@ -337,6 +353,7 @@ def _row(standing: Standing, task: NextThing | None) -> CustomerRow:
         change=change,
         months=tuple(from_minor(value) for value in standing.deposits_13),
         churn=Decimal(standing.churn_bp) / 10_000 if standing.churn_bp >= 0 else None,
+        is_alarm=standing.churn_bp >= CHURN_ALARM_BP,
         last_contact_date=standing.last_contact_date,
         responsible=standing.responsible.name if standing.responsible else "",
         home_branch=standing.home_branch.name if standing.home_branch else "",

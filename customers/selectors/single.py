@@ -69,7 +69,11 @@ def customer_header(actor: Actor, customer_id: int) -> CustomerHeader:
     standing = (
         Standing.objects.visible_to(actor)
         .select_related(
-            "customer", "customer__responsible", "customer__home_branch", "customer__opening_branch", "customer__won_by"
+            "customer",
+            "customer__responsible",
+            "customer__home_branch",
+            "customer__opening_branch",
+            "customer__won_by",
         )
         .get(customer_id=customer_id)
     )
@@ -92,6 +96,34 @@ def customer_header(actor: Actor, customer_id: int) -> CustomerHeader:
 def seen_customer(actor: Actor, customer_id: int) -> Customer:
     """A customer that the actor may see; raises Customer.DoesNotExist otherwise. One statement."""
     return Customer.objects.visible_to(actor).select_related("responsible", "home_branch").get(pk=customer_id)
+
+
+@dataclass(frozen=True, slots=True)
+class TabCounts:
+    """How much there is behind the tabs of a customer's page."""
+
+    accounts: int
+    loans: int
+    contacts: int
+    relations: int
+
+
+_COUNTS = """
+    select (select count(*) from customers_accountholder h where h.bank_id = c.bank_id and h.customer_id = c.id),
+      (select count(*) from customers_loan l
+       where l.bank_id = c.bank_id and l.customer_id = c.id and l.status = 'active'),
+      (select count(*) from customers_interaction i where i.bank_id = c.bank_id and i.customer_id = c.id),
+      (select count(*) from customers_relation r
+       where r.bank_id = c.bank_id and (r.customer_id = c.id or r.other_id = c.id))
+    from customers_customer c where c.bank_id = %s and c.id = %s
+"""
+
+
+def tab_counts(actor: Actor, customer: Customer) -> TabCounts:
+    """Counts for the tabs of a customer that the caller has seen. One statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(_COUNTS, [actor.bank_id, customer.pk])
+        return TabCounts(*cursor.fetchone())
 
 
 # --- balances ---
@@ -253,10 +285,14 @@ def other_products(actor: Actor, customer: Customer, *, as_of: dt.date) -> Other
     return OtherProducts(
         holdings=[holding for holding in newest if holding.value],
         cards=list(
-            Card.objects.visible_to(actor).filter(in_force, customer=customer).select_related("product", "account")
+            Card.objects.visible_to(actor)
+            .filter(in_force, customer=customer)
+            .select_related("product", "account")
         ),
         standing_orders=list(
-            StandingOrder.objects.filter(in_force, account__owner=customer).select_related("account").order_by("-amount")
+            StandingOrder.objects.filter(in_force, account__owner=customer)
+            .select_related("account")
+            .order_by("-amount")
         ),
     )
 
@@ -276,7 +312,9 @@ def entries_of(actor: Actor, customer: Customer, *, cursor: str = "", size: int 
     key = _entry_key(cursor)
     if key:
         day, entry_id = key
-        found = found.filter(Q(booked_date__lt=day) | Q(booked_date=day, id__lt=entry_id), booked_date__lte=day)
+        found = found.filter(
+            Q(booked_date__lt=day) | Q(booked_date=day, id__lt=entry_id), booked_date__lte=day
+        )
     rows = list(found.select_related("account").order_by("-booked_date", "-id")[: size + 1])
     last = rows[size - 1] if len(rows) > size else None
     text = json.dumps([last.booked_date.isoformat(), last.id]) if last else ""
@@ -310,7 +348,9 @@ class RelatedParty:
 
 def relations_of(actor: Actor, customer: Customer) -> list[RelatedParty]:
     """Family, group, owners, guarantors and supply chain of a customer. Two statements."""
-    ties = list(Relation.objects.filter(Q(customer=customer) | Q(other=customer)).order_by("kind", "-share", "id"))
+    ties = list(
+        Relation.objects.filter(Q(customer=customer) | Q(other=customer)).order_by("kind", "-share", "id")
+    )
     others = {tie.other_id if tie.customer_id == customer.pk else tie.customer_id for tie in ties}
     seen = dict(Customer.objects.visible_to(actor).filter(pk__in=others).values_list("pk", "name"))
     parties = []
@@ -345,7 +385,9 @@ _PERSON_ONLY = frozenset({"birth_date", "occupation", "family"})
 def completeness(actor: Actor, customer: Customer) -> Completeness:
     """Known and missing items by the same rule as the fact `missing_items`. One statement."""
     asked = [
-        item for item in MISSING_ITEMS if item.code not in (_PERSON_ONLY if customer.kind == "corporate" else _COMPANY_ONLY)
+        item
+        for item in MISSING_ITEMS
+        if item.code not in (_PERSON_ONLY if customer.kind == "corporate" else _COMPANY_ONLY)
     ]
     columns = ", ".join(item.sql.replace("{c}", "c").replace("%", "%%") for item in asked)
     with connection.cursor() as cursor:

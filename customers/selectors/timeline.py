@@ -31,7 +31,11 @@ MILESTONE_AMOUNT = Decimal(10_000)
 
 def contacts(actor: Actor, customer: Customer, before: dt.datetime, limit: int) -> Sequence[Moment]:
     """Contacts on every channel, with what was promised."""
-    found = Interaction.objects.visible_to(actor).filter(customer=customer, at__lt=before).select_related("author")
+    found = (
+        Interaction.objects.visible_to(actor)
+        .filter(customer=customer, at__lt=before)
+        .select_related("author")
+    )
     return [
         Moment(
             at=contact.at,
@@ -52,8 +56,10 @@ def contacts(actor: Actor, customer: Customer, before: dt.datetime, limit: int) 
 def contact_text(contact: Interaction) -> str:
     """Result and note of a contact in one line."""
     words = dict(Result.choices).get(contact.result, contact.result)
-    return _("%(result)s: %(note)s") % {"result": words, "note": contact.note} if words and contact.note else str(
-        words or contact.note or contact.get_channel_display()
+    return (
+        _("%(result)s: %(note)s") % {"result": words, "note": contact.note}
+        if words and contact.note
+        else str(words or contact.note or contact.get_channel_display())
     )
 
 
@@ -86,7 +92,9 @@ def milestones(actor: Actor, customer: Customer, before: dt.datetime, limit: int
     for earlier, row in zip(rows, rows[1:], strict=False):
         at = start_of(row.month_end)
         step = row.deposits_adb - earlier.deposits_adb
-        if abs(step) >= MILESTONE_AMOUNT and abs(step) >= MILESTONE_SHARE * max(earlier.deposits_adb, Decimal(1)):
+        if abs(step) >= MILESTONE_AMOUNT and abs(step) >= MILESTONE_SHARE * max(
+            earlier.deposits_adb, Decimal(1)
+        ):
             amounts = {"before": _amount(earlier.deposits_adb), "after": _amount(row.deposits_adb)}
             text = (
                 _("Average deposits rose from %(before)s to %(after)s")

@@ -75,7 +75,9 @@ def export_customers(
     rows = found.order_by().count()
     if is_workbook and rows > XLSX_ROWS:
         message = _("A workbook holds at most %(rows)s rows here: choose CSV or narrow the list.")
-        raise DomainError(message % {"rows": f"{XLSX_ROWS:,}"}, fields={"format": message % {"rows": f"{XLSX_ROWS:,}"}})
+        raise DomainError(
+            message % {"rows": f"{XLSX_ROWS:,}"}, fields={"format": message % {"rows": f"{XLSX_ROWS:,}"}}
+        )
     words = sentence(query.condition, actor.language) if query.condition else ""
     entry = ExportRecord.objects.create(
         staff_id=actor.staff_id, at=now, what="customers", condition=dict(query.condition), sentence=words[:400],
@@ -145,7 +147,9 @@ def _lines(found: Any, words: _Words) -> Iterator[Sequence[Any]]:
     rows = (
         found.order_by("customer_id")
         .select_related("customer", "responsible", "home_branch")
-        .annotate(phone=Subquery(points.values("masked")[:1]), identity=Subquery(identifiers.values("masked")[:1]))
+        .annotate(
+            phone=Subquery(points.values("masked")[:1]), identity=Subquery(identifiers.values("masked")[:1])
+        )
     )
     last = 0
     while chunk := list(rows.filter(customer_id__gt=last)[:CHUNK]):

@@ -124,7 +124,9 @@ def correct_interaction(
         if result and result not in Result.values:
             raise DomainError(_("Choose a result."), fields={"result": _("Choose one.")})
         if not (result or note.strip()):
-            raise DomainError(_("Say what came of it."), fields={"note": _("Choose a result or write a note.")})
+            raise DomainError(
+                _("Say what came of it."), fields={"note": _("Choose a result or write a note.")}
+            )
         locked.result, locked.note = result, note.strip()
         locked.save(update_fields=["result", "note"])
     return locked

@@ -19,7 +19,9 @@ class Placement:
     responsible_id: int | None
 
 
-_ROWS = "unnest(%s::bigint[], %s::bigint[], %s::bigint[]) as new (customer_id, home_branch_id, responsible_id)"
+_ROWS = (
+    "unnest(%s::bigint[], %s::bigint[], %s::bigint[]) as new (customer_id, home_branch_id, responsible_id)"
+)
 _CUSTOMER = f"""
     update customers_customer c set home_branch_id = new.home_branch_id, responsible_id = new.responsible_id
     from {_ROWS}

@@ -23,7 +23,9 @@ def reveal_identifier(actor: Actor, *, customer: Customer, kind: str, pk: int, r
     require(actor, "customer.reveal")
     given = reason.strip()
     if len(given) < REASON_LENGTH:
-        raise DomainError(_("Say why you need to see it."), fields={"reason": _("Say why you need to see it.")})
+        raise DomainError(
+            _("Say why you need to see it."), fields={"reason": _("Say why you need to see it.")}
+        )
     if kind == "identifier":
         identifier = Identifier.objects.visible_to(actor).get(pk=pk, customer=customer)
         table, place, row, value = (

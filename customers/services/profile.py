@@ -99,8 +99,12 @@ def create_prospect(
     indexes = [vault.blind_index(scheme, value)] if value else []
     match = SearchToken.objects.filter(token=f"x:{indexes[0].hex()}").first() if indexes else None
     if match:
-        record(actor, Action.LOCATE, "customers_customer", customer_id=match.customer_id, reason="new prospect")
-        message = _("A customer with this identifier exists already: search for it to see who is responsible.")
+        record(
+            actor, Action.LOCATE, "customers_customer", customer_id=match.customer_id, reason="new prospect"
+        )
+        message = _(
+            "A customer with this identifier exists already: search for it to see who is responsible."
+        )
         raise Conflict(message, code="identifier_known", fields={"identifier": message})
     if e164:
         indexes.append(vault.blind_index("phone", e164))
@@ -128,7 +132,9 @@ def create_prospect(
             if address.strip():
                 place = "home" if kind == "personal" else "business"
                 Address.objects.create(customer=customer, kind=place, line=address.strip())
-            found = tokens.tokens_for(customer.name, number, phones=[e164] if e164 else [], blind_indexes=indexes)
+            found = tokens.tokens_for(
+                customer.name, number, phones=[e164] if e164 else [], blind_indexes=indexes
+            )
             SearchToken.objects.bulk_create(
                 SearchToken(customer=customer, token=token, weight=weight) for token, weight in found.items()
             )

@@ -75,8 +75,16 @@ const complete = (option, chinese) => {
     animation: false,
     color: SERIES.map((name) => color(name, computed)),
     textStyle: { fontFamily: getComputedStyle(document.body).fontFamily, fontSize: 12, color: color("ink-3", computed) },
-    grid: { left: 12, right: 16, top: 24, bottom: 8, outerBoundsMode: "same", outerBoundsContain: "axisLabel" },
     ...painted,
+    grid: {
+      left: 12,
+      right: 16,
+      top: 24,
+      bottom: 8,
+      outerBoundsMode: "same",
+      outerBoundsContain: "axisLabel",
+      ...painted.grid,
+    },
     tooltip: {
       renderMode: "richText",
       confine: true,

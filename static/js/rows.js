@@ -68,10 +68,13 @@ document.addEventListener("click", (event) => {
   }
 });
 
-const repaint = () => document.querySelectorAll("form[data-rows]").forEach(paint);
-document.addEventListener("htmx:afterSettle", () => {
-  repaint();
+const repaint = () => {
+  document.querySelectorAll("form[data-rows]").forEach(paint);
   // A worklist whose current row was done moves on to the next.
   if (!currentRow()) document.querySelector(".worklist [data-row]")?.classList.add("current");
-});
+};
+
+document.addEventListener("htmx:afterSettle", repaint);
+// A row that is gone settles nowhere: its events end at its list.
+document.addEventListener("htmx:afterRequest", () => setTimeout(repaint, 50));
 repaint();

@@ -23,7 +23,7 @@ export const toast = (text, { undo } = {}) => {
     button.textContent = box.dataset.undoLabel;
     button.addEventListener("click", () => {
       element.remove();
-      htmx.ajax("POST", undo, { swap: "none" }).then(() => document.dispatchEvent(new CustomEvent("banyan:undone")));
+      htmx.ajax("POST", undo, { swap: "none" });
     });
     element.append(button);
   }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.extensions import OpenApiAuthenticationExtension, OpenApiSerializerFieldExtension
 from drf_spectacular.openapi import AutoSchema
 
 PROBLEM_SCHEMA = {
@@ -47,6 +47,13 @@ class OAuth2Scheme(OpenApiAuthenticationExtension):
                 }
             },
         }
+
+
+class MoneySchema(OpenApiSerializerFieldExtension):
+    target_class = "crm_site.lib.api.fields.MoneyString"
+
+    def map_serializer_field(self, auto_schema: Any, direction: str) -> dict[str, Any]:
+        return {"type": "string", "pattern": r"^-?\d{1,15}(\.\d{1,2})?$", "examples": ["1234.50"]}
 
 
 class BanyanSchema(AutoSchema):

@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from django import template
+from django.contrib.auth.password_validation import password_validators_help_texts
 from django.template import Context
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
@@ -175,6 +176,12 @@ def deadline(context: Context, due: date | None) -> str:
 def deadline_full(context: Context, due: date | None) -> str:
     """The date and its distance."""
     return formats.deadline_full(due, _business_date(context) or localdate())
+
+
+@register.simple_tag
+def password_rules() -> list[str]:
+    """What a new password must be, one sentence a rule, from the settings' validators."""
+    return password_validators_help_texts()
 
 
 @register.simple_tag

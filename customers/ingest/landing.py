@@ -1,0 +1,375 @@
+"""A staged part into the bank's tables: references resolved, rows that differ written, by set-based SQL.
+
+`land(part)` works on the temporary table `part`: the staged rows with the ids of what they refer to, the id of
+the row that stands already (`found_id`) and the id they land under (`id`). Every statement carries the bank.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from psycopg.types.json import Jsonb
+
+from crm_site.lib.crypto import Vault
+from customers.ingest.columns import Bad, Column
+from customers.ingest.feeds import Feed
+from customers.ingest.staging import Part, Stager
+
+# What a reference names: table and the column with the bank's own number.
+REFERENCES = {
+    "customer": ("customers_customer", "number"),
+    "account": ("customers_account", "number"),
+    "branch": ("accounts_orgunit", "code"),
+    "staff": ("accounts_staff", "number"),
+    "product": ("customers_product", "code"),
+    "loan": ("customers_loan", "number"),
+}
+# Columns that a new row needs beside the feed's own.
+NEW_ROW = {
+    "accounts_orgunit": {"lft": "0", "rgt": "0"},
+    "accounts_staff": {
+        "password": "'!' || md5(random()::text || clock_timestamp()::text)",
+        "is_active": "true",
+        "must_change_password": "true",
+        "language": "''",
+    },
+}
+
+
+@dataclass
+class Counts:
+    """What a delivery did so far."""
+
+    received: int = 0
+    inserted: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    rejected: int = 0
+
+    def add(self, other: Counts) -> None:
+        self.received += other.received
+        self.inserted += other.inserted
+        self.updated += other.updated
+        self.unchanged += other.unchanged
+        self.rejected += other.rejected
+
+
+@dataclass
+class Landing:
+    """One delivery's way into the tables: cursor, bank, feed and what the statements need."""
+
+    cursor: Any
+    bank_id: int
+    feed: Feed
+    stager: Stager
+    vault: Vault
+    received_at: dt.datetime
+    business_date: dt.date
+    as_of: dt.datetime | None  # of rows that carry none, when the delivery has a business date
+    batch_id: int | None = None
+    keep_changes: bool = False  # for undo
+    options: dict[str, Any] = field(default_factory=dict)
+    part: Part = field(default_factory=Part)
+    updated: set[int] = field(default_factory=set)  # numbers of the part's rows whose standing row changed
+    _parts: int = 0
+
+    # ---- small tools
+
+    def run(self, sql: str, **params: Any) -> int:
+        """Execute one statement with the bank and the delivery's moments at hand; rows affected."""
+        self.cursor.execute(
+            sql,
+            {
+                "bank": self.bank_id,
+                "received_at": self.received_at,
+                "business_date": self.business_date,
+                "as_of": self.as_of,
+                "batch": self.batch_id,
+                **params,
+            },
+        )
+        return self.cursor.rowcount
+
+    def rows(self, sql: str, **params: Any) -> list[tuple]:
+        self.run(sql, **params)
+        return self.cursor.fetchall()
+
+    def copy(self, table: str, columns: str, rows: Iterable[Sequence[Any]]) -> None:
+        """Fill a new temporary table `table` (columns as SQL) with rows."""
+        self.cursor.execute(f"CREATE TEMP TABLE {table} ({columns}) ON COMMIT DROP")
+        with self.cursor.copy(f"COPY {table} FROM STDIN") as copy:
+            for row in rows:
+                copy.write_row(row)
+
+    def drop(self, *tables: str) -> None:
+        for table in tables:
+            self.cursor.execute(f"DROP TABLE IF EXISTS {table}")
+
+    # ---- what every feed does
+
+    def begin(self) -> None:
+        """Once per delivery: the staging table, and one delivery of a table at a time in this bank."""
+        self.run(
+            "SELECT pg_advisory_xact_lock(hashtextextended(%(lock)s, 0))",
+            lock=f"ingest|{self.bank_id}|{self.feed.table}",
+        )
+        self.drop("stage", "seen_keys")
+        self.cursor.execute(self.stager.ddl)
+        self.cursor.execute("CREATE TEMP TABLE seen_keys (kh bigint, line bigint) ON COMMIT DROP")
+
+    def land_part(self, part: Part) -> Counts:
+        """Everything of one staged part; the rejected rows' errors are in `part.errors`."""
+        self.part = part
+        counts = Counts(received=part.received)
+        if part.lines:
+            self._resolve()
+            counts.unchanged += self._set_aside_older()
+            landed = LANDINGS.get(self.feed.name, land_rows)(self)
+            counts.add(landed)
+            self.drop("part")
+        counts.rejected = len(part.rejected_lines)
+        self.cursor.execute("TRUNCATE stage")
+        self._parts += 1
+        return counts
+
+    def reject(self, rows: Iterable[tuple[int, str, Bad]]) -> int:
+        """Set staged rows (by number) aside with their reason and take them out of `part`."""
+        numbers = set()
+        for n, name, bad in rows:
+            numbers.add(n)
+            self.stager.reject(self.part, self.part.row(n), name, bad)
+        if numbers:
+            self.run("DELETE FROM part WHERE n = ANY(%(numbers)s)", numbers=list(numbers))
+        return len(numbers)
+
+    def _key_match(self, table: str = "t") -> str:
+        conditions = [f"{table}.bank_id = %(bank)s"]
+        for name in self.feed.key:
+            column = self.feed.column(name)
+            value = f"r_{name}.id" if column.reference else f's."{name}"'
+            conditions.append(f'{table}."{column.target}" = {value}')
+        return " AND ".join(conditions)
+
+    def _resolve(self) -> None:
+        """stage -> part: duplicates of earlier parts and unknown references rejected, standing rows found."""
+        feed = self.feed
+        joins, picks = [], []
+        for column in feed.columns:
+            if column.reference:
+                table, number = REFERENCES[column.reference]
+                picks.append(f'r_{column.name}.id AS "{column.name}_id"')
+                joins.append(
+                    f"LEFT JOIN {table} r_{column.name} ON r_{column.name}.bank_id = %(bank)s "
+                    f'AND r_{column.name}.{number} = s."{column.name}"'
+                )
+        found = "t.account_id" if feed.name == "balances" else "t.id"
+        self.cursor.execute("ANALYZE stage")
+        self.run(
+            f"""
+            CREATE TEMP TABLE part ON COMMIT DROP AS
+            SELECT s.*, coalesce(s.source_as_of, %(as_of)s) AS told_at, {"".join(p + ", " for p in picks)}
+                   {found} AS found_id, {found} AS id,
+                   coalesce(coalesce(s.source_as_of, %(as_of)s) < t.source_as_of, false) AS is_older
+            FROM stage s {" ".join(joins)} LEFT JOIN {feed.table} t ON {self._key_match()}
+            """
+        )
+        self._reject_seen()
+        for column in feed.columns:
+            if column.reference:
+                missing = self.rows(
+                    f'SELECT n FROM part WHERE "{column.name}" IS NOT NULL AND "{column.name}_id" IS NULL'
+                )
+                bad = Bad("unknown_reference", what=column.reference)
+                self.reject((n, column.name, bad) for (n,) in missing)
+        self.cursor.execute("ANALYZE part")
+
+    def _reject_seen(self) -> None:
+        """A key of an earlier part of this delivery again. (Within a part the stager found it.)"""
+        if self._parts:
+            again = self.rows("SELECT p.n, s.line FROM part p JOIN seen_keys s ON s.kh = p.kh")
+            self.reject((n, self.feed.key[0], Bad("duplicate", line=line)) for n, line in again)
+        if not self.part.is_last:
+            lines = self.part.lines
+            with self.cursor.copy("COPY seen_keys FROM STDIN") as copy:
+                for n, kh in self._hashes():
+                    copy.write_row((kh, lines[n]))
+            self.cursor.execute("ANALYZE seen_keys")
+
+    def _hashes(self) -> list[tuple]:
+        self.cursor.execute("SELECT n, kh FROM part")
+        return self.cursor.fetchall()
+
+    def _set_aside_older(self) -> int:
+        """Rows older than what stands change nothing."""
+        return self.run("DELETE FROM part WHERE is_older")
+
+    def is_given(self, column: Column) -> bool:
+        """Whether any row of the part gives the column."""
+        return bool(self.part.mask_any >> self.stager.slots[column.name] & 1)
+
+    def value(self, column: Column, standing: str) -> str:
+        """SQL of what a standing row gets: the delivered value, or what stands where a row leaves it out."""
+        bit = 1 << self.stager.slots[column.name]
+        name = f"{column.name}_id" if column.reference else column.name
+        delivered = f'coalesce(p."{name}", {column.empty_sql})'
+        if self.part.mask_all & bit:
+            return delivered
+        return f"CASE WHEN p.given & {bit} <> 0 THEN {delivered} ELSE {standing} END"
+
+    def pairs(self) -> list[tuple[str, str]]:
+        """(column of the table, SQL of its new value) of what this part gives, key columns aside."""
+        return [
+            (column.target, self.value(column, f't."{column.target}"'))
+            for column in self.feed.columns
+            if column.target and column.name not in self.feed.key and self.is_given(column)
+        ]
+
+    def number_new(self) -> int:
+        """Give rows without a standing one their id."""
+        return self.run(
+            "UPDATE part SET id = nextval(pg_get_serial_sequence(%(table)s, 'id')) WHERE found_id IS NULL",
+            table=self.feed.table,
+        )
+
+    def insert_new(self, extra: dict[str, str] | None = None, source: str = "part p") -> int:
+        """Insert the rows that have no standing one. `extra`: further columns as SQL over p."""
+        values = {"bank_id": "%(bank)s", "id": "p.id"}
+        for column in self.feed.columns:
+            if column.target:
+                name = f"{column.name}_id" if column.reference else column.name
+                values[column.target] = f'coalesce(p."{name}", {column.empty_sql})'
+        values |= NEW_ROW.get(self.feed.table, {}) | (extra or {})
+        values["source_as_of"] = "coalesce(p.told_at, %(received_at)s)"
+        names = ", ".join(f'"{name}"' for name in values)
+        count = self.run(
+            f"INSERT INTO {self.feed.table} ({names}) SELECT {', '.join(values.values())} FROM {source} "
+            "WHERE p.found_id IS NULL"
+        )
+        if self.keep_changes:
+            self.run(
+                f"""
+                INSERT INTO customers_rowchange (bank_id, batch_id, "table", row_id, before, after)
+                SELECT %(bank)s, %(batch)s, %(table)s, t.id, NULL, to_jsonb(t)
+                FROM part p JOIN {self.feed.table} t ON t.bank_id = %(bank)s AND t.id = p.id
+                WHERE p.found_id IS NULL
+                """,
+                table=self.feed.table,
+            )
+        return count
+
+    def update_changed(
+        self, extra: Sequence[tuple[str, str]] = (), source: str = "part p", also: str = ""
+    ) -> int:
+        """Update standing rows that differ; returns how many. A newer as-of alone moves silently."""
+        pairs = [*self.pairs(), *extra]
+        table = self.feed.table
+        differs = "false"
+        if pairs:
+            names = ", ".join(f't."{name}"' for name, _sql in pairs)
+            values = ", ".join(sql for _name, sql in pairs)
+            differs = f"ROW({names}) IS DISTINCT FROM ROW({values})"
+        self.updated = set()
+        if pairs:
+            if self.keep_changes:
+                self._remember(source, differs)
+            sets = ", ".join(f'"{name}" = {sql}' for name, sql in pairs)
+            updated = self.rows(
+                f"""
+                UPDATE {table} t SET {sets}, source_as_of = coalesce(p.told_at, %(received_at)s){also}
+                FROM {source} WHERE t.bank_id = %(bank)s AND t.id = p.found_id AND {differs} RETURNING p.n
+                """
+            )
+            self.updated = {n for (n,) in updated}
+            if self.keep_changes:
+                self._keep_after()
+        self.run(
+            f"""
+            UPDATE {table} t SET source_as_of = p.told_at FROM part p
+            WHERE t.bank_id = %(bank)s AND t.id = p.found_id AND p.told_at > t.source_as_of
+            """
+        )
+        return len(self.updated)
+
+    def _remember(self, source: str, differs: str) -> None:
+        self.drop("before_change")
+        self.run(
+            f"""
+            CREATE TEMP TABLE before_change ON COMMIT DROP AS
+            SELECT t.id, to_jsonb(t) AS before FROM {self.feed.table} t, {source}
+            WHERE t.bank_id = %(bank)s AND t.id = p.found_id AND {differs}
+            """
+        )
+
+    def _keep_after(self) -> None:
+        self.run(
+            f"""
+            INSERT INTO customers_rowchange (bank_id, batch_id, "table", row_id, before, after)
+            SELECT %(bank)s, %(batch)s, %(table)s, t.id, b.before, to_jsonb(t)
+            FROM before_change b JOIN {self.feed.table} t ON t.bank_id = %(bank)s AND t.id = b.id
+            """,
+            table=self.feed.table,
+        )
+
+    def note_changes(self, table: str, before: str, changed_ids: str) -> None:
+        """For undo: rows of a table that hangs on the feed's (`before`: temporary table of id, before)."""
+        self.run(
+            f"""
+            INSERT INTO customers_rowchange (bank_id, batch_id, "table", row_id, before, after)
+            SELECT %(bank)s, %(batch)s, %(table)s, coalesce(t.id, b.id), b.before, coalesce(to_jsonb(t), '{{}}')
+            FROM (SELECT * FROM {table} t WHERE t.bank_id = %(bank)s AND {changed_ids}) t
+            FULL JOIN {before} b ON b.id = t.id
+            """,
+            table=table,
+        )
+
+    def count_part(self) -> int:
+        return self.rows("SELECT count(*) FROM part")[0][0]
+
+    def ensure_months(self, table: str, column: str) -> None:
+        """Partitions for every month of the part."""
+        months = self.rows(f"SELECT DISTINCT date_trunc('month', {column})::date FROM part ORDER BY 1")
+        for (month,) in months:
+            self.run("SELECT banyan_ensure_month(%(table)s, %(month)s)", table=table, month=month)
+
+
+def land_rows(landing: Landing) -> Counts:
+    """The plain way: insert what is new, update what differs."""
+    landing.number_new()
+    total = landing.count_part()
+    updated = landing.update_changed()
+    inserted = landing.insert_new()
+    return Counts(inserted=inserted, updated=updated, unchanged=total - inserted - updated)
+
+
+def land_removable(landing: Landing) -> Counts:
+    """As plain rows, but `removed` takes the standing row away (a row that never stood: nothing to do)."""
+    counts = remove_ended(landing)
+    counts.add(land_rows(landing))
+    return counts
+
+
+def remove_ended(landing: Landing) -> Counts:
+    """Delete the standing rows that the delivery calls removed, and take those rows out of `part`."""
+    table = landing.feed.table
+    if landing.keep_changes:
+        landing.run(
+            f"""
+            INSERT INTO customers_rowchange (bank_id, batch_id, "table", row_id, before, after)
+            SELECT %(bank)s, %(batch)s, %(table)s, t.id, to_jsonb(t), %(nothing)s
+            FROM part p JOIN {table} t ON t.bank_id = %(bank)s AND t.id = p.found_id WHERE p.removed
+            """,
+            table=table,
+            nothing=Jsonb({}),
+        )
+    gone = landing.run(
+        f"DELETE FROM {table} t USING part p WHERE t.bank_id = %(bank)s AND t.id = p.found_id AND p.removed"
+    )
+    asked = landing.run("DELETE FROM part WHERE removed")
+    return Counts(updated=gone, unchanged=asked - gone)
+
+
+# How each feed lands, where not the plain way. The rooms beside this one add theirs (customers.ingest.services).
+LANDINGS: dict[str, Callable[[Landing], Counts]] = {"relations": land_removable}

@@ -1,0 +1,222 @@
+"""Receiving a delivery: streamed to a file, and checked as a whole on the way.
+
+What is wrong with the container (encoding, compression, size, header) is told at once and nothing is kept;
+what is wrong with single rows is found later by the job. Memory: two blocks, whatever the size.
+"""
+
+from __future__ import annotations
+
+import codecs
+import errno
+import hashlib
+import os
+import uuid
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from django.conf import settings
+from django.utils.translation import gettext as _
+
+from crm_site.lib.errors import DomainError
+
+MOST_BYTES = 2 * 1024**3  # as received
+MOST_UNPACKED = 20 * 1024**3
+MOST_LINE = 1024**2
+MOST_RATIO = 200  # unpacked / packed, once more than RATIO_FROM are unpacked: a bomb
+RATIO_FROM = 64 * 1024**2
+BLOCK = 256 * 1024
+GZIP_MAGIC = b"\x1f\x8b"
+ZIP_MAGIC = b"PK\x03\x04"
+
+
+class Refused(DomainError):
+    """The delivery as a whole cannot be taken; nothing of it is kept. Carries the HTTP status."""
+
+    def __init__(
+        self, message: str, *, code: str, status: int = 422, fields: dict[str, str] | None = None
+    ) -> None:
+        super().__init__(message, code=code, fields=fields)
+        self.status = status
+
+
+@dataclass(frozen=True)
+class Spooled:
+    """A delivery on disk: path relative to MEDIA_ROOT, size and SHA-256 as received, its first bytes."""
+
+    path: str
+    size: int
+    digest: str
+    is_gzip: bool
+    head: bytes
+    lines: int
+
+    @property
+    def full_path(self) -> Path:
+        return Path(settings.MEDIA_ROOT) / self.path
+
+
+@dataclass
+class TextCheck:
+    """Checks unpacked text as it passes: UTF-8, line length, quotes that close."""
+
+    head: bytes = b""
+    lines: int = 0
+    quotes: int = 0
+    unpacked: int = 0
+    _open: int = 0  # length of the line that is not finished yet
+    _decoder: codecs.IncrementalDecoder = field(default_factory=codecs.getincrementaldecoder("utf-8"))
+
+    def feed(self, block: bytes) -> None:
+        if len(self.head) < BLOCK:
+            self.head += block[: BLOCK - len(self.head)]
+        self.unpacked += len(block)
+        try:
+            self._decoder.decode(block)
+        except UnicodeDecodeError as error:
+            raise self._bad_encoding() from error
+        if b"\0" in block:
+            raise self._bad_encoding()
+        first = block.find(b"\n")
+        if first < 0:
+            self._open += len(block)
+            if self._open > MOST_LINE:
+                raise self._too_long()
+        else:
+            if self._open + first > MOST_LINE:
+                raise self._too_long()
+            self._open = len(block) - block.rfind(b"\n") - 1
+            self.lines += block.count(b"\n")
+        self.quotes += block.count(b'"')
+
+    def _bad_encoding(self) -> Refused:
+        return Refused(
+            _("Line %(line)s is not UTF-8.") % {"line": self.lines + 1}, code="encoding", status=422
+        )
+
+    def _too_long(self) -> Refused:
+        return Refused(
+            _("Line %(line)s is longer than 1 MiB.") % {"line": self.lines + 1},
+            code="line_too_long",
+            status=422,
+        )
+
+    def finish(self) -> None:
+        try:
+            self._decoder.decode(b"", final=True)
+        except UnicodeDecodeError as error:
+            raise self._bad_encoding() from error
+        if self._open:
+            self.lines += 1
+        if not self.unpacked or not self.head.lstrip(codecs.BOM_UTF8).strip():
+            raise Refused(_("The delivery is empty."), code="empty")
+
+
+class _Gunzip:
+    """Unpacks gzip members block by block and watches the ratio."""
+
+    def __init__(self) -> None:
+        self._inflate = zlib.decompressobj(31)
+        self.packed = 0
+        self.unpacked = 0
+        self._fresh = True
+
+    def feed(self, data: bytes) -> Iterable[bytes]:
+        self.packed += len(data)
+        while data:
+            if self._inflate.eof:
+                data = data.lstrip(b"\0")  # padding between members
+                if not data:
+                    return
+                self._inflate = zlib.decompressobj(31)
+            try:
+                block = self._inflate.decompress(data, BLOCK)
+            except zlib.error as error:
+                raise self.broken() from error
+            self.unpacked += len(block)
+            if self.unpacked > MOST_UNPACKED or (
+                self.unpacked > RATIO_FROM and self.unpacked > MOST_RATIO * self.packed
+            ):
+                raise Refused(
+                    _("The compressed delivery unpacks to far more than a real one would."),
+                    code="gzip_bomb",
+                    status=413,
+                )
+            if block:
+                yield block
+            data = self._inflate.unused_data if self._inflate.eof else self._inflate.unconsumed_tail
+            if not block and not data:
+                return
+
+    def finish(self) -> None:
+        if not self._inflate.eof:
+            raise self.broken()
+
+    @staticmethod
+    def broken() -> Refused:
+        return Refused(_("The gzip data is damaged or cut off."), code="broken_gzip")
+
+
+def spool(chunks: Iterable[bytes], *, bank_id: int, is_text: bool = True) -> Spooled:
+    """Write a delivery to disk as it arrives and check it as a whole.
+
+    `is_text=False` (spreadsheets) checks the size alone. Raises Refused; then no file is left behind.
+    """
+    relative = f"ingest/{bank_id}/{uuid.uuid4().hex}"
+    path = Path(settings.MEDIA_ROOT) / relative
+    try:
+        return _spool(chunks, path=path, relative=relative, is_text=is_text)
+    except OSError as error:
+        path.unlink(missing_ok=True)
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise Refused(
+                _("There is no room left to store the delivery."), code="disk_full", status=507
+            ) from error
+        raise
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def _spool(chunks: Iterable[bytes], *, path: Path, relative: str, is_text: bool) -> Spooled:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    digest, size, head = hashlib.sha256(), 0, b""
+    check, gunzip = TextCheck(), None
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        for chunk in chunks:
+            if not chunk:
+                continue
+            size += len(chunk)
+            if size > MOST_BYTES:
+                raise Refused(_("A delivery has at most 2 GB."), code="too_large", status=413)
+            digest.update(chunk)
+            if len(head) < 4:
+                began = bool(head)
+                head += chunk[:4]
+                if not began and is_text and head.startswith(GZIP_MAGIC):
+                    gunzip = _Gunzip()
+            if gunzip is not None:
+                for block in gunzip.feed(chunk):
+                    check.feed(block)
+            elif is_text:
+                check.feed(chunk)
+            file.write(chunk)
+        file.flush()
+        os.fsync(file.fileno())
+    if gunzip is not None:
+        gunzip.finish()
+    if is_text:
+        check.finish()
+    elif not size:
+        raise Refused(_("The delivery is empty."), code="empty")
+    if check.quotes % 2 and not check.head.lstrip(codecs.BOM_UTF8).lstrip().startswith(b"{"):
+        raise Refused(_("A quoted cell is not closed."), code="unclosed_quote")
+    return Spooled(relative, size, digest.hexdigest(), gunzip is not None, check.head, check.lines)
+
+
+def discard(relative: str) -> None:
+    """Delete a spooled file: it holds protected values in the clear and is not needed once it has landed."""
+    if relative:
+        (Path(settings.MEDIA_ROOT) / relative).unlink(missing_ok=True)

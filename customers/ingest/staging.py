@@ -1,0 +1,283 @@
+"""Rows into a temporary table: every cell parsed, bad rows set aside, the rest copied, part by part.
+
+A part is PART_ROWS rows: what Python holds of a delivery at any moment. All parts of a delivery land in one
+transaction.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+from crm_site.lib.crypto import Vault
+from customers.ingest.columns import Bad, Column, Parser, Place, parser_of
+from customers.ingest.feeds import ROW_ERRORS, Feed
+from customers.ingest.reading import Row, Shape
+
+PART_ROWS = 100_000
+_COPY_ROWS = 2_000
+_NULL = "\\N"
+# What a protected column is indexed as: Identifier.scheme, or the kind of a contact point.
+BLIND_SCHEMES = {"phone_2": "phone", "other_document": "other"}
+SECRET_PLACE = "batcherror.row"
+
+
+@dataclass(frozen=True)
+class RowError:
+    """One reason why a row did not land."""
+
+    line: int
+    field: str
+    code: str
+    params: dict[str, Any]
+    row: dict[str, Any]
+
+    @property
+    def message(self) -> str:
+        return (ROW_ERRORS[self.code] % self.params)[:300]
+
+
+def blind_scheme(column: str) -> str:
+    return BLIND_SCHEMES.get(column, column)
+
+
+class _Plan:
+    """How the cells of one shape become a staged row."""
+
+    def __init__(self, feed: Feed, shape: Shape, parsers: dict[str, Parser]) -> None:
+        self.names = shape.columns
+        slots = {name: index for index, name in enumerate(feed.names)}
+        self.positions = [index for index, name in enumerate(shape.columns) if name in slots]
+        self.whole = len(self.positions) == len(shape.columns)
+        self.slots = [slots[shape.columns[p]] for p in self.positions]
+        self.parsers = [parsers[shape.columns[p]] for p in self.positions]
+        self.mask = sum(1 << slot for slot in self.slots)
+
+    def taken(self, cells: Sequence[str]) -> Sequence[str]:
+        return cells if self.whole else [cells[p] for p in self.positions]
+
+
+@dataclass
+class Part:
+    """Up to PART_ROWS rows staged in the temporary table `stage`, and their raw cells for what comes after."""
+
+    lines: list[int] = field(default_factory=list)
+    raws: list[str] = field(default_factory=list)
+    shapes: list[Shape] = field(default_factory=list)
+    received: int = 0
+    rejected_lines: set[int] = field(default_factory=set)
+    errors: list[RowError] = field(default_factory=list)
+    mask_all: int = -1
+    mask_any: int = 0
+    is_last: bool = False
+
+    def row(self, n: int) -> Row:
+        """The row staged as number n, as it was delivered."""
+        return Row(self.lines[n], self.shapes[n], self.raws[n].split("\x1f"))
+
+    def cell(self, n: int, column: str) -> str:
+        """A cell as delivered, stripped; "" where the row does not give it."""
+        try:
+            position = self.shapes[n].columns.index(column)
+        except ValueError:
+            return ""
+        return self.raws[n].split("\x1f")[position].strip()
+
+
+Check = Callable[[list[str], dict[str, int]], None]
+
+
+class Stager:
+    """Parses rows of a feed for one bank and copies them into `stage`."""
+
+    def __init__(self, feed: Feed, place: Place, vault: Vault, check: Check | None = None) -> None:
+        self.feed = feed
+        self.vault = vault
+        self.check = check
+        self.slots = {name: index for index, name in enumerate(feed.names)}
+        self.plain = {column.name: parser_of(column, place) for column in feed.columns}
+        self.parsers = {
+            column.name: self._blinded(column) if column.protected else self.plain[column.name]
+            for column in feed.columns
+        }
+        self.required = [(self.slots[name], name) for name in feed.required]
+        self.key_slots = [self.slots[name] for name in feed.key]
+        self.blank = [_NULL] * len(feed.columns)
+        self._plans: dict[Shape, _Plan] = {}
+
+    def _blinded(self, column: Column) -> Parser:
+        normal, scheme, index = self.plain[column.name], blind_scheme(column.name), self.vault.blind_index
+        return lambda value: "\\\\x" + index(scheme, normal(value)).hex()
+
+    @property
+    def ddl(self) -> str:
+        """The temporary table: row number, hash of the key, bits of the columns given, the columns."""
+        columns = ", ".join(f'"{c.name}" {"bytea" if c.protected else c.sql_type}' for c in self.feed.columns)
+        return f"CREATE TEMP TABLE stage (n integer, kh bigint, given bigint, {columns}) ON COMMIT DROP"
+
+    def stage_part(self, cursor: Any, rows: Iterator[Row]) -> Part:
+        """Copy the next part into `stage` (empty before); an empty part when there are no more rows."""
+        part = Part()
+        seen: dict[tuple[str, ...], int] = {}
+        block: list[str] = []
+        names = ", ".join(f'"{name}"' for name in self.feed.names)
+        with cursor.copy(f"COPY stage (n, kh, given, {names}) FROM STDIN") as copy:
+            for row in islice(rows, PART_ROWS):
+                part.received += 1
+                staged = self._parse(row, part, seen)
+                if staged is None:
+                    continue
+                block.append(staged)
+                if len(block) >= _COPY_ROWS:
+                    copy.write("".join(block))
+                    block.clear()
+            copy.write("".join(block))
+        part.is_last = part.received < PART_ROWS
+        return part
+
+    def _parse(self, row: Row, part: Part, seen: dict[tuple[str, ...], int]) -> str | None:
+        if row.bad is not None:
+            self.reject(part, row, "", row.bad)
+            return None
+        plan = self._plans.get(row.shape)
+        if plan is None:
+            plan = self._plans[row.shape] = _Plan(self.feed, row.shape, self.parsers)
+        if row.shape.unknown:
+            for name in row.shape.unknown:
+                self.reject(part, row, str(name)[:40], Bad("unknown_field"))
+            return None
+        out = self.blank[:]
+        try:
+            for cell, parse, slot in zip(plan.taken(row.cells), plan.parsers, plan.slots, strict=True):
+                value = cell.strip()
+                if value:
+                    out[slot] = parse(value)
+            for slot, name in self.required:
+                if out[slot] == _NULL:
+                    raise Bad("required", field=name)
+            if self.check is not None:
+                self.check(out, self.slots)
+        except Bad:
+            self._reject_all(part, row, plan)
+            return None
+        key = tuple([out[slot] for slot in self.key_slots])
+        first = seen.setdefault(key, row.line)
+        if first != row.line:
+            self.reject(part, row, self.feed.key[0], Bad("duplicate", line=first))
+            return None
+        n = len(part.lines)
+        part.lines.append(row.line)
+        part.shapes.append(row.shape)
+        part.raws.append("\x1f".join(row.cells))
+        part.mask_all &= plan.mask
+        part.mask_any |= plan.mask
+        return f"{n}\t{hash(key)}\t{plan.mask}\t" + "\t".join(out) + "\n"
+
+    def _reject_all(self, part: Part, row: Row, plan: _Plan) -> None:
+        """Every reason of a bad row, not the first alone."""
+        out = self.blank[:]
+        bad_names = set()
+        for cell, parse, slot in zip(plan.taken(row.cells), plan.parsers, plan.slots, strict=True):
+            value = cell.strip()
+            try:
+                out[slot] = parse(value) if value else _NULL
+            except Bad as bad:
+                name = self.feed.names[slot]
+                bad_names.add(name)
+                self.reject(part, row, name, bad)
+        for slot, name in self.required:
+            if out[slot] == _NULL and name not in bad_names:
+                bad_names.add(name)
+                self.reject(part, row, name, Bad("required"))
+        if not bad_names and self.check is not None:
+            try:
+                self.check(out, self.slots)
+            except Bad as bad:
+                self.reject(part, row, bad.params.pop("field", ""), bad)
+
+    def reject(self, part: Part, row: Row, name: str, bad: Bad) -> None:
+        """Keep a row error; protected cells of the row are kept encrypted."""
+        part.rejected_lines.add(row.line)
+        part.errors.append(RowError(row.line, name, bad.code, bad.params, self._kept(row)))
+
+    def _kept(self, row: Row) -> dict[str, Any]:
+        kept = row.as_dict()
+        for name, value in kept.items():
+            if not isinstance(value, str):
+                continue
+            value = value.encode("utf-8", "replace").decode().replace("\0", "")[:4000]
+            if value and name in self.slots and self.feed.column(name).protected:
+                cipher = self.vault.encrypt(value, place=SECRET_PLACE, row=f"{row.line}|{name}")
+                kept[name] = {"protected": cipher.hex()}
+            else:
+                kept[name] = value
+        return json.loads(json.dumps(kept).replace("\\u0000", ""))
+
+
+def opened(row: dict[str, Any], line: int, vault: Vault) -> dict[str, Any]:
+    """A kept error row with its protected cells in the clear (for who delivered it)."""
+    return {
+        name: vault.decrypt(bytes.fromhex(value["protected"]), place=SECRET_PLACE, row=f"{line}|{name}")
+        if isinstance(value, dict) and "protected" in value
+        else value
+        for name, value in row.items()
+    }
+
+
+# ---- checks over several cells of a row, before it is staged
+
+
+def _ordered(out: list[str], slots: dict[str, int], first: str, second: str) -> None:
+    a, b = out[slots[first]], out[slots[second]]
+    if _NULL not in (a, b) and b < a:  # ISO dates order as text
+        raise Bad("date_order", field=second)
+
+
+def check_account(out: list[str], slots: dict[str, int]) -> None:
+    _ordered(out, slots, "opened_date", "closed_date")
+    _ordered(out, slots, "opened_date", "maturity_date")
+
+
+def check_loan(out: list[str], slots: dict[str, int]) -> None:
+    _ordered(out, slots, "granted_date", "maturity_date")
+    _ordered(out, slots, "granted_date", "closed_date")
+    day = out[slots["instalment_day"]]
+    if day != _NULL and not 1 <= int(day) <= 31:
+        raise Bad("bad_number", field="instalment_day")
+
+
+def check_rate(out: list[str], slots: dict[str, int]) -> None:
+    if not out[slots["rate"]].strip("0."):
+        raise Bad("bad_number", field="rate")
+
+
+def check_relation(out: list[str], slots: dict[str, int]) -> None:
+    if out[slots["customer"]] == out[slots["other"]]:
+        raise Bad("same_customer", field="other")
+
+
+def check_arrears(out: list[str], slots: dict[str, int]) -> None:
+    _ordered(out, slots, "overdue_since", "date")
+
+
+def name_interaction(out: list[str], slots: dict[str, int]) -> None:
+    """A contact without the source's number is named by what it says, so that it counts once."""
+    if out[slots["source"]] == _NULL:
+        out[slots["source"]] = "import"
+    if out[slots["reference"]] == _NULL:
+        said = "|".join(out[slots[name]] for name in ("customer", "at", "channel", "note"))
+        out[slots["reference"]] = "h:" + hashlib.sha256(said.encode()).hexdigest()[:32]
+
+
+CHECKS: dict[str, Check] = {
+    "accounts": check_account,
+    "loans": check_loan,
+    "fx-rates": check_rate,
+    "relations": check_relation,
+    "arrears": check_arrears,
+    "interactions": name_interaction,
+}

@@ -1,0 +1,64 @@
+"""REST API of tiers: where customers stand in each scheme."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.db.models import QuerySet
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import generics, serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from crm_site.accounts.api import ApiView
+from crm_site.lib.api.fields import MoneyString
+from crm_site.lib.api.paging import KeyPagination
+from customers.api import CHANGED_SINCE, changed_since
+from segmentation.models import TierHistory
+from segmentation.selectors.positions import current_tiers, tier_rows
+
+
+class TierOut(serializers.Serializer):
+    """A customer's tier in a scheme, with the figures of `as_of`. Prospects have no row."""
+
+    customer = serializers.CharField()
+    scheme = serializers.CharField()
+    tier = serializers.CharField()
+    since = serializers.DateField()
+    as_of = serializers.DateField()
+    deposits_adb = MoneyString()
+    deposits_balance = MoneyString()
+    loans = MoneyString()
+    aum = MoneyString()
+    currency = serializers.CharField()
+    policy_version = serializers.IntegerField()
+
+
+class TierListView(ApiView, generics.ListAPIView):
+    """Current tiers of every scheme; `?scheme=value` or `wealth` for one."""
+
+    required_scopes: ClassVar = {"GET": "customers:read"}
+    pagination_class = KeyPagination
+    serializer_class = TierOut
+    sorts: ClassVar = {"id": "id"}
+
+    def get_queryset(self) -> QuerySet[TierHistory]:
+        return current_tiers(
+            self.request.user,
+            scheme=self.request.query_params.get("scheme", ""),
+            customer=self.request.query_params.get("customer", ""),
+            changed_since=changed_since(self.request),
+        )
+
+    @extend_schema(
+        operation_id="tiers_list",
+        tags=["Customer Position"],
+        parameters=[CHANGED_SINCE, OpenApiParameter("scheme", str), OpenApiParameter("customer", str)],
+    )
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        return super().get(request, *args, **kwargs)
+
+    def get_serializer(self, *args: Any, **kwargs: Any) -> Any:
+        if args:
+            args = (tier_rows(args[0], self.request.bank.currency), *args[1:])
+        return super().get_serializer(*args, **kwargs)
