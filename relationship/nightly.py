@@ -78,7 +78,7 @@ PLACEMENT = Step(
     work=place,
     plan=_plan_placement,
     finish=count_loads,
-    after=("churn",),
+    after=("tiers",),
 )
 PROPOSALS = Step(
     name="proposals",
@@ -102,7 +102,7 @@ def fill_worklists(ctx: RunContext, chunk: Mapping[str, Any]) -> Counts:
             ctx.bank_id,
             list(source.rows(night, first, last)),  # read before the connection is busy copying
             sources=[f"{source.code}:"],
-            as_of=next_day(ctx),
+            as_of=ctx.business_date,
             run_id=ctx.run_id,
             customers=(first, last),
         )
