@@ -10,6 +10,7 @@ from django.urls import NoReverseMatch, reverse
 from crm_site.accounts.selectors import working_day
 from crm_site.lib.permissions import may
 from crm_site.lib.registry import NAV
+from crm_site.work.selectors import unread
 
 
 def shell(request: HttpRequest) -> dict[str, Any]:
@@ -27,6 +28,8 @@ def shell(request: HttpRequest) -> dict[str, Any]:
         "today": working_day(bank) if bank else None,
     }
     if actor is not None:
+        context["bell_url"] = reverse("work:inbox")
+        context["bell_count"] = 0 if request.headers.get("HX-Request") else unread(actor)
         for item in sorted(NAV, key=lambda i: i.order):
             if not may(actor, item.permission):
                 continue

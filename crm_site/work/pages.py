@@ -61,10 +61,15 @@ def _reasons(by_reason: Mapping[str, int], chosen: str, kept: Mapping[str, str])
     """The filter's chips: only reasons that there are, the most frequent first."""
     return [
         {
-            "label": WORK_REASONS[code].label if code in WORK_REASONS else code,
+            "label": getattr(WORK_REASONS.get(code), "label", code),
             "count": count,
             "chosen": code == chosen,
-            "url": "?" + urlencode({**kept, "reason": code} if code != chosen else {k: v for k, v in kept.items() if k != "reason"}),
+            "url": "?"
+            + urlencode(
+                {**kept, "reason": code}
+                if code != chosen
+                else {k: v for k, v in kept.items() if k != "reason"}
+            ),
         }
         for code, count in sorted(by_reason.items(), key=lambda item: (-item[1], item[0]))
     ]
