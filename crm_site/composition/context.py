@@ -7,6 +7,7 @@ from typing import Any
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 
+from crm_site.accounts.selectors import working_day
 from crm_site.lib.permissions import may
 from crm_site.lib.registry import NAV
 from crm_site.work.selectors import unread
@@ -24,6 +25,7 @@ def shell(request: HttpRequest) -> dict[str, Any]:
         "nav": [],
         "data_as_of": bank.data_as_of if bank else None,
         "business_date": bank.business_date if bank else None,
+        "today": working_day(bank) if bank else None,
     }
     if actor is not None:
         context["bell_url"] = reverse("work:inbox")

@@ -4,13 +4,16 @@ A line says which action guards each method; who may do an action is the table i
 - "": any signed-in person of the bank; PUBLIC: anybody; scope names ("customers:read"): machine clients alone;
 - `of`: what the address is about, made by tests/architecture/places.py for the branch "north" of bank alpha and,
   for the "another bank" column, of bank beta; None: the address names no row.
+- `not_for`: roles that may do the action elsewhere but have nothing here (404);
 - `rows`: "customer" rows are seen by visible_to (404 for those who do not see them), "task" rows by those who may work
   on them, "own" rows by the one person, "bank" rows by everybody who may do the action.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+
+from crm_site.lib.permissions import Role
 
 PUBLIC = "(anybody)"
 
@@ -20,6 +23,7 @@ class Line:
     methods: dict[str, str] = field(default_factory=dict)
     of: str | None = None
     rows: str = "bank"
+    not_for: frozenset[Role] = frozenset()
 
 
 def page(action: str, of: str | None = None, rows: str = "bank") -> Line:
@@ -85,7 +89,9 @@ MATRIX: dict[str, Line] = {
     "work:notice-open": act("", "notification", "own"),
     # relationship
     "relationship:portfolio": page("assignment.read"),
-    "relationship:queue": page("assignment.read"),
+    "relationship:queue": replace(
+        page("assignment.read"), not_for=frozenset({Role.TELLER, Role.RELATIONSHIP_MANAGER})
+    ),
     "relationship:queue-approve": act("assignment.approve"),
     "relationship:queue-reject": act("assignment.approve"),
     "relationship:queue-propose": act("assignment.propose"),
