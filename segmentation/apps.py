@@ -1,6 +1,8 @@
 from django.apps import AppConfig
 from django.utils.translation import gettext_lazy as _
 
+from crm_site.lib.registry import NavItem, Panel, add_nav, add_panel
+
 
 class SegmentationConfig(AppConfig):
     name = "segmentation"
@@ -11,3 +13,14 @@ class SegmentationConfig(AppConfig):
 
         nightly.register()
         statistics.register()
+        add_nav(
+            NavItem(
+                "segments", _("Segments"), "segmentation:overview", "chart-dots-3", "segmentation.read", 30
+            )
+        )
+        for tab, order in (("overview", 50), ("information", 30)):
+            add_panel(
+                Panel(
+                    f"tiers-{tab}", _("Tier changes"), "segmentation:tier-panel", "customer.read", tab, order
+                )
+            )
