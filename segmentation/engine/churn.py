@@ -261,15 +261,19 @@ def _bin(column: Floats, edges: Sequence[float]) -> Ints:
     return np.where(np.isnan(column), len(edges) + 1, np.searchsorted(np.asarray(edges), column, side="left"))
 
 
-def _edges(column: Floats, bins: int) -> tuple[float, ...]:
-    """Upper bounds of bins of about equal size; a value that many share is one bin."""
+# Bounds of bins as quantiles: finer at both ends, where leavers are.
+QUANTILES = (0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.95, 0.98)
+
+
+def _edges(column: Floats) -> tuple[float, ...]:
+    """Upper bounds of bins; a value that many share is one bin."""
     known = column[~np.isnan(column)]
     if not len(known):
         return ()
     distinct = np.unique(known)
-    if len(distinct) <= bins:
+    if len(distinct) <= len(QUANTILES) + 1:
         return tuple(((distinct[:-1] + distinct[1:]) / 2).tolist())
-    inner = np.quantile(known, np.linspace(0, 1, bins + 1)[1:-1])
+    inner = np.quantile(known, QUANTILES)
     return tuple(e for e in np.unique(inner).tolist() if known.min() <= e < known.max())
 
 
@@ -318,7 +322,7 @@ def fit(
     names, edges, evidence, columns = [], [], [], []
     for name, given in values.items():
         column = np.asarray(given, float)
-        cut = _edges(column, bins)
+        cut = _edges(column)
         places = _bin(column, cut)
         counts = np.bincount(places, minlength=len(cut) + 2).astype(float)
         woe = _evidence(places, target, 60.0, len(cut) + 2)
