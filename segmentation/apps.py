@@ -7,7 +7,8 @@ class SegmentationConfig(AppConfig):
     verbose_name = _("Segmentation")
 
     def ready(self) -> None:
-        from segmentation import nightly, statistics
+        from segmentation import churn_nightly, nightly, statistics
 
         nightly.register()
         statistics.register()
+        churn_nightly.register()
