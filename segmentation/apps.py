@@ -9,10 +9,11 @@ class SegmentationConfig(AppConfig):
     verbose_name = _("Segmentation")
 
     def ready(self) -> None:
-        from segmentation import nightly, statistics
+        from segmentation import churn_nightly, nightly, statistics
 
         nightly.register()
         statistics.register()
+        churn_nightly.register()
         add_nav(
             NavItem(
                 "segments", _("Segments"), "segmentation:overview", "chart-dots-3", "segmentation.read", 30

@@ -87,7 +87,6 @@ MATRIX: dict[str, Line] = {
     "work:inbox": page(""),
     "work:inbox-read": act(""),
     "work:notice-open": act("", "notification", "own"),
-    "work:notice-open": act("", "notification", "customer"),
     # segmentation
     "segmentation:overview": page("segmentation.read"),
     "segmentation:movers": page("segmentation.read"),
