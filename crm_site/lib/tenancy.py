@@ -65,7 +65,7 @@ def bank(bank_id: int) -> Iterator[None]:
             yield
         finally:
             connection.bank_id = None  # type: ignore[attr-defined]
-        if inside:
+        if inside and not connection.needs_rollback:
             _set_bank("")
 
 
