@@ -78,9 +78,9 @@ def search_customers(actor: Actor, text: str) -> Found:
     for term in terms:
         found = found.filter(_fits(term))
     rows = list(
-        found.select_related("customer", "responsible", "home_branch").order_by("-deposits_adb", "-customer_id")[
-            : MOST + 1
-        ]
+        found.select_related("customer", "responsible", "home_branch").order_by(
+            "-deposits_adb", "-customer_id"
+        )[: MOST + 1]
     )
     wanted = {token for term in terms for tokens in term.alternatives for token in tokens}
     known: dict[int, set[str]] = {}
@@ -98,7 +98,7 @@ def search_customers(actor: Actor, text: str) -> Found:
 
 def _terms(actor: Actor, text: str) -> tuple[list[Term], list[str]]:
     """The words of a query as tokens, and the tokens of exact identifiers among them."""
-    whole = text.strip()[:200]
+    whole = text.replace("\x00", "").strip()[:200]
     joined = re.sub(r"\s+", "", whole)
     pieces = [joined] if _NUMBER.fullmatch(joined) or recognise(whole) else whole.split()
     terms, identifiers = [], []
@@ -115,7 +115,12 @@ def _term(actor: Actor, piece: str) -> tuple[Term, list[str]]:
     alternatives: list[tuple[str, ...]] = []
     exact: list[str] = []
     findable = name_tokens(word)  # without the endings that every company's name has
-    shingles = [run[i : i + 2] for run in _HAN.findall(word) for i in range(len(run) - 1) if run[i : i + 2] in findable]
+    shingles = [
+        run[i : i + 2]
+        for run in _HAN.findall(word)
+        for i in range(len(run) - 1)
+        if run[i : i + 2] in findable
+    ]
     latin = re.findall(r"[^\W_\u3400-\u9fff]+", word)
     if shingles:
         alternatives.append((*shingles, *latin))
@@ -197,7 +202,10 @@ def _hit(standing: Standing, terms: Sequence[Term], known: set[str]) -> Hit:
 def _elsewhere(tokens: Sequence[str]) -> Elsewhere | None:
     """The one reading past `visible_to`: that a customer with this exact identifier exists, and whose it is."""
     match = (
-        Customer.objects.filter(tokens__token__in=tokens).select_related("responsible", "home_branch").order_by("id").first()
+        Customer.objects.filter(tokens__token__in=tokens)
+        .select_related("responsible", "home_branch")
+        .order_by("id")
+        .first()
     )
     if match is None:
         return None

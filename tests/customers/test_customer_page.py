@@ -67,7 +67,12 @@ def test_who_may_open_a_customer_and_its_panels(
 def test_a_protected_value_is_on_no_page(secretive: Any, rm: Any, client_for: Any) -> None:
     client = client_for(rm)
     urls = [reverse(name, args=[secretive.pk]) for name in PANEL_URLS]
-    urls += ["/customers/", f"/customers/{secretive.pk}/", f"/customers/{secretive.pk}/print/", "/search/?q=6021"]
+    urls += [
+        "/customers/",
+        f"/customers/{secretive.pk}/",
+        f"/customers/{secretive.pk}/print/",
+        "/search/?q=6021",
+    ]
     urls += [f"/customers/{secretive.pk}/?tab={tab}" for tab in ("business", "service", "information")]
     for url in urls:
         html = client.get(url).content.decode()
@@ -88,7 +93,9 @@ def test_the_page_stays_within_its_sql(secretive: Any, rm: Any, client_for: Any)
 
 
 @pytest.mark.parametrize("name", PANEL_URLS)
-def test_a_panel_does_not_grow_its_sql(name: str, secretive: Any, house: Any, rm: Any, client_for: Any) -> None:
+def test_a_panel_does_not_grow_its_sql(
+    name: str, secretive: Any, house: Any, rm: Any, client_for: Any
+) -> None:
     client, url = client_for(rm), reverse(name, args=[secretive.pk])
     with CaptureQueriesContext(connection) as few:
         client.get(url, headers={"HX-Request": "true"})
@@ -130,7 +137,9 @@ def reveal_url(customer: Any) -> str:
     return f"/customers/{customer.pk}/reveal/identifier/{identifier.pk}/"
 
 
-def test_revealing_asks_a_reason_and_goes_on_record(secretive: Any, rm: Any, house: Any, client_for: Any) -> None:
+def test_revealing_asks_a_reason_and_goes_on_record(
+    secretive: Any, rm: Any, house: Any, client_for: Any
+) -> None:
     client = client_for(rm)
     with bank(house.id):
         url = reveal_url(secretive)
@@ -143,7 +152,11 @@ def test_revealing_asks_a_reason_and_goes_on_record(secretive: Any, rm: Any, hou
     assert "no-store" in shown["Cache-Control"]
     with bank(house.id):
         entry = Entry.objects.get(action="reveal")
-        assert (entry.customer_id, entry.reason, entry.actor_id) == (secretive.pk, "Preparing a contract", rm.staff.pk)
+        assert (entry.customer_id, entry.reason, entry.actor_id) == (
+            secretive.pk,
+            "Preparing a contract",
+            rm.staff.pk,
+        )
         assert RESIDENT_ID not in json.dumps(entry.changes)
 
 
@@ -185,10 +198,18 @@ def test_an_identifier_of_another_customer_is_not_revealed(
 
 
 def contact(**more: Any) -> dict[str, Any]:
-    return {"channel": "call", "result": "interested", "note": "<b>hi</b>", "submission": str(uuid.uuid4()), **more}
+    return {
+        "channel": "call",
+        "result": "interested",
+        "note": "<b>hi</b>",
+        "submission": str(uuid.uuid4()),
+        **more,
+    }
 
 
-def test_a_contact_counts_once_and_its_promise_is_a_task(secretive: Any, rm: Any, house: Any, client_for: Any) -> None:
+def test_a_contact_counts_once_and_its_promise_is_a_task(
+    secretive: Any, rm: Any, house: Any, client_for: Any
+) -> None:
     client, url = client_for(rm), f"/customers/{secretive.pk}/contacts/new/"
     assert client.get(url).status_code == 200
     typed = contact(promise="Send the rate", promise_date="2099-01-05")
@@ -198,7 +219,11 @@ def test_a_contact_counts_once_and_its_promise_is_a_task(secretive: Any, rm: Any
         written = Interaction.objects.get(source="crm")
         assert (written.author_id, written.result) == (rm.staff.pk, "interested")
         task = Task.objects.get(reason="promise")
-        assert (task.customer_id, task.owner_id, task.due_date) == (secretive.pk, rm.staff.pk, dt.date(2099, 1, 5))
+        assert (task.customer_id, task.owner_id, task.due_date) == (
+            secretive.pk,
+            rm.staff.pk,
+            dt.date(2099, 1, 5),
+        )
         assert Standing.objects.get(customer=secretive).last_contact_date is not None
     html = client.get(f"/customers/{secretive.pk}/panels/contacts/").content.decode()
     assert "&lt;b&gt;hi&lt;/b&gt;" in html
@@ -212,7 +237,9 @@ def test_a_contact_counts_once_and_its_promise_is_a_task(secretive: Any, rm: Any
         {"promise": "x", "promise_date": "2001-01-01"}, {"submission": "no uuid"},
     ],
 )  # fmt: skip
-def test_a_contact_that_cannot_be_taken_says_why(wrong: Any, secretive: Any, rm: Any, client_for: Any) -> None:
+def test_a_contact_that_cannot_be_taken_says_why(
+    wrong: Any, secretive: Any, rm: Any, client_for: Any
+) -> None:
     answer = client_for(rm).post(f"/customers/{secretive.pk}/contacts/new/", contact(**wrong))
     assert answer.status_code == 422
     assert "field-error" in answer.content.decode() or "notice-risk" in answer.content.decode()
@@ -223,7 +250,13 @@ def test_a_contact_is_corrected_by_its_author_within_a_week(
 ) -> None:
     with bank(house.id):
         made = services.record_interaction(
-            rm.actor, customer=secretive, channel="visit", result="agreed", note="first", submission=uuid.uuid4(), now=NOW
+            rm.actor,
+            customer=secretive,
+            channel="visit",
+            result="agreed",
+            note="first",
+            submission=uuid.uuid4(),
+            now=NOW,
         )
         late = NOW + dt.timedelta(days=8)
         assert services.may_correct(rm.actor, made, NOW)
@@ -248,7 +281,9 @@ def test_tasks_for_selected_customers_are_made_once(
     with bank(house.id):
         assert set(Task.objects.values_list("customer_id", flat=True)) == set(ids[:2])
         assert Task.objects.count() == 2
-    wrong = client.post("/customers/tasks/", {**typed, "due_date": "2001-01-01", "submission": str(uuid.uuid4())})
+    wrong = client.post(
+        "/customers/tasks/", {**typed, "due_date": "2001-01-01", "submission": str(uuid.uuid4())}
+    )
     assert wrong.status_code == 422
 
 
@@ -256,12 +291,16 @@ def test_tasks_for_selected_customers_are_made_once(
 
 
 def profile(**typed: str) -> dict[str, str]:
-    empty = dict.fromkeys(("occupation", "employer", "family_note", "preference_note", "needs_note", "contact_language"), "")
+    empty = dict.fromkeys(
+        ("occupation", "employer", "family_note", "preference_note", "needs_note", "contact_language"), ""
+    )
     base = typed.pop("base", {})
     return {**empty, **base, **typed, "base": json.dumps({**empty, **base})}
 
 
-def test_two_people_on_one_profile_lose_nothing(secretive: Any, rm: Any, branch_manager: Any, house: Any, client_for: Any) -> None:
+def test_two_people_on_one_profile_lose_nothing(
+    secretive: Any, rm: Any, branch_manager: Any, house: Any, client_for: Any
+) -> None:
     url = f"/customers/{secretive.pk}/profile/"
     first, second = client_for(rm), client_for(branch_manager)
     assert first.post(url, profile(occupation="Doctor", family_note="Two children")).status_code == 302
@@ -277,7 +316,9 @@ def test_two_people_on_one_profile_lose_nothing(secretive: Any, rm: Any, branch_
         kept = Customer.objects.get(pk=secretive.pk)
         assert (kept.occupation, kept.employer, kept.needs_note) == ("Doctor", "Hospital", "")
     seen = {"occupation": "Doctor", "employer": "Hospital", "family_note": "Two children"}
-    assert second.post(url, profile(base=seen, occupation="Surgeon", needs_note="Mortgage")).status_code == 302
+    assert (
+        second.post(url, profile(base=seen, occupation="Surgeon", needs_note="Mortgage")).status_code == 302
+    )
     with bank(house.id):
         kept = Customer.objects.get(pk=secretive.pk)
         assert (kept.occupation, kept.family_note, kept.needs_note) == ("Surgeon", "Two children", "Mortgage")
@@ -293,7 +334,11 @@ def test_a_prospect_is_made_once_and_can_be_found(rm: Any, house: Any, client_fo
         assert client.post("/customers/prospects/new/", typed).status_code == 302
     with bank(house.id):
         made = Customer.objects.get(is_prospect=True)
-        assert (made.responsible_id, made.home_branch_id, made.source_as_of) == (rm.staff.pk, house.north.pk, None)
+        assert (made.responsible_id, made.home_branch_id, made.source_as_of) == (
+            rm.staff.pk,
+            house.north.pk,
+            None,
+        )
         assert Standing.objects.get(customer=made).responsible_id == rm.staff.pk
     for query in ("新浜", "纸业", "6021", "91110000600037341L", "xbzy"):
         assert "新浜纸业有限公司" in client.get("/search/", {"q": query}).content.decode(), query
@@ -308,14 +353,18 @@ def test_a_prospect_is_made_once_and_can_be_found(rm: Any, house: Any, client_fo
         {"name": ""}, {"kind": "alien"},
     ],
 )  # fmt: skip
-def test_a_prospect_with_a_wrong_number_is_refused_beside_the_field(wrong: Any, rm: Any, client_for: Any) -> None:
+def test_a_prospect_with_a_wrong_number_is_refused_beside_the_field(
+    wrong: Any, rm: Any, client_for: Any
+) -> None:
     typed = {"name": "甲乙", "kind": "personal", "submission": str(uuid.uuid4()), **wrong}
     answer = client_for(rm).post("/customers/prospects/new/", typed)
     assert answer.status_code == 422
     assert "field-error" in answer.content.decode()
 
 
-def test_place_customers_keeps_customer_and_standing_equal(portfolio: Any, house: Any, rm: Any, rm_other_branch: Any) -> None:
+def test_place_customers_keeps_customer_and_standing_equal(
+    portfolio: Any, house: Any, rm: Any, rm_other_branch: Any
+) -> None:
     queue, lu = portfolio["queue"], portfolio["lu"]
     rows = [
         services.Placement(queue.pk, house.south.pk, rm_other_branch.staff.pk),
@@ -325,5 +374,11 @@ def test_place_customers_keeps_customer_and_standing_equal(portfolio: Any, house
         assert services.place_customers(house.id, rows) == 1
         assert services.place_customers(house.id, rows) == 0
         for customer_id in (queue.pk, lu.pk):
-            customer, standing = Customer.objects.get(pk=customer_id), Standing.objects.get(customer=customer_id)
-            assert (customer.home_branch_id, customer.responsible_id) == (standing.home_branch_id, standing.responsible_id)
+            customer, standing = (
+                Customer.objects.get(pk=customer_id),
+                Standing.objects.get(customer=customer_id),
+            )
+            assert (customer.home_branch_id, customer.responsible_id) == (
+                standing.home_branch_id,
+                standing.responsible_id,
+            )

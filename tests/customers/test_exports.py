@@ -31,7 +31,9 @@ def typed(**more: Any) -> dict[str, Any]:
     return {"purpose": "Quarterly review", "format": "csv", **more}
 
 
-def test_an_export_is_masked_and_on_the_record(portfolio: Any, branch_manager: Any, house: Any, client_for: Any) -> None:
+def test_an_export_is_masked_and_on_the_record(
+    portfolio: Any, branch_manager: Any, house: Any, client_for: Any
+) -> None:
     with bank(house.id):
         factories.add_identifier(portfolio["lu"], RESIDENT_ID)
         factories.add_phone(portfolio["lu"], PHONE)
@@ -40,12 +42,17 @@ def test_an_export_is_masked_and_on_the_record(portfolio: Any, branch_manager: A
     rows = rows_of(answer)
     assert {row["Name"] for row in rows} == {"陆思远", "Acme Tools Ltd", "沈志强"}
     lu = next(row for row in rows if row["Name"] == "陆思远")
-    assert (lu["Deposits, ADB"], lu["Tier"], lu["Phone"]) == ("1200000.00", "High", "+86•••••••6021"[:3] + lu["Phone"][3:])
+    assert (lu["Deposits, ADB"], lu["Tier"]) == ("1200000.00", "High")
+    assert lu["Phone"].endswith("•6021")
     assert PHONE not in str(rows)
     assert RESIDENT_ID not in str(rows)
     with bank(house.id):
         record = ExportRecord.objects.get()
-        assert (record.rows, record.purpose, record.staff_id) == (3, "Quarterly review", branch_manager.staff.pk)
+        assert (record.rows, record.purpose, record.staff_id) == (
+            3,
+            "Quarterly review",
+            branch_manager.staff.pk,
+        )
         entry = Entry.objects.get(action="export")
         assert (entry.reason, entry.changes["rows"]) == ("Quarterly review", 3)
 
@@ -62,7 +69,9 @@ def test_the_lists_filter_applies(portfolio: Any, rm: Any, client_for: Any) -> N
 
 
 @pytest.mark.parametrize("wrong", [{"purpose": ""}, {"purpose": "x"}, {"format": "pdf"}, {"c": "{"}])
-def test_an_export_that_cannot_be_made_says_why(wrong: Any, portfolio: Any, rm: Any, house: Any, client_for: Any) -> None:
+def test_an_export_that_cannot_be_made_says_why(
+    wrong: Any, portfolio: Any, rm: Any, house: Any, client_for: Any
+) -> None:
     assert client_for(rm).post(RUN, typed(**wrong)).status_code == 422
     with bank(house.id):
         assert not ExportRecord.objects.exists()
@@ -72,7 +81,9 @@ def test_an_export_that_cannot_be_made_says_why(wrong: Any, portfolio: Any, rm: 
     ("who", "status"),
     [("teller", 403), ("line_department", 403), ("president", 403), ("administrator", 403), ("marketing", 200), ("outsider", 200)],
 )  # fmt: skip
-def test_who_may_export(who: str, status: int, request: pytest.FixtureRequest, portfolio: Any, client_for: Any) -> None:
+def test_who_may_export(
+    who: str, status: int, request: pytest.FixtureRequest, portfolio: Any, client_for: Any
+) -> None:
     client = client_for(request.getfixturevalue(who))
     assert client.get("/customers/export/").status_code == status
     answer = client.post(RUN, typed())
@@ -93,7 +104,7 @@ def test_cells_cannot_run(portfolio: Any, rm: Any, house: Any, client_for: Any) 
     cells = [cell for row in book.active.iter_rows() for cell in row]
     assert not [cell.value for cell in cells if cell.data_type == "f"]
     assert Decimal(str(book.active["F2"].value)) == Decimal(1_200_000)
-    assert harmless(Decimal("-5")) == Decimal("-5")
+    assert harmless(Decimal(-5)) == Decimal(-5)
 
 
 def test_the_export_log(portfolio: Any, rm: Any, branch_manager: Any, auditor: Any, client_for: Any) -> None:

@@ -53,7 +53,9 @@ def test_by_number_and_by_words(found_by: Any, rm: Any, house: Any) -> None:
             assert [hit.id for hit in search_customers(rm.actor, typed).hits] == [found_by["acme"].pk], typed
 
 
-@pytest.mark.parametrize("typed", ["", " ", "陆", "x", "思陆", "陆远", "%", "'; drop table", "周岚", "有限公司", "\u0000ab"])
+@pytest.mark.parametrize(
+    "typed", ["", " ", "陆", "x", "思陆", "陆远", "%", "'; drop table", "周岚", "有限公司", "\u0000ab"]
+)
 def test_what_finds_nobody(typed: str, found_by: Any, rm: Any, client_for: Any) -> None:
     answer = client_for(rm).get("/search/", {"q": typed})
     assert answer.status_code == 200
@@ -68,7 +70,9 @@ def test_only_what_one_may_see(
 ) -> None:
     client = client_for(request.getfixturevalue(who))
     for typed in ("陆思远", "6021", found_by["lu"].number):
-        assert ("陆思远" in client.get("/search/", {"q": typed}, headers={"HX-Request": "true"}).content.decode()) == (
+        assert (
+            "陆思远" in client.get("/search/", {"q": typed}, headers={"HX-Request": "true"}).content.decode()
+        ) == (
             sees or (typed == "陆思远")  # the typed words are echoed
         )
     assert client.get("/search/", {"q": "陆思"}).content.decode().count("search-hit") == int(sees)
@@ -86,7 +90,9 @@ def test_an_exact_identifier_elsewhere_gives_a_card_on_the_record(
         assert (entry.customer_id, entry.actor_id) == (found_by["lu"].pk, rm_other_branch.staff.pk)
 
 
-def test_another_bank_learns_nothing(found_by: Any, outsider: Any, administrator: Any, client_for: Any) -> None:
+def test_another_bank_learns_nothing(
+    found_by: Any, outsider: Any, administrator: Any, client_for: Any
+) -> None:
     assert "exists" not in client_for(outsider).get("/search/", {"q": RESIDENT_ID}).content.decode()
     assert client_for(administrator).get("/search/", {"q": RESIDENT_ID}).status_code == 403
 
