@@ -19,5 +19,7 @@ urlpatterns = [
     path("search/", search, name="search"),
     path("customers/", include("customers.urls")),
     path("relationship/", include("relationship.urls")),
+    path("jobs/", include("crm_site.jobs.urls")),
+    path("", include("crm_site.work.urls")),
     path("audit/", include("crm_site.audit.urls")),
 ]

@@ -8,11 +8,16 @@ class RelationshipConfig(AppConfig):
     name = "relationship"
 
     def ready(self) -> None:
-        from crm_site.lib.registry import NavItem, Panel, add_nav, add_panel, add_step
-        from relationship import nightly
+        from crm_site.lib.registry import NavItem, NoticeKind, Panel, add_nav, add_notice, add_panel, add_step, add_work_reason
+        from relationship import nightly, worklists
+        from relationship.wording import say_assignment
 
         add_step(nightly.PLACEMENT)
         add_step(nightly.PROPOSALS)
+        add_step(nightly.WORKLISTS)
+        for reason in worklists.REASONS:
+            add_work_reason(reason)
+        add_notice(NoticeKind("assignment", "user-plus", say_assignment))
         add_nav(
             NavItem(
                 "relationship", _("Relations"), "relationship:portfolio", "user-heart", "assignment.read", 40

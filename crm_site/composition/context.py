@@ -7,8 +7,10 @@ from typing import Any
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 
+from crm_site.accounts.selectors import working_day
 from crm_site.lib.permissions import may
 from crm_site.lib.registry import NAV
+from crm_site.work.selectors import unread
 
 
 def shell(request: HttpRequest) -> dict[str, Any]:
@@ -23,8 +25,11 @@ def shell(request: HttpRequest) -> dict[str, Any]:
         "nav": [],
         "data_as_of": bank.data_as_of if bank else None,
         "business_date": bank.business_date if bank else None,
+        "today": working_day(bank) if bank else None,
     }
     if actor is not None:
+        context["bell_url"] = reverse("work:inbox")
+        context["bell_count"] = 0 if request.headers.get("HX-Request") else unread(actor)
         for item in sorted(NAV, key=lambda i: i.order):
             if not may(actor, item.permission):
                 continue

@@ -323,6 +323,7 @@ def _fill(
             progress(min((index + 1) * (plan.customers // plan.chunks), plan.customers), plan.customers)
         for name in TARGETS:
             cursor.execute(f"drop table made_{name}")
+        cursor.execute("set local enable_seqscan to default")
     return rows
 
 

@@ -8,7 +8,7 @@ from crm_site.accounts.models import RoleGrant, Staff
 from crm_site.audit.models import Entry
 from crm_site.jobs.models import Run
 from crm_site.lib.tenancy import bank
-from crm_site.work.models import Task
+from crm_site.work.models import Notification, Task
 from customers.models import Customer, Standing
 from relationship.models import AssignmentProposal
 from tests.conftest import NOW, TODAY, House
@@ -46,6 +46,14 @@ def place(house: House, what: str, responsible: Staff | None) -> dict[str, Any]:
             key = Run.objects.create(
                 pipeline="nightly", business_date=TODAY, requested_as="test", requested_at=NOW
             ).pk
+        elif what == "run step":
+            run = Run.objects.create(
+                pipeline="nightly", business_date=TODAY, requested_as="test", requested_at=NOW, status="done"
+            )
+            run.steps.create(name="tiers", position=1)
+            return {"pk": run.pk, "step_name": "tiers"}
+        elif what == "notification":
+            key = Notification.objects.create(staff=responsible, code="task.given", created_at=NOW).pk
         elif what == "task":
             key = Task.objects.create(
                 reason="manual", customer_id=customer.pk, owner=responsible, unit=house.north, created_at=NOW,
