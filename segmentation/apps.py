@@ -7,6 +7,7 @@ class SegmentationConfig(AppConfig):
     verbose_name = _("Segmentation")
 
     def ready(self) -> None:
-        from segmentation import nightly
+        from segmentation import nightly, statistics
 
         nightly.register()
+        statistics.register()

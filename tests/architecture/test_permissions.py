@@ -110,7 +110,9 @@ def _client(person: Person) -> Client:
     kept = _clients.get(f"{person.bank.code} {person.staff.number}")
     if kept is not None:
         return kept
-    client = _clients[f"{person.bank.code} {person.staff.number}"] = Client(HTTP_HOST=person.bank.host, HTTP_ACCEPT_LANGUAGE="en")
+    client = _clients[f"{person.bank.code} {person.staff.number}"] = Client(
+        HTTP_HOST=person.bank.host, HTTP_ACCEPT_LANGUAGE="en"
+    )
     with bank(person.bank.pk):
         client.force_login(person.staff, backend="allauth.account.auth_backends.AuthenticationBackend")
     return client
@@ -142,7 +144,9 @@ def test_who_may_open_what(cast: dict[str, Any], name: str) -> None:
         guard = line.methods.get(method)
         if guard is None:
             someone = cast["people"][Role.PRESIDENT]
-            assert _send(_client(someone), method, url) in (403, 404, 405), f"{name} {method} should not exist"
+            assert _send(_client(someone), method, url) in (403, 404, 405), (
+                f"{name} {method} should not exist"
+            )
             continue
         stranger = Client(HTTP_HOST=house.bank.host)
         if guard == PUBLIC:
@@ -163,7 +167,9 @@ def test_who_may_open_what(cast: dict[str, Any], name: str) -> None:
             if foreign is not None and allowed:
                 assert _send(_client(person), method, foreign) == 404, f"{where}: another bank's is reachable"
         if line.rows == "customer" and guard != "" and Role.BRANCH_MANAGER in ACTIONS[guard]:
-            assert _send(_client(cast["far"]), method, url) == 404, f"{name} {method}: another branch reaches it"
+            assert _send(_client(cast["far"]), method, url) == 404, (
+                f"{name} {method}: another branch reaches it"
+            )
 
 
 @pytest.mark.parametrize("name", API)
