@@ -16,6 +16,7 @@ from crm_site.lib.permissions import Actor
 from crm_site.lib.registry import WORK_REASONS
 from crm_site.work import selectors as work
 from crm_site.work.models import Task, TaskStatus
+from customers.conditions import both, fact_is
 from customers.facts import CHURN_ALARM_PCT
 from customers.models import Standing
 from customers.selectors.lists import matching
@@ -220,22 +221,20 @@ class Change:
 
 def last_night(actor: Actor, business_date: dt.date) -> list[Change]:
     """What the newest night changed among the actor's customers. One statement each: the list's own."""
-    me = links.fact("responsible", "=", "me")
     date = business_date.isoformat()
     conditions = {
-        "rose": links.fact("tier_rose", "=", date),
-        "fell": links.fact("tier_fell", "=", date),
+        "rose": fact_is("tier_rose", date),
+        "fell": fact_is("tier_fell", date),
         "swing": {
             "any": [
-                links.fact("adb_change_pct", ">", str(SWING_PCT)),
-                links.fact("adb_change_pct", "<", str(-SWING_PCT)),
+                fact_is("adb_change_pct", str(SWING_PCT), ">"),
+                fact_is("adb_change_pct", str(-SWING_PCT), "<"),
             ]
         },
-        "churn": links.fact("churn", ">=", str(CHURN_ALARM_PCT)),
+        "churn": fact_is("churn", str(CHURN_ALARM_PCT), ">="),
     }
     changes = []
     for code, condition in conditions.items():
-        whole = {"all": [links.REAL, me, condition]}
-        count = matching(actor, whole, as_of=business_date).count()
-        changes.append(Change(code, count, links.list_url(me, condition)))
+        count = matching(actor, both(links.REAL, links.ME, condition), as_of=business_date).count()
+        changes.append(Change(code, count, links.list_url(links.ME, condition)))
     return changes

@@ -16,6 +16,7 @@ from crm_site.accounts.selectors import bank_today, business_date, working_day
 from crm_site.lib.dates import quarter_end
 from crm_site.lib.guards import allowed
 from crm_site.lib.permissions import Role
+from customers.conditions import fact_is
 from relationship import links
 from relationship.selectors import home
 
@@ -35,7 +36,6 @@ def own_home(request: Any) -> HttpResponse:
     now = timezone.now().astimezone(ZoneInfo(bank.timezone))
     day, date = working_day(bank), business_date(bank)
     midnight = dt.datetime.combine(bank_today(bank), dt.time(), now.tzinfo)
-    me = links.fact("responsible", "=", "me")
     context = {
         "greeting": greeting(request.user.name, now.hour),
         "day": day,
@@ -45,11 +45,11 @@ def own_home(request: Any) -> HttpResponse:
         "changes": {change.code: change for change in home.last_night(actor, date)},
         "is_teller": not actor.has({Role.RELATIONSHIP_MANAGER}),
         "urls": {
-            "all": links.list_url(me),
-            "high": links.list_url(me, links.fact("value_tier", "=", "high")),
-            "mid": links.list_url(me, links.fact("value_tier", "=", "mid")),
-            "general": links.list_url(me, links.fact("value_tier", "=", "general")),
-            "loans": links.list_url(me, links.fact("loans", ">", "0"), sort="-loans"),
+            "all": links.list_url(links.ME),
+            "high": links.list_url(links.ME, fact_is("value_tier", "high")),
+            "mid": links.list_url(links.ME, fact_is("value_tier", "mid")),
+            "general": links.list_url(links.ME, fact_is("value_tier", "general")),
+            "loans": links.list_url(links.ME, fact_is("loans", "0", ">"), sort="-loans"),
         },
     }
     return render(request, "relationship/own_home.html", context)
