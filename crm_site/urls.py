@@ -20,6 +20,7 @@ urlpatterns = [
     path("api/v1/", include("crm_site.composition.api_urls")),
     path("search/", search, name="search"),
     path("customers/", include("customers.urls")),
+    path("segmentation/", include("segmentation.urls")),
     path("relationship/", include("relationship.urls")),
     path("jobs/", include("crm_site.jobs.urls")),
     path("", include("crm_site.work.urls")),

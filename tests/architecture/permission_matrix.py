@@ -87,6 +87,18 @@ MATRIX: dict[str, Line] = {
     "work:inbox": page(""),
     "work:inbox-read": act(""),
     "work:notice-open": act("", "notification", "own"),
+    # segmentation
+    "segmentation:overview": page("segmentation.read"),
+    "segmentation:movers": page("segmentation.read"),
+    "segmentation:policy-list": page("policy.read"),
+    "segmentation:policy": page("policy.read", "tier policy"),
+    "segmentation:policy-edit": form("policy.draft", "tier policy"),
+    "segmentation:policy-propose": act("policy.draft", "tier policy"),
+    "segmentation:policy-publish": act("policy.publish", "tier policy"),
+    "segmentation:policy-return": act("policy.publish", "tier policy"),
+    "segmentation:policy-discard": act("policy.draft", "tier policy"),
+    "segmentation:tier-why": page("customer.read", "customer", "customer"),
+    "segmentation:tier-panel": page("customer.read", "customer", "customer"),
     # relationship
     "relationship:portfolio": page("assignment.read"),
     "relationship:queue": replace(

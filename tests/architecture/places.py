@@ -11,6 +11,8 @@ from crm_site.lib.tenancy import bank
 from crm_site.work.models import Notification, Task
 from customers.models import Customer, Standing
 from relationship.models import AssignmentProposal
+from segmentation.models import TierPolicy
+from segmentation.services import ensure_default_policies
 from tests.conftest import NOW, TODAY, House
 
 
@@ -64,6 +66,9 @@ def place(house: House, what: str, responsible: Staff | None) -> dict[str, Any]:
             key = AssignmentProposal.objects.create(
                 customer=customer, unit=house.north, rule="borrower", proposed_date=TODAY
             ).pk
+        elif what == "tier policy":
+            ensure_default_policies(NOW)
+            key = TierPolicy.objects.earliest("id").pk
         elif what == "staff":
             key = Staff.objects.earliest("id").pk
         elif what == "unit":
