@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import include, path
 
 from crm_site.composition import views
+from crm_site.composition.metrics import metrics
 from crm_site.lib.preferences import set_preferences
 from customers.views.search import search
 
@@ -12,6 +13,7 @@ urlpatterns = [
     path("", views.home, name="home"),
     path("healthz", views.healthz, name="healthz"),
     path("readyz", views.readyz, name="readyz"),
+    path("metrics", metrics, name="metrics"),
     path("preferences/", set_preferences, name="preferences"),
     path("accounts/", include("allauth.urls")),
     path("", include("allauth.idp.urls")),

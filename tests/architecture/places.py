@@ -55,7 +55,8 @@ def place(house: House, what: str, responsible: Staff | None) -> dict[str, Any]:
             run.steps.create(name="tiers", position=1)
             return {"pk": run.pk, "step_name": "tiers"}
         elif what == "notification":
-            key = Notification.objects.create(staff=responsible, code="task.given", created_at=NOW).pk
+            owner = responsible or Staff.objects.earliest("id")
+            key = Notification.objects.create(staff=owner, code="task.given", created_at=NOW).pk
         elif what == "task":
             key = Task.objects.create(
                 reason="manual", customer_id=customer.pk, owner=responsible, unit=house.north, created_at=NOW,
