@@ -51,9 +51,9 @@ _CONCENTRATION = """
     SELECT {scope} AS scope, {measure} AS amount,
         row_number() OVER w AS place, sum({measure}) OVER (w ROWS UNBOUNDED PRECEDING) AS running,
         count(*) OVER p AS owners, sum({measure}) OVER p AS total
-    FROM book WHERE {measure} > 0 {placed}
+    FROM {source} WHERE {measure} > 0
     WINDOW p AS (PARTITION BY {scope}), w AS (PARTITION BY {scope} ORDER BY {measure} DESC, customer_id)
-), whole AS (SELECT {scope} AS scope, count(*) AS book FROM book WHERE true {placed} GROUP BY 1
+), whole AS (SELECT {scope} AS scope, count(*) AS book FROM {source} GROUP BY 1
 ), points AS (
     SELECT a.scope, jsonb_agg(jsonb_build_array(p.at, round(a.running / a.total, 6)) ORDER BY p.at) AS points,
         max(a.owners) AS owners, max(a.total) AS total, max(a.amount) FILTER (WHERE p.at = 20) AS top20_from
@@ -99,12 +99,18 @@ def _migration(context: RunContext, day: dt.date, book: str) -> Counts:
     return _replace(context, MigrationMonth, day, _MIGRATION.format(book=book), before=before)
 
 
+_PLACED = """
+placed AS MATERIALIZED (
+    SELECT t.id AS unit_id, b.customer_id, b.deposits_adb FROM book b
+    JOIN accounts_orgunit u ON u.bank_id = %(bank)s AND u.id = b.home_branch_id
+    JOIN accounts_orgunit t ON t.bank_id = %(bank)s AND u.lft BETWEEN t.lft AND t.rgt AND t.parent_id IS NOT NULL)"""
+
+
 def concentration_sql(book: str) -> str:
-    """The curves of the whole bank for each measure, and of each branch for deposits."""
-    parts = [_CONCENTRATION.format(measure=m, scope="NULL::bigint", placed="") for m in MEASURES]
-    branches = {"scope": "home_branch_id", "placed": "AND home_branch_id IS NOT NULL"}
-    parts.append(_CONCENTRATION.format(measure="deposits_adb", **branches))
-    return f"WITH book AS MATERIALIZED ({book}) " + " UNION ALL ".join(parts)
+    """The curves of the whole bank for each measure; of each unit, with what lies below it, for deposits."""
+    parts = [_CONCENTRATION.format(measure=m, scope="NULL::bigint", source="book") for m in MEASURES]
+    parts.append(_CONCENTRATION.format(measure="deposits_adb", scope="unit_id", source="placed"))
+    return f"WITH book AS MATERIALIZED ({book}), {_PLACED} " + " UNION ALL ".join(parts)
 
 
 def _replace(context: RunContext, model: type[Model], day: dt.date, select: str, **values: Any) -> Counts:

@@ -71,7 +71,7 @@ class Concentration(TenantModel):
     """The Lorenz curve of a measure over the customers that have any of it: `points` = [[p, share], ...],
     the share of the total that the top p per cent bring, exact at each p of the night's ranking.
 
-    `measure`: deposits_adb, loans or aum. `home_branch` null: the whole bank.
+    `measure`: deposits_adb, loans or aum. `home_branch`: the unit and what lies below it; null: the whole bank.
     `top20_*`: the customers from the amount on at which the top 20 per cent begin (ties included, so that the
     list of them has as many).
     """

@@ -5,8 +5,8 @@ A line says which action guards each method; who may do an action is the table i
 - `of`: what the address is about, made by tests/architecture/places.py for the branch "north" of bank alpha and,
   for the "another bank" column, of bank beta; None: the address names no row.
 - `not_for`: roles that may do the action elsewhere but have nothing here (404);
-- `rows`: "customer" rows are seen by visible_to (404 for those who do not see them), "bank" rows by everybody who may
-  do the action.
+- `rows`: "customer" rows are seen by visible_to (404 for those who do not see them), "task" rows by those who may work
+  on them, "own" rows by the one person, "bank" rows by everybody who may do the action.
 """
 
 from __future__ import annotations
@@ -79,14 +79,26 @@ MATRIX: dict[str, Line] = {
     # work
     "work:task-list": page("task.write"),
     "work:task-add": form("task.write"),
-    "work:task": page("task.write", "task", "customer"),
-    "work:task-done": form("task.write", "task", "customer"),
-    "work:task-undo": act("task.write", "task", "customer"),
-    "work:task-later": form("task.write", "task", "customer"),
-    "work:task-hand-over": form("task.write", "task", "customer"),
+    "work:task": page("task.write", "task", "task"),
+    "work:task-done": form("task.write", "task", "task"),
+    "work:task-undo": act("task.write", "task", "task"),
+    "work:task-later": form("task.write", "task", "task"),
+    "work:task-hand-over": form("task.write", "task", "task"),
     "work:inbox": page(""),
     "work:inbox-read": act(""),
-    "work:notice-open": act("", "notification", "customer"),
+    "work:notice-open": act("", "notification", "own"),
+    # segmentation
+    "segmentation:overview": page("segmentation.read"),
+    "segmentation:movers": page("segmentation.read"),
+    "segmentation:policy-list": page("policy.read"),
+    "segmentation:policy": page("policy.read", "tier policy"),
+    "segmentation:policy-edit": form("policy.draft", "tier policy"),
+    "segmentation:policy-propose": act("policy.draft", "tier policy"),
+    "segmentation:policy-publish": act("policy.publish", "tier policy"),
+    "segmentation:policy-return": act("policy.publish", "tier policy"),
+    "segmentation:policy-discard": act("policy.draft", "tier policy"),
+    "segmentation:tier-why": page("customer.read", "customer", "customer"),
+    "segmentation:tier-panel": page("customer.read", "customer", "customer"),
     # relationship
     "relationship:portfolio": page("assignment.read"),
     "relationship:queue": replace(

@@ -11,6 +11,8 @@ from crm_site.lib.tenancy import bank
 from crm_site.work.models import Notification, Task
 from customers.models import Customer, Standing
 from relationship.models import AssignmentProposal
+from segmentation.models import TierPolicy
+from segmentation.services import ensure_default_policies
 from tests.conftest import NOW, TODAY, House
 
 
@@ -53,7 +55,8 @@ def place(house: House, what: str, responsible: Staff | None) -> dict[str, Any]:
             run.steps.create(name="tiers", position=1)
             return {"pk": run.pk, "step_name": "tiers"}
         elif what == "notification":
-            key = Notification.objects.create(staff=responsible, code="task.given", created_at=NOW).pk
+            owner = responsible or Staff.objects.earliest("id")
+            key = Notification.objects.create(staff=owner, code="task.given", created_at=NOW).pk
         elif what == "task":
             key = Task.objects.create(
                 reason="manual", customer_id=customer.pk, owner=responsible, unit=house.north, created_at=NOW,
@@ -63,6 +66,9 @@ def place(house: House, what: str, responsible: Staff | None) -> dict[str, Any]:
             key = AssignmentProposal.objects.create(
                 customer=customer, unit=house.north, rule="borrower", proposed_date=TODAY
             ).pk
+        elif what == "tier policy":
+            ensure_default_policies(NOW)
+            key = TierPolicy.objects.earliest("id").pk
         elif what == "staff":
             key = Staff.objects.earliest("id").pk
         elif what == "unit":
