@@ -47,7 +47,9 @@ def contact_add(request: Any, customer_id: int) -> HttpResponse:
     customer = get_customer(request, customer_id)
     last = request.COOKIES.get(LAST_CHANNEL, Channel.CALL.value)
     form = ContactForm(
-        request.POST or None, initial={"channel": last if last in Channel.values else Channel.CALL}
+        request.POST or None,
+        today=timezone.localdate(),
+        initial={"channel": last if last in Channel.values else Channel.CALL},
     )
     if request.method == "POST" and form.is_valid():
         try:
