@@ -11,7 +11,7 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from crm_site.lib import formats
 from crm_site.lib.errors import DomainError
@@ -100,6 +100,7 @@ def columns(request: Any) -> HttpResponse:
 
 
 @page("customer.read")
+@require_http_methods(["GET", "POST"])
 def filter_editor(request: Any) -> HttpResponse:
     """The dialog that edits the filter fact by fact; sending it opens the list."""
     query, _problem = read_query(request.actor, request.POST if request.method == "POST" else request.GET)
@@ -153,6 +154,7 @@ def view_save(request: Any) -> HttpResponse:
 
 
 @page("customer.read")
+@require_GET
 def view_list(request: Any) -> HttpResponse:
     """One's own views: rename, replace, remove."""
     views = SavedView.objects.filter(staff_id=request.actor.staff_id)

@@ -60,7 +60,9 @@ def customer(request: Any, customer_id: int) -> HttpResponse:
         "panels": panels_of(actor, tab if tab in TABS else "overview", customer_id),
         "counts": single.tab_counts(actor, header.customer),
         "maturity": single.next_maturity(actor, header.customer, as_of=day),
-        "tasks": lists.next_things(actor, [customer_id], until=day + dt.timedelta(days=SOON_DAYS)).get(customer_id),
+        "tasks": lists.next_things(actor, [customer_id], until=day + dt.timedelta(days=SOON_DAYS)).get(
+            customer_id
+        ),
         "list": packed if query else "",
         "list_url": list_url(query) if query else "",
         "before": before,
