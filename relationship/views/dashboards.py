@@ -58,8 +58,8 @@ def _matrix(scope: Scope, moved: Moves | None) -> dict[str, Any] | None:
         "corner": _("From, rows. To, columns"),
         "columns": [{"label": charts.tier_name(rank), "tier": VALUE_TIERS[rank]} for rank in ranks],
         "rows": rows,
-        "total_head": _("Before"),
-        "total": {"label": _("Now"), "cells": [*sums, sum(sums)]},
+        "total_head": formats.month(moved.before),
+        "total": {"label": formats.month(moved.day), "cells": [*sums, sum(sums)]},
     }
 
 
