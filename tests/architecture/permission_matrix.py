@@ -142,6 +142,10 @@ MATRIX: dict[str, Line] = {
     "customers:panel-relations": page("customer.read", "customer", "customer"),
     "customers:panel-completeness": page("customer.read", "customer", "customer"),
     # relationship
+    "relationship:own-home": page("task.write"),
+    "relationship:branch-home": page("dashboard.branch"),
+    "relationship:branch": page("dashboard.branch", "unit", "customer"),
+    "relationship:bank-home": page("dashboard.bank"),
     "relationship:portfolio": page("assignment.read"),
     "relationship:queue": replace(
         page("assignment.read"), not_for=frozenset({Role.TELLER, Role.RELATIONSHIP_MANAGER})
