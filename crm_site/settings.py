@@ -57,6 +57,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
+    "crm_site.lib.metrics.MetricsMiddleware",
     "crm_site.accounts.middleware.RequestLogMiddleware",
     "crm_site.accounts.middleware.BankMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -124,6 +125,7 @@ DATABASES = {
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
+METRICS_TOKEN = os.environ.get("BANYAN_METRICS_TOKEN", "")
 REDIS_URL = os.environ.get("REDIS_URL", "")
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 SESSION_ENGINE = "django.contrib.sessions.backends.db"
@@ -207,7 +209,7 @@ TIME_ZONE = "Asia/Shanghai"
 
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
-STATIC_ROOT = DATA_DIR / "static"
+STATIC_ROOT = DATA_DIR / "static" if (DATA_DIR / "static").is_dir() else None  # only where nginx serves them
 WHITENOISE_USE_FINDERS = True
 MEDIA_ROOT = DATA_DIR / "files"  # uploads and exports: outside the web root, served through permission checks
 FILE_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 import pytest
+from django.conf import settings
 from django.test import Client
 
 from crm_site.accounts.banks import forget_banks
@@ -97,6 +98,12 @@ def _hash() -> str:
 
         _hashed.append(make_password(PASSWORD))
     return _hashed[0]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_static_scan() -> None:
+    """Every test client builds the middleware anew: it must not scan the static files each time."""
+    settings.WHITENOISE_AUTOREFRESH = True
 
 
 @pytest.fixture(autouse=True)

@@ -88,6 +88,8 @@ class LanguageMiddleware:
 
     def __call__(self, request: Any) -> HttpResponse:
         chosen = request.COOKIES.get("language", "")
+        if request.path.startswith("/api/") and not request.headers.get("Accept-Language"):
+            chosen = "en"
         if chosen not in ("en", "zh-hans"):
             asked = request.headers.get("Accept-Language", "")
             if asked:

@@ -40,7 +40,7 @@ from customers.models.parties import (
     RelationKind,
     SearchToken,
 )
-from customers.models.standing import MonthEnd, PortfolioMonth, Standing
+from customers.models.standing import BusinessDay, MonthEnd, PortfolioMonth, Standing
 from customers.models.views import ExportRecord, SavedView
 
 __all__ = [
@@ -53,6 +53,7 @@ __all__ = [
     "Batch",
     "BatchError",
     "BatchStatus",
+    "BusinessDay",
     "Card",
     "Channel",
     "ColumnMapping",

@@ -171,7 +171,9 @@ class BalanceConfirmation(TenantModel):
     source_as_of = models.DateTimeField()
 
     class Meta(TenantModel.Meta):
-        indexes: ClassVar = [models.Index(fields=["bank_id", "date", "bucket"], name="balanceconfirmation_day")]
+        indexes: ClassVar = [
+            models.Index(fields=["bank_id", "date", "bucket"], name="balanceconfirmation_day")
+        ]
 
 
 class Transaction(models.Model):

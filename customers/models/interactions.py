@@ -62,3 +62,13 @@ class Interaction(TenantModel):
             )
         ]
         indexes: ClassVar = [models.Index(fields=["bank_id", "customer", "-at"], name="interaction_recent")]
+
+    @property
+    def result_label(self) -> str:
+        """The result in the reader's words; a feed's own word as it came."""
+        return str(dict(Result.choices).get(self.result, self.result))
+
+    @property
+    def author_label(self) -> str:
+        """Whose words these are: the real author of an imported note, else the person who recorded it."""
+        return self.author_name or (self.author.name if self.author else "")

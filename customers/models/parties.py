@@ -25,6 +25,8 @@ class CustomerStatus(models.TextChoices):
     CLOSED = "closed", _("Closed")
 
 
+SIZE_LABELS = {"large": _("Large"), "medium": _("Medium"), "small": _("Small"), "micro": _("Micro")}
+
 # The customer kinds that a line department looks after.
 LINE_KINDS = {
     "corporate": (CustomerKind.CORPORATE,),
@@ -114,6 +116,11 @@ class Customer(TenantModel):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def size_label(self) -> str:
+        """The company's size in the reader's words."""
+        return str(SIZE_LABELS.get(self.size, self.size))
 
 
 CORE_OWNED = (

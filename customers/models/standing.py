@@ -115,6 +115,7 @@ class MonthEnd(models.Model):
     transactions = models.IntegerField()  # entries in the month
     inflow = MoneyField()
     outflow = MoneyField()
+    overdue_amount = MoneyField(default=0)
     days_past_due = models.IntegerField()
     value_tier = models.SmallIntegerField()
     wealth_level = models.SmallIntegerField()
@@ -130,7 +131,8 @@ class MonthEnd(models.Model):
 class PortfolioMonth(TenantModel):
     """Summary by month-end (or the newest business date) x home branch x kind x value tier x wealth level.
 
-    Dashboards read this, never the customers. Amounts in the bank's currency.
+    Dashboards read this, never the customers; prospects are not in it. Amounts in the bank's currency.
+    What only the newest date knows (churn, who is responsible) is null for a month-end filled in afterwards.
     """
 
     audited: ClassVar = False  # derived: the run is its record
@@ -149,9 +151,9 @@ class PortfolioMonth(TenantModel):
     loans = MoneyField()
     aum = MoneyField()
     overdue_amount = MoneyField()
-    churn_high = models.IntegerField()  # customers at or above the churn alarm
-    churn_high_deposits = MoneyField()
-    without_manager = models.IntegerField()
+    churn_high = models.IntegerField(null=True)  # customers at or above the churn alarm
+    churn_high_deposits = MoneyField(null=True)
+    without_manager = models.IntegerField(null=True)
     run_id = models.BigIntegerField(null=True)
 
     class Meta(TenantModel.Meta):
@@ -161,4 +163,24 @@ class PortfolioMonth(TenantModel):
                 name="portfoliomonth_cell",
                 nulls_distinct=False,
             )
+        ]
+
+
+class BusinessDay(TenantModel):
+    """A business date that a night was run for, and which feeds had not come by then.
+
+    `late_feeds`: [{"feed": name, "last": ISO date or null}]. `rebuild_pending`: month-ends before the newest
+    date changed since, so that the next newest night builds `Standing.deposits_13` from the record again.
+    """
+
+    business_date = models.DateField()
+    run_id = models.BigIntegerField(null=True)
+    late_feeds = models.JSONField(default=list)
+    rebuild_pending = models.BooleanField(default=False)
+
+    audited: ClassVar = False  # derived: the run is its record
+
+    class Meta(TenantModel.Meta):
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["bank_id", "business_date"], name="businessday_once")
         ]

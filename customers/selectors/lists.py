@@ -20,9 +20,10 @@ from django.utils.translation import gettext_lazy as _
 
 from crm_site.lib.money import from_minor, to_minor
 from crm_site.lib.permissions import HEADQUARTERS, OWN, Actor, Role
+from crm_site.lib.registry import WORK_REASONS
 from crm_site.work.models import Task
 from customers.conditions import compile_condition
-from customers.facts import CHURN_ALARM_PCT
+from customers.facts import CHURN_ALARM_BP, CHURN_ALARM_PCT
 from customers.models import Customer, PortfolioMonth, Standing
 from customers.models.parties import LINE_KINDS
 from customers.models.standing import VALUE_TIERS, WEALTH_LEVELS
@@ -81,6 +82,11 @@ class NextThing:
     params: Mapping[str, Any]
     due_date: dt.date
 
+    @property
+    def text(self) -> str:
+        """The task in the reader's words."""
+        return WORK_REASONS[self.reason].sentence(self.params) if self.reason in WORK_REASONS else self.reason
+
 
 @dataclass(frozen=True, slots=True)
 class CustomerRow:
@@ -104,6 +110,7 @@ class CustomerRow:
     change: Decimal | None
     months: tuple[Decimal, ...]
     churn: Decimal | None
+    is_alarm: bool
     last_contact_date: dt.date | None
     responsible: str
     home_branch: str
@@ -141,7 +148,7 @@ def matching(actor: Actor, condition: Mapping[str, Any], *, as_of: dt.date) -> A
     found = Standing.objects.visible_to(actor)
     if not condition:
         return found
-    sql, params = compile_condition(condition, c=CUSTOMER_TABLE, s=STANDING_TABLE, as_of=as_of)
+    sql, params = compile_condition(condition, c=CUSTOMER_TABLE, s=STANDING_TABLE, as_of=as_of, actor=actor)
     if CUSTOMER_TABLE in sql:
         found = found.filter(customer__bank_id=actor.bank_id)  # joins the table that the condition names
     return found.filter(RawSQL(sql, params, output_field=BooleanField()))
@@ -289,6 +296,8 @@ def _read_cursor(query: CustomerQuery, cursor: str) -> tuple[bool, tuple[Any, in
     expected = str if query.by.name == "name" else int
     if sort != query.sort or not isinstance(value, expected) or not isinstance(customer_id, int):
         return True, None
+    if isinstance(value, str) and "\x00" in value:
+        return True, None
     if abs(customer_id) >= 2**63 or (isinstance(value, int) and abs(value) >= 2**62):
         return True, None
     return direction != "p", (from_minor(value) if query.by.is_money else value, customer_id)
@@ -346,6 +355,7 @@ def _row(standing: Standing, task: NextThing | None) -> CustomerRow:
         change=change,
         months=tuple(from_minor(value) for value in standing.deposits_13),
         churn=Decimal(standing.churn_bp) / 10_000 if standing.churn_bp >= 0 else None,
+        is_alarm=standing.churn_bp >= CHURN_ALARM_BP,
         last_contact_date=standing.last_contact_date,
         responsible=standing.responsible.name if standing.responsible else "",
         home_branch=standing.home_branch.name if standing.home_branch else "",

@@ -6,6 +6,8 @@ from customers.services.placement import Placement, place_customers
 from customers.services.privacy import reveal_identifier
 from customers.services.profile import FieldConflict, ProfileConflict, create_prospect, update_profile
 from customers.services.saved_views import change_view, remove_view, save_view
+from customers.services.search import locate_customer
+from customers.services.tasks import create_customer_tasks
 
 __all__ = [
     "Export",
@@ -14,9 +16,11 @@ __all__ = [
     "ProfileConflict",
     "change_view",
     "correct_interaction",
+    "create_customer_tasks",
     "create_prospect",
     "csv_chunks",
     "export_customers",
+    "locate_customer",
     "may_correct",
     "place_customers",
     "record_interaction",

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 
 from crm_site.lib.errors import Conflict, DomainError
 from crm_site.lib.permissions import Actor, require
-from customers.conditions import sentence
+from customers.conditions import validate
 from customers.models import SavedView
 
 MOST_VIEWS = 20
@@ -23,10 +23,10 @@ def save_view(actor: Actor, *, name: str, condition: Mapping[str, Any], sort: st
     Raises DomainError (no name, too many), Conflict for a name already used, ConditionError.
     """
     require(actor, "customer.read")
-    wanted = name.strip()
+    wanted = name.replace("\x00", "").strip()
     if not wanted:
         raise DomainError(_("Give the view a name."), fields={"name": _("Give the view a name.")})
-    sentence(condition, actor.language)  # refuses what the list could not show again
+    clean = validate(condition, actor=actor)
     mine = SavedView.objects.filter(staff_id=actor.staff_id)
     if mine.count() >= MOST_VIEWS:
         message = _("You have %(n)s views already: remove one first.") % {"n": MOST_VIEWS}
@@ -35,11 +35,7 @@ def save_view(actor: Actor, *, name: str, condition: Mapping[str, Any], sort: st
     try:
         with transaction.atomic():
             return SavedView.objects.create(
-                staff_id=actor.staff_id,
-                name=wanted[:60],
-                condition=dict(condition),
-                sort=sort,
-                position=position,
+                staff_id=actor.staff_id, name=wanted[:60], condition=clean, sort=sort, position=position
             )
     except IntegrityError as error:
         message = _("You have a view of this name already.")
@@ -51,10 +47,9 @@ def change_view(
 ) -> SavedView:
     """Rename one's own view, and/or let it show another list."""
     require(actor, "customer.read")
-    view.name = name.strip()[:60] or view.name
+    view.name = name.replace("\x00", "").strip()[:60] or view.name
     if condition is not None:
-        sentence(condition, actor.language)
-        view.condition, view.sort = dict(condition), sort
+        view.condition, view.sort = validate(condition, actor=actor), sort
     try:
         with transaction.atomic():
             view.save(update_fields=["name", "condition", "sort"])

@@ -64,4 +64,3 @@ def tier_rows(periods: Iterable[TierHistory], currency: str) -> list[dict[str, A
             }
         )
     return rows
-

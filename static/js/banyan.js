@@ -11,3 +11,5 @@ import "./search.js";
 import "./drafts.js";
 import "./swipe.js";
 import "./charts.js";
+import "./remove.js";
+import "./panels.js";

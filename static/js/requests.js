@@ -12,12 +12,18 @@ document.addEventListener("htmx:beforeRequest", (event) => {
   const { elt, requestConfig, xhr } = event.detail;
   const quiet = elt.closest(".progress-box") || requestConfig.headers["X-Quiet"];
   if (quiet) return;
-  waiting.set(xhr, setTimeout(() => toast(word("slow")), 3000));
+  const panel = event.detail.target.closest(".card, .list-page");
+  // A first load shows blank blocks already, and a row that is being done goes by itself.
+  const dimmed = panel && !panel.querySelector(".blank") && !elt.closest("[data-row]") ? panel : null;
+  dimmed?.classList.add("is-loading");
+  waiting.set(xhr, { dimmed, word: setTimeout(() => toast(word("slow")), 3000) });
   show();
 });
 
 document.addEventListener("htmx:afterRequest", (event) => {
-  clearTimeout(waiting.get(event.detail.xhr));
+  const { dimmed, word: timer } = waiting.get(event.detail.xhr) ?? {};
+  dimmed?.classList.remove("is-loading");
+  clearTimeout(timer);
   waiting.delete(event.detail.xhr);
   show();
 });

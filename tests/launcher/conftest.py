@@ -37,6 +37,23 @@ def data() -> Iterator[Path]:
 @pytest.fixture
 def launcher(data: Path) -> Iterator[Start]:
     """Start `python -m crm_site.launcher WORDS` on the data folder; what still runs is killed at the end."""
+    yield from _launcher(data)
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[tuple[Path, Start]]:
+    """A data folder whose servers run for the whole module, and the launcher on it."""
+    folder = Path(tempfile.mkdtemp(prefix="banyan-test-launcher-"))
+    for start in _launcher(folder):
+        holder = start("exec", "--", "sh", "-c", "echo up; read line")
+        assert holder.stdout
+        assert holder.stdout.readline() == "up\n"
+        yield folder, start
+        holder.communicate("\n", timeout=60)
+    shutil.rmtree(folder)
+
+
+def _launcher(data: Path) -> Iterator[Start]:
     started: list[subprocess.Popen[str]] = []
 
     def start(*words: str, environment: Mapping[str, str] | None = None) -> subprocess.Popen[str]:

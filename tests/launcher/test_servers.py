@@ -126,29 +126,6 @@ def test_a_pid_file_that_names_a_stranger_is_no_obstacle(launcher: Start, data: 
     release(child)
 
 
-def test_the_application_role_owns_nothing_and_cannot_bypass_row_security(launcher: Start) -> None:
-    child = launcher("exec", "--", "sh", "-c", HOLD)
-    application, owner, _ = line(child)
-    roles = "SELECT rolname, rolsuper, rolbypassrls, rolcreatedb FROM pg_roles WHERE rolname = current_user"
-    with psycopg.connect(application) as connection:
-        assert connection.execute(roles).fetchone() == ("banyan_app", False, False, False)
-        with pytest.raises(psycopg.errors.InsufficientPrivilege):
-            connection.execute("CREATE TABLE mine (id int)")
-    with psycopg.connect(owner) as connection:
-        assert connection.execute(roles).fetchone() == ("banyan_owner", False, False, True)
-        locale = "SELECT datlocprovider, datcollate, encoding FROM pg_database WHERE datname = 'banyan'"
-        assert connection.execute(locale).fetchone() == ("b", "C", 6)
-    release(child)
-
-
-def test_nobody_gets_in_without_a_password(launcher: Start) -> None:
-    child = launcher("exec", "--", "sh", "-c", HOLD)
-    application = line(child)[0]
-    for role in ("banyan_app", "banyan_owner", "banyan_admin"):
-        assert not answers(url_for(application, role, "guess", "banyan"))
-    release(child)
-
-
 def test_secrets_are_private_and_stay(launcher: Start, data: Path) -> None:
     release(launcher("exec", "--", "sh", "-c", HOLD))
     kept = (data / "secrets").read_text()
@@ -156,18 +133,6 @@ def test_secrets_are_private_and_stay(launcher: Start, data: Path) -> None:
     assert len(set(json.loads(kept).values())) == 6
     release(launcher("exec", "--", "sh", "-c", HOLD))
     assert (data / "secrets").read_text() == kept
-
-
-def test_named_servers_are_used_and_nothing_is_started(launcher: Start, data: Path) -> None:
-    named = {
-        "DATABASE_URL": "postgresql://a@db.example/b",
-        "DATABASE_OWNER_URL": "postgresql://o@db.example/b",
-        "REDIS_URL": "redis://redis.example/0",
-    }
-    child = launcher("exec", "--", "sh", "-c", TELL, environment=named)
-    assert line(child) == list(named.values())
-    child.communicate(timeout=60)
-    assert child.returncode == 0
 
 
 def test_named_database_with_our_own_broker(launcher: Start, data: Path) -> None:
@@ -178,23 +143,6 @@ def test_named_database_with_our_own_broker(launcher: Start, data: Path) -> None
     assert broker.startswith("redis://:")
     assert processes_of(data / "postgres") == []
     release(child)
-
-
-def test_a_command_on_a_named_database_never_gets_the_owner_of_the_embedded_one(launcher: Start) -> None:
-    first = launcher("exec", "--", "sh", "-c", HOLD)
-    line(first)
-    named = "postgresql://a@db.example/b"
-    second = launcher(
-        "exec",
-        "--",
-        "sh",
-        "-c",
-        "echo $DATABASE_URL [$DATABASE_OWNER_URL]",
-        environment={"DATABASE_URL": named},
-    )
-    assert line(second) == [named, "[]"]
-    release(second)
-    release(first)
 
 
 def test_a_failed_command_still_waits_for_who_uses_its_servers(launcher: Start) -> None:
@@ -220,21 +168,71 @@ def test_run_on_a_named_database_asks_for_the_owner(launcher: Start) -> None:
     assert "DATABASE_OWNER_URL" in complaint
 
 
-def test_provision_makes_roles_and_database_on_a_server_of_yours(launcher: Start, data: Path) -> None:
-    child = launcher("exec", "--", "sh", "-c", HOLD)
-    application = line(child)[0]
-    keys = json.loads((data / "secrets").read_text())
-    admin = url_for(application, "banyan_admin", keys["admin_password"], "postgres")
-    provisioned = launcher("provision", "--admin-url", admin, "--database", "second")
-    printed, complaint = provisioned.communicate(timeout=60)
-    assert provisioned.returncode == 0, complaint
-    urls = dict(row.split("=", 1) for row in printed.splitlines())
-    assert answers(urls["DATABASE_URL"])
+def environment_of(shared: tuple[Path, Start]) -> dict[str, str]:
+    about: dict[str, dict[str, str]] = json.loads((shared[0] / "run.json").read_text())
+    return about["environment"]
+
+
+def test_the_application_role_owns_nothing_and_cannot_bypass_row_security(shared: tuple[Path, Start]) -> None:
+    urls = environment_of(shared)
+    roles = "SELECT rolname, rolsuper, rolbypassrls, rolcreatedb FROM pg_roles WHERE rolname = current_user"
+    with psycopg.connect(urls["DATABASE_URL"]) as connection:
+        assert connection.execute(roles).fetchone() == ("banyan_app", False, False, False)
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute("CREATE TABLE mine (id int)")
     with psycopg.connect(urls["DATABASE_OWNER_URL"]) as connection:
+        assert connection.execute(roles).fetchone() == ("banyan_owner", False, False, True)
+        locale = "SELECT datcollate, pg_encoding_to_char(encoding) FROM pg_database WHERE datname = 'banyan'"
+        assert connection.execute(locale).fetchone() == ("C", "UTF8")
+
+
+def test_nobody_gets_in_without_a_password(shared: tuple[Path, Start]) -> None:
+    application = environment_of(shared)["DATABASE_URL"]
+    assert answers(application)
+    for role in ("banyan_app", "banyan_owner", "banyan_admin"):
+        assert not answers(url_for(application, role, "guess", "banyan"))
+
+
+def test_a_command_on_a_named_database_never_gets_the_owner_of_the_embedded_one(
+    shared: tuple[Path, Start],
+) -> None:
+    named = {"DATABASE_URL": "postgresql://a@db.example/b"}
+    child = shared[1]("exec", "--", "sh", "-c", "echo $DATABASE_URL [$DATABASE_OWNER_URL]", environment=named)
+    assert line(child) == [named["DATABASE_URL"], "[]"]
+
+
+def test_named_servers_are_used_as_they_are(shared: tuple[Path, Start]) -> None:
+    named = {
+        "DATABASE_URL": "postgresql://a@db.example/b",
+        "DATABASE_OWNER_URL": "postgresql://o@db.example/b",
+        "REDIS_URL": "redis://redis.example/0",
+    }
+    child = shared[1]("exec", "--", "sh", "-c", TELL, environment=named)
+    assert line(child) == list(named.values())
+
+
+def test_provision_makes_roles_and_database_on_a_server_of_yours(shared: tuple[Path, Start]) -> None:
+    folder, start = shared
+    keys = json.loads((folder / "secrets").read_text())
+    urls = environment_of(shared)
+    admin = url_for(urls["DATABASE_URL"], "banyan_admin", keys["admin_password"], "postgres")
+    # With the passwords that the named addresses hold, nothing that is in use changes.
+    provisioned = start("provision", "--admin-url", admin, "--database", "second", environment=urls)
+    _, complaint = provisioned.communicate(timeout=60)
+    assert provisioned.returncode == 0, complaint
+    with psycopg.connect(url_for(admin, "banyan_owner", keys["owner_password"], "second")) as connection:
         connection.execute("CREATE EXTENSION btree_gist")
         connection.execute("CREATE TABLE mine (id int)")
-    release(child)
-    wrong = launcher("provision", "--admin-url", admin)
-    _, complaint = wrong.communicate(timeout=60)
-    assert wrong.returncode == 1
+
+    refused = start("provision", "--admin-url", url_for(admin, "banyan_admin", "guess", "postgres"))
+    _, complaint = refused.communicate(timeout=60)
+    assert refused.returncode == 1
     assert complaint.count("\n") == 1
+
+    renewed = start("provision", "--admin-url", admin, "--database", "second")
+    printed, complaint = renewed.communicate(timeout=60)
+    assert renewed.returncode == 0, complaint
+    fresh = dict(row.split("=", 1) for row in printed.splitlines())
+    assert answers(fresh["DATABASE_URL"])
+    assert answers(fresh["DATABASE_OWNER_URL"])
+    assert not answers(urls["DATABASE_URL"])

@@ -513,7 +513,7 @@ def _relations(rng: np.random.Generator, who: _People, customers: Columns) -> Co
     if len(firms) > 3 and len(people) > 3:
         rows += _corporate_relations(rng, firms, people)
     unique = {(a, b, k): (a, b, k, s, n) for a, b, k, s, n in rows if a != b}
-    columns = list(zip(*unique.values(), strict=True)) or [[], [], [], [], []]
+    columns: list[Any] = [list(c) for c in zip(*unique.values(), strict=True)] or [[] for _ in range(5)]
     return {
         "customer": np.array(columns[0], np.int64),
         "other": np.array(columns[1], np.int64),

@@ -2,49 +2,60 @@
 
 from __future__ import annotations
 
+import argparse
 import datetime as dt
-import json
 import resource
 import sys
 import time
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandParser
 from django.utils import timezone
 
 from crm_site.composition.synthetic_bank import make_bank
-from crm_site.lib.errors import DomainError
+from crm_site.lib.commands import BanyanCommand, Meter
 
 
-class Command(BaseCommand):
+def day(text: str) -> dt.date:
+    """A date of the command line; argparse says which word was wrong and ends with exit code 2."""
+    try:
+        return dt.date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a date (YYYY-MM-DD)") from None
+
+
+class Command(BanyanCommand):
     help = (
-        "Create a synthetic bank: customers, accounts and 13 months of history, the same for the same seed."
+        "Create a synthetic bank with 13 months of history: the same book for the same seed, size and date."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("code")
-        parser.add_argument("--customers", type=int, required=True)
+        super().add_arguments(parser)
+        parser.add_argument("code", help="2 to 30 lower-case letters, digits and hyphens")
+        parser.add_argument("--customers", type=int, required=True, metavar="N")
         parser.add_argument("--seed", type=int, default=42)
-        parser.add_argument("--date", type=dt.date.fromisoformat, help="last business date (default: today)")
+        parser.add_argument(
+            "--date",
+            type=day,
+            metavar="YYYY-MM-DD",
+            help="the history ends at the month-end at or before this date (default: today)",
+        )
         parser.add_argument("--name", default="")
-        parser.add_argument("--host", default="")
-        parser.add_argument("--json", action="store_true", dest="as_json")
+        parser.add_argument("--host", default="", help="host name; default CODE.localhost")
 
-    def handle(self, *args: Any, **options: Any) -> None:
-        began, now = time.monotonic(), timezone.now()
-        try:
-            made = make_bank(
-                code=options["code"],
-                customers=options["customers"],
-                seed=options["seed"],
-                date=options["date"] or timezone.localdate(now),
-                now=now,
-                name=options["name"],
-                host=options["host"],
-                progress=self._progress(began),
-            )
-        except DomainError as error:
-            raise CommandError(error.message) from error
+    def work(self, **options: Any) -> Any:
+        began, now, meter = time.monotonic(), timezone.now(), Meter()
+        made = make_bank(
+            code=options["code"],
+            customers=options["customers"],
+            seed=options["seed"],
+            date=options["date"] or timezone.localdate(now),
+            now=now,
+            name=options["name"],
+            host=options["host"],
+            progress=lambda done, total: meter.show(f"{total:,} customers", done / total),
+        )
+        meter.clear()
         result = {
             "code": made.founded.bank.code,
             "host": made.founded.bank.host,
@@ -54,31 +65,17 @@ class Command(BaseCommand):
             "customers": made.plan.customers,
             "rows": made.rows,
             "seconds": round(time.monotonic() - began, 1),
-            "peak_mib": _peak_mib(),
+            "peak_mib": peak_mib(),
         }
-        if options["as_json"]:
-            self.stdout.write(json.dumps(result))
-            return
-        for key, value in result.items():
-            if key == "rows":
-                self.stdout.write("rows: " + ", ".join(f"{k} {v:,}" for k, v in made.rows.items()))
-            else:
-                self.stdout.write(f"{key}: {value}")
-
-    def _progress(self, began: float) -> Any:
-        def report(done: int, total: int) -> None:
-            line = f"{done:,} of {total:,} customers, {time.monotonic() - began:.0f} s"
-            self.stderr.write(
-                f"\r{line}" if sys.stderr.isatty() else line, ending="" if sys.stderr.isatty() else None
-            )
-
-        return report
+        for key in ("host", "login", "password", "business_date", "customers", "seconds", "peak_mib"):
+            self.say(f"{key:14}{result[key]}")
+        for table, rows in made.rows.items():
+            self.say(f"  {table:14}{rows:>12,}")
+        return result
 
 
-def _peak_mib() -> int:
+def peak_mib() -> int:
     """Largest resident memory of this process or of the one that renders, in MiB."""
     unit = 1024 if sys.platform == "linux" else 1024 * 1024
-    return (
-        max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-        // unit
-    )
+    most = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return most // unit

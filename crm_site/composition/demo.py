@@ -1,0 +1,150 @@
+"""The demo banks of a first start: their people can sign in, their nights have run."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import secrets
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from django.conf import settings
+from django.contrib.auth.hashers import make_password
+from django.db.models import Count
+from django.utils.translation import gettext as _
+
+from crm_site.accounts.models import Bank, RoleGrant, Staff
+from crm_site.accounts.services import PLATFORM_CODE, found_bank
+from crm_site.composition.synthetic.plan import make_plan
+from crm_site.composition.synthetic_bank import SECOND_ADMINISTRATOR, make_bank
+from crm_site.jobs.models import RunStatus
+from crm_site.jobs.services import run_to_end, start_run
+from crm_site.launcher.secrets import write_private
+from crm_site.lib.errors import DomainError
+from crm_site.lib.permissions import Role, system_actor
+from crm_site.lib.tenancy import bank
+
+LOGINS = "demo-logins.json"
+# code, name, customers, seed
+BANKS = (("demo", "松泽农村商业银行", 5_000, 20_26), ("second", "云岭村镇银行", 300, 7))
+# Who of a bank can sign in: one person a role, in the order in which they are printed.
+SHOWN = (
+    Role.RELATIONSHIP_MANAGER, Role.TELLER, Role.BRANCH_MANAGER, Role.LINE_DEPARTMENT, Role.CREDIT_REVIEWER,
+    Role.COMMITTEE_MEMBER, Role.PRESIDENT, Role.RISK, Role.MARKETING, Role.SERVICE_QUALITY, Role.AUDITOR,
+)  # fmt: skip
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Login:
+    bank: str
+    url: str
+    role: str
+    login: str
+    password: str
+
+
+def is_embedded() -> bool:
+    """Whether the database is the launcher's own: only there may a demo password be set."""
+    file = settings.DATA_DIR / "secrets"
+    if not file.exists():
+        return False
+    own = json.loads(file.read_text()).get("app_password")
+    return bool(own) and settings.DATABASES["default"]["PASSWORD"] == own
+
+
+def create_demo(*, now: dt.datetime, date: dt.date, say: Say, port: int) -> list[Login]:
+    """Make what is missing of the demo banks, let their nights run, and write who can sign in. Safe to repeat.
+
+    Returns the logins made by this call (none when everything was there).
+    """
+    password = f"banyan-{secrets.token_hex(4)}"
+    hashed = make_password(password)
+    logins: list[Login] = []
+    if not Bank.objects.filter(code=PLATFORM_CODE).exists():
+        founded = found_bank(
+            code=PLATFORM_CODE, name="Banyan", now=now, is_platform=True, login="operator", password=password
+        )
+        with bank(founded.bank.pk):
+            Staff.objects.update(must_change_password=False, name="Operator")
+        logins.append(_login(founded.bank, Role.OPERATOR, "operator", password, port))
+    for code, name, customers, seed in BANKS:
+        if not Bank.objects.filter(code=code).exists():
+            began = time.monotonic()
+            made = make_bank(
+                code=code, name=name, customers=customers, seed=seed, date=date, now=now, password=password
+            )
+            logins += _open_doors(made.founded.bank, password, hashed, port)
+            say(f"{code}: {customers:,} customers in {time.monotonic() - began:.1f} s")
+    _remember(settings.DATA_DIR / LOGINS, logins)
+    for code, _name, customers, seed in BANKS:
+        found = Bank.objects.get(code=code)
+        began = time.monotonic()
+        dates = make_plan(customers=customers, seed=seed, date=date).month_dates
+        if ran := run_nights(found, dates):
+            say(f"{code}: {ran} nights in {time.monotonic() - began:.1f} s")
+    return logins
+
+
+def run_nights(of: Bank, dates: Iterable[dt.date]) -> int:
+    """Run the nights that the bank has not had yet, oldest first. Raises DomainError when one fails."""
+    ran = 0
+    for date in dates:
+        of.refresh_from_db()
+        if of.business_date is not None and date <= of.business_date:
+            continue
+        with bank(of.pk):
+            run = start_run(system_actor(of.pk, "create_demo"), pipeline="nightly", business_date=date)
+        run = run_to_end(run, workers=1)
+        if run.status == RunStatus.FAILED:
+            raise DomainError(
+                _("The night of %(date)s failed at bank %(code)s: see /jobs/.")
+                % {"date": date.isoformat(), "code": of.code},
+                code="night_failed",
+            )
+        ran += 1
+    return ran
+
+
+def _open_doors(of: Bank, password: str, hashed: str, port: int) -> list[Login]:
+    """One person a role gets the demo password; manager, teller and branch manager are of the same branch."""
+    with bank(of.pk):
+        busiest = (
+            RoleGrant.objects.filter(role=Role.RELATIONSHIP_MANAGER)
+            .annotate(held=Count("staff__customers"))
+            .order_by("-held", "staff__number")
+            .select_related("staff")[0]
+        )
+        people: list[tuple[Role, Staff]] = []
+        for role in SHOWN:
+            grants = RoleGrant.objects.filter(role=role).select_related("staff").order_by("staff__number")
+            if role == Role.RELATIONSHIP_MANAGER:
+                grants = grants.filter(pk=busiest.pk)
+            elif role in (Role.TELLER, Role.BRANCH_MANAGER):
+                grants = grants.filter(unit_id=busiest.unit_id)
+            people.append((role, grants[0].staff))
+        people += [
+            (Role.ADMINISTRATOR, Staff.objects.get(number=number))
+            for number in ("admin", SECOND_ADMINISTRATOR)
+        ]
+        Staff.objects.filter(pk__in=[staff.pk for _role, staff in people]).update(
+            password=hashed, must_change_password=False
+        )
+    return [_login(of, role, staff.number, password, port) for role, staff in people]
+
+
+def _login(of: Bank, role: Role, number: str, password: str, port: int) -> Login:
+    return Login(of.code, f"http://{of.host}:{port}/", role.value, number, password)
+
+
+def _remember(file: Path, logins: list[Login]) -> None:
+    """Add to the list that the launcher prints; readable by the owner of the folder alone."""
+    if not logins:
+        return
+    kept = json.loads(file.read_text()) if file.exists() else []
+    made = {login.bank for login in logins}
+    everything = [row for row in kept if row["bank"] not in made] + [asdict(login) for login in logins]
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_private(file, json.dumps(everything, ensure_ascii=False, indent=1))

@@ -1,0 +1,80 @@
+"""What the addresses of the permission matrix are about: one of each, in a bank of the test's choice."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from crm_site.accounts.models import RoleGrant, Staff
+from crm_site.audit.models import Entry
+from crm_site.jobs.models import Run
+from crm_site.lib.tenancy import bank
+from crm_site.work.models import Notification, Task
+from customers.models import Customer, Standing
+from relationship.models import AssignmentProposal
+from segmentation.models import TierPolicy
+from segmentation.services import ensure_default_policies
+from tests.conftest import NOW, TODAY, House
+
+
+def a_customer(house: House, responsible: Staff | None) -> Customer:
+    """A corporate customer of branch north, looked after by `responsible`."""
+    found = Customer.objects.filter(number="M-1").first()
+    if found is None:
+        found = Customer.objects.create(
+            number="M-1",
+            kind="corporate",
+            name="Matrix Works",
+            name_sort="matrix works",
+            home_branch=house.north,
+            responsible=responsible,
+        )
+        Standing.objects.create(
+            customer=found, kind="corporate", home_branch=house.north, responsible=responsible, as_of=TODAY
+        )
+    return found
+
+
+def place(house: House, what: str, responsible: Staff | None) -> dict[str, Any]:
+    """URL arguments of one `what` of a house, keyed by the names that routes use for it."""
+    with bank(house.id):
+        customer = a_customer(house, responsible)
+        if what == "customer":
+            key: Any = customer.pk
+        elif what == "customer number":
+            return {"number": customer.number}
+        elif what == "audit entry":
+            key = Entry.objects.latest("id").id
+        elif what == "run":
+            key = Run.objects.create(
+                pipeline="nightly", business_date=TODAY, requested_as="test", requested_at=NOW
+            ).pk
+        elif what == "run step":
+            run = Run.objects.create(
+                pipeline="nightly", business_date=TODAY, requested_as="test", requested_at=NOW, status="done"
+            )
+            run.steps.create(name="tiers", position=1)
+            return {"pk": run.pk, "step_name": "tiers"}
+        elif what == "notification":
+            owner = responsible or Staff.objects.earliest("id")
+            key = Notification.objects.create(staff=owner, code="task.given", created_at=NOW).pk
+        elif what == "task":
+            key = Task.objects.create(
+                reason="manual", customer_id=customer.pk, owner=responsible, unit=house.north, created_at=NOW,
+                due_date=TODAY, show_from=TODAY,
+            ).pk  # fmt: skip
+        elif what == "proposal":
+            key = AssignmentProposal.objects.create(
+                customer=customer, unit=house.north, rule="borrower", proposed_date=TODAY
+            ).pk
+        elif what == "tier policy":
+            ensure_default_policies(NOW)
+            key = TierPolicy.objects.earliest("id").pk
+        elif what == "staff":
+            key = Staff.objects.earliest("id").pk
+        elif what == "unit":
+            key = house.north.pk
+        elif what == "grant":
+            key = RoleGrant.objects.earliest("id").pk
+        else:
+            raise KeyError(what)
+    return {"pk": key}

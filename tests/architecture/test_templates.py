@@ -1,0 +1,35 @@
+"""Every template compiles, and none of them brings in what the content policy forbids."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from django.template.loader import get_template
+
+from crm_site.lib.translations import ROOT
+
+FOLDER = ROOT / "templates"
+TEMPLATES = sorted(path.relative_to(FOLDER) for path in FOLDER.rglob("*.html"))
+FORBIDDEN = {
+    "an inline style": re.compile(r"<style|\sstyle\s*="),
+    "an inline script": re.compile(r"<script(?![^>]*\ssrc=)(?![^>]*application/json)", re.IGNORECASE),
+    "an event handler": re.compile(r"""\s(on[a-z]+|hx-on[:\w-]*)\s*=\s*["']"""),
+    "evaluated code": re.compile(
+        r"""(javascript:|hx-(vals|headers|vars)\s*=\s*["']js:|hx-trigger\s*=\s*["'][^"']*\[)"""
+    ),
+    "another host": re.compile(r"""(src|href|action)\s*=\s*["'](https?:)?//"""),
+}
+
+
+@pytest.mark.parametrize("path", TEMPLATES, ids=str)
+def test_template_compiles(path: Path) -> None:
+    get_template(str(path))
+
+
+@pytest.mark.parametrize("path", TEMPLATES, ids=str)
+def test_template_keeps_to_the_content_policy(path: Path) -> None:
+    text = (FOLDER / path).read_text()
+    found = {what: match[0] for what, pattern in FORBIDDEN.items() if (match := pattern.search(text))}
+    assert not found

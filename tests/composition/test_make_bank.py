@@ -1,0 +1,249 @@
+"""A synthetic bank: believable, right to the cent, the same for the same seed, and never made twice."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from django.core.management import CommandError, call_command
+from django.db.models import Count, F, Q
+from stdnum import lei
+from stdnum.cn import ric, uscc
+
+from crm_site.accounts.banks import vault_of
+from crm_site.accounts.models import Bank, Grade, OrgUnit, RoleGrant, Staff
+from crm_site.composition.synthetic.book import Book, make_chunk
+from crm_site.composition.synthetic.organisation import make_organisation
+from crm_site.composition.synthetic.plan import make_plan
+from crm_site.composition.synthetic_bank import make_bank
+from crm_site.lib.permissions import Role
+from crm_site.lib.tenancy import bank
+from customers.models import (
+    Account,
+    BalanceChange,
+    ContactPoint,
+    Customer,
+    Identifier,
+    Loan,
+    SearchToken,
+    Standing,
+    Transaction,
+)
+
+NOW = dt.datetime(2026, 3, 20, 3, 0, tzinfo=dt.UTC)
+DATE = dt.date(2026, 3, 20)  # the history ends at the month-end before
+
+
+def chunk(customers: int, seed: int = 3) -> Book:
+    plan = make_plan(customers=customers, seed=seed, date=DATE)
+    return make_chunk(plan, make_organisation(plan), 0)
+
+
+@pytest.fixture(scope="module")
+def book() -> Book:
+    return chunk(5_000)
+
+
+def test_the_history_is_thirteen_month_ends_before_the_date() -> None:
+    plan = make_plan(customers=500, seed=1, date=DATE)
+    assert plan.date == dt.date(2026, 2, 28)
+    assert plan.month_dates[0] == dt.date(2025, 2, 28)
+    assert len(plan.month_ends) == 13
+    assert make_plan(customers=500, seed=1, date=dt.date(2026, 3, 31)).date == dt.date(2026, 3, 31)
+
+
+@pytest.mark.parametrize("customers", [0, 19, 5_000_001])
+def test_a_senseless_size_is_refused(customers: int) -> None:
+    with pytest.raises(ValueError, match="number of customers"):
+        make_plan(customers=customers, seed=1, date=DATE)
+
+
+def test_the_same_seed_gives_the_same_book_and_another_seed_another(book: Book) -> None:
+    again, other = chunk(5_000), chunk(5_000, seed=4)
+    assert again.customers["name"] == book.customers["name"]
+    assert again.identifiers["value"] == book.identifiers["value"]
+    np.testing.assert_array_equal(again.ledger.balance, book.ledger.balance)
+    np.testing.assert_array_equal(again.loans.outstanding, book.loans.outstanding)
+    assert other.customers["name"] != book.customers["name"]
+
+
+def test_identifiers_have_right_check_digits(book: Book) -> None:
+    checks = {"resident_id": ric.is_valid, "uscc": uscc.is_valid, "lei": lei.is_valid}
+    wrong = [
+        value
+        for scheme, value in zip(book.identifiers["scheme"], book.identifiers["value"], strict=True)
+        if not checks[scheme](value)
+    ]
+    assert wrong == []
+
+
+def test_a_persons_number_agrees_with_birth_date(book: Book) -> None:
+    births = book.customers["birth_date"]
+    for at, scheme, value in zip(
+        book.identifiers["customer"].tolist(),
+        book.identifiers["scheme"],
+        book.identifiers["value"],
+        strict=True,
+    ):
+        if scheme == "resident_id" and births[at]:
+            born = dt.date(1970, 1, 1) + dt.timedelta(days=int(births[at]))
+            assert value[6:14] == born.strftime("%Y%m%d")
+
+
+def test_running_balance_days_are_the_sum_over_the_days(book: Book) -> None:
+    """The oracle walks day by day, for accounts of every sort."""
+    ledger, rng = book.ledger, np.random.default_rng(0)
+    for account in rng.choice(np.unique(ledger.account), size=60, replace=False).tolist():
+        rows = np.nonzero(ledger.account == account)[0]
+        dates, balances = ledger.date[rows].tolist(), ledger.balance[rows].tolist()
+        assert dates == sorted(set(dates))
+        plus = minus = held = 0
+        expected = {}
+        changes = dict(zip(dates, balances, strict=True))
+        for day in range(dates[0], dates[-1] + 1):
+            if day in changes:
+                expected[day] = (plus, minus)
+                held = changes[day]
+            plus, minus = plus + max(held, 0), minus + max(-held, 0)
+        got = zip(ledger.positive[rows].tolist(), ledger.negative[rows].tolist(), strict=True)
+        assert dict(zip(dates, got, strict=True)) == expected
+
+
+def test_entries_of_a_day_sum_to_the_change_of_balance(book: Book) -> None:
+    ledger, entries = book.ledger, book.entries
+    booked: dict[tuple[int, int], int] = {}
+    for account, date, amount in zip(
+        entries.account.tolist(), entries.date.tolist(), entries.amount.tolist(), strict=True
+    ):
+        booked[account, date] = booked.get((account, date), 0) + amount
+    first = ledger.date.min()
+    for account, date, now, before in zip(
+        ledger.account.tolist(),
+        ledger.date.tolist(),
+        ledger.balance.tolist(),
+        ledger.previous.tolist(),
+        strict=True,
+    ):
+        if date > first:
+            assert booked.get((account, date), 0) == now - before
+
+
+def test_the_tiers_are_as_heavy_tailed_as_a_county_bank() -> None:
+    """High 1.5-2.5 %, mid 5-9 %, and the top fifth brings most of the deposits."""
+    book = chunk(20_000)
+    size = len(book.customers["number"])
+    ledger = book.ledger
+    last = np.append(np.diff(ledger.account) > 0, True)
+    deposits = np.zeros(size)
+    owners = book.accounts["owner"][ledger.account[last]]
+    np.add.at(deposits, owners, ledger.balance[last].clip(0) / 100)
+    loans = np.zeros(size)
+    np.add.at(loans, book.loans.customer, book.loans.outstanding / 100)
+    real = ~np.array(book.customers["is_prospect"])
+    high = ((deposits >= 1_000_000) | (loans >= 2_000_000)) & real
+    mid = ((deposits >= 100_000) | (loans >= 500_000)) & real & ~high
+    assert 0.013 < high.sum() / real.sum() < 0.025
+    assert 0.05 < mid.sum() / real.sum() < 0.09
+    ranked = np.sort(deposits[real])[::-1]
+    assert ranked[: len(ranked) // 5].sum() / ranked.sum() > 0.8
+
+
+def test_arrears_reach_from_days_to_more_than_a_year() -> None:
+    book = chunk(20_000)
+    plan = make_plan(customers=20_000, seed=3, date=DATE)
+    late = book.loans.overdue_since[book.loans.overdue > 0]
+    days = plan.day - late
+    assert days.min() >= 1
+    assert days.min() < 30
+    assert 300 < days.max() < 430
+    assert 0.01 < len(days) / len(book.loans.customer) < 0.1
+
+
+def test_deposits_mature_within_one_three_and_seven_days(book: Book) -> None:
+    plan = make_plan(customers=5_000, seed=3, date=DATE)
+    left = book.accounts["maturity"][book.accounts["maturity"] > 0] - plan.day
+    assert left.min() >= 1
+    assert {1, 3, 7} <= set(left.tolist())
+
+
+def test_nobody_is_a_customer_before_birth_or_after_the_date(book: Book) -> None:
+    plan = make_plan(customers=5_000, seed=3, date=DATE)
+    since, births = book.customers["customer_since"], book.customers["birth_date"]
+    real = since > 0
+    assert (since[real] <= plan.day).all()
+    assert (since[real & (births > 0)] > births[real & (births > 0)]).all()
+    assert (book.accounts["opened"] >= since[book.accounts["owner"]]).all()
+    closed = book.accounts["closed"]
+    assert (closed[closed > 0] > book.accounts["opened"][closed > 0]).all()
+    assert closed.max() <= plan.day
+
+
+@pytest.fixture
+def made(db: None) -> Iterator[Bank]:
+    result = make_bank(code="synthetic", customers=400, seed=5, date=DATE, now=NOW)
+    with bank(result.founded.bank.pk):
+        yield result.founded.bank
+
+
+def test_a_bank_has_exactly_its_customers_and_a_standing_each(made: Bank) -> None:
+    assert Customer.objects.customers().count() == 400
+    assert Customer.objects.filter(is_prospect=True).count() == 16
+    assert Standing.objects.count() == 416
+    same = Standing.objects.filter(Q(kind=F("customer__kind")) & Q(home_branch=F("customer__home_branch")))
+    assert same.count() == Customer.objects.filter(home_branch__isnull=False).count()
+
+
+def test_every_role_and_grade_works_there_by_grants_of_two_people(made: Bank) -> None:
+    roles = set(RoleGrant.objects.values_list("role", flat=True))
+    assert roles == {r.value for r in Role} - {Role.API.value, Role.OPERATOR.value}
+    assert set(Staff.objects.exclude(grade="").values_list("grade", flat=True)) == set(Grade.values)
+    assert not RoleGrant.objects.filter(founding=False, proposed_by=F("decided_by")).exists()
+    assert RoleGrant.objects.filter(founding=True).count() == 2
+    assert OrgUnit.objects.filter(lft__gte=F("rgt")).count() == 0
+
+
+def test_protected_values_open_again_and_are_found_by_their_token(made: Bank) -> None:
+    vault = vault_of(made.pk)
+    one = Identifier.objects.select_related("customer").first()
+    assert one is not None
+    value = vault.decrypt(one.value, place="identifier.value", row=f"{one.customer.number}|{one.scheme}")
+    assert bytes(one.blind_index) == vault.blind_index(one.scheme, value)
+    assert value not in one.masked
+    phone = ContactPoint.objects.select_related("customer").first()
+    assert phone is not None
+    clear = vault.decrypt(
+        phone.value, place="contactpoint.value", row=f"{phone.customer.number}|phone|{phone.position}"
+    )
+    assert clear.startswith("+86")
+    for token in (f"x:{bytes(one.blind_index).hex()}", f"#{one.customer.number}"):
+        assert SearchToken.objects.get(token=token).customer_id == one.customer_id
+    assert SearchToken.objects.filter(token=f"t:{clear[-4:]}", customer=phone.customer_id).exists()
+
+
+def test_accounts_have_one_owner_and_balances_from_their_first_day(made: Bank) -> None:
+    owners = Account.objects.annotate(owners=Count("holders", filter=Q(holders__role="owner")))
+    assert not owners.exclude(owners=1).exists()
+    assert BalanceChange.objects.filter(date__lt=F("account__opened_date")).count() == 0
+    assert Transaction.objects.count() > 0
+    assert Loan.objects.filter(days_past_due__gt=0, overdue_amount=0).count() == 0
+
+
+def test_an_existing_bank_is_refused_in_one_line(made: Bank) -> None:
+    before = Customer.objects.count()
+    with pytest.raises(CommandError, match="exists already") as refusal:
+        call_command("make_bank", "synthetic", customers=50)
+    assert "\n" not in str(refusal.value)
+    assert Customer.objects.count() == before
+
+
+@pytest.mark.django_db
+def test_a_bank_that_cannot_be_finished_does_not_exist(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_arguments: object) -> None:
+        raise RuntimeError("the disk is full")
+
+    monkeypatch.setattr("crm_site.composition.synthetic_bank._load", broken)
+    with pytest.raises(RuntimeError, match="disk"):
+        make_bank(code="half", customers=30, seed=1, date=DATE, now=NOW)
+    assert not Bank.objects.filter(code="half").exists()

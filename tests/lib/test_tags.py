@@ -1,0 +1,85 @@
+"""What the tags of crm_site.lib.templatetags.banyan put into a page."""
+
+from __future__ import annotations
+
+import datetime as dt
+from decimal import Decimal
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from django.template import Context, Template
+from django.utils import translation
+
+from crm_site.lib.templatetags.banyan import move_class
+
+
+def rendered(source: str, language: str = "en", **context: Any) -> str:
+    shell = {"bank": SimpleNamespace(currency="CNY"), "business_date": dt.date(2026, 11, 20)}
+    with translation.override(language):
+        return Template(source).render(Context(shell | context))
+
+
+def test_money_shows_the_full_amount_on_hover_and_on_paper() -> None:
+    html = rendered("{% money v %}", "zh-hans", v=Decimal(33421000))
+    assert 'title="33,421,000.00 元"' in html
+    assert 'data-full="33,421,000.00 元"' in html
+    assert '3,342.1<span class="unit">万</span>' in html
+    # What is short already is not repeated on paper.
+    assert "data-full" not in rendered("{% money v %}", "zh-hans", v=Decimal(12))
+    assert "–" in rendered("{% money v %}", v=None)
+
+
+def test_dates_are_measured_from_the_business_date() -> None:
+    assert rendered("{% deadline d %}", d=dt.date(2026, 11, 27)) == "in 7 days"
+    assert rendered("{% day d %}", "zh-hans", d=dt.date(2026, 1, 2)) == "01-02"
+
+
+def test_what_a_user_wrote_is_escaped() -> None:
+    html = rendered(
+        "{% icon 'x' label %}{% sparkline values label=label %}", label='"><script>', values=[1, 2]
+    )
+    assert "<script>" not in html
+
+
+def test_a_sparkline_skips_unknown_months() -> None:
+    html = rendered("{% sparkline values 84 22 %}", values=[Decimal(1), None, Decimal(3)])
+    assert 'points="3.0,19.0 81.0,3.0"' in html
+    assert rendered("{% sparkline values %}", values=[None]) == '<span class="ink-3">–</span>'
+
+
+def test_a_flat_sparkline_runs_through_the_middle() -> None:
+    assert 'points="3.0,11.0 81.0,11.0"' in rendered("{% sparkline values 84 22 %}", values=[5, 5])
+
+
+@pytest.mark.parametrize(("value", "width"), [(Decimal("0.5"), "50.0"), (Decimal(3), "100.0"), (None, "0.0")])
+def test_a_bar_stays_inside_its_track(value: Decimal | None, width: str) -> None:
+    assert f'width="{width}"' in rendered("{% bar v %}", v=value)
+
+
+def test_a_bar_with_a_cap_leaves_room_beyond_it() -> None:
+    html = rendered("{% bar 95 None mark=100 %}")
+    assert 'width="79.17"' in html
+    assert 'x="82.53"' in html
+
+
+def test_parts_of_a_whole_fill_it() -> None:
+    html = rendered("{% segments parts %}", parts=[("high", 1), ("general", 3)])
+    assert 'class="fill-high" x="0.0" width="24.6"' in html
+    assert 'class="fill-general" x="25.0" width="74.6"' in html
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "count", "expected"),
+    [
+        (2, 2, 138, "move-stay"),
+        (2, 1, 0, "move-none"),
+        (1, 2, 1, "move-up-1"),
+        (1, 2, 27, "move-up-4"),
+        (2, 0, 17, "move-down-3"),
+    ],
+)
+def test_a_move_is_as_strong_as_its_share_of_the_largest(
+    start: int, end: int, count: int, expected: str
+) -> None:
+    assert move_class({"from": start, "to": end, "count": count, "largest": 27}) == expected
