@@ -4,13 +4,14 @@ A line says which action guards each method; who may do an action is the table i
 - "": any signed-in person of the bank; PUBLIC: anybody; scope names ("customers:read"): machine clients alone;
 - `of`: what the address is about, made by tests/architecture/places.py for the branch "north" of bank alpha and,
   for the "another bank" column, of bank beta; None: the address names no row.
+- `platform`: the address exists on the platform's host alone (tests/accounts/test_banks.py); on a bank's it is 404.
 - `rows`: "customer" rows are seen by visible_to (404 for those who do not see them), "bank" rows by everybody who may
   do the action.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 PUBLIC = "(anybody)"
 
@@ -20,6 +21,7 @@ class Line:
     methods: dict[str, str] = field(default_factory=dict)
     of: str | None = None
     rows: str = "bank"
+    platform: bool = False
 
 
 def page(action: str, of: str | None = None, rows: str = "bank") -> Line:
@@ -45,6 +47,11 @@ def api(of: str | None = None, **scopes: str) -> Line:
 # The sign-in library's own addresses: guarded by it; what must not be reachable is tested in tests/accounts.
 LIBRARY = ("account_", "mfa_", "usersessions_", "idp:oidc:")
 
+
+def platform(line: Line) -> Line:
+    return replace(line, platform=True)
+
+
 MATRIX: dict[str, Line] = {
     # site
     "home": page(""),
@@ -65,6 +72,36 @@ MATRIX: dict[str, Line] = {
     # audit
     "audit:entry-list": page("audit.read"),
     "audit:entry-detail": page("audit.read", "audit entry"),
+    # settings
+    "accounts:settings": page("organisation.manage"),
+    "accounts:me": page(""),
+    "accounts:unit-list": page("organisation.manage"),
+    "accounts:unit-add": form("organisation.manage"),
+    "accounts:unit": form("organisation.manage", "unit"),
+    "accounts:unit-close": act("organisation.manage", "unit"),
+    "accounts:unit-reopen": act("organisation.manage", "unit"),
+    "accounts:staff-list": page("staff.manage"),
+    "accounts:staff-add": form("staff.manage"),
+    "accounts:staff": page("staff.manage", "staff"),
+    "accounts:staff-edit": form("staff.manage", "staff"),
+    "accounts:staff-deactivate": act("staff.manage", "staff"),
+    "accounts:staff-reactivate": act("staff.manage", "staff"),
+    "accounts:staff-password": act("staff.manage", "staff"),
+    "accounts:staff-second-factor": act("staff.manage", "staff"),
+    "accounts:grant-add": form("role.propose", "staff"),
+    "accounts:grant-list": page("role.decide"),
+    "accounts:grant-decide": act("role.decide", "grant"),
+    "accounts:grant-revoke": act("role.decide", "grant"),
+    "accounts:grades": form("organisation.manage"),
+    "accounts:client-list": page("api_client.manage"),
+    "accounts:client-add": form("api_client.manage"),
+    "accounts:client-revoke": act("api_client.manage", "api client"),
+    "accounts:bank": form("organisation.manage"),
+    # the platform's banks
+    "banks:bank-list": platform(page("bank.manage")),
+    "banks:bank-add": platform(form("bank.manage")),
+    "banks:bank-close": platform(act("bank.manage", "bank")),
+    "banks:bank-reopen": platform(act("bank.manage", "bank")),
     # relationship
     "relationship:portfolio": page("assignment.read"),
     "relationship:queue": page("assignment.read"),
