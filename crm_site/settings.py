@@ -57,6 +57,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
+    "crm_site.lib.metrics.MetricsMiddleware",
     "crm_site.accounts.middleware.RequestLogMiddleware",
     "crm_site.accounts.middleware.BankMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -125,6 +126,7 @@ DATABASES = {
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
+METRICS_TOKEN = os.environ.get("BANYAN_METRICS_TOKEN", "")
 REDIS_URL = os.environ.get("REDIS_URL", "")
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 SESSION_ENGINE = "django.contrib.sessions.backends.db"

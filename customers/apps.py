@@ -22,7 +22,9 @@ class CustomersConfig(AppConfig):
         add_timeline_source("milestones", sources.milestones)
 
 
-def _panel(name: str, title: object, view: str, tab: str, order: int, *, wide: bool = False, aside: bool = False) -> Panel:
+def _panel(
+    name: str, title: object, view: str, tab: str, order: int, *, wide: bool = False, aside: bool = False
+) -> Panel:
     return Panel(name, title, f"customers:panel-{view}", "customer.read", tab, order, wide, aside)
 
 

@@ -15,7 +15,7 @@ from django.urls import NoReverseMatch, reverse
 from django.utils.translation import gettext_lazy as _
 
 from crm_site.accounts.models import OrgUnit
-from crm_site.accounts.selectors import data_is_late
+from crm_site.accounts.selectors import data_is_late, working_day
 from crm_site.lib.permissions import ROLE_LABELS, Actor, may
 from crm_site.lib.registry import HOMES, NAV, NavItem
 from crm_site.work.selectors import unread
@@ -55,6 +55,7 @@ def shell(request: HttpRequest) -> dict[str, Any]:
         "data_as_of": bank.data_as_of if bank else None,
         "data_is_late": bool(bank) and data_is_late(bank),
         "business_date": bank.business_date if bank else None,
+        "today": working_day(bank) if bank else None,
     }
     if actor is None:
         return context

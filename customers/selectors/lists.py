@@ -19,8 +19,8 @@ from django.db.models.expressions import RawSQL
 from django.utils.translation import gettext_lazy as _
 
 from crm_site.lib.money import from_minor, to_minor
-from crm_site.lib.registry import WORK_REASONS
 from crm_site.lib.permissions import HEADQUARTERS, OWN, Actor, Role
+from crm_site.lib.registry import WORK_REASONS
 from crm_site.work.models import Task
 from customers.conditions import compile_condition
 from customers.facts import CHURN_ALARM_BP, CHURN_ALARM_PCT
@@ -295,6 +295,8 @@ def _read_cursor(query: CustomerQuery, cursor: str) -> tuple[bool, tuple[Any, in
         return True, None
     expected = str if query.by.name == "name" else int
     if sort != query.sort or not isinstance(value, expected) or not isinstance(customer_id, int):
+        return True, None
+    if isinstance(value, str) and "\x00" in value:
         return True, None
     if abs(customer_id) >= 2**63 or (isinstance(value, int) and abs(value) >= 2**62):
         return True, None

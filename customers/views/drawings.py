@@ -129,14 +129,18 @@ def draw_relations(name: str, parties: Sequence[RelatedParty]) -> Graph | None:
 
 def _words(party: RelatedParty) -> str:
     share = party.relation.share
-    return f"{party.kind_label} {formats.percent(Decimal(share), 0)}" if share is not None else party.kind_label
+    return (
+        f"{party.kind_label} {formats.percent(Decimal(share), 0)}" if share is not None else party.kind_label
+    )
 
 
 def _short(name: str) -> str:
     return name if len(name) <= 12 else f"{name[:11]}…"
 
 
-def _apart(a: tuple[float, float], b: tuple[float, float], gap: float = 16) -> tuple[tuple[float, float], ...]:
+def _apart(
+    a: tuple[float, float], b: tuple[float, float], gap: float = 16
+) -> tuple[tuple[float, float], ...]:
     """The line between two centres, shortened so that it ends at the circles' edges."""
     length = math.dist(a, b) or 1
     dx, dy = (b[0] - a[0]) / length * gap, (b[1] - a[1]) / length * gap

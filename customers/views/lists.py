@@ -102,7 +102,12 @@ def filter_editor(request: Any) -> HttpResponse:
     else:
         kept = {} if rows is not None else query.condition
         form = FilterForm(request.actor, rows=rows or [], kept=kept)
-    context = {"form": form, "sort": query.sort, "kept": to_query(form.kept), "kept_words": form.kept and sentence(form.kept)}
+    context = {
+        "form": form,
+        "sort": query.sort,
+        "kept": to_query(form.kept),
+        "kept_words": form.kept and sentence(form.kept),
+    }
     template = "customers/_filter_form.html" if is_partial(request) else "customers/filter_page.html"
     return render(request, template, context, status=422 if form.problem else 200)
 
@@ -164,5 +169,3 @@ def view_change(request: Any, view_id: int) -> HttpResponse:
     except DomainError as error:
         messages.error(request, error.message)
     return redirect("customers:view-list")
-
-

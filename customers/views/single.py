@@ -86,7 +86,9 @@ def panels_of(actor: Actor, tab: str, customer_id: int) -> dict[str, list[dict[s
         if panel.tab != tab or not may(actor, panel.permission):
             continue
         url = reverse(panel.url_name, args=[customer_id])
-        found["aside" if panel.aside else "main"].append({"title": panel.title, "url": url, "wide": panel.wide})
+        found["aside" if panel.aside else "main"].append(
+            {"title": panel.title, "url": url, "wide": panel.wide}
+        )
     return found
 
 
@@ -148,7 +150,9 @@ def entries(request: Any, customer_id: int) -> HttpResponse:
     cursor = request.GET.get("cursor", "")
     found = single.entries_of(request.actor, customer, cursor=cursor)
     context = {"customer": customer, "page": found, "is_more": bool(cursor)}
-    template = "customers/_entry_rows.html" if cursor and is_partial(request) else "customers/_panel_entries.html"
+    template = (
+        "customers/_entry_rows.html" if cursor and is_partial(request) else "customers/_panel_entries.html"
+    )
     return show(request, template, context)
 
 
@@ -189,7 +193,9 @@ def contacts(request: Any, customer_id: int) -> HttpResponse:
         "may_log": may(request.actor, "interaction.write"),
     }
     is_more = bool(request.GET.get("cursor")) and is_partial(request)
-    return show(request, "customers/_contact_rows.html" if is_more else "customers/_panel_contacts.html", context)
+    return show(
+        request, "customers/_contact_rows.html" if is_more else "customers/_panel_contacts.html", context
+    )
 
 
 def _contact_key(cursor: str) -> tuple[dt.datetime, int] | None:
@@ -240,7 +246,11 @@ def identity(request: Any, customer_id: int) -> HttpResponse:
         header = single.customer_header(request.actor, customer_id)
     except Standing.DoesNotExist:
         raise Http404 from None
-    context = {"header": header, "customer": header.customer, "may_reveal": may(request.actor, "customer.reveal")}
+    context = {
+        "header": header,
+        "customer": header.customer,
+        "may_reveal": may(request.actor, "customer.reveal"),
+    }
     return show(request, "customers/_panel_identity.html", context)
 
 

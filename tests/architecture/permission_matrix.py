@@ -4,14 +4,16 @@ A line says which action guards each method; who may do an action is the table i
 - "": any signed-in person of the bank; PUBLIC: anybody; scope names ("customers:read"): machine clients alone;
 - `of`: what the address is about, made by tests/architecture/places.py for the branch "north" of bank alpha and,
   for the "another bank" column, of bank beta; None: the address names no row.
-- `platform`: the address exists on the platform's host alone (tests/accounts/test_banks.py); on a bank's it is 404.
-- `rows`: "customer" rows are seen by visible_to (404 for those who do not see them), "bank" rows by everybody who may
-  do the action.
+- `not_for`: roles that may do the action elsewhere but have nothing here (404);
+- `rows`: "customer" rows are seen by visible_to (404 for those who do not see them), "task" rows by those who may work
+  on them, "own" rows by the one person, "bank" rows by everybody who may do the action.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+
+from crm_site.lib.permissions import Role
 
 PUBLIC = "(anybody)"
 
@@ -21,7 +23,7 @@ class Line:
     methods: dict[str, str] = field(default_factory=dict)
     of: str | None = None
     rows: str = "bank"
-    platform: bool = False
+    not_for: frozenset[Role] = frozenset()
 
 
 def page(action: str, of: str | None = None, rows: str = "bank") -> Line:
@@ -49,7 +51,8 @@ LIBRARY = ("account_", "mfa_", "usersessions_", "idp:oidc:")
 
 
 def platform(line: Line) -> Line:
-    return replace(line, platform=True)
+    """On the platform's host alone (tests/accounts/test_banks.py): on a bank's it does not exist."""
+    return replace(line, not_for=frozenset({Role.OPERATOR}))
 
 
 MATRIX: dict[str, Line] = {
@@ -102,9 +105,41 @@ MATRIX: dict[str, Line] = {
     "banks:bank-add": platform(form("bank.manage")),
     "banks:bank-close": platform(act("bank.manage", "bank")),
     "banks:bank-reopen": platform(act("bank.manage", "bank")),
+    # jobs
+    "jobs:run-list": page("job.read"),
+    "jobs:run-start": act("job.run"),
+    "jobs:run-detail": page("job.read", "run"),
+    "jobs:run-retry": act("job.run", "run"),
+    "jobs:step-chunks": page("job.read", "run step"),
+    "metrics": page(PUBLIC),
+    # work
+    "work:task-list": page("task.write"),
+    "work:task-add": form("task.write"),
+    "work:task": page("task.write", "task", "task"),
+    "work:task-done": form("task.write", "task", "task"),
+    "work:task-undo": act("task.write", "task", "task"),
+    "work:task-later": form("task.write", "task", "task"),
+    "work:task-hand-over": form("task.write", "task", "task"),
+    "work:inbox": page(""),
+    "work:inbox-read": act(""),
+    "work:notice-open": act("", "notification", "own"),
+    # segmentation
+    "segmentation:overview": page("segmentation.read"),
+    "segmentation:movers": page("segmentation.read"),
+    "segmentation:policy-list": page("policy.read"),
+    "segmentation:policy": page("policy.read", "tier policy"),
+    "segmentation:policy-edit": form("policy.draft", "tier policy"),
+    "segmentation:policy-propose": act("policy.draft", "tier policy"),
+    "segmentation:policy-publish": act("policy.publish", "tier policy"),
+    "segmentation:policy-return": act("policy.publish", "tier policy"),
+    "segmentation:policy-discard": act("policy.draft", "tier policy"),
+    "segmentation:tier-why": page("customer.read", "customer", "customer"),
+    "segmentation:tier-panel": page("customer.read", "customer", "customer"),
     # relationship
     "relationship:portfolio": page("assignment.read"),
-    "relationship:queue": page("assignment.read"),
+    "relationship:queue": replace(
+        page("assignment.read"), not_for=frozenset({Role.TELLER, Role.RELATIONSHIP_MANAGER})
+    ),
     "relationship:queue-approve": act("assignment.approve"),
     "relationship:queue-reject": act("assignment.approve"),
     "relationship:queue-propose": act("assignment.propose"),
