@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import include, path
 
 from crm_site.accounts import library_urls
-from crm_site.composition import views
+from crm_site.composition import homes, views
 from crm_site.composition.metrics import metrics
 from crm_site.lib.preferences import set_preferences
 from customers.views.search import search
@@ -15,6 +15,8 @@ urlpatterns = [
     path("healthz", views.healthz, name="healthz"),
     path("readyz", views.readyz, name="readyz"),
     path("metrics", metrics, name="metrics"),
+    path("administration/", homes.administrator_home, name="administrator-home"),
+    path("platform/", homes.operator_home, name="operator-home"),
     path("preferences/", set_preferences, name="preferences"),
     path("accounts/", include(library_urls.people)),
     path("", include(library_urls.machines)),

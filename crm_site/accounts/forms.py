@@ -54,7 +54,9 @@ def _offer(form: forms.Form, name: str, *, kinds: tuple[str, ...] = ()) -> None:
 class UnitForm(forms.Form):
     code = forms.SlugField(label=_("Code"), max_length=30)
     name = forms.CharField(label=_("Name"), max_length=120)
-    kind = forms.ChoiceField(label=_("Kind"), choices=[c for c in OrgUnitKind.choices if c[0] != "head_office"])
+    kind = forms.ChoiceField(
+        label=_("Kind"), choices=[c for c in OrgUnitKind.choices if c[0] != "head_office"]
+    )
     parent = UnitField(label=_("Below"))
     region = forms.CharField(label=_("Region"), max_length=120, required=False)
 
@@ -139,7 +141,9 @@ class GrantForm(forms.Form):
     )
     comment = forms.CharField(label=_("Why"), max_length=200, required=False)
 
-    def __init__(self, *args: Any, actor: Actor, today: dt.date, unit_id: int | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, actor: Actor, today: dt.date, unit_id: int | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(*args, initial={"from_date": today, "unit": unit_id}, **kwargs)
         roles = [("", "–"), *((role.value, ROLE_LABELS[role]) for role in grantable(actor.bank_id))]
         self.fields["role"].choices = roles  # type: ignore[attr-defined]
@@ -162,7 +166,9 @@ class PolicyForm(forms.Form):
 
 
 class ClientForm(forms.Form):
-    name = forms.CharField(label=_("System"), max_length=100, help_text=_("For example: core banking, call centre."))
+    name = forms.CharField(
+        label=_("System"), max_length=100, help_text=_("For example: core banking, call centre.")
+    )
     scopes = forms.MultipleChoiceField(label=_("Scopes"), widget=forms.CheckboxSelectMultiple)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -172,9 +178,13 @@ class ClientForm(forms.Form):
 
 
 class BankForm(forms.Form):
-    code = forms.CharField(label=_("Code"), max_length=30, help_text=_("Lower-case letters, digits and hyphens."))
+    code = forms.CharField(
+        label=_("Code"), max_length=30, help_text=_("Lower-case letters, digits and hyphens.")
+    )
     name = forms.CharField(label=_("Name"), max_length=120)
-    host = forms.CharField(label=_("Host name"), max_length=190, required=False, help_text=_("Empty: code.localhost."))
+    host = forms.CharField(
+        label=_("Host name"), max_length=190, required=False, help_text=_("Empty: code.localhost.")
+    )
     currency = forms.RegexField(label=_("Currency"), regex=r"^[A-Z]{3}$", initial="CNY")
     timezone = forms.CharField(label=_("Time zone"), max_length=50, initial="Asia/Shanghai")
     language = forms.ChoiceField(label=_("Language"), choices=[("zh-hans", "中文"), ("en", "English")])

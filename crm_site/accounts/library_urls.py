@@ -20,7 +20,9 @@ def nothing_here(request: Any, **kwargs: Any) -> HttpResponse:
 
 
 def _closed(*names: str, prefix: str = "") -> list[Any]:
-    return [path(f"{name.removeprefix(prefix).replace('_', '-')}/", nothing_here, name=name) for name in names]
+    return [
+        path(f"{name.removeprefix(prefix).replace('_', '-')}/", nothing_here, name=name) for name in names
+    ]
 
 
 people = [

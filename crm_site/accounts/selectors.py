@@ -169,7 +169,9 @@ def staff_for(actor: Actor, staff_id: int) -> Staff | None:
 
 def grants_of(staff_id: int) -> QuerySet[RoleGrant]:
     """Every grant a person has or had, newest first."""
-    return RoleGrant.objects.filter(staff=staff_id).select_related("unit", "proposed_by", "decided_by", "revoked_by")
+    return RoleGrant.objects.filter(staff=staff_id).select_related(
+        "unit", "proposed_by", "decided_by", "revoked_by"
+    )
 
 
 def waiting_grants(actor: Actor) -> QuerySet[RoleGrant]:

@@ -63,12 +63,16 @@ class SessionMiddleware:
         if now - request.session.get("seen_at", now) > STEP or "seen_at" not in request.session:
             request.session["seen_at"] = now
             request.session.setdefault("signed_in_at", now)
-            UserSession.objects.filter(session_key=request.session.session_key).update(last_seen_at=timezone.now())
+            UserSession.objects.filter(session_key=request.session.session_key).update(
+                last_seen_at=timezone.now()
+            )
         if not request.path.startswith(OPEN_PATHS):
             if request.user.must_change_password:
                 return _send(request, reverse("account_change_password"))
             if second_factor_due(request):
-                messages.warning(request, _("Your bank asks administrators for a second factor: set one up first."))
+                messages.warning(
+                    request, _("Your bank asks administrators for a second factor: set one up first.")
+                )
                 return _send(request, reverse("mfa_index"))
         return self.get_response(request)
 

@@ -67,7 +67,11 @@ def changed_password(sender: Any, request: Any, user: Any, **kwargs: Any) -> Non
 
 def banks_changed(sender: Any, actor: Actor, bank: Bank, **kwargs: Any) -> None:
     record(
-        actor, Action.DECIDE, Bank._meta.db_table, key=bank.pk, changes={"code": bank.code, "is_active": bank.is_active}
+        actor,
+        Action.DECIDE,
+        Bank._meta.db_table,
+        key=bank.pk,
+        changes={"code": bank.code, "is_active": bank.is_active},
     )
 
 

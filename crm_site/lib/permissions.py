@@ -78,6 +78,7 @@ ACTIONS: dict[str, frozenset[Role]] = {
     "staff.manage": frozenset({Role.ADMINISTRATOR, Role.OPERATOR}),
     "role.propose": frozenset({Role.ADMINISTRATOR, Role.OPERATOR}),
     "role.decide": frozenset({Role.ADMINISTRATOR, Role.OPERATOR}),
+    "administration.read": frozenset({Role.ADMINISTRATOR}),
     "api_client.manage": frozenset({Role.ADMINISTRATOR}),
     "audit.read": frozenset({Role.AUDITOR, Role.ADMINISTRATOR}),
     "job.read": frozenset({Role.ADMINISTRATOR, Role.RISK, Role.AUDITOR}),

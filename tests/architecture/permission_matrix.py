@@ -61,6 +61,8 @@ MATRIX: dict[str, Line] = {
     "healthz": page(PUBLIC),
     "readyz": page(PUBLIC),
     "preferences": act(PUBLIC),
+    "administrator-home": page("administration.read"),
+    "operator-home": page("bank.manage"),
     # API
     "api-schema": page(PUBLIC),
     "api-docs": page(PUBLIC),

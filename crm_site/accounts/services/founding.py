@@ -101,7 +101,12 @@ def _found_organisation(created: Bank, *, now: dt.datetime, login: str, password
     )
     role = Role.OPERATOR if created.is_platform else Role.ADMINISTRATOR
     first = Staff.objects.create_user(
-        login, password, name=login, unit=head_office, must_change_password=True, language=created.language,
+        login,
+        password,
+        name=login,
+        unit=head_office,
+        must_change_password=True,
+        language=created.language,
         one_time_until=now + dt.timedelta(hours=ONE_TIME_HOURS),
     )
     RoleGrant.objects.create(

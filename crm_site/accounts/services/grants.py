@@ -57,7 +57,9 @@ def propose_grant(
     return grant
 
 
-def decide_grant(actor: Actor, *, grant_id: int, approve: bool, now: dt.datetime, comment: str = "") -> RoleGrant:
+def decide_grant(
+    actor: Actor, *, grant_id: int, approve: bool, now: dt.datetime, comment: str = ""
+) -> RoleGrant:
     """Approve or reject what another administrator proposed. Conflict when it is decided already."""
     require(actor, "role.decide")
     grant = _locked_grant(grant_id)
@@ -68,7 +70,9 @@ def decide_grant(actor: Actor, *, grant_id: int, approve: bool, now: dt.datetime
             code="decided_already",
         )
     if grant.proposed_by_id == actor.staff_id:
-        raise DomainError(_("You proposed this grant: another administrator decides on it."), code="second_person")
+        raise DomainError(
+            _("You proposed this grant: another administrator decides on it."), code="second_person"
+        )
     if grant.staff_id == actor.staff_id:
         raise DomainError(_("Nobody decides on his own role."), code="oneself")
     _check_hands(actor, grant, now)
@@ -123,7 +127,9 @@ def _check_grant(
 
 def _is_first_of_two(actor: Actor, role: Role) -> bool:
     """Whether the actor is the only one who ever held the role here: the second one has nobody else to approve it."""
-    given = RoleGrant.objects.filter(role=role).exclude(status__in=[GrantStatus.PROPOSED, GrantStatus.REJECTED])
+    given = RoleGrant.objects.filter(role=role).exclude(
+        status__in=[GrantStatus.PROPOSED, GrantStatus.REJECTED]
+    )
     return not given.exclude(staff=actor.staff_id).exists()
 
 
@@ -136,13 +142,17 @@ def _check_hands(actor: Actor, grant: RoleGrant, now: dt.datetime) -> None:
         and now - decider.issued_at < dt.timedelta(hours=FOREIGN_HANDS_HOURS)
     ):
         raise DomainError(
-            _("The proposer gave you your sign-in less than 72 hours ago: another administrator decides, or you later."),
+            _(
+                "The proposer gave you your sign-in less than 72 hours ago: another administrator decides, or you later."
+            ),
             code="foreign_hands",
         )
 
 
 def _locked_grant(grant_id: int) -> RoleGrant:
-    found = RoleGrant.objects.select_for_update(of=("self",)).select_related("staff").filter(pk=grant_id).first()
+    found = (
+        RoleGrant.objects.select_for_update(of=("self",)).select_related("staff").filter(pk=grant_id).first()
+    )
     if found is None:
         raise DomainError(_("There is no such grant."), code="no_grant")
     return found

@@ -46,7 +46,8 @@ def check_lock(login: str, now: dt.datetime) -> None:
     """Before a password is looked at: raise LockedOut while the name is locked. Tries of one name wait for each other."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "select pg_advisory_xact_lock(hashtextextended('sign-in ' || %s, %s))", [login_key(login), require_bank()]
+            "select pg_advisory_xact_lock(hashtextextended('sign-in ' || %s, %s))",
+            [login_key(login), require_bank()],
         )
     kept = SignInFailure.objects.filter(login_hash=login_key(login)).first()
     if kept is not None and kept.locked_until is not None and kept.locked_until > now:

@@ -31,7 +31,9 @@ def add_unit(actor: Actor, *, code: str, name: str, kind: str, parent_id: int, r
             unit = OrgUnit.objects.create(code=code, name=name, kind=kind, parent=parent, region=region)
     except IntegrityError as error:
         raise Conflict(
-            _("A unit with this code exists already."), code="unit_code", fields={"code": _("This code is taken.")}
+            _("A unit with this code exists already."),
+            code="unit_code",
+            fields={"code": _("This code is taken.")},
         ) from error
     renumber_tree()
     unit.refresh_from_db()
@@ -39,7 +41,13 @@ def add_unit(actor: Actor, *, code: str, name: str, kind: str, parent_id: int, r
 
 
 def change_unit(
-    actor: Actor, *, unit_id: int, name: str, region: str, parent_id: int | None, seen: tuple[str, str, int | None]
+    actor: Actor,
+    *,
+    unit_id: int,
+    name: str,
+    region: str,
+    parent_id: int | None,
+    seen: tuple[str, str, int | None],
 ) -> OrgUnit:
     """Rename or move a unit. `seen`: (name, region, parent) as the page showed them; changed meanwhile is a Conflict.
 
@@ -80,7 +88,8 @@ def close_unit(actor: Actor, *, unit_id: int) -> OrgUnit:
     held += [said for use in UNIT_USES if (said := use(unit.pk))]
     if held:
         raise DomainError(
-            _("%(unit)s cannot be closed yet, it still has: %(what)s.") % {"unit": unit.name, "what": ", ".join(held)},
+            _("%(unit)s cannot be closed yet, it still has: %(what)s.")
+            % {"unit": unit.name, "what": ", ".join(held)},
             code="unit_in_use",
         )
     unit.is_open = False
@@ -132,21 +141,26 @@ def _lock_tree() -> None:
 def _unit(unit_id: int) -> OrgUnit:
     found = OrgUnit.objects.select_related("parent").filter(pk=unit_id).first()
     if found is None:
-        raise DomainError(_("There is no such unit."), code="no_unit", fields={"parent": _("There is no such unit.")})
+        raise DomainError(
+            _("There is no such unit."), code="no_unit", fields={"parent": _("There is no such unit.")}
+        )
     return found
 
 
 def _require_own(unit: OrgUnit) -> None:
     if unit.source_as_of is not None:
         raise DomainError(
-            _("This unit comes from the core system: change it there, the next delivery brings it."), code="core_owned"
+            _("This unit comes from the core system: change it there, the next delivery brings it."),
+            code="core_owned",
         )
 
 
 def _check_place(kind: OrgUnitKind, parent: OrgUnit) -> None:
     if kind == OrgUnitKind.HEAD_OFFICE:
         raise DomainError(
-            _("A bank has one head office."), code="head_office", fields={"kind": _("A bank has one head office.")}
+            _("A bank has one head office."),
+            code="head_office",
+            fields={"kind": _("A bank has one head office.")},
         )
     if parent.kind not in _BELOW[kind]:
         text = _("A branch hangs below the head office, a sub-branch below a branch.")

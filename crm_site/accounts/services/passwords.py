@@ -39,7 +39,9 @@ class NotUsedBefore:
     def validate(self, password: str, user: Any = None) -> None:
         if not isinstance(user, Staff) or user.pk is None:
             return
-        kept = PasswordHistory.objects.filter(staff=user.pk).order_by("-id").values_list("password", flat=True)
+        kept = (
+            PasswordHistory.objects.filter(staff=user.pk).order_by("-id").values_list("password", flat=True)
+        )
         if any(check_password(password, old) for old in {user.password, *kept[:KEPT]}):
             raise ValidationError(self.get_help_text(), code="password_used_before")
 
@@ -47,7 +49,9 @@ class NotUsedBefore:
         if not isinstance(user, Staff):
             return
         PasswordHistory.objects.create(staff=user, password=user.password, set_at=timezone.now())
-        old = PasswordHistory.objects.filter(staff=user.pk).order_by("-id").values_list("pk", flat=True)[KEPT:]
+        old = (
+            PasswordHistory.objects.filter(staff=user.pk).order_by("-id").values_list("pk", flat=True)[KEPT:]
+        )
         PasswordHistory.objects.filter(pk__in=list(old)).delete()
 
     def get_help_text(self) -> str:

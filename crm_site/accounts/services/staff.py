@@ -39,7 +39,12 @@ def hire_staff(
     """A person of the bank with a staff number, and a one-time password. A role comes by a grant of its own."""
     require(actor, "staff.manage")
     staff = Staff(
-        number=number, name=name, unit=_open_unit(unit_id), email=email, grade=grade, line_department=line_department
+        number=number,
+        name=name,
+        unit=_open_unit(unit_id),
+        email=email,
+        grade=grade,
+        line_department=line_department,
     )
     password = issue_one_time_password(staff, issued_by=actor.staff_id, now=now)
     try:
@@ -51,7 +56,9 @@ def hire_staff(
     return NewLogin(staff, password)
 
 
-def change_staff(actor: Actor, *, staff_id: int, before: Mapping[str, Any], after: Mapping[str, Any]) -> Staff:
+def change_staff(
+    actor: Actor, *, staff_id: int, before: Mapping[str, Any], after: Mapping[str, Any]
+) -> Staff:
     """Write what differs between `before` (as the page showed it) and `after`; both hold CHANGEABLE's fields.
 
     Raises Conflict, field by field, for what somebody else changed meanwhile; DomainError for core-owned fields.
@@ -154,7 +161,9 @@ def require_two_administrators(leaving: Staff, day: dt.date) -> None:
     holders = set(held.values_list("staff_id", flat=True))
     if leaving.pk in holders and len(holders) <= 2:
         raise DomainError(
-            _("At least two administrators must remain, or nobody could give roles: appoint another one first."),
+            _(
+                "At least two administrators must remain, or nobody could give roles: appoint another one first."
+            ),
             code="two_administrators",
         )
 

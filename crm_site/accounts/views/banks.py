@@ -52,8 +52,14 @@ def bank_add(request: Any) -> HttpResponse:
         except DomainError as error:
             add_refusal(form, error)
         else:
-            title = _("Hand this to the bank's first administrator. The password is shown once and expires after 72 hours.")
-            lines = [(_("Host name"), made.bank.host), (_("Staff number"), made.login), (_("One-time password"), made.password)]
+            title = _(
+                "Hand this to the bank's first administrator. The password is shown once and expires after 72 hours."
+            )
+            lines = [
+                (_("Host name"), made.bank.host),
+                (_("Staff number"), made.login),
+                (_("One-time password"), made.password),
+            ]
             return show_once(request, reverse("banks:bank-list"), title, lines)
     return settings_page(request, "accounts/bank_form.html", {"form": form}, 422 if form.is_bound else 200)
 
@@ -62,7 +68,9 @@ def bank_add(request: Any) -> HttpResponse:
 @allowed("bank.manage")
 @_on_platform
 def bank_close(request: Any, bank_id: int) -> HttpResponse:
-    return _switched(request, bank_id, services.close_bank, _("%s is closed: nobody signs in, its systems are refused."))
+    return _switched(
+        request, bank_id, services.close_bank, _("%s is closed: nobody signs in, its systems are refused.")
+    )
 
 
 @require_POST

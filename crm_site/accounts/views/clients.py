@@ -34,7 +34,9 @@ def client_add(request: Any) -> HttpResponse:
         except DomainError as error:
             add_refusal(form, error)
         else:
-            title = _("Give both to the system's operators now: the secret is shown once, only its hash is kept.")
+            title = _(
+                "Give both to the system's operators now: the secret is shown once, only its hash is kept."
+            )
             lines = [("client_id", made.client_id), ("client_secret", made.client_secret)]
             return show_once(request, reverse("accounts:client-list"), title, lines)
     return settings_page(request, "accounts/client_form.html", {"form": form}, 422 if form.is_bound else 200)

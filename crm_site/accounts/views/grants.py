@@ -70,7 +70,9 @@ def grant_decide(request: Any, grant_id: int) -> HttpResponse:
         return redirect("accounts:grant-list")
     approve = verdict == "approve"
     try:
-        services.decide_grant(request.actor, grant_id=grant.pk, approve=approve, now=timezone.now(), **form.cleaned_data)
+        services.decide_grant(
+            request.actor, grant_id=grant.pk, approve=approve, now=timezone.now(), **form.cleaned_data
+        )
         messages.success(request, _("Approved.") if approve else _("Rejected."))
     except DomainError as error:
         messages.error(request, error.message)

@@ -18,6 +18,10 @@ from crm_site.lib.guards import signed_in
 @signed_in
 def me(request: Any) -> HttpResponse:
     person = Staff.objects.select_related("unit").get(pk=request.actor.staff_id)
-    grants = effective_grants(person.pk, bank_today(request.bank)).select_related("unit").order_by("from_date", "id")
+    grants = (
+        effective_grants(person.pk, bank_today(request.bank))
+        .select_related("unit")
+        .order_by("from_date", "id")
+    )
     context = {"person": person, "grants": list(grants), "second_factor": has_second_factor(person.pk)}
     return render(request, "accounts/me.html", context)

@@ -106,7 +106,8 @@ def grades(request: Any) -> HttpResponse:
     for capacity in selectors.capacities(request.actor):
         initial = {"max_customers": capacity.max_customers, "max_value": capacity.max_value}
         rows.append((capacity, CapacityForm(sent, prefix=capacity.grade, initial=initial)))
-    if sent is not None and all([form.is_valid() for _capacity, form in rows]):
+    valid = [form.is_valid() for _capacity, form in rows]  # each, so that every error shows
+    if sent is not None and all(valid):
         for capacity, form in rows:
             services.set_capacity(request.actor, grade=capacity.grade, **form.cleaned_data)
         messages.success(request, _("Saved."))

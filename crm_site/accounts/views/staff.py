@@ -40,7 +40,9 @@ def staff_list(request: Any) -> HttpResponse:
         "first_url": f"?{urlencode(kept)}" if asked["after"] else "",
     }
     partial = request.htmx and not request.htmx.boosted
-    return settings_page(request, "accounts/_staff_table.html" if partial else "accounts/staff_list.html", context)
+    return settings_page(
+        request, "accounts/_staff_table.html" if partial else "accounts/staff_list.html", context
+    )
 
 
 @require_http_methods(["GET", "POST"])
@@ -124,7 +126,10 @@ def staff_second_factor(request: Any, staff_id: int) -> HttpResponse:
     found = _person(request, staff_id)
     try:
         services.reset_second_factor(request.actor, staff_id=staff_id, now=timezone.now())
-        messages.success(request, _("%s signs in with the password alone until a new second factor is set up.") % found.name)
+        messages.success(
+            request,
+            _("%s signs in with the password alone until a new second factor is set up.") % found.name,
+        )
     except DomainError as error:
         messages.error(request, error.message)
     return redirect("accounts:staff", staff_id)
@@ -141,7 +146,9 @@ def _new_password(request: Any, staff_id: int, service: Any) -> HttpResponse:
 
 def _with_password(request: Any, made: services.NewLogin) -> HttpResponse:
     lines = [(_("Staff number"), made.staff.number), (_("One-time password"), made.password)]
-    title = _("Hand this over in person. It is shown once, must be changed at the first sign-in, and expires after 72 hours.")
+    title = _(
+        "Hand this over in person. It is shown once, must be changed at the first sign-in, and expires after 72 hours."
+    )
     return show_once(request, reverse("accounts:staff", args=[made.staff.pk]), title, lines)
 
 

@@ -9,7 +9,7 @@ from django.db import migrations
 
 class Migration(migrations.Migration):
     dependencies: ClassVar = [
-        ("accounts", "0004_sign_in"),
+        ("accounts", "0005_sign_in"),
         ("account", "0009_emailaddress_unique_primary_email"),
     ]
 
