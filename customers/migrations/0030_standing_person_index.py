@@ -8,7 +8,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies: ClassVar = [("customers", "0002_partitioned")]
+    dependencies: ClassVar = [("customers", "0010_ingest_confirmations")]
 
     operations: ClassVar = [
         migrations.AddIndex(
