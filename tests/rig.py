@@ -115,6 +115,7 @@ def rig(name: str, *, keep: bool = False) -> Iterator[Rig]:
             os.environ.update(servers.environment)
             made = Rig(servers)
             made.manage("migrate", "--noinput", "--verbosity", "0")
+            os.environ.setdefault("DJANGO_SETTINGS_MODULE", "crm_site.settings")
             import django
 
             django.setup()
