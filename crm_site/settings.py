@@ -57,6 +57,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
+    "crm_site.lib.metrics.MetricsMiddleware",
     "crm_site.accounts.middleware.RequestLogMiddleware",
     "crm_site.accounts.middleware.BankMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -124,6 +125,7 @@ DATABASES = {
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
+METRICS_TOKEN = os.environ.get("BANYAN_METRICS_TOKEN", "")
 REDIS_URL = os.environ.get("REDIS_URL", "")
 CACHES = {
     "default": {
@@ -205,7 +207,7 @@ LANGUAGES = [("en", "English"), ("zh-hans", "中文")]
 LOCALE_PATHS = [
     BASE_DIR / "locale" / room
     for room in (
-        "lib", "site", "accounts", "audit", "jobs", "work", "customers", "segmentation", "relationship",
+        "lib", "site", "accounts", "audit", "jobs", "work", "customers", "segmentation", "churn", "relationship",
     )
 ]  # fmt: skip
 USE_I18N = USE_TZ = True

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import include, path
 
 from crm_site.composition import views
+from crm_site.composition.metrics import metrics
 from crm_site.lib.preferences import set_preferences
 from customers.views.search import search
 
@@ -12,12 +13,16 @@ urlpatterns = [
     path("", views.home, name="home"),
     path("healthz", views.healthz, name="healthz"),
     path("readyz", views.readyz, name="readyz"),
+    path("metrics", metrics, name="metrics"),
     path("preferences/", set_preferences, name="preferences"),
     path("accounts/", include("allauth.urls")),
     path("", include("allauth.idp.urls")),
     path("api/v1/", include("crm_site.composition.api_urls")),
     path("search/", search, name="search"),
     path("customers/", include("customers.urls")),
+    path("segmentation/", include("segmentation.urls")),
     path("relationship/", include("relationship.urls")),
+    path("jobs/", include("crm_site.jobs.urls")),
+    path("", include("crm_site.work.urls")),
     path("audit/", include("crm_site.audit.urls")),
 ]

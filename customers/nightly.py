@@ -372,4 +372,4 @@ def register() -> None:
         )
     )  # fmt: skip
     add_step(Step("arrears", _("Arrears"), arrears, after=("balances",), plan=plan_ranges))
-    add_step(Step("summaries", _("Dashboard summaries"), summaries, after=("tiers",)))
+    add_step(Step("summaries", _("Dashboard summaries"), summaries, after=("worklists",)))

@@ -26,7 +26,9 @@ urlpatterns = [
     path("<int:customer_id>/contacts/<int:contact_id>/", actions.contact_edit, name="contact-edit"),
     path("<int:customer_id>/tasks/new/", tasks.task_add, name="task-add"),
     re_path(
-        r"^(?P<customer_id>\d{1,18})/reveal/(?P<kind>identifier|contact)/(?P<pk>\d{1,18})/$", actions.reveal, name="reveal"
+        r"^(?P<customer_id>\d{1,18})/reveal/(?P<kind>identifier|contact)/(?P<pk>\d{1,18})/$",
+        actions.reveal,
+        name="reveal",
     ),
     path("<int:customer_id>/panels/trend/", single.trend, name="panel-trend"),
     path("<int:customer_id>/panels/accounts/", single.accounts, name="panel-accounts"),

@@ -11,7 +11,8 @@ from django.utils.translation import gettext_lazy as _
 
 from crm_site.accounts.models import Bank, OrgUnit
 from crm_site.lib.registry import Counts, RunContext, Step
-from relationship import placement
+from crm_site.work.services import put_tasks
+from relationship import placement, worklists
 
 CHUNK = 100_000
 
@@ -85,4 +86,35 @@ PROPOSALS = Step(
     work=propose,
     plan=_plan_proposals,
     after=("placement",),
+)
+
+
+def fill_worklists(ctx: RunContext, chunk: Mapping[str, Any]) -> Counts:
+    """Tasks of every source for a range of customers; those whose cause is gone are closed."""
+    if not ctx.is_newest:
+        return Counts()
+    first, last = int(chunk["first"]), int(chunk["last"])
+    currency = Bank.objects.get(pk=ctx.bank_id).currency
+    night = worklists.Night(ctx.bank_id, currency, ctx.business_date, next_day(ctx))
+    rows_in = changed = 0
+    for source in worklists.SOURCES:
+        counts = put_tasks(
+            ctx.bank_id,
+            list(source.rows(night, first, last)),  # read before the connection is busy copying
+            sources=[f"{source.code}:"],
+            as_of=ctx.business_date,
+            run_id=ctx.run_id,
+            customers=(first, last),
+        )
+        rows_in += counts.given
+        changed += counts.changed + counts.cancelled
+    return Counts(rows_in, changed)
+
+
+WORKLISTS = Step(
+    name="worklists",
+    label=_("Worklists"),
+    work=fill_worklists,
+    plan=_plan_placement,
+    after=("proposals",),
 )

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date
 from typing import Any
 
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from crm_site.accounts.models import Grade
+from crm_site.lib import formats
 from customers.models.standing import TIER_LABELS, VALUE_TIERS, WEALTH_LEVELS
 
 
@@ -61,3 +64,10 @@ def _third(params: Mapping[str, Any]) -> str:
     if params.get("known") == "relative":
         return _("looks after a related customer")
     return ""
+
+
+def say_assignment(params: Mapping[str, Any]) -> str:
+    """The notification of a new owner."""
+    count, day = int(params["customers"]), date.fromisoformat(str(params["from"]))
+    text = ngettext("%(n)d customer is yours from %(day)s", "%(n)d customers are yours from %(day)s", count)
+    return text % {"n": count, "day": formats.day(day, day)}

@@ -1,12 +1,31 @@
 from django.apps import AppConfig
 from django.utils.translation import gettext_lazy as _
 
+from crm_site.lib.registry import NavItem, Panel, add_nav, add_panel
+
 
 class SegmentationConfig(AppConfig):
     name = "segmentation"
     verbose_name = _("Segmentation")
 
     def ready(self) -> None:
-        from segmentation import nightly
+        from segmentation import churn_nightly, nightly, statistics
 
         nightly.register()
+        statistics.register()
+        churn_nightly.register()
+        add_nav(
+            NavItem(
+                "segments", _("Segments"), "segmentation:overview", "chart-dots-3", "segmentation.read", 30
+            )
+        )
+        add_nav(NavItem("churn", _("Churn"), "segmentation:churn", "trending-down", "model.read", 32))
+        for tab, order in (("overview", 50), ("information", 30)):
+            add_panel(
+                Panel(
+                    f"tiers-{tab}", _("Tier changes"), "segmentation:tier-panel", "customer.read", tab, order
+                )
+            )
+        add_panel(
+            Panel("churn", _("Churn risk"), "segmentation:churn-panel", "customer.read", "overview", 45)
+        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
 from django.db import transaction
@@ -138,7 +139,7 @@ def check_tiers(scheme: Scheme, tiers: Iterable[Mapping[str, Any]]) -> list[dict
 
 def _check_order(tiers: list[dict[str, Any]]) -> None:
     limits = [(tier["code"], thresholds_of(tier["condition"])) for tier in tiers[:-1]]
-    for (_code, upper), (code, lower) in zip(limits, limits[1:], strict=False):
+    for (_code, upper), (code, lower) in pairwise(limits):
         for fact in upper.keys() & lower.keys():
             if lower[fact] >= upper[fact]:
                 message = _("The threshold must be below that of the tier above it.")

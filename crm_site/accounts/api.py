@@ -39,7 +39,7 @@ class ApiView(APIView):
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
         self._claim: IdempotencyKey | None = None
-        if request.method in ("POST", "PATCH", "PUT", "DELETE"):
+        if request.method in ("POST", "PATCH", "PUT", "DELETE") and isinstance(request.user, Actor):
             act_as(request.user)
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:

@@ -36,6 +36,11 @@ def working_day(bank: Bank, now: dt.datetime | None = None) -> dt.date:
     return today if bank.business_date is None else min(today, bank.business_date + dt.timedelta(days=1))
 
 
+def data_is_late(bank: Bank, now: dt.datetime | None = None) -> bool:
+    """Whether the core system's data are older than a night can make them: 36 hours. Never before the first feed."""
+    return bank.data_as_of is not None and (now or timezone.now()) - bank.data_as_of > dt.timedelta(hours=36)
+
+
 def effective_grants(staff_id: int, day: dt.date) -> QuerySet[RoleGrant]:
     """Role grants of a person in force on a day."""
     return RoleGrant.objects.filter(

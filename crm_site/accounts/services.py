@@ -24,7 +24,7 @@ from crm_site.accounts.models import (
     RoleGrant,
     Staff,
 )
-from crm_site.accounts.oidc import SCOPES
+from crm_site.lib.api.scopes import SCOPES
 from crm_site.lib.crypto import master_key, new_wrapped_key
 from crm_site.lib.errors import Conflict, DomainError
 from crm_site.lib.permissions import Actor, Role, require

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from django.http import Http404, HttpResponse
 from django.shortcuts import render
+from django.views.decorators.http import require_safe
 
 from crm_site.audit import selectors
 from crm_site.audit.forms import SearchForm
@@ -18,6 +19,7 @@ def _key(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
 
 
+@require_safe
 @allowed("audit.read")
 def entry_list(request: Any) -> HttpResponse:
     form = SearchForm(request.GET or None)
@@ -43,6 +45,7 @@ def entry_list(request: Any) -> HttpResponse:
     return render(request, "audit/_entry_table.html" if partial else "audit/entry_list.html", context)
 
 
+@require_safe
 @allowed("audit.read")
 def entry_detail(request: Any, entry_id: int) -> HttpResponse:
     found = selectors.entry(request.actor, entry_id)

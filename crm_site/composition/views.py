@@ -4,27 +4,31 @@ from __future__ import annotations
 
 from typing import Any
 
-from allauth.account.decorators import login_required
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.urls import resolve, reverse
+from django.views.decorators.http import require_safe
 
 from crm_site.composition.readiness import readiness
+from crm_site.lib.guards import signed_in
 from crm_site.lib.registry import HOMES
 
 
+@require_safe
 def healthz(request: HttpRequest) -> HttpResponse:
     """The process is alive."""
     return JsonResponse({"status": "alive"})
 
 
+@require_safe
 def readyz(request: HttpRequest) -> HttpResponse:
     """200 once the database answers and its migrations are applied; a missing broker only degrades."""
     state = readiness()
     return JsonResponse(state, status=200 if state["ready"] else 503)
 
 
-@login_required
+@require_safe
+@signed_in
 def home(request: Any) -> HttpResponse:
     """The home of the signed-in person's role; a person without a role is told whom to ask."""
     homes = sorted(

@@ -1,6 +1,13 @@
 from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
 
 
 class JobsConfig(AppConfig):
     name = "crm_site.jobs"
     label = "jobs"
+    verbose_name = _("Jobs")
+
+    def ready(self) -> None:
+        from crm_site.lib.registry import NavItem, add_nav
+
+        add_nav(NavItem("jobs", _("Jobs"), "jobs:run-list", "progress", "job.read", order=90))

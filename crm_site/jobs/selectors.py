@@ -7,9 +7,20 @@ from typing import Any
 
 from django.db.models import Count, Q, QuerySet
 
-from crm_site.jobs.models import Chunk, ChunkKind, ChunkProgress, Run, Step, StepStatus
+from crm_site.jobs.models import (
+    UNFINISHED,
+    Chunk,
+    ChunkKind,
+    ChunkProgress,
+    Run,
+    RunStatus,
+    Step,
+    StepStatus,
+)
 from crm_site.lib.permissions import Actor
-from crm_site.lib.registry import STEPS
+from crm_site.lib.registry import PIPELINES, STEPS
+
+PAGE = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +79,13 @@ def _progress_of(run: Run) -> QuerySet[ChunkProgress]:
 
 
 def _view(run: Run, step: Step, part: float, helpers: int, tries: dict[int, int]) -> StepView:
-    name = f"{run.pipeline}:{step.name}"
+    spec = STEPS.get(f"{run.pipeline}:{step.name}")
     share = 1.0 if step.status == StepStatus.DONE else 0.0
     if share == 0.0 and step.chunks:
         share = min((step.chunks_done + part) / step.chunks, 0.99)
     return StepView(
         name=step.name,
-        label=STEPS[name].label if name in STEPS else step.name,
+        label=spec.label if spec else step.name,
         status=step.status,
         status_label=StepStatus(step.status).label,
         share=share,
@@ -103,3 +114,36 @@ def unfinished_chunks(run: Run, step_name: str) -> list[Chunk]:
         bank_id=run.bank_id, step_id=step.pk, done_at__isnull=True, kind__in=ChunkKind.values
     )
     return list(rows.order_by("-errors", "-tries", "position")[:100])
+
+
+def run_page(actor: Actor, before: str) -> dict[str, Any]:
+    """The bank's runs, newest first, `before` a run by key; `busy` while one of them is not finished."""
+    key = int(before) if before.isascii() and before.isdigit() and len(before) < 19 else 0
+    runs = recent_runs(actor)
+    rows = list((runs.filter(pk__lt=key) if key else runs).order_by("-id")[: PAGE + 1])
+    return {
+        "rows": [{"run": run, "label": pipeline_label(run)} for run in rows[:PAGE]],
+        "busy": any(not run.is_finished for run in rows[:PAGE]),
+        "next_url": f"?before={rows[PAGE - 1].pk}" if len(rows) > PAGE else "",
+        "first_url": "?" if key else "",
+        "here": f"?before={key}" if key else "?",
+    }
+
+
+def run_state(run: Run) -> dict[str, Any]:
+    """A run with its steps, as its page and every poll of it show them."""
+    views = step_views(run)
+    queue = 0
+    if run.status == RunStatus.QUEUED:
+        queue = Run.objects.filter(pipeline=run.pipeline, status__in=UNFINISHED).exclude(pk=run.pk).count()
+    return {
+        "run": run,
+        "label": pipeline_label(run),
+        "steps": views,
+        "percent": int(share_done(run, views) * 100),
+        "ahead": queue,
+    }
+
+
+def pipeline_label(run: Run) -> Any:
+    return getattr(PIPELINES.get(run.pipeline), "label", run.pipeline)

@@ -7,11 +7,14 @@ from functools import wraps
 from typing import Any
 
 from django.contrib.auth.views import redirect_to_login
-from django.http import HttpResponse
+from django.http import HttpResponse, HttpResponseNotAllowed
 
 from crm_site.lib.permissions import ACTIONS, require
 
 View = Callable[..., HttpResponse]
+
+
+PAGE_METHODS = ("GET", "HEAD", "POST")
 
 
 def allowed(action: str) -> Callable[[View], View]:
@@ -24,6 +27,8 @@ def allowed(action: str) -> Callable[[View], View]:
     def guard(view: View) -> View:
         @wraps(view)
         def guarded(request: Any, *args: Any, **kwargs: Any) -> HttpResponse:
+            if request.method not in PAGE_METHODS:
+                return HttpResponseNotAllowed(PAGE_METHODS)
             if request.actor is None:
                 return redirect_to_login(request.get_full_path())
             require(request.actor, action)
@@ -40,6 +45,8 @@ def signed_in(view: View) -> View:
 
     @wraps(view)
     def guarded(request: Any, *args: Any, **kwargs: Any) -> HttpResponse:
+        if request.method not in PAGE_METHODS:
+            return HttpResponseNotAllowed(PAGE_METHODS)
         if request.actor is None:
             return redirect_to_login(request.get_full_path())
         return view(request, *args, **kwargs)

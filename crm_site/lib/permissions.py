@@ -96,6 +96,7 @@ ACTIONS: dict[str, frozenset[Role]] = {
     "policy.draft": frozenset({Role.LINE_DEPARTMENT, Role.RISK, Role.MARKETING}),
     "policy.publish": frozenset({Role.RISK, Role.PRESIDENT, Role.MARKETING}),
     "model.read": _BRANCH | _HQ,
+    "model.train": frozenset({Role.RISK, Role.PRESIDENT, Role.API}),
     "model.approve": frozenset({Role.RISK, Role.PRESIDENT}),
     "assignment.read": _READERS | {Role.API},
     "assignment.propose": _BRANCH,

@@ -65,8 +65,8 @@ def bank(bank_id: int) -> Iterator[None]:
             yield
         finally:
             connection.bank_id = None  # type: ignore[attr-defined]
-        if inside:
-            _set_bank("")
+    if inside:  # rolled back, the setting is back as it was; kept, it must be blanked
+        _set_bank("")
 
 
 @contextmanager

@@ -25,13 +25,15 @@ class StaffField(forms.TypedChoiceField):
     def __init__(self, **options: Any) -> None:
         super().__init__(coerce=int, **options)
 
-    def offer(self, actor: Actor) -> None:
-        people = selectors.possible_owners(actor).select_related("unit")
+    def offer(self, actor: Actor, *, but: int = 0) -> None:
+        people = selectors.possible_owners(actor).select_related("unit").exclude(pk=but)
         self.choices = [("", "–"), *((p.pk, f"{p.name} · {p.unit.name}") for p in people[:500])]
 
 
 class ResultForm(forms.Form):
-    result = forms.CharField(label=_("Result"), max_length=200, required=False, widget=forms.Textarea(attrs={"rows": 3}))
+    result = forms.CharField(
+        label=_("Result"), max_length=200, required=False, widget=forms.Textarea(attrs={"rows": 3})
+    )
 
     def __init__(self, *args: Any, needed: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -55,15 +57,16 @@ class HandOverForm(forms.Form):
         super().__init__(*args, **kwargs)
         to = self.fields["to"]
         assert isinstance(to, StaffField)  # noqa: S101 - narrows the type
-        to.offer(actor)
-        to.choices = [choice for choice in to.choices if choice[0] != owner_id]
+        to.offer(actor, but=owner_id or 0)
 
 
 class TaskForm(forms.Form):
     text = forms.CharField(label=_("What is to be done"), max_length=200)
     due_date = forms.DateField(label=_("Until"), widget=DateInput())
     owner = StaffField(label=_("Who"), required=False, empty_value=None)
-    customer = forms.IntegerField(required=False, min_value=1, max_value=2**63 - 1, widget=forms.HiddenInput())
+    customer = forms.IntegerField(
+        required=False, min_value=1, max_value=2**63 - 1, widget=forms.HiddenInput()
+    )
 
     def __init__(self, *args: Any, actor: Actor, as_of: dt.date, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

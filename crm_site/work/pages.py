@@ -28,7 +28,8 @@ def task_page(actor: Actor, as_of: dt.date, query: Mapping[str, str]) -> dict[st
     shown = mine.filter(show_from__gt=as_of) if later else mine.filter(show_from__lte=as_of)
     if reason:
         shown = shown.filter(reason=reason)
-    after = Task.objects.visible_to(actor).filter(pk=_number(query.get("after", ""))).first()
+    key = _number(query.get("after", ""))
+    after = Task.objects.visible_to(actor).filter(pk=key).first() if key else None
     rows = list((shown.filter(_after(after)) if after else shown).order_by(*selectors.ORDER)[: PAGE + 1])
     kept = {k: v for k, v in (("reason", reason), ("when", "later" if later else "")) if v}
     sizes = selectors.counts(actor, as_of, since=dt.datetime.combine(as_of, dt.time(), dt.UTC))
@@ -61,10 +62,15 @@ def _reasons(by_reason: Mapping[str, int], chosen: str, kept: Mapping[str, str])
     """The filter's chips: only reasons that there are, the most frequent first."""
     return [
         {
-            "label": WORK_REASONS[code].label if code in WORK_REASONS else code,
+            "label": getattr(WORK_REASONS.get(code), "label", code),
             "count": count,
             "chosen": code == chosen,
-            "url": "?" + urlencode({**kept, "reason": code} if code != chosen else {k: v for k, v in kept.items() if k != "reason"}),
+            "url": "?"
+            + urlencode(
+                {**kept, "reason": code}
+                if code != chosen
+                else {k: v for k, v in kept.items() if k != "reason"}
+            ),
         }
         for code, count in sorted(by_reason.items(), key=lambda item: (-item[1], item[0]))
     ]

@@ -14,11 +14,15 @@ from crm_site.lib.registry import PIPELINES, WORK_REASONS, NoticeKind, WorkReaso
 
 
 def _label(code: str) -> str:
-    return str(WORK_REASONS[code].label) if code in WORK_REASONS else code
+    return str(getattr(WORK_REASONS.get(code), "label", code))
 
 
 def _handed_over(params: Mapping[str, Any]) -> str:
-    values = {"by": params.get("by", ""), "reason": _label(params.get("reason", "")), "note": params.get("note", "")}
+    values = {
+        "by": params.get("by", ""),
+        "reason": _label(params.get("reason", "")),
+        "note": params.get("note", ""),
+    }
     if values["note"]:
         return _("%(by)s handed you a task: %(reason)s. “%(note)s”") % values
     return _("%(by)s handed you a task: %(reason)s") % values
@@ -34,7 +38,7 @@ def _given(params: Mapping[str, Any]) -> str:
 def _run_failed(params: Mapping[str, Any]) -> str:
     name = params.get("pipeline", "")
     return _("%(pipeline)s for %(date)s has failed") % {
-        "pipeline": PIPELINES[name].label if name in PIPELINES else name,
+        "pipeline": getattr(PIPELINES.get(name), "label", name),
         "date": formats.day(dt.date.fromisoformat(params["date"])),
     }
 

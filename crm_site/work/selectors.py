@@ -14,7 +14,7 @@ from django.urls import reverse
 from crm_site.accounts.models import GrantStatus, OrgUnit, RoleGrant, Staff
 from crm_site.jobs.models import Run, RunStatus
 from crm_site.lib.permissions import HEADQUARTERS, SUBTREE, Actor, Role
-from crm_site.lib.registry import NOTICES, SUBJECTS, WORK_REASONS, Subject
+from crm_site.lib.registry import NOTICES, SUBJECTS, WORK_REASONS, NoticeKind, Subject
 from crm_site.work.models import Notification, Task, TaskStatus
 
 
@@ -65,7 +65,7 @@ def task_rows(actor: Actor, tasks: Iterable[Task], as_of: dt.date) -> list[dict[
 
 def task_row(task: Task, subject: Subject | None, as_of: dt.date) -> dict[str, Any]:
     """One task for its row. Without a visible customer the row is named by its reason."""
-    known = WORK_REASONS[task.reason] if task.reason in WORK_REASONS else None
+    known = WORK_REASONS.get(task.reason)
     label = str(known.label) if known else task.reason
     return {
         "id": task.pk,
@@ -88,7 +88,8 @@ def task_row(task: Task, subject: Subject | None, as_of: dt.date) -> dict[str, A
 
 def subjects_of(actor: Actor, customer_ids: Iterable[int]) -> dict[int, Subject]:
     """Names and addresses of the customers among these that the actor may see."""
-    ids, found = set(customer_ids), {}
+    ids = set(customer_ids)
+    found: dict[int, Subject] = {}
     if ids:
         for subjects in SUBJECTS:
             found.update(subjects(actor, ids))
@@ -120,15 +121,13 @@ def unread(actor: Actor) -> int:
 
 def notice_rows(notices: Iterable[Notification]) -> list[dict[str, Any]]:
     """Notifications in the reader's language."""
-    return [
-        {
-            "notice": notice,
-            "icon": NOTICES[notice.code].icon if notice.code in NOTICES else "bell",
-            "level": NOTICES[notice.code].level if notice.code in NOTICES else "",
-            "text": NOTICES[notice.code].sentence(notice.params) if notice.code in NOTICES else notice.code,
-        }
-        for notice in notices
-    ]
+    return [_notice_row(notice, NOTICES.get(notice.code)) for notice in notices]
+
+
+def _notice_row(notice: Notification, kind: NoticeKind | None) -> dict[str, Any]:
+    if kind is None:
+        return {"notice": notice, "icon": "bell", "level": "", "text": notice.code}
+    return {"notice": notice, "icon": kind.icon, "level": kind.level, "text": kind.sentence(notice.params)}
 
 
 def failed_run(run_id: int) -> Run | None:
@@ -139,6 +138,9 @@ def failed_run(run_id: int) -> Run | None:
 def staff_with_role(role: Role, day: dt.date) -> set[int]:
     """Ids of active staff who hold a role on a day."""
     held = RoleGrant.objects.filter(
-        Q(to_date__isnull=True) | Q(to_date__gte=day), role=role, status=GrantStatus.EFFECTIVE, from_date__lte=day
+        Q(to_date__isnull=True) | Q(to_date__gte=day),
+        role=role,
+        status=GrantStatus.EFFECTIVE,
+        from_date__lte=day,
     )
     return set(held.filter(staff__is_active=True).values_list("staff_id", flat=True))

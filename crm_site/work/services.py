@@ -111,18 +111,17 @@ def put_tasks(
     """
     if bank_id != require_bank():
         raise ValueError(f"bank {bank_id} is not the active one")
-    prefixes = list(sources)
-    given = 0
+    prefixes, wanted = list(sources), list(rows)
+    foreign = next((r for r in wanted if not any(r.source_key.startswith(p) for p in prefixes)), None)
+    if foreign is not None:
+        raise ValueError(f"{foreign.source_key!r} belongs to none of the sources {prefixes}")
     with connection.cursor() as cursor:
         cursor.execute("DROP TABLE IF EXISTS pg_temp.work_stage")
         cursor.execute(_STAGE)
         with cursor.cursor.copy("COPY work_stage FROM STDIN") as copy:
-            for row in rows:
-                if not any(row.source_key.startswith(prefix) for prefix in prefixes):
-                    raise ValueError(f"{row.source_key!r} belongs to none of the sources {prefixes}")
+            for row in wanted:
                 copy.write_row(_stage_row(row))
-                given += 1
-        values = {
+        values: dict[str, Any] = {
             "bank": bank_id,
             "as_of": as_of,
             "now": now or timezone.now(),
@@ -134,7 +133,7 @@ def put_tasks(
         cursor.execute(_UPSERT, values)
         changed = cursor.rowcount
         cursor.execute(_CANCEL, values)
-        return PutCounts(given, changed, cursor.rowcount)
+        return PutCounts(len(wanted), changed, cursor.rowcount)
 
 
 def _stage_row(row: TaskRow) -> tuple[Any, ...]:
@@ -212,7 +211,9 @@ def finish_task(actor: Actor, *, task_id: int, now: dt.datetime, result: str = "
     _require_open(task)
     result = result.strip()
     if not result and task.reason in WORK_REASONS and WORK_REASONS[task.reason].needs_result:
-        raise DomainError(_("Say what came of it."), code="result_needed", fields={"result": _("Say what came of it.")})
+        raise DomainError(
+            _("Say what came of it."), code="result_needed", fields={"result": _("Say what came of it.")}
+        )
     task.status, task.result = TaskStatus.DONE, result[:200]
     task.closed_at, task.closed_by_id = now, actor.staff_id
     task.save(update_fields=["status", "result", "closed_at", "closed_by_id"])
@@ -242,16 +243,15 @@ def postpone_task(actor: Actor, *, task_id: int, until: dt.date, as_of: dt.date)
     Raises DomainError for a date that is not ahead or more than a quarter ahead, Conflict for a closed task.
     """
     task = _locked(actor, task_id)
-    if task.status == TaskStatus.OPEN and task.show_from == until:
-        return task
     _require_open(task)
     if until <= as_of:
         raise DomainError(_("Choose a day ahead."), fields={"until": _("Choose a day ahead.")})
     if until > as_of + dt.timedelta(days=MAX_LATER_DAYS):
         text = _("At most three months ahead.")
         raise DomainError(text, fields={"until": text})
-    task.show_from = until
-    task.save(update_fields=["show_from"])
+    if task.show_from != until:
+        task.show_from = until
+        task.save(update_fields=["show_from"])
     return task
 
 
@@ -330,8 +330,7 @@ def _locked(actor: Actor, task_id: int, *, also_given: bool = False) -> Task:
     visible = Task.objects.visible_to(actor).select_for_update(of=("self",), no_key=True)
     if also_given and actor.staff_id is not None:
         mine = Task.objects.filter(handed_over_by_id=actor.staff_id, pk=task_id)
-        task = visible.filter(pk=task_id).first() or mine.select_for_update(no_key=True).get()
-        return task
+        return visible.filter(pk=task_id).first() or mine.select_for_update(no_key=True).get()
     task = visible.get(pk=task_id)
     if not _may_act(actor, task):
         raise PermissionDenied("task.write")
@@ -361,7 +360,9 @@ def _require_open(task: Task) -> None:
 def _receiver(actor: Actor, staff_id: int, *, field: str) -> Staff:
     receiver = selectors.possible_owners(actor).filter(pk=staff_id).first()
     if receiver is None:
-        text = _("Choose a colleague of your branch.") if actor.has(OWN | SUBTREE) else _("Choose a colleague.")
+        text = (
+            _("Choose a colleague of your branch.") if actor.has(OWN | SUBTREE) else _("Choose a colleague.")
+        )
         raise DomainError(text, code="not_a_receiver", fields={field: text})
     return receiver
 
@@ -369,13 +370,13 @@ def _receiver(actor: Actor, staff_id: int, *, field: str) -> Staff:
 def notify_of_run(bank_id: int, payload: Mapping[str, Any]) -> None:
     """A run that failed tells who started it and the administrators. Outbox topic run.finished; safe to repeat."""
     failed = selectors.failed_run(int(payload["run"]))
-    if failed is None:
+    if failed is None or failed.finished_at is None:
         return
     url = f"/jobs/{failed.pk}/"
     told = set(
-        Notification.objects.filter(code="run.failed", url=url, created_at__gte=failed.finished_at).values_list(
-            "staff_id", flat=True
-        )
+        Notification.objects.filter(
+            code="run.failed", url=url, created_at__gte=failed.finished_at
+        ).values_list("staff_id", flat=True)
     )
     people = selectors.staff_with_role(Role.ADMINISTRATOR, failed.finished_at.date())
     if failed.requested_by_id:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.contrib import messages
 from django.db import transaction
 from django.http import Http404, HttpResponse, HttpResponseRedirect
-from django.shortcuts import redirect, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -15,7 +16,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from django_htmx.http import trigger_client_event
 
-from crm_site.accounts.selectors import business_date
+from crm_site.accounts.selectors import working_day
 from crm_site.lib.errors import DomainError
 from crm_site.lib.guards import allowed, signed_in
 from crm_site.work import selectors, services
@@ -24,26 +25,25 @@ from crm_site.work.models import Task
 from crm_site.work.pages import inbox_page, task_page
 
 
-def _task(request: Any, task_id: int) -> Task:
-    found = Task.objects.visible_to(request.actor).select_related("owner", "unit", "closed_by").filter(pk=task_id)
-    return found.first() or _missing()
-
-
-def _missing() -> Task:
-    raise Http404
+def _task(request: Any, pk: int) -> Task:
+    """The task, for who may work on it; 404 for everybody else."""
+    mine = Task.objects.workable_by(request.actor).select_related("owner", "unit", "closed_by")
+    return get_object_or_404(mine, pk=pk)
 
 
 def _back(request: Any) -> str:
     """The page of this site that the person came from, else the list of tasks."""
-    came = request.POST.get("next") or request.GET.get("next") or ""
+    came = request.POST.get("next") or request.GET.get("next") or request.headers.get("Referer", "")
     safe = url_has_allowed_host_and_scheme(came, allowed_hosts={request.get_host()})
-    return came if safe else reverse("work:task-list")
+    return came if safe and urlsplit(came).path != request.path else reverse("work:task-list")
 
 
 def _gone(request: Any, text: str, undo: str = "") -> HttpResponse:
     """The row leaves the list; a toast says what happened. Without a script: back to where one came from."""
     if request.htmx:
-        return trigger_client_event(HttpResponse(), "toast", {"text": text, **({"undo": undo} if undo else {})})
+        return trigger_client_event(
+            HttpResponse(), "toast", {"text": text, **({"undo": undo} if undo else {})}
+        )
     messages.success(request, text)
     return HttpResponseRedirect(_back(request))
 
@@ -60,7 +60,7 @@ def _refused(request: Any, error: DomainError, task: Task) -> HttpResponse:
 def _row(request: Any, task: Task) -> HttpResponse:
     if task.status != "open":
         return HttpResponse()
-    rows = selectors.task_rows(request.actor, [task], business_date(request.bank))
+    rows = selectors.task_rows(request.actor, [task], working_day(request.bank))
     return render(request, "work/_task_row.html", {"item": rows[0]})
 
 
@@ -68,7 +68,7 @@ def _form_page(request: Any, task: Task, form: Any, **about: Any) -> HttpRespons
     context = {
         "form": form,
         "task": task,
-        "item": selectors.task_rows(request.actor, [task], business_date(request.bank))[0],
+        "item": selectors.task_rows(request.actor, [task], working_day(request.bank))[0],
         "next": _back(request),
         **about,
     }
@@ -78,44 +78,44 @@ def _form_page(request: Any, task: Task, form: Any, **about: Any) -> HttpRespons
 @require_GET
 @allowed("task.write")
 def task_list(request: Any) -> HttpResponse:
-    context = task_page(request.actor, business_date(request.bank), request.GET)
+    context = task_page(request.actor, working_day(request.bank), request.GET)
     partial = request.htmx and not request.htmx.boosted
     return render(request, "work/_task_table.html" if partial else "work/task_list.html", context)
 
 
 @require_GET
 @allowed("task.write")
-def task_detail(request: Any, task_id: int) -> HttpResponse:
-    task = _task(request, task_id)
-    item = selectors.task_rows(request.actor, [task], business_date(request.bank))[0]
+def task_detail(request: Any, pk: int) -> HttpResponse:
+    task = _task(request, pk)
+    item = selectors.task_rows(request.actor, [task], working_day(request.bank))[0]
     return render(request, "work/task_detail.html", {"task": task, "item": item})
 
 
 @require_http_methods(["GET", "POST"])
 @allowed("task.write")
-def task_done(request: Any, task_id: int) -> HttpResponse:
-    task = _task(request, task_id)
-    item = selectors.task_row(task, None, business_date(request.bank))
-    form = ResultForm(request.POST or None, needed=item["needs_result"])
+def task_done(request: Any, pk: int) -> HttpResponse:
+    task = _task(request, pk)
+    item = selectors.task_row(task, None, working_day(request.bank))
+    form = ResultForm(request.POST if request.method == "POST" else None, needed=item["needs_result"])
     if request.method == "GET" or not form.is_valid():
         return _form_page(request, task, form, title=_("Done"), verb=_("Done"), icon="check")
     try:
         with transaction.atomic():
             services.finish_task(
-                request.actor, task_id=task_id, now=timezone.now(), result=form.cleaned_data["result"]
+                request.actor, task_id=pk, now=timezone.now(), result=form.cleaned_data["result"]
             )
     except DomainError as error:
         return _refused(request, error, task)
-    return _gone(request, _("Done"), undo=reverse("work:task-undo", args=[task_id]))
+    return _gone(request, _("Done"), undo=reverse("work:task-undo", args=[pk]))
 
 
 @require_POST
 @allowed("task.write")
-def task_undo(request: Any, task_id: int) -> HttpResponse:
-    task = _task(request, task_id)
+def task_undo(request: Any, pk: int) -> HttpResponse:
+    task = _task(request, pk)
     try:
         with transaction.atomic():
-            services.reopen_task(request.actor, task_id=task_id, now=timezone.now())
+            services.reopen_task(request.actor, task_id=pk, now=timezone.now())
     except DomainError as error:
         return _refused(request, error, task)
     if request.htmx:
@@ -125,14 +125,14 @@ def task_undo(request: Any, task_id: int) -> HttpResponse:
 
 @require_http_methods(["GET", "POST"])
 @allowed("task.write")
-def task_later(request: Any, task_id: int) -> HttpResponse:
-    task, as_of = _task(request, task_id), business_date(request.bank)
-    form = LaterForm(request.POST or None, as_of=as_of)
+def task_later(request: Any, pk: int) -> HttpResponse:
+    task, as_of = _task(request, pk), working_day(request.bank)
+    form = LaterForm(request.POST if request.method == "POST" else None, as_of=as_of)
     try:
         if form.is_valid():
             with transaction.atomic():
                 services.postpone_task(
-                    request.actor, task_id=task_id, until=form.cleaned_data["until"], as_of=as_of
+                    request.actor, task_id=pk, until=form.cleaned_data["until"], as_of=as_of
                 )
             return _gone(request, _("Postponed"))
     except DomainError as error:
@@ -144,15 +144,17 @@ def task_later(request: Any, task_id: int) -> HttpResponse:
 
 @require_http_methods(["GET", "POST"])
 @allowed("task.write")
-def task_hand_over(request: Any, task_id: int) -> HttpResponse:
-    task = _task(request, task_id)
-    form = HandOverForm(request.POST or None, actor=request.actor, owner_id=task.owner_id)
+def task_hand_over(request: Any, pk: int) -> HttpResponse:
+    task = _task(request, pk)
+    form = HandOverForm(
+        request.POST if request.method == "POST" else None, actor=request.actor, owner_id=task.owner_id
+    )
     try:
         if form.is_valid():
             given = form.cleaned_data
             with transaction.atomic():
                 services.hand_over_task(
-                    request.actor, task_id=task_id, to_id=given["to"], note=given["note"], now=timezone.now()
+                    request.actor, task_id=pk, to_id=given["to"], note=given["note"], now=timezone.now()
                 )
             return _gone(request, _("Handed over"))
     except DomainError as error:
@@ -165,9 +167,11 @@ def task_hand_over(request: Any, task_id: int) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 @allowed("task.write")
 def task_add(request: Any) -> HttpResponse:
-    as_of = business_date(request.bank)
+    as_of = working_day(request.bank)
     initial = {"customer": request.GET.get("customer", "")}
-    form = TaskForm(request.POST or None, actor=request.actor, as_of=as_of, initial=initial)
+    form = TaskForm(
+        request.POST if request.method == "POST" else None, actor=request.actor, as_of=as_of, initial=initial
+    )
     if form.is_valid():
         given = form.cleaned_data
         services.create_task(
@@ -189,7 +193,9 @@ def task_add(request: Any) -> HttpResponse:
 def _subject(request: Any, form: TaskForm) -> Any:
     """The customer that the task is to be about, when the person may see it."""
     number = str(form["customer"].value() or "")
-    found = selectors.subjects_of(request.actor, [int(number)] if number.isdigit() and len(number) < 19 else [])
+    found = selectors.subjects_of(
+        request.actor, [int(number)] if number.isdigit() and len(number) < 19 else []
+    )
     return next(iter(found.values()), None)
 
 
@@ -210,10 +216,10 @@ def inbox_read(request: Any) -> HttpResponse:
 
 @require_POST
 @signed_in
-def notice_open(request: Any, notification_id: int) -> HttpResponse:
+def notice_open(request: Any, pk: int) -> HttpResponse:
     """Read, and on to what it is about."""
-    notice = selectors.notifications(request.actor).filter(pk=notification_id).first()
+    notice = selectors.notifications(request.actor).filter(pk=pk).first()
     if notice is None:
         raise Http404
-    services.mark_read(request.actor, notification_id=notification_id, now=timezone.now())
+    services.mark_read(request.actor, notification_id=pk, now=timezone.now())
     return HttpResponseRedirect(notice.url or reverse("work:inbox"))

@@ -27,6 +27,8 @@ REFERENCES = {
     "product": ("customers_product", "code"),
     "loan": ("customers_loan", "number"),
 }
+# Tables that others refer to row by row: their statistics decide how foreign keys are checked.
+GROWING = {"customers_customer", "customers_account", "customers_loan"}
 # Columns that a new row needs beside the feed's own.
 NEW_ROW = {
     "accounts_orgunit": {"lft": "0", "rgt": "0"},
@@ -75,6 +77,7 @@ class Landing:
     part: Part = field(default_factory=Part)
     updated: set[int] = field(default_factory=set)  # numbers of the part's rows whose standing row changed
     _parts: int = 0
+    _new_rows: int = 0  # since the table's statistics were taken
 
     # ---- small tools
 
@@ -248,6 +251,7 @@ class Landing:
             f"INSERT INTO {self.feed.table} ({names}) SELECT {', '.join(values.values())} FROM {source} "
             "WHERE p.found_id IS NULL"
         )
+        self._analyse_if_grown(count)
         if self.keep_changes:
             self.run(
                 f"""
@@ -259,6 +263,22 @@ class Landing:
                 table=self.feed.table,
             )
         return count
+
+    def _analyse_if_grown(self, inserted: int) -> None:
+        """New statistics when the table has grown by a quarter since they were taken.
+
+        Foreign keys are checked by plans that the session keeps. Made when a table was small, such a plan reads
+        the bank's whole index for every row that follows: 6 s instead of 0.3 for 28,000 tokens.
+        """
+        self._new_rows += inserted
+        if self._new_rows < 500 or self.feed.table not in GROWING:
+            return
+        ((known,),) = self.rows(
+            "SELECT reltuples FROM pg_class WHERE oid = %(t)s::regclass", t=self.feed.table
+        )
+        if self._new_rows > max(known, 0) / 4:
+            self.run("SELECT banyan_analyse(%(t)s)", t=self.feed.table)
+            self._new_rows = 0
 
     def update_changed(
         self, extra: Sequence[tuple[str, str]] = (), source: str = "part p", also: str = ""

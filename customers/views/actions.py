@@ -46,16 +46,24 @@ def contact_add(request: Any, customer_id: int) -> HttpResponse:
     """Log a contact: the channel is preselected (the one used last), result, save."""
     customer = get_customer(request, customer_id)
     last = request.COOKIES.get(LAST_CHANNEL, Channel.CALL.value)
-    form = ContactForm(request.POST or None, initial={"channel": last if last in Channel.values else Channel.CALL})
+    form = ContactForm(
+        request.POST or None,
+        today=timezone.localdate(),
+        initial={"channel": last if last in Channel.values else Channel.CALL},
+    )
     if request.method == "POST" and form.is_valid():
         try:
-            services.record_interaction(request.actor, customer=customer, now=timezone.now(), **form.cleaned_data)
+            services.record_interaction(
+                request.actor, customer=customer, now=timezone.now(), **form.cleaned_data
+            )
         except DomainError as error:
             form.refuse(error)
         else:
             messages.success(request, _("Contact with %s recorded.") % customer.name)
             response = done(request, f"{reverse('customers:customer', args=[customer.pk])}?tab=service")
-            response.set_cookie(LAST_CHANNEL, form.cleaned_data["channel"], max_age=86_400 * 30, samesite="Lax", httponly=True)
+            response.set_cookie(
+                LAST_CHANNEL, form.cleaned_data["channel"], max_age=86_400 * 30, samesite="Lax", httponly=True
+            )
             return response
     context = {"customer": customer, "form": form, "icons": CHANNEL_ICONS, "day": as_of(request)}
     return form_answer(request, "contact_form", context, status=422 if form.errors else 200)
@@ -115,7 +123,11 @@ def profile_edit(request: Any, customer_id: int) -> HttpResponse:
         typed = {name: form.cleaned_data[name] for name in CRM_OWNED}
         try:
             changed = services.update_profile(
-                request.actor, customer=customer, base=form.cleaned_data["base"], typed=typed, now=timezone.now()
+                request.actor,
+                customer=customer,
+                base=form.cleaned_data["base"],
+                typed=typed,
+                now=timezone.now(),
             )
             messages.success(request, _("Profile saved.") if changed else _("Nothing was changed."))
             return done(request, f"{reverse('customers:customer', args=[customer.pk])}?tab=information")
@@ -127,7 +139,9 @@ def profile_edit(request: Any, customer_id: int) -> HttpResponse:
             for field in conflicts:
                 form.add_error(field.field, _("Changed meanwhile to: %s") % (field.theirs or "–"))
     context = {"customer": customer, "form": form, "conflicts": conflicts}
-    return form_answer(request, "profile_form", context, status=409 if conflicts else 422 if form.errors else 200)
+    return form_answer(
+        request, "profile_form", context, status=409 if conflicts else 422 if form.errors else 200
+    )
 
 
 @page("customer.write")

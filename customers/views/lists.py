@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode
 
@@ -12,6 +13,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
+from crm_site.lib import formats
 from crm_site.lib.errors import DomainError
 from crm_site.lib.permissions import may
 from customers import services
@@ -34,6 +36,7 @@ from customers.views.listing import (
 )
 
 YEAR = 365 * 24 * 3600
+HUNDRED_MILLION = 100_000_000
 
 
 @page("customer.read")
@@ -55,6 +58,7 @@ def customer_list(request: Any) -> HttpResponse:
         "is_first": not found.previous,
         "packed": pack(query),
         "heads": sort_heads(query),
+        "scale": list_unit(found.rows),
         "columns": columns,
         "column_choices": [(name, label, name in columns) for name, label in COLUMNS.items()],
         "c": to_query(query.condition),
@@ -74,6 +78,16 @@ def customer_list(request: Any) -> HttpResponse:
         response.set_cookie(COLUMNS_COOKIE, ".".join(columns), max_age=YEAR, samesite="Lax", httponly=True)
     response.headers["Vary"] = "HX-Request"
     return response
+
+
+def list_unit(rows: Sequence[lists.CustomerRow]) -> formats.Unit:
+    """One unit for all amounts of the page: 万, or in English K until an amount reaches 100 million."""
+    if formats.is_chinese():
+        return formats.WAN
+    amounts = (
+        amount for row in rows for amount in (row.deposits_adb, row.deposits_balance, row.loans, row.aum)
+    )
+    return formats.THOUSAND if max(amounts, default=0) < HUNDRED_MILLION else formats.MILLION
 
 
 @page("customer.read")
@@ -102,7 +116,12 @@ def filter_editor(request: Any) -> HttpResponse:
     else:
         kept = {} if rows is not None else query.condition
         form = FilterForm(request.actor, rows=rows or [], kept=kept)
-    context = {"form": form, "sort": query.sort, "kept": to_query(form.kept), "kept_words": form.kept and sentence(form.kept)}
+    context = {
+        "form": form,
+        "sort": query.sort,
+        "kept": to_query(form.kept),
+        "kept_words": form.kept and sentence(form.kept),
+    }
     template = "customers/_filter_form.html" if is_partial(request) else "customers/filter_page.html"
     return render(request, template, context, status=422 if form.problem else 200)
 
@@ -164,5 +183,3 @@ def view_change(request: Any, view_id: int) -> HttpResponse:
     except DomainError as error:
         messages.error(request, error.message)
     return redirect("customers:view-list")
-
-

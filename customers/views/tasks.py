@@ -28,7 +28,11 @@ def task_add(request: Any, customer_id: int) -> HttpResponse:
     form = TaskForm(request.POST or None)
     if request.method == "POST" and _create(request, form, [customer.pk]):
         return done(request, reverse("customers:customer", args=[customer.pk]))
-    context = {"customer": customer, "form": form, "action": reverse("customers:task-add", args=[customer.pk])}
+    context = {
+        "customer": customer,
+        "form": form,
+        "action": reverse("customers:task-add", args=[customer.pk]),
+    }
     return form_answer(request, "task_form", context, status=422 if form.errors else 200)
 
 
@@ -36,7 +40,9 @@ def task_add(request: Any, customer_id: int) -> HttpResponse:
 @require_POST
 def task_bulk(request: Any) -> HttpResponse:
     """The same task for each of the selected customers: first the form, then the tasks."""
-    chosen = [int(value) for value in request.POST.getlist("selected") if value.isdecimal() and len(value) < 19]
+    chosen = [
+        int(value) for value in request.POST.getlist("selected") if value.isdecimal() and len(value) < 19
+    ]
     query, _problem = read_query(request.actor, request.POST)
     form = TaskForm(request.POST) if "title" in request.POST else TaskForm()
     if form.is_bound and _create(request, form, chosen):

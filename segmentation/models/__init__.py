@@ -1,11 +1,15 @@
-"""Tier schemes, their policy versions, tier history and the statistics of a night."""
+"""Tier schemes, their policy versions, tier history, the statistics of a night, churn models and scores."""
 
+from segmentation.models.churn import ChurnModel, ChurnScore, ModelStatus
 from segmentation.models.statistics import Concentration, MigrationMonth, ProductUseMonth
 from segmentation.models.tiers import PolicyStatus, Scheme, TierDay, TierHistory, TierPolicy
 
 __all__ = [
+    "ChurnModel",
+    "ChurnScore",
     "Concentration",
     "MigrationMonth",
+    "ModelStatus",
     "PolicyStatus",
     "ProductUseMonth",
     "Scheme",

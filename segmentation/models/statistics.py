@@ -13,12 +13,14 @@ from customers.models import CustomerKind
 
 
 class MigrationMonth(TenantModel):
-    """How many customers went from one tier to another between the month-end before and `month_end`.
+    """How many customers went from one tier to another between month-end `before` and `as_of`: the month-end
+    after it, or the newest business date (the running month).
 
-    Rank 0 = not there (new, or gone). `home_branch` and `deposits_adb` as at `month_end`.
+    Rank 0 = not there yet. `home_branch` and `deposits_adb` as at `as_of`.
     """
 
-    month_end = models.DateField()
+    as_of = models.DateField()
+    before = models.DateField()
     home_branch = BankForeignKey(OrgUnit, null=True, on_delete=models.CASCADE, related_name="+")
     kind = models.CharField(max_length=10, choices=CustomerKind)
     scheme = models.CharField(max_length=20)
@@ -33,7 +35,7 @@ class MigrationMonth(TenantModel):
     class Meta(TenantModel.Meta):
         constraints: ClassVar = [
             models.UniqueConstraint(
-                fields=["bank_id", "month_end", "scheme", "home_branch", "kind", "from_rank", "to_rank"],
+                fields=["bank_id", "as_of", "scheme", "home_branch", "kind", "from_rank", "to_rank"],
                 name="migrationmonth_cell",
                 nulls_distinct=False,
             )
@@ -69,8 +71,9 @@ class Concentration(TenantModel):
     """The Lorenz curve of a measure over the customers that have any of it: `points` = [[p, share], ...],
     the share of the total that the top p per cent bring, exact at each p of the night's ranking.
 
-    `measure`: deposits_adb, loans or aum. `home_branch` null: the whole bank.
-    `top20_from`: the amount from which a customer is among the top 20 per cent.
+    `measure`: deposits_adb, loans or aum. `home_branch`: the unit and what lies below it; null: the whole bank.
+    `top20_*`: the customers from the amount on at which the top 20 per cent begin (ties included, so that the
+    list of them has as many).
     """
 
     as_of = models.DateField()
@@ -81,6 +84,7 @@ class Concentration(TenantModel):
     top20_customers = models.IntegerField()
     top20_total = MoneyField()
     top20_from = MoneyField()
+    book = models.IntegerField()  # customers with or without any of it
     points = models.JSONField()
     run_id = models.BigIntegerField(null=True)
 

@@ -4,13 +4,16 @@ A line says which action guards each method; who may do an action is the table i
 - "": any signed-in person of the bank; PUBLIC: anybody; scope names ("customers:read"): machine clients alone;
 - `of`: what the address is about, made by tests/architecture/places.py for the branch "north" of bank alpha and,
   for the "another bank" column, of bank beta; None: the address names no row.
-- `rows`: "customer" rows are seen by visible_to (404 for those who do not see them), "bank" rows by everybody who may
-  do the action.
+- `not_for`: roles that may do the action elsewhere but have nothing here (404);
+- `rows`: "customer" rows are seen by visible_to (404 for those who do not see them), "task" rows by those who may work
+  on them, "own" rows by the one person, "bank" rows by everybody who may do the action.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+
+from crm_site.lib.permissions import Role
 
 PUBLIC = "(anybody)"
 
@@ -20,6 +23,7 @@ class Line:
     methods: dict[str, str] = field(default_factory=dict)
     of: str | None = None
     rows: str = "bank"
+    not_for: frozenset[Role] = frozenset()
 
 
 def page(action: str, of: str | None = None, rows: str = "bank") -> Line:
@@ -65,9 +69,49 @@ MATRIX: dict[str, Line] = {
     # audit
     "audit:entry-list": page("audit.read"),
     "audit:entry-detail": page("audit.read", "audit entry"),
+    # jobs
+    "jobs:run-list": page("job.read"),
+    "jobs:run-start": act("job.run"),
+    "jobs:run-detail": page("job.read", "run"),
+    "jobs:run-retry": act("job.run", "run"),
+    "jobs:step-chunks": page("job.read", "run step"),
+    "metrics": page(PUBLIC),
+    # work
+    "work:task-list": page("task.write"),
+    "work:task-add": form("task.write"),
+    "work:task": page("task.write", "task", "task"),
+    "work:task-done": form("task.write", "task", "task"),
+    "work:task-undo": act("task.write", "task", "task"),
+    "work:task-later": form("task.write", "task", "task"),
+    "work:task-hand-over": form("task.write", "task", "task"),
+    "work:inbox": page(""),
+    "work:inbox-read": act(""),
+    "work:notice-open": act("", "notification", "own"),
+    # segmentation
+    "segmentation:overview": page("segmentation.read"),
+    "segmentation:movers": page("segmentation.read"),
+    "segmentation:policy-list": page("policy.read"),
+    "segmentation:policy": page("policy.read", "tier policy"),
+    "segmentation:policy-edit": form("policy.draft", "tier policy"),
+    "segmentation:policy-propose": act("policy.draft", "tier policy"),
+    "segmentation:policy-publish": act("policy.publish", "tier policy"),
+    "segmentation:policy-return": act("policy.publish", "tier policy"),
+    "segmentation:policy-discard": act("policy.draft", "tier policy"),
+    "segmentation:tier-why": page("customer.read", "customer", "customer"),
+    "segmentation:tier-panel": page("customer.read", "customer", "customer"),
+    "segmentation:churn": page("model.read"),
+    "segmentation:churn-train": act("model.train"),
+    "segmentation:churn-model": page("model.read", "churn model"),
+    "segmentation:churn-propose": act("model.approve", "churn model"),
+    "segmentation:churn-approve": act("model.approve", "churn model"),
+    "segmentation:churn-reject": act("model.approve", "churn model"),
+    "segmentation:churn-panel": page("customer.read", "customer", "customer"),
+    "segmentation:churn-why": page("customer.read", "customer", "customer"),
     # relationship
     "relationship:portfolio": page("assignment.read"),
-    "relationship:queue": page("assignment.read"),
+    "relationship:queue": replace(
+        page("assignment.read"), not_for=frozenset({Role.TELLER, Role.RELATIONSHIP_MANAGER})
+    ),
     "relationship:queue-approve": act("assignment.approve"),
     "relationship:queue-reject": act("assignment.approve"),
     "relationship:queue-propose": act("assignment.propose"),

@@ -8,9 +8,11 @@ from crm_site.accounts.models import RoleGrant, Staff
 from crm_site.audit.models import Entry
 from crm_site.jobs.models import Run
 from crm_site.lib.tenancy import bank
-from crm_site.work.models import Task
+from crm_site.work.models import Notification, Task
 from customers.models import Customer, Standing
 from relationship.models import AssignmentProposal
+from segmentation.models import ChurnModel, TierPolicy
+from segmentation.services import ensure_default_policies
 from tests.conftest import NOW, TODAY, House
 
 
@@ -46,6 +48,15 @@ def place(house: House, what: str, responsible: Staff | None) -> dict[str, Any]:
             key = Run.objects.create(
                 pipeline="nightly", business_date=TODAY, requested_as="test", requested_at=NOW
             ).pk
+        elif what == "run step":
+            run = Run.objects.create(
+                pipeline="nightly", business_date=TODAY, requested_as="test", requested_at=NOW, status="done"
+            )
+            run.steps.create(name="tiers", position=1)
+            return {"pk": run.pk, "step_name": "tiers"}
+        elif what == "notification":
+            owner = responsible or Staff.objects.earliest("id")
+            key = Notification.objects.create(staff=owner, code="task.given", created_at=NOW).pk
         elif what == "task":
             key = Task.objects.create(
                 reason="manual", customer_id=customer.pk, owner=responsible, unit=house.north, created_at=NOW,
@@ -55,6 +66,15 @@ def place(house: House, what: str, responsible: Staff | None) -> dict[str, Any]:
             key = AssignmentProposal.objects.create(
                 customer=customer, unit=house.north, rule="borrower", proposed_date=TODAY
             ).pk
+        elif what == "tier policy":
+            ensure_default_policies(NOW)
+            key = TierPolicy.objects.earliest("id").pk
+        elif what == "churn model":
+            key = ChurnModel.objects.create(
+                version=1 + ChurnModel.objects.count(), status="proposed", train_months=[TODAY], validation_month=TODAY,
+                train_rows=9, train_leavers=1, validation_rows=9, validation_leavers=1, trained_at=NOW,
+                proposed_by=Staff.objects.earliest("id"), proposed_at=NOW,
+            ).pk  # fmt: skip
         elif what == "staff":
             key = Staff.objects.earliest("id").pk
         elif what == "unit":

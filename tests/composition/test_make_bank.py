@@ -82,7 +82,10 @@ def test_identifiers_have_right_check_digits(book: Book) -> None:
 def test_a_persons_number_agrees_with_birth_date(book: Book) -> None:
     births = book.customers["birth_date"]
     for at, scheme, value in zip(
-        book.identifiers["customer"].tolist(), book.identifiers["scheme"], book.identifiers["value"], strict=True
+        book.identifiers["customer"].tolist(),
+        book.identifiers["scheme"],
+        book.identifiers["value"],
+        strict=True,
     ):
         if scheme == "resident_id" and births[at]:
             born = dt.date(1970, 1, 1) + dt.timedelta(days=int(births[at]))
@@ -117,7 +120,11 @@ def test_entries_of_a_day_sum_to_the_change_of_balance(book: Book) -> None:
         booked[account, date] = booked.get((account, date), 0) + amount
     first = ledger.date.min()
     for account, date, now, before in zip(
-        ledger.account.tolist(), ledger.date.tolist(), ledger.balance.tolist(), ledger.previous.tolist(), strict=True
+        ledger.account.tolist(),
+        ledger.date.tolist(),
+        ledger.balance.tolist(),
+        ledger.previous.tolist(),
+        strict=True,
     ):
         if date > first:
             assert booked.get((account, date), 0) == now - before
@@ -206,7 +213,9 @@ def test_protected_values_open_again_and_are_found_by_their_token(made: Bank) ->
     assert value not in one.masked
     phone = ContactPoint.objects.select_related("customer").first()
     assert phone is not None
-    clear = vault.decrypt(phone.value, place="contactpoint.value", row=f"{phone.customer.number}|phone|{phone.position}")
+    clear = vault.decrypt(
+        phone.value, place="contactpoint.value", row=f"{phone.customer.number}|phone|{phone.position}"
+    )
     assert clear.startswith("+86")
     for token in (f"x:{bytes(one.blind_index).hex()}", f"#{one.customer.number}"):
         assert SearchToken.objects.get(token=token).customer_id == one.customer_id

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.db import connection
 
+from crm_site.lib.dates import month_ends
 from crm_site.lib.money import from_minor
 from crm_site.lib.tenancy import require_bank
 from customers.models import (
@@ -121,3 +122,11 @@ def holding(owner: Customer, rows: dict[dt.date, int], currency: str = "CNY") ->
 
 def rate(currency: str, day: dt.date, value: str) -> None:
     FxRate.objects.create(currency=currency, rate_date=day, rate=value)
+
+
+def months(first: dt.date, last: dt.date) -> None:
+    """Make the partitions beforehand: examples that are rolled back would make them again and again."""
+    with connection.cursor() as cursor:
+        for day in month_ends(first, last):
+            for table in ("customers_balancechange", "customers_transaction", "customers_monthend"):
+                cursor.execute("select banyan_ensure_month(%s, %s)", [table, day])

@@ -175,6 +175,7 @@ def settle(spec: Mapping[str, Any]) -> Customer:
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(book=st.lists(PEOPLE, min_size=1, max_size=4), back=st.integers(0, 45))
 def test_figures_agree_with_counting_day_by_day(inside: House, book: list[Any], back: int) -> None:
+    make.months(DAY - 200 * D, DAY + 60 * D)
     with transaction.atomic():
         make.rate("USD", DAY - 400 * D, USD)
         make.rate("USD", DAY + 10 * D, "9")

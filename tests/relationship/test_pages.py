@@ -38,7 +38,9 @@ def test_a_branch_manager_decides_from_the_page(
     assert "1 assignment approved." in answer.content.decode()
     again = client.post(reverse("relationship:queue-approve"), form, follow=True)
     assert "1 was decided already." in again.content.decode()
-    answer = client.post(reverse("relationship:queue-approve"), {"unit": house.north.pk, "everything": "1"}, follow=True)
+    answer = client.post(
+        reverse("relationship:queue-approve"), {"unit": house.north.pk, "everything": "1"}, follow=True
+    )
     assert "Every customer of this branch has an owner." in answer.content.decode()
     with bank(house.id):
         assert Assignment.objects.count() == 2

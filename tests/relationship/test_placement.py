@@ -71,7 +71,9 @@ def test_home_moves_when_business_moves_and_stays_without_any(inside: House) -> 
     assert home_of(quiet) == inside.north.pk
 
 
-def test_a_newcomer_without_entries_belongs_where_the_money_is_then_where_it_was_opened(inside: House) -> None:
+def test_a_newcomer_without_entries_belongs_where_the_money_is_then_where_it_was_opened(
+    inside: House,
+) -> None:
     rich, bare = customer(None, opening_branch=inside.north), customer(None, opening_branch=inside.north)
     small, large = account(rich, inside.north), account(rich, inside.south)
     with connection.cursor() as cursor:
@@ -166,7 +168,9 @@ def test_proposals_never_promise_more_room_than_a_grade_has(inside: House, rm: P
     assert AssignmentProposal.objects.open().filter(manager=None).count() == 2
 
 
-def test_customers_of_a_leaver_wait_in_the_queue_and_the_history_ends(inside: House, rm: Person, teller: Person) -> None:
+def test_customers_of_a_leaver_wait_in_the_queue_and_the_history_ends(
+    inside: House, rm: Person, teller: Person
+) -> None:
     kept = customer(inside.north, teller.staff)
     one = customer(inside.north, rm.staff, tier=2)
     night(inside, DAY - dt.timedelta(days=1))
@@ -181,7 +185,9 @@ def test_customers_of_a_leaver_wait_in_the_queue_and_the_history_ends(inside: Ho
     assert Assignment.objects.get(customer=kept).to_date is None
 
 
-def test_what_was_approved_for_a_later_day_takes_effect_on_that_day(inside: House, rm: Person, teller: Person) -> None:
+def test_what_was_approved_for_a_later_day_takes_effect_on_that_day(
+    inside: House, rm: Person, teller: Person
+) -> None:
     one = customer(inside.north, teller.staff)
     Assignment.objects.create(
         customer=one, manager=teller.staff, from_date=DAY, to_date=TOMORROW, rule="general", decided_at=NOW

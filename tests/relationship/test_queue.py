@@ -42,7 +42,12 @@ def test_approval_makes_the_manager_responsible_at_once(
         customer=one, manager=teller.staff, from_date=dt.date(2026, 1, 1), rule="general", decided_at=NOW
     )
     task = Task.objects.create(
-        reason="birthday", customer_id=one.pk, owner=teller.staff, created_at=NOW, due_date=TODAY, show_from=TODAY
+        reason="birthday",
+        customer_id=one.pk,
+        owner=teller.staff,
+        created_at=NOW,
+        due_date=TODAY,
+        show_from=TODAY,
     )
     ids = propose(inside, branch_manager)
     outcome = approve_proposals(branch_manager.actor, proposals=ids, **WHEN)
@@ -69,7 +74,9 @@ def test_a_double_click_approves_once(inside: House, rm: Person, branch_manager:
     assert Notification.objects.count() == 1
 
 
-def test_an_approval_for_a_later_day_waits_and_bars_another(inside: House, rm: Person, branch_manager: Person) -> None:
+def test_an_approval_for_a_later_day_waits_and_bars_another(
+    inside: House, rm: Person, branch_manager: Person
+) -> None:
     one = customer(inside.north, tier=2)
     ids = propose(inside, branch_manager)
     later = TODAY + dt.timedelta(days=10)
@@ -144,10 +151,14 @@ def test_a_refusal_needs_a_reason_and_the_customer_stays_in_the_queue(
     ids = propose(inside, branch_manager)
     with pytest.raises(DomainError):
         reject_proposals(branch_manager.actor, proposals=ids, comment="  ", working_day=TODAY, now=NOW)
-    assert reject_proposals(branch_manager.actor, proposals=ids, comment="Kin", working_day=TODAY, now=NOW) == 1
+    assert (
+        reject_proposals(branch_manager.actor, proposals=ids, comment="Kin", working_day=TODAY, now=NOW) == 1
+    )
     left = AssignmentProposal.objects.open().get()
     assert (left.customer_id, left.manager_id) == (one.pk, None)  # there is nobody else
-    assert reject_proposals(branch_manager.actor, proposals=ids, comment="Kin", working_day=TODAY, now=NOW) == 0
+    assert (
+        reject_proposals(branch_manager.actor, proposals=ids, comment="Kin", working_day=TODAY, now=NOW) == 0
+    )
 
 
 @pytest.mark.django_db(transaction=True)

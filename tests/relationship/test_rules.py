@@ -50,7 +50,9 @@ PARTIES = st.builds(
     borrows=st.booleans(),
     value=st.integers(0, 300),
     won_by=st.integers(0, 9),
-    known=st.lists(st.integers(1, 7), unique=True, max_size=3).map(lambda ids: tuple((i, "contact") for i in ids)),
+    known=st.lists(st.integers(1, 7), unique=True, max_size=3).map(
+        lambda ids: tuple((i, "contact") for i in ids)
+    ),
     refused=st.frozensets(st.integers(1, 7), max_size=2),
 )
 

@@ -1,10 +1,11 @@
 """Tags and filters of every page (built in, nothing to load): numbers, dates, icons, small drawings.
 
-Tags (`{% money … %}`, `{% day … %}`) know the bank's currency and business date from `bank` and
-`business_date` in the context; filters are for places where a tag can't stand. The rules themselves are in
+Tags (`{% money … %}`, `{% day … %}`) know the bank's currency and working day from `bank` and
+`today` in the context; filters are for places where a tag can't stand. The rules themselves are in
 crm_site.lib.formats.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
@@ -12,6 +13,7 @@ from typing import Any
 
 from django import template
 from django.contrib.auth.password_validation import password_validators_help_texts
+from django.core.serializers.json import DjangoJSONEncoder
 from django.template import Context
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
@@ -26,8 +28,9 @@ def _home_currency(context: Context) -> str:
     return getattr(context.get("bank"), "currency", None) or "CNY"
 
 
-def _business_date(context: Context) -> date | None:
-    return context.get("business_date")
+def _today(context: Context) -> date | None:
+    """The day that people work on; the business date of the data lies before it."""
+    return context.get("today") or context.get("business_date")
 
 
 @register.simple_tag(takes_context=True)
@@ -143,13 +146,13 @@ def file_size(size: int | None) -> str:
 @register.simple_tag(takes_context=True)
 def day(context: Context, value: date | None) -> str:
     """11-27 this (business) year, 2026-11-27 otherwise; 27 Nov in English."""
-    return formats.day(value, _business_date(context))
+    return formats.day(value, _today(context))
 
 
 @register.simple_tag(takes_context=True)
 def weekday(context: Context, value: date | None) -> str:
     """11-24 周二 · Tue 24 Nov."""
-    return formats.day_with_weekday(value, _business_date(context))
+    return formats.day_with_weekday(value, _today(context))
 
 
 @register.simple_tag
@@ -163,19 +166,19 @@ def moment(context: Context, value: datetime | None) -> str:
     """Date and time in the bank's time zone (the active one)."""
     if value is not None and is_aware(value):
         value = localtime(value)
-    return formats.moment(value, _business_date(context))
+    return formats.moment(value, _today(context))
 
 
 @register.simple_tag(takes_context=True)
 def deadline(context: Context, due: date | None) -> str:
     """today, tomorrow, in 7 days, 3 days overdue."""
-    return formats.deadline(due, _business_date(context) or localdate())
+    return formats.deadline(due, _today(context) or localdate())
 
 
 @register.simple_tag(takes_context=True)
 def deadline_full(context: Context, due: date | None) -> str:
     """The date and its distance."""
-    return formats.deadline_full(due, _business_date(context) or localdate())
+    return formats.deadline_full(due, _today(context) or localdate())
 
 
 @register.simple_tag
@@ -283,6 +286,12 @@ def segments(
         _image_role(label),
         format_html_join("", '<rect class="fill-{}" x="{}" width="{}" height="10"/>', placed),
     )
+
+
+@register.filter
+def as_json(value: object) -> str:
+    """A value as JSON for a data- attribute; the template escapes it there."""
+    return json.dumps(value, cls=DjangoJSONEncoder, ensure_ascii=False, separators=(",", ":"))
 
 
 @register.filter

@@ -1,0 +1,1 @@
+"""Pages of segmentation: the book's statistics, tier policies, and why a customer has its tier."""

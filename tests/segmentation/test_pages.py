@@ -1,0 +1,279 @@
+"""The pages of segmentation: figures open the lists that agree with them; a policy takes two persons."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import re
+from collections.abc import Callable
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from django.test import Client
+
+from crm_site.accounts.models import Bank
+from crm_site.lib.permissions import Role
+from crm_site.lib.tenancy import bank
+from customers.conditions import Matches
+from customers.models import Customer, Standing
+from segmentation.engine.policies import value_tiers
+from segmentation.models import PolicyStatus, TierPolicy
+from segmentation.selectors import book as selectors
+from segmentation.services import ensure_default_policies
+from tests.conftest import NOW, House, Person, hire
+from tests.customers import night_factories as make
+from tests.segmentation.test_statistics import count
+from tests.segmentation.test_tiers import night
+
+OCTOBER, NOVEMBER = dt.date(2026, 10, 31), dt.date(2026, 11, 19)
+LONG_AGO = dt.date(2026, 9, 20)
+SignIn = Callable[[Person], Client]
+
+
+@pytest.fixture
+def booked(house: House) -> House:
+    """Two nights over a small book: October's month-end and 19 November."""
+    with bank(house.id):
+        for i in range(16):
+            owner = make.customer(
+                ["personal", "corporate"][i % 2],
+                home_branch=[house.north, house.south, house.north_sub, None][i % 4],
+            )
+            make.account(
+                owner,
+                LONG_AGO,
+                {LONG_AGO: i * 90_000_00, OCTOBER + dt.timedelta(days=1): ((i * 7) % 16) * 300_000_00},
+            )
+        make.customer(is_prospect=True, home_branch=house.north)
+        for day in (OCTOBER, NOVEMBER):
+            night(day)
+            count(day)
+    Bank.objects.filter(pk=house.id).update(business_date=NOVEMBER)
+    return house
+
+
+def listed(url: str, person: Person) -> int:
+    """How many customers the list behind a figure's address has for a person."""
+    query = parse_qs(urlsplit(url).query)
+    condition = json.loads(query["c"][0])
+    with bank(person.bank.pk):
+        seen = Standing.objects.visible_to(person.actor)
+        return seen.filter(Matches(condition, as_of=NOVEMBER, actor=person.actor)).count()
+
+
+@pytest.mark.parametrize("who", ["hq_risk", "branch_manager", "line_department"])
+def test_every_figure_opens_a_list_of_as_many(
+    booked: House, client_for: SignIn, request: pytest.FixtureRequest, who: str
+) -> None:
+    person: Person = request.getfixturevalue(who)
+    client = client_for(person)
+    pages = "".join(client.get(f"/segmentation/?scheme={s}").content.decode() for s in ("value", "wealth"))
+    figures = set(re.findall(r'<a class="figure"[^>]*href="(/customers/\?[^"]+)"[^>]*>([\d,]+)<', pages))
+    assert len(figures) > 16
+    for url, text in figures:
+        assert listed(url.replace("&amp;", "&"), person) == int(text.replace(",", "")), url
+
+
+@pytest.mark.parametrize("who", ["hq_risk", "branch_manager", "line_department"])
+def test_each_cell_of_the_matrix_opens_its_movers(
+    booked: House, client_for: SignIn, request: pytest.FixtureRequest, who: str
+) -> None:
+    person: Person = request.getfixturevalue(who)
+    client = client_for(person)
+    page = client.get("/segmentation/").content.decode()
+    cells = re.findall(r'href="(/segmentation/movers/\?[^"]+start=[^"]+)"[^>]*>(\d+)<', page)
+    assert cells
+    for url, text in cells:
+        movers = client.get(url.replace("&amp;", "&")).content.decode()
+        assert movers.count('class="row-title"') == int(text)
+    up = re.search(r"direction=up[^>]*>[^<\d]*(\d+)", client.get("/segmentation/movers/").content.decode())
+    rows = client.get("/segmentation/movers/?direction=up").content.decode().count('class="row-title"')
+    assert up is not None
+    assert rows == int(up.group(1))
+
+
+def test_a_branch_manager_sees_the_branch_alone(
+    booked: House, branch_manager: Person, hq_risk: Person
+) -> None:
+    with bank(booked.id):
+        everything = selectors.Scope()
+        mine = selectors.by_tier(branch_manager.actor, everything, NOVEMBER, "value", is_newest=True)
+        whole = selectors.by_tier(hq_risk.actor, everything, NOVEMBER, "value", is_newest=True)
+        south = selectors.Scope(unit=booked.south)
+        assert (sum(line.customers for line in mine), sum(line.customers for line in whole)) == (8, 16)
+        assert not sum(
+            line.customers
+            for line in selectors.by_tier(branch_manager.actor, south, NOVEMBER, "value", is_newest=True)
+        )
+        curve = selectors.concentration(branch_manager.actor, everything, NOVEMBER, "deposits_adb")
+        assert curve is not None
+        assert curve.home_branch == booked.north
+        assert curve.book == 8
+
+
+def test_a_past_month_is_shown_without_lists(booked: House, hq_risk: Person, client_for: SignIn) -> None:
+    page = client_for(hq_risk).get("/segmentation/?day=2026-10-31").content.decode()
+    assert "A past month-end" in page
+    assert "/customers/?c=" not in page
+
+
+def test_odd_filters_fall_back(booked: House, hq_risk: Person, client_for: SignIn) -> None:
+    client = client_for(hq_risk)
+    for query in ("unit=x&kind=robot&scheme=none&day=1", "day=2020-01-31", "unit=999999"):
+        assert client.get(f"/segmentation/?{query}").status_code == 200
+    for after in ("a:b", "NaN:1", "1e99:1", "1:99999999999999999999"):
+        assert client.get(f"/segmentation/movers/?start=x&after={after}").status_code == 200
+
+
+def test_before_the_first_night_the_page_says_so(house: House, hq_risk: Person, client_for: SignIn) -> None:
+    page = client_for(hq_risk).get("/segmentation/").content.decode()
+    assert "No night has been run" in page
+    assert client_for(hq_risk).get("/segmentation/movers/").status_code == 200
+
+
+# -- why ------------------------------------------------------------------------------------------------------------
+
+
+def test_why_shows_figures_thresholds_policy_and_date(
+    booked: House, hq_risk: Person, client_for: SignIn
+) -> None:
+    with bank(booked.id):
+        rich = Standing.objects.filter(value_tier=3).first()
+        poor = Standing.objects.filter(value_tier=1, customer__is_prospect=False).first()
+        prospect = Customer.objects.get(is_prospect=True)
+    client = client_for(hq_risk)
+    page = client.get(
+        f"/segmentation/customers/{rich.customer_id}/why/", HTTP_HX_REQUEST="true"
+    ).content.decode()
+    assert page.startswith('<div class="popover-body">')
+    for text in ("Why High", "Value tiers v1", "1.0", "2.0", "Decided as of", "met"):
+        assert text in page
+    page = client.get(f"/segmentation/customers/{poor.customer_id}/why/").content.decode()
+    assert "Below “Mid”" in page
+    page = client.get(f"/segmentation/customers/{prospect.pk}/why/").content.decode()
+    assert "Prospects have no tier" in page
+
+
+def test_the_panel_shows_each_change(
+    booked: House, hq_risk: Person, outsider: Person, client_for: SignIn
+) -> None:
+    with bank(booked.id):
+        mover = next(s for s in Standing.objects.all() if s.value_since == NOVEMBER and s.value_tier)
+    url = f"/segmentation/customers/{mover.customer_id}/tiers/"
+    page = client_for(hq_risk).get(url, HTTP_HX_REQUEST="true").content.decode()
+    assert "2026-10-31" in page
+    assert "2026-11-19" in page
+    assert client_for(outsider).get(url).status_code == 404
+
+
+# -- policies -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def policy(booked: House) -> TierPolicy:
+    with bank(booked.id):
+        ensure_default_policies()
+        return TierPolicy.objects.get(scheme__code="value")
+
+
+THRESHOLDS = {
+    "high-deposits_adb": "800000", "high-loans": "2000000", "mid-deposits_adb": "150000", "mid-loans": "500000",
+    "measure": "deposits_adb", "note": "Free time for those just below",
+}  # fmt: skip
+
+
+def test_a_policy_takes_two_persons(
+    booked: House, policy: TierPolicy, hq_risk: Person, marketing: Person, client_for: SignIn
+) -> None:
+    author, second = client_for(hq_risk), client_for(marketing)
+    answer = author.post(f"/segmentation/policies/{policy.pk}/edit/", THRESHOLDS)
+    assert answer.status_code == 302
+    with bank(booked.id):
+        draft = TierPolicy.objects.get(status=PolicyStatus.DRAFT)
+    base = f"/segmentation/policies/{draft.pk}"
+    assert "800,000" in author.get(f"{base}/").content.decode()
+    # Not before the newest business date, which is decided already.
+    assert author.post(f"{base}/propose/", {"valid_from": "2026-11-19"}).status_code == 422
+    assert author.post(f"{base}/propose/", {"valid_from": "2026-11-20"}).status_code == 302
+    refused = author.post(f"{base}/publish/")
+    assert refused.status_code == 422
+    assert "A second person publishes it." in refused.content.decode()
+    assert second.post(f"{base}/publish/").status_code == 302
+    assert second.post(f"{base}/publish/").status_code == 409  # a double click
+    with bank(booked.id):
+        done = TierPolicy.objects.get(pk=draft.pk)
+        assert (done.status, done.version, done.published_by) == ("published", 2, marketing.staff)
+        assert done.tiers == value_tiers(800_000, 2_000_000, 150_000, 500_000)
+        night(dt.date(2026, 11, 20))
+        lifted = [s for s in Standing.objects.filter(value_tier=3) if s.deposits_adb < 1_000_000]
+        assert all(s.deposits_adb >= 800_000 for s in lifted)
+    page = second.get(f"{base}/").content.decode()
+    assert "published by Marketing" in page
+
+
+def test_a_proposal_may_be_returned_and_a_draft_thrown_away(
+    booked: House, policy: TierPolicy, hq_risk: Person, marketing: Person, client_for: SignIn
+) -> None:
+    author, second = client_for(hq_risk), client_for(marketing)
+    author.post(f"/segmentation/policies/{policy.pk}/edit/", THRESHOLDS)
+    with bank(booked.id):
+        draft = TierPolicy.objects.get(status=PolicyStatus.DRAFT)
+    base = f"/segmentation/policies/{draft.pk}"
+    author.post(f"{base}/propose/", {"valid_from": "2026-12-01"})
+    assert author.post(f"/segmentation/policies/{policy.pk}/edit/", THRESHOLDS).status_code == 422
+    assert second.post(f"{base}/return/").status_code == 302
+    assert (
+        author.post(f"/segmentation/policies/{draft.pk}/edit/", {**THRESHOLDS, "note": "again"}).status_code
+        == 302
+    )
+    assert author.post(f"{base}/discard/").status_code == 302
+    with bank(booked.id):
+        assert not TierPolicy.objects.filter(pk=draft.pk).exists()
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"mid-deposits_adb": "800000"}, "below that of the tier above"),
+        ({"high-loans": "-1"}, "greater than or equal"),
+        ({"high-loans": "abc"}, "Enter a number"),
+        ({"high-loans": "1.001"}, "2 decimal places"),
+    ],
+)
+def test_thresholds_are_checked_beside_their_field(
+    booked: House,
+    policy: TierPolicy,
+    hq_risk: Person,
+    client_for: SignIn,
+    changed: dict[str, str],
+    message: str,
+) -> None:
+    answer = client_for(hq_risk).post(f"/segmentation/policies/{policy.pk}/edit/", {**THRESHOLDS, **changed})
+    assert answer.status_code == 422
+    assert message in answer.content.decode()
+    with bank(booked.id):
+        assert not TierPolicy.objects.filter(status=PolicyStatus.DRAFT).exists()
+
+
+def test_who_may_do_what(booked: House, policy: TierPolicy, rm: Person, client_for: SignIn) -> None:
+    client = client_for(rm)
+    assert client.get("/segmentation/").status_code == 403
+    assert client.get("/segmentation/policies/").status_code == 200
+    assert client.get(f"/segmentation/policies/{policy.pk}/").status_code == 200
+    assert client.get(f"/segmentation/policies/{policy.pk}/edit/").status_code == 403
+    president = client_for(hire(booked, "president_two", Role.PRESIDENT, booked.head_office))
+    assert president.get(f"/segmentation/policies/{policy.pk}/edit/").status_code == 403
+
+
+def test_the_database_wants_a_second_person(booked: House, policy: TierPolicy, hq_risk: Person) -> None:
+    from django.db import IntegrityError, transaction
+
+    with (
+        bank(booked.id),
+        pytest.raises(IntegrityError, match="tierpolicy_second_person"),
+        transaction.atomic(),
+    ):
+        TierPolicy.objects.create(
+            scheme=policy.scheme, version=9, tiers=policy.tiers, valid_from=NOVEMBER, status=PolicyStatus.PUBLISHED,
+            drafted_by=hq_risk.staff, proposed_by=hq_risk.staff, published_by=hq_risk.staff, drafted_at=NOW,
+        )  # fmt: skip

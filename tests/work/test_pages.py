@@ -1,0 +1,180 @@
+"""Task actions, the list, the form and the inbox in the browser's words."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Callable
+from decimal import Decimal
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from crm_site.accounts.models import Bank
+from crm_site.lib.permissions import Role
+from crm_site.lib.tenancy import bank
+from crm_site.work import services
+from crm_site.work.models import Notification, Task
+from tests.conftest import TODAY, House, Person, hire
+
+SignIn = Callable[[Person], Client]
+HTMX = {"HX-Request": "true"}
+TOMORROW = TODAY + dt.timedelta(days=1)
+
+
+@pytest.fixture(autouse=True)
+def working_day(house: House) -> None:
+    """The bank works on TODAY, whatever the calendar says."""
+    Bank.objects.filter(pk=house.id).update(business_date=TODAY - dt.timedelta(days=1))
+
+
+@pytest.fixture
+def task(house: House, rm: Person) -> Task:
+    actor = rm.actor
+    with bank(house.id):
+        return services.create_task(
+            actor,
+            reason="manual",
+            params={"text": "Call about the deposit"},
+            due_date=TODAY,
+            owner_id=rm.staff.pk,
+            now=timezone.now(),
+        )
+
+
+def reload(task: Task) -> Task:
+    with bank(task.bank_id):
+        return Task.objects.get(pk=task.pk)
+
+
+def test_the_list_shows_my_tasks_with_their_reason(task: Task, rm: Person, client_for: SignIn) -> None:
+    page = client_for(rm).get("/tasks/").content.decode()
+    assert "Call about the deposit" in page
+    assert f'id="work-{task.pk}"' in page
+    filtered = client_for(rm).get("/tasks/?reason=promise", headers=HTMX).content.decode()
+    assert "Call about the deposit" not in filtered
+    assert filtered.lstrip().startswith('<div id="task-table"')
+
+
+def test_done_in_place_and_undone(task: Task, rm: Person, client_for: SignIn) -> None:
+    client = client_for(rm)
+    answer = client.post(f"/tasks/{task.pk}/done/", headers=HTMX)
+    assert (answer.status_code, answer.content) == (200, b"")
+    undo = json.loads(answer["HX-Trigger"])["toast"]["undo"]
+    assert reload(task).status == "done"
+    assert client.post(undo, headers=HTMX)["HX-Refresh"] == "true"
+    assert reload(task).status == "open"
+
+
+def test_done_without_a_script_goes_back_to_where_one_came_from(
+    task: Task, rm: Person, client_for: SignIn
+) -> None:
+    client = client_for(rm)
+    assert client.post(f"/tasks/{task.pk}/done/", {"next": "/relationship/"}).url == "/relationship/"
+    client.post(f"/tasks/{task.pk}/undo/")
+    assert client.post(f"/tasks/{task.pk}/done/", {"next": "https://evil.example/"}).url == "/tasks/"
+
+
+def test_the_second_one_is_told_and_sees_the_row_go(
+    task: Task, rm: Person, branch_manager: Person, client_for: SignIn
+) -> None:
+    client_for(rm).post(f"/tasks/{task.pk}/done/", headers=HTMX)
+    answer = client_for(branch_manager).post(f"/tasks/{task.pk}/done/", headers=HTMX)
+    assert "Rm has done this already." in answer["HX-Trigger"]
+
+
+def test_later(task: Task, rm: Person, client_for: SignIn) -> None:
+    client = client_for(rm)
+    assert client.get(f"/tasks/{task.pk}/later/").status_code == 200
+    wrong = client.post(f"/tasks/{task.pk}/later/", {"until": TODAY.isoformat()})
+    assert wrong.status_code == 422
+    assert "Choose a day ahead." in wrong.content.decode()
+    client.post(f"/tasks/{task.pk}/later/", {"until": TOMORROW.isoformat()})
+    assert reload(task).show_from == TOMORROW
+    assert "Call about" not in client.get("/tasks/").content.decode()
+    assert "Call about" in client.get("/tasks/?when=later").content.decode()
+
+
+def test_hand_over_and_the_colleagues_inbox(house: House, task: Task, rm: Person, client_for: SignIn) -> None:
+    colleague = hire(house, "colleague", Role.RELATIONSHIP_MANAGER, house.north)
+    client = client_for(rm)
+    assert "Colleague" in client.get(f"/tasks/{task.pk}/hand-over/").content.decode()
+    client.post(f"/tasks/{task.pk}/hand-over/", {"to": colleague.staff.pk, "note": "on leave"})
+    theirs = client_for(colleague)
+    page = theirs.get("/notifications/").content.decode()
+    assert "handed you a task" in page
+    assert "on leave" in page
+    assert 'count-badge">1<' in page
+    with bank(house.id):
+        notice = Notification.objects.get()
+    assert client.post(f"/notifications/{notice.pk}/").status_code == 404  # somebody else's
+    assert theirs.post(f"/notifications/{notice.pk}/").url == f"/tasks/{task.pk}/"
+    assert theirs.get(f"/tasks/{task.pk}/").status_code == 200
+    assert "0 unread" in theirs.get("/notifications/").content.decode()
+
+
+def test_everything_read(house: House, rm: Person, client_for: SignIn) -> None:
+    with bank(house.id):
+        services.notify([rm.staff.pk], "task.given", {"by": "x", "reason": "manual"})
+    client = client_for(rm)
+    assert client.post("/notifications/read/", follow=True).context["unread"] == 0
+
+
+def test_a_new_task(house: House, rm: Person, client_for: SignIn) -> None:
+    client = client_for(rm)
+    assert client.get("/tasks/new/").status_code == 200
+    given = {"text": "Send the papers", "due_date": TOMORROW.isoformat(), "owner": "", "customer": ""}
+    for field, value in (
+        ("text", ""),
+        ("due_date", "2020-01-01"),
+        ("owner", "999999"),
+        ("customer", "999999"),
+    ):
+        assert client.post("/tasks/new/", given | {field: value}).status_code == 422
+    client.post("/tasks/new/", given)
+    with bank(house.id):
+        made = Task.objects.get()
+    assert (made.owner_id, made.due_date, made.params["text"]) == (rm.staff.pk, TOMORROW, "Send the papers")
+
+
+def test_strangers(
+    task: Task, rm_other_branch: Person, outsider: Person, administrator: Person, client_for: SignIn
+) -> None:
+    for address in ("", "done/", "later/", "hand-over/"):
+        assert client_for(rm_other_branch).get(f"/tasks/{task.pk}/{address}").status_code == 404
+        assert client_for(outsider).get(f"/tasks/{task.pk}/{address}").status_code == 404
+        assert client_for(administrator).get(f"/tasks/{task.pk}/{address}").status_code == 403
+    assert client_for(rm_other_branch).post(f"/tasks/{task.pk}/undo/").status_code == 404
+    assert client_for(rm_other_branch).post(f"/tasks/{task.pk}/done/", {"result": "x"}).status_code == 404
+
+
+def test_pages_go_by_key(
+    house: House, rm: Person, client_for: SignIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("crm_site.work.pages.PAGE", 2)
+    rows = [
+        services.TaskRow("manual", f"m:{n}", TODAY, owner_id=rm.staff.pk, urgency=50, stake=Decimal(n // 2))
+        for n in range(5)
+    ]
+    with bank(house.id):
+        services.put_tasks(house.id, rows, sources=["m:"], as_of=TODAY)
+    client, seen, url = client_for(rm), [], "/tasks/"
+    while url:
+        page = client.get(url).context
+        seen += [item["id"] for item in page["items"]]
+        url = "/tasks/" + page["next_url"] if page["next_url"] else ""
+    assert len(seen) == len(set(seen)) == 5
+
+
+def test_the_list_costs_the_same_whatever_its_length(
+    house: House, rm: Person, client_for: SignIn, django_assert_max_num_queries
+) -> None:
+    rows = [
+        services.TaskRow("manual", f"m:{n}", TODAY, owner_id=rm.staff.pk, customer_id=n) for n in range(40)
+    ]
+    with bank(house.id):
+        services.put_tasks(house.id, rows, sources=["m:"], as_of=TODAY)
+    client = client_for(rm)
+    with django_assert_max_num_queries(24):  # six of them the list's own
+        client.get("/tasks/")
