@@ -128,7 +128,13 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 METRICS_TOKEN = os.environ.get("BANYAN_METRICS_TOKEN", "")
 REDIS_URL = os.environ.get("REDIS_URL", "")
-CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
+        # Banks have people of the same staff number: one's failed sign-ins must not lock the other out.
+        "KEY_FUNCTION": "crm_site.lib.tenancy.cache_key",
+    }
+}
 SESSION_ENGINE = "django.contrib.sessions.backends.db"
 SESSION_COOKIE_NAME = "banyan"
 SESSION_COOKIE_AGE = 12 * 3600
