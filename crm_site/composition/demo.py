@@ -174,7 +174,9 @@ def train_churn(of: Bank, *, now: dt.datetime) -> bool:
             )
             for role in (Role.RISK, Role.PRESIDENT)
         ]
-        trained = list(ChurnModel.objects.filter(status=ModelStatus.TRAINED).values_list("pk", flat=True))
+        trained = list(
+            ChurnModel.objects.filter(status=ModelStatus.TRAINED, run_id=run.pk).values_list("pk", flat=True)
+        )
         for model_id in trained:
             propose_model(deciders[0], model_id=model_id, now=now)
             approve_model(deciders[1], model_id=model_id, now=now)
