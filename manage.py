@@ -23,7 +23,12 @@ AS_OWNER = {"migrate", "remove_bank"}  # what settings.AS_OWNER says, asked here
 def main() -> None:
     from django.core.management import execute_from_command_line
 
-    execute_from_command_line(sys.argv)
+    from crm_site.lib.postgres.roles import UnsafeRole
+
+    try:
+        execute_from_command_line(sys.argv)
+    except UnsafeRole as error:
+        sys.exit(str(error))
 
 
 if __name__ == "__main__":

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import sys
+from typing import Any
 
 # Before NumPy is imported anywhere: two threads of BLAS beside other work cost twenty times the time.
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "crm_site.settings")
 
-from celery import Celery  # noqa: E402 - after the environment is set
+from celery import Celery, signals  # noqa: E402 - after the environment is set
 
 app = Celery("banyan", broker=os.environ.get("REDIS_URL", "redis://127.0.0.1:1/0"), backend=None)
 app.conf.update(
@@ -36,3 +38,16 @@ app.conf.update(
     },
 )
 app.autodiscover_tasks(["crm_site.jobs", "crm_site.audit"])
+
+
+@signals.worker_init.connect
+@signals.beat_init.connect
+def refuse_unsafe_role(**kwargs: Any) -> None:
+    """A worker or a beat that could bypass row security does not start."""
+    from crm_site.lib.postgres.roles import UnsafeRole, check_role
+
+    try:
+        check_role()
+    except UnsafeRole as refusal:
+        print(refusal, file=sys.stderr, flush=True)
+        os._exit(1)  # Celery's bootsteps would turn SystemExit into a warm shutdown

@@ -4,6 +4,8 @@ The program is loaded once and forked, so the master must hold no connection whe
 """
 
 import os
+import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,18 @@ max_requests = 20_000
 max_requests_jitter = 2_000
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None
 accesslog = None  # the program writes its own request log
+# Each worker counts into files here; /metrics adds them up. Begun anew with every start, before the program loads.
+METRICS = Path(os.environ.get("BANYAN_DATA") or tempfile.gettempdir()) / "metrics"
+shutil.rmtree(METRICS, ignore_errors=True)
+METRICS.mkdir(parents=True, exist_ok=True)
+os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(METRICS)
+
+
+def child_exit(server: Any, worker: Any) -> None:
+    """A worker is gone: what it was doing just then no longer counts."""
+    from prometheus_client import multiprocess
+
+    multiprocess.mark_process_dead(worker.pid)
 
 
 def when_ready(server: Any) -> None:

@@ -19,7 +19,15 @@ from crm_site.accounts.api import ApiView
 from crm_site.accounts.selectors import business_date
 from crm_site.lib.api.fields import MoneyString, StrictSerializer
 from crm_site.lib.api.paging import KeyPagination
-from customers.models import Channel, ContactPoint, Customer, CustomerKind, CustomerStatus, Identifier, Standing
+from customers.models import (
+    Channel,
+    ContactPoint,
+    Customer,
+    CustomerKind,
+    CustomerStatus,
+    Identifier,
+    Standing,
+)
 from customers.models.interactions import Result
 from customers.models.parties import CRM_OWNED
 from customers.models.standing import VALUE_TIERS, WEALTH_LEVELS
@@ -168,7 +176,9 @@ def changed_since(request: Request) -> dt.datetime | None:
     return serializers.DateTimeField().run_validation(text)
 
 
-CHANGED_SINCE = OpenApiParameter("changed_since", dt.datetime, description="Rows changed at or after this moment.")
+CHANGED_SINCE = OpenApiParameter(
+    "changed_since", dt.datetime, description="Rows changed at or after this moment."
+)
 
 
 class CustomerListView(ApiView, generics.ListAPIView):
@@ -209,7 +219,9 @@ class CustomerDetailView(ApiView):
     required_scopes: ClassVar = {"GET": "customers:read", "PATCH": "customers:write"}
 
     @extend_schema(
-        operation_id="customers_retrieve", tags=["Party Reference Data Directory"], responses={200: CustomerOut}
+        operation_id="customers_retrieve",
+        tags=["Party Reference Data Directory"],
+        responses={200: CustomerOut},
     )
     def get(self, request: Request, number: str) -> Response:
         return Response(CustomerOut(_customer(request.user, number)).data)
@@ -228,7 +240,9 @@ class CustomerDetailView(ApiView):
         given = CustomerPatch(data=request.data)
         given.is_valid(raise_exception=True)
         base = {name: getattr(customer, name) for name in CRM_OWNED}
-        update_profile(request.user, customer=customer, base=base, typed=given.validated_data, now=timezone.now())
+        update_profile(
+            request.user, customer=customer, base=base, typed=given.validated_data, now=timezone.now()
+        )
         return Response(CustomerOut(_customer(request.user, number)).data)
 
 
@@ -237,7 +251,9 @@ class CustomerSingleView(ApiView):
 
     required_scopes: ClassVar = {"GET": "customers:read"}
 
-    @extend_schema(operation_id="customers_view", tags=["Customer Position"], responses={200: CustomerViewOut})
+    @extend_schema(
+        operation_id="customers_view", tags=["Customer Position"], responses={200: CustomerViewOut}
+    )
     def get(self, request: Request, number: str) -> Response:
         customer = _customer(request.user, number)
         standing = Standing.objects.visible_to(request.user).get(customer=customer)

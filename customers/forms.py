@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import secrets
 import uuid
 from collections.abc import Mapping, Sequence
@@ -96,7 +97,9 @@ def _people(actor: Actor, fact: Fact) -> Sequence[tuple[str, str]]:
     if fact.type == "unit":
         return [(str(pk), name) for pk, name in OrgUnit.objects.order_by("lft").values_list("pk", "name")]
     if fact.type == "staff":
-        people = Staff.objects.active().order_by("unit__lft", "number").values_list("pk", "name", "unit__name")
+        people = (
+            Staff.objects.active().order_by("unit__lft", "number").values_list("pk", "name", "unit__name")
+        )
         return [(ME, _("me")), *((str(pk), f"{name} · {unit}") for pk, name, unit in people[:MOST_PEOPLE])]
     return ()
 
@@ -129,7 +132,9 @@ class FilterForm:
             fact = by_name.get(data.get(f"fact-{key}", ""))
             if fact is not None:
                 values = data.getlist(f"value-{key}")
-                self.rows.append(FilterRow.of(actor, fact, data.get(f"op-{key}", ""), values, self.facts, key))
+                self.rows.append(
+                    FilterRow.of(actor, fact, data.get(f"op-{key}", ""), values, self.facts, key)
+                )
 
     def condition(self) -> dict[str, Any]:
         """The condition the rows say together; rows without a value are left out."""
@@ -193,9 +198,32 @@ class ContactForm(SubmissionForm):
         required=False,
     )
     promise = forms.CharField(label=gettext_lazy("What was promised"), max_length=200, required=False)
-    promise_date = forms.DateField(
-        label=gettext_lazy("Until"), widget=forms.DateInput(attrs={"type": "date"}), required=False
+    promise_when = forms.ChoiceField(
+        choices=[
+            ("1", gettext_lazy("Tomorrow")),
+            ("3", gettext_lazy("In three days")),
+            ("7", gettext_lazy("In a week")),
+        ],
+        widget=forms.RadioSelect,
+        required=False,
     )
+    promise_date = forms.DateField(
+        label=gettext_lazy("Until"),
+        widget=forms.DateInput(attrs={"type": "date", "class": "input"}),
+        required=False,
+    )
+
+    def __init__(self, *args: Any, today: dt.date, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.today = today
+
+    def clean(self) -> dict[str, Any]:
+        """A date typed says when; else the chip does."""
+        cleaned = super().clean() or self.cleaned_data
+        days = cleaned.pop("promise_when", "")
+        if days and not cleaned.get("promise_date") and cleaned.get("promise"):
+            cleaned["promise_date"] = self.today + dt.timedelta(days=int(days))
+        return cleaned
 
 
 class CorrectionForm(ServiceForm):
@@ -254,7 +282,10 @@ class ProfileForm(ServiceForm):
         label=gettext_lazy("Family"), max_length=400, required=False, widget=forms.Textarea(attrs={"rows": 3})
     )
     preference_note = forms.CharField(
-        label=gettext_lazy("Preferences"), max_length=400, required=False, widget=forms.Textarea(attrs={"rows": 3})
+        label=gettext_lazy("Preferences"),
+        max_length=400,
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 3}),
     )
     needs_note = forms.CharField(
         label=gettext_lazy("Needs"), max_length=400, required=False, widget=forms.Textarea(attrs={"rows": 3})
@@ -272,7 +303,10 @@ class ProspectForm(SubmissionForm):
     name = forms.CharField(label=gettext_lazy("Name"), max_length=160)
     kind = forms.ChoiceField(label=gettext_lazy("Customer kind"), choices=CustomerKind.choices)
     phone = forms.CharField(
-        label=gettext_lazy("Phone"), max_length=40, required=False, widget=forms.TextInput(attrs={"inputmode": "tel"})
+        label=gettext_lazy("Phone"),
+        max_length=40,
+        required=False,
+        widget=forms.TextInput(attrs={"inputmode": "tel"}),
     )
     scheme = forms.ChoiceField(
         label=gettext_lazy("Document"), choices=[("", "–"), *IdentifierScheme.choices], required=False

@@ -8,8 +8,9 @@ class RelationshipConfig(AppConfig):
     name = "relationship"
 
     def ready(self) -> None:
-        from crm_site.lib.registry import NavItem, NoticeKind, Panel, add_nav, add_notice, add_panel, add_step, add_work_reason
-        from relationship import nightly, worklists
+        from crm_site.lib.permissions import HEADQUARTERS, Role
+        from crm_site.lib.registry import NavItem, NoticeKind, Panel, add_home, add_nav, add_notice, add_panel, add_step, add_work_reason
+        from relationship import facts, nightly, worklists
         from relationship.wording import say_assignment
 
         add_step(nightly.PLACEMENT)
@@ -18,6 +19,12 @@ class RelationshipConfig(AppConfig):
         for reason in worklists.REASONS:
             add_work_reason(reason)
         add_notice(NoticeKind("assignment", "user-plus", say_assignment))
+        facts.register()
+        for role in sorted(HEADQUARTERS):
+            add_home(role, "relationship:bank-home", 20)
+        add_home(Role.BRANCH_MANAGER, "relationship:branch-home", 30)
+        add_home(Role.RELATIONSHIP_MANAGER, "relationship:own-home", 40)
+        add_home(Role.TELLER, "relationship:own-home", 50)
         add_nav(
             NavItem(
                 "relationship", _("Relations"), "relationship:portfolio", "user-heart", "assignment.read", 40

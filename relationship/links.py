@@ -5,29 +5,26 @@ from __future__ import annotations
 from typing import Any
 
 from crm_site.accounts.models import OrgUnit, Staff
+from customers.conditions import both, fact_is
 from customers.links import urls_for_condition
 
-REAL = {"fact": "is_prospect", "op": "=", "value": False}
-
-
-def fact(name: str, op: str, value: Any) -> dict[str, Any]:
-    return {"fact": name, "op": op, "value": value}
+REAL = fact_is("is_prospect", False)
+ME = fact_is("responsible", "me")
 
 
 def list_url(*conditions: dict[str, Any] | None, sort: str = "-deposits_adb") -> str:
     """The list of real customers that meet every condition."""
-    parts = [REAL, *(c for c in conditions if c)]
-    return urls_for_condition({"all": parts} if len(parts) > 1 else REAL, sort=sort)
+    return urls_for_condition(both(REAL, *conditions), sort=sort)
 
 
 def in_unit(unit: OrgUnit) -> dict[str, Any] | None:
     """Customers at home in a unit or below; no condition for the head office, which is the whole bank."""
-    return None if unit.parent_id is None else fact("home_branch", "=", unit.pk)
+    return None if unit.parent_id is None else fact_is("home_branch", unit.pk, "within")
 
 
 def of_person(staff: Staff) -> dict[str, Any]:
-    return fact("responsible", "=", staff.pk)
+    return fact_is("responsible", staff.pk)
 
 
-def customer_url(customer_id: int) -> str:
-    return f"/customers/{customer_id}/"
+def of_kind(kind: str) -> dict[str, Any] | None:
+    return fact_is("kind", kind) if kind else None

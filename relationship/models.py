@@ -15,7 +15,7 @@ from crm_site.lib.money import MoneyField
 from crm_site.lib.permissions import SUBTREE, WHOLE_BANK, Actor, Role
 from crm_site.lib.tenancy import BankForeignKey, TenantManager, TenantModel, TenantQuerySet
 from customers.models import Customer
-from customers.models.parties import CustomerOwnedManager
+from customers.models.parties import LINE_KINDS, CustomerOwnedManager
 
 
 class Rule(models.TextChoices):
@@ -84,10 +84,12 @@ class ProposalStatus(models.TextChoices):
 
 class AssignmentProposalQuerySet(TenantQuerySet):
     def visible_to(self, actor: Actor) -> AssignmentProposalQuerySet:
-        """Those of the units in a branch manager's reach; all for headquarters and jobs."""
+        """Those of the units in a branch manager's reach; a line department's kinds; all for headquarters and jobs."""
         if actor.has(WHOLE_BANK) or actor.has({Role.API}):
             return self
         seen = Q(pk__in=[])
+        if actor.has({Role.LINE_DEPARTMENT}):
+            seen |= Q(customer__kind__in=LINE_KINDS.get(actor.line_department, ()))
         for lft, rgt in actor.intervals(SUBTREE):
             seen |= Q(unit__lft__gte=lft, unit__lft__lte=rgt)
         return self.filter(seen)

@@ -175,6 +175,7 @@ with now_held as (
            sum(s.overdue_amount)::bigint as overdue_amount,
            count(*) filter (where s.last_contact_date between %(quarter)s and %(day)s) as contacted
     from customers_standing s
+    join customers_customer c on c.bank_id = s.bank_id and c.id = s.customer_id and not c.is_prospect
     where s.bank_id = %(bank)s and s.responsible_id is not null and {scope}
     group by s.responsible_id, s.value_tier
 ), gone as (

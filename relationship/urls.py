@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from django.urls import path
 
-from relationship.views import panel, portfolio, queue
+from relationship.views import dashboards, home, panel, portfolio, queue
 
 app_name = "relationship"
 urlpatterns = [
     path("", portfolio.portfolio, name="portfolio"),
+    path("home/", home.own_home, name="own-home"),
+    path("branch/", dashboards.branch, name="branch-home"),
+    path("branches/<int:pk>/", dashboards.branch, name="branch"),
+    path("bank/", dashboards.bank, name="bank-home"),
     path("queue/", queue.queue, name="queue"),
     path("queue/approve/", queue.approve, name="queue-approve"),
     path("queue/reject/", queue.reject, name="queue-reject"),

@@ -287,7 +287,7 @@ def drops(night: Night, first: int, last: int) -> Iterator[TaskRow]:
 _ITEMS = ", ".join(f"({item.sql.format(c='c')})" for item in MISSING_ITEMS)
 _PHONE = next(item for item in MISSING_ITEMS if item.code == "phone").sql.format(c="c")
 _MISSING = f"""
-select s.customer_id, s.responsible_id, s.home_branch_id, {_ITEMS}
+select s.customer_id, s.responsible_id, s.home_branch_id, s.value_tier, {_ITEMS}
 from customers_standing s
 join customers_customer c on c.bank_id = s.bank_id and c.id = s.customer_id
 where s.bank_id = %(bank)s and s.customer_id between %(first)s and %(last)s and s.responsible_id is not null
@@ -300,7 +300,7 @@ def missing(night: Night, first: int, last: int) -> Iterator[TaskRow]:
     """What the bank should know of high and mid customers, and the phone of every depositor; once a quarter."""
     codes = [item.code for item in MISSING_ITEMS]
     quarter = quarter_end(night.working_day)
-    for customer, owner, unit, *flags in _select(_MISSING, night, first, last):
+    for customer, owner, unit, tier, *flags in _select(_MISSING, night, first, last):
         lacking = [code for code, lacks in zip(codes, flags, strict=True) if lacks]
         if lacking:
             yield TaskRow(
@@ -311,7 +311,7 @@ def missing(night: Night, first: int, last: int) -> Iterator[TaskRow]:
                 owner_id=owner,
                 unit_id=unit,
                 params={"items": lacking},
-                urgency=MISSING,
+                urgency=MISSING + (5 if tier == HIGH else 0),
             )
 
 

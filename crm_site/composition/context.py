@@ -1,22 +1,51 @@
-"""What the shell of every page shows: bank, person, navigation, as-of, theme."""
+"""What the shell of every page shows: bank, person, navigation, as-of, theme.
+
+Two SQL statements a page (the unit's name and what waits unread), and none for a partial: they are asked where the
+template asks.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
+from django.utils.translation import gettext_lazy as _
 
-from crm_site.accounts.selectors import working_day
-from crm_site.lib.permissions import may
-from crm_site.lib.registry import NAV
+from crm_site.accounts.models import OrgUnit
+from crm_site.accounts.selectors import data_is_late, working_day
+from crm_site.lib.permissions import ROLE_LABELS, Actor, may
+from crm_site.lib.registry import HOMES, NAV, NavItem
 from crm_site.work.selectors import unread
+
+# Entries at the rail's foot: rarely used, always at the same place.
+FOOT = (NavItem("settings", _("Settings"), "accounts:settings", "settings", "staff.manage"),)
+# The phone's five tabs. An empty action: everybody; the first address that exists and is allowed is taken.
+Tab = tuple[Any, str, bool, tuple[tuple[str, str], ...]]
+TABS: tuple[Tab, ...] = (
+    (_("Today"), "home", False, (("home", ""),)),
+    (_("Customers"), "users", False, (("customers:customer-list", "customer.read"),)),
+    (_("Log"), "plus", True, (("relationship:log", "interaction.write"), ("search", "interaction.write"))),
+    (
+        _("Decide"),
+        "checklist",
+        False,
+        (
+            ("relationship:queue", "assignment.approve"),
+            ("work:task-list", "task.write"),
+            ("accounts:grant-list", "role.decide"),
+        ),
+    ),
+    (_("Me"), "user", False, (("accounts:me", ""),)),
+)
 
 
 def shell(request: HttpRequest) -> dict[str, Any]:
     """Context of base.html. Lazy where it costs a query; empty outside a bank."""
     bank = getattr(request, "bank", None)
-    actor = getattr(request, "actor", None)
+    actor: Actor | None = getattr(request, "actor", None)
     theme = request.COOKIES.get("theme", "auto")
     context: dict[str, Any] = {
         "bank": bank,
@@ -24,28 +53,88 @@ def shell(request: HttpRequest) -> dict[str, Any]:
         "theme": theme if theme in ("light", "dark", "auto") else "auto",
         "nav": [],
         "data_as_of": bank.data_as_of if bank else None,
+        "data_is_late": bool(bank) and data_is_late(bank),
         "business_date": bank.business_date if bank else None,
         "today": working_day(bank) if bank else None,
     }
-    if actor is not None:
-        context["bell_url"] = reverse("work:inbox")
-        context["bell_count"] = 0 if request.headers.get("HX-Request") else unread(actor)
-        for item in sorted(NAV, key=lambda i: i.order):
-            if not may(actor, item.permission):
-                continue
-            try:
-                url = reverse(item.url_name)
-            except NoReverseMatch:
-                continue
-            active = request.path == url or (url != "/" and request.path.startswith(url))
-            context["nav"].append(
+    if actor is None:
+        return context
+    context["nav"] = _entries(request, actor, sorted(NAV, key=lambda item: item.order))
+    context["nav_foot"] = _entries(request, actor, FOOT)
+    context["phone_tabs"] = _tabs(request, actor)
+    context["person_role"] = _role_words(actor)
+    context["unit_name"] = _unit_name(actor)
+    context["bell_url"] = _url("work:inbox")
+    context["bell_count"] = _once(lambda: unread(actor))
+    return context
+
+
+def _once(ask: Callable[[], Any]) -> Callable[[], Any]:
+    """Asked when the template first needs it, and not again."""
+    return cache(ask)
+
+
+def _unit_name(actor: Actor) -> Callable[[], str]:
+    return _once(
+        lambda: OrgUnit.objects.filter(pk=actor.unit_id).values_list("name", flat=True).first() or ""
+    )
+
+
+def _role_words(actor: Actor) -> str:
+    """The role whose home the person has; a person with more roles is told so."""
+    order = {home.role: home.order for home in HOMES}
+    roles = sorted(actor.roles, key=lambda role: (order.get(role, 999), role))
+    if not roles:
+        return ""
+    first = str(ROLE_LABELS[roles[0]])
+    return first if len(roles) == 1 else f"{first} +{len(roles) - 1}"
+
+
+def _url(name: str) -> str:
+    try:
+        return reverse(name)
+    except NoReverseMatch:
+        return ""
+
+
+def _entries(request: HttpRequest, actor: Actor, items: Any) -> list[dict[str, Any]]:
+    """What the actor may open of these, in order."""
+    entries = []
+    for item in items:
+        url = _url(item.url_name) if may(actor, item.permission) else ""
+        if url:
+            entries.append(
                 {
                     "name": item.name,
                     "title": item.title,
                     "url": url,
                     "icon": item.icon,
-                    "active": active,
+                    "active": _is_active(request, url),
                     "count": 0,
                 }
             )
-    return context
+    return entries
+
+
+def _tabs(request: HttpRequest, actor: Actor) -> list[dict[str, Any]]:
+    tabs = []
+    for title, icon, main, places in TABS:
+        url = next(
+            (u for name, action in places if (not action or may(actor, action)) and (u := _url(name))), ""
+        )
+        if url:
+            tabs.append(
+                {
+                    "title": title,
+                    "url": url,
+                    "icon": icon,
+                    "main": main,
+                    "active": _is_active(request, url),
+                    "count": 0,
+                }
+            )
+    return tabs
+
+
+def _is_active(request: HttpRequest, url: str) -> bool:
+    return request.path == url or (url != "/" and request.path.startswith(url))

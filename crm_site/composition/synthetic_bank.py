@@ -33,6 +33,7 @@ from crm_site.lib.crypto import master_key
 from crm_site.lib.dates import add_months, month_start
 from crm_site.lib.errors import Conflict, DomainError
 from crm_site.lib.permissions import Role, system_actor
+from crm_site.lib.postgres.statistics import analyze
 from crm_site.lib.tenancy import act_as, bank
 from customers.models import FxRate, Product
 
@@ -193,6 +194,8 @@ TARGETS: dict[str, Target] = {
         "(%(widths)s::int[])[kind]], ''), (%(purposes)s::text[])[kind]",
     ),
 }
+# What others point at: its statistics are fresh before they are written.
+_PARENTS = ("customer", "account", "loan")
 _STANDING = """
     insert into customers_standing (bank_id, customer_id, kind, home_branch_id, responsible_id, deposits_adb,
         deposits_balance, loans, aum, overdue_amount, days_past_due, value_tier, wealth_level, churn_bp, adb_previous,
@@ -243,24 +246,8 @@ def make_bank(
             act_as(system_actor(founded.bank.pk, "make_bank"), reason="synthetic bank")
             rows = _fill(founded, plan, org, now, progress)
         Bank.objects.filter(pk=founded.bank.pk).update(data_as_of=_closing(plan.date))
-    analyse()
+    analyze(sorted({target.table for target in TARGETS.values()} | {"customers_standing"}))
     return MadeBank(founded, plan, rows)
-
-
-def analyse() -> None:
-    """Fresh statistics for what was loaded, where the server lets the application role ask for them (17 and later)."""
-    if connection.pg_version < 170_000:  # type: ignore[attr-defined]
-        return
-    tables = sorted({t.table for t in TARGETS.values()} | {"customers_standing"})
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "select c.relname from pg_class c where c.relname = any(%s) and c.relnamespace = 'public'::regnamespace "
-            "and has_table_privilege(c.oid, 'MAINTAIN')",
-            [tables],
-        )
-        allowed = [table for (table,) in cursor.fetchall()]
-        for table in allowed:
-            cursor.execute(f"analyze {connection.ops.quote_name(table)}")
 
 
 def _closing(day: dt.date) -> dt.datetime:
@@ -300,8 +287,6 @@ def _fill(
     )
     rows: dict[str, int] = {}
     with connection.cursor() as cursor:
-        # Foreign keys are checked by plans made while the tables are empty: they would scan for ever after.
-        cursor.execute("set local enable_seqscan = off")
         for name, target in TARGETS.items():
             cursor.execute(f"create temp table made_{name} ({target.columns}) on commit drop")
 
@@ -319,11 +304,12 @@ def _fill(
         for index, streams in enumerate(_rendered(plan, keys, ids_for)):
             for stream in streams:
                 _load(cursor, stream, parameters)
+                if index == 0 and stream.name in _PARENTS:
+                    analyze([TARGETS[stream.name].table])
                 rows[stream.name] = rows.get(stream.name, 0) + stream.rows
             progress(min((index + 1) * (plan.customers // plan.chunks), plan.customers), plan.customers)
         for name in TARGETS:
             cursor.execute(f"drop table made_{name}")
-        cursor.execute("set local enable_seqscan to default")
     return rows
 
 

@@ -67,7 +67,9 @@ class RunListView(ApiView, generics.ListAPIView):
         pipeline = self.request.query_params.get("pipeline", "")
         return found.filter(pipeline=pipeline) if pipeline else found
 
-    @extend_schema(operation_id="jobs_list", tags=["Operations"], parameters=[OpenApiParameter("pipeline", str)])
+    @extend_schema(
+        operation_id="jobs_list", tags=["Operations"], parameters=[OpenApiParameter("pipeline", str)]
+    )
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         return super().get(request, *args, **kwargs)
 

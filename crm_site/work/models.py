@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from crm_site.accounts.models import OrgUnit, Staff
 from crm_site.lib.money import MoneyField
-from crm_site.lib.permissions import OWN, SUBTREE, WHOLE_BANK, Actor, Role
+from crm_site.lib.permissions import SUBTREE, WHOLE_BANK, Actor, Role
 from crm_site.lib.tenancy import BankForeignKey, TenantManager, TenantModel, TenantQuerySet
 
 
@@ -22,15 +22,19 @@ class TaskStatus(models.TextChoices):
 
 class TaskQuerySet(TenantQuerySet):
     def visible_to(self, actor: Actor) -> TaskQuerySet:
-        """Own and covered tasks; those of the units below for a branch manager; all for headquarters."""
+        """What the actor may work on; all of the bank's for headquarters."""
         if actor.has(WHOLE_BANK) or actor.has({Role.API}):
             return self
-        seen = Q(pk__in=[])
+        return self.workable_by(actor)
+
+    def workable_by(self, actor: Actor) -> TaskQuerySet:
+        """Tasks that the actor may do something with: his and those he covers, those he made, those of his units."""
+        mine = Q(pk__in=[])
         if actor.staff_id is not None:
-            seen |= Q(owner__in=actor.portfolio) | Q(created_by=actor.staff_id)
+            mine |= Q(owner__in=actor.portfolio) | Q(created_by=actor.staff_id)
         for lft, rgt in actor.intervals(SUBTREE):
-            seen |= Q(unit__lft__gte=lft, unit__lft__lte=rgt)
-        return self.filter(seen) if actor.has(OWN | SUBTREE) or actor.staff_id else self.none()
+            mine |= Q(unit__lft__gte=lft, unit__lft__lte=rgt)
+        return self.filter(mine)
 
     def open(self) -> TaskQuerySet:
         return self.filter(status=TaskStatus.OPEN)

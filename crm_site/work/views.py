@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from django.contrib import messages
 from django.db import transaction
 from django.http import Http404, HttpResponse, HttpResponseRedirect
-from django.shortcuts import redirect, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -26,14 +26,9 @@ from crm_site.work.pages import inbox_page, task_page
 
 
 def _task(request: Any, pk: int) -> Task:
-    found = (
-        Task.objects.visible_to(request.actor).select_related("owner", "unit", "closed_by").filter(pk=pk)
-    )
-    return found.first() or _missing()
-
-
-def _missing() -> Task:
-    raise Http404
+    """The task, for who may work on it; 404 for everybody else."""
+    mine = Task.objects.workable_by(request.actor).select_related("owner", "unit", "closed_by")
+    return get_object_or_404(mine, pk=pk)
 
 
 def _back(request: Any) -> str:

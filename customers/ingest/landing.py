@@ -75,6 +75,7 @@ class Landing:
     part: Part = field(default_factory=Part)
     updated: set[int] = field(default_factory=set)  # numbers of the part's rows whose standing row changed
     _parts: int = 0
+    _grown: dict[str, int] = field(default_factory=dict)  # table -> rows added since its statistics were taken
 
     # ---- small tools
 
@@ -248,6 +249,7 @@ class Landing:
             f"INSERT INTO {self.feed.table} ({names}) SELECT {', '.join(values.values())} FROM {source} "
             "WHERE p.found_id IS NULL"
         )
+        self.grown(self.feed.table, count)
         if self.keep_changes:
             self.run(
                 f"""
@@ -259,6 +261,20 @@ class Landing:
                 table=self.feed.table,
             )
         return count
+
+    def grown(self, table: str, inserted: int) -> None:
+        """Rows were added to a table: take its statistics anew when it has grown by a quarter since they were taken.
+
+        Without them the planner takes an index on the bank alone for both foreign keys (whose plans the session
+        keeps) and standing rows: 6 s instead of 0.3 for 28,000 tokens of a bank that has just been filled.
+        """
+        total = self._grown[table] = self._grown.get(table, 0) + inserted
+        if total < 500:
+            return
+        ((known,),) = self.rows("SELECT reltuples FROM pg_class WHERE oid = %(t)s::regclass", t=table)
+        if total > max(known, 0) / 4:
+            self.run("SELECT banyan_analyse(%(t)s)", t=table)
+            self._grown[table] = 0
 
     def update_changed(
         self, extra: Sequence[tuple[str, str]] = (), source: str = "part p", also: str = ""

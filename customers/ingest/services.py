@@ -169,7 +169,7 @@ def process_batch(batch_id: int, *, progress: Progress = no_progress) -> Batch:
     return batch
 
 
-class _Rollback(Exception):  # noqa: N818  not an error: the way out of a dry run
+class _Rollback(Exception):
     """Leaves a dry run's savepoint."""
 
 

@@ -11,7 +11,7 @@ import crm_site.lib.tenancy
 
 
 class Migration(migrations.Migration):
-    dependencies: ClassVar = [("customers", "0030_standing_person_index")]
+    dependencies: ClassVar = [("customers", "0010_ingest_confirmations")]
 
     operations: ClassVar = [
         migrations.CreateModel(

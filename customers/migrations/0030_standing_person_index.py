@@ -8,7 +8,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies: ClassVar = [("customers", "0010_ingest_confirmations")]
+    dependencies: ClassVar = [("customers", "0002_partitioned")]
 
     operations: ClassVar = [
         migrations.AddIndex(

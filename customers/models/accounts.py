@@ -163,13 +163,17 @@ class BalanceConfirmation(TenantModel):
     ids of one bucket (id / 10,000) that were told so on `date` by a source as of `source_as_of`.
     """
 
+    audited: ClassVar = False  # what was delivered, not what was changed: the batch is its record
+
     date = models.DateField()
     bucket = models.BigIntegerField()
     accounts = ArrayField(models.BigIntegerField())
     source_as_of = models.DateTimeField()
 
     class Meta(TenantModel.Meta):
-        indexes: ClassVar = [models.Index(fields=["bank_id", "date", "bucket"], name="balanceconfirmation_day")]
+        indexes: ClassVar = [
+            models.Index(fields=["bank_id", "date", "bucket"], name="balanceconfirmation_day")
+        ]
 
 
 class Transaction(models.Model):

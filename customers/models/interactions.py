@@ -67,3 +67,8 @@ class Interaction(TenantModel):
     def result_label(self) -> str:
         """The result in the reader's words; a feed's own word as it came."""
         return str(dict(Result.choices).get(self.result, self.result))
+
+    @property
+    def author_label(self) -> str:
+        """Whose words these are: the real author of an imported note, else the person who recorded it."""
+        return self.author_name or (self.author.name if self.author else "")

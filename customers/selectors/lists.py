@@ -19,8 +19,8 @@ from django.db.models.expressions import RawSQL
 from django.utils.translation import gettext_lazy as _
 
 from crm_site.lib.money import from_minor, to_minor
-from crm_site.lib.registry import WORK_REASONS
 from crm_site.lib.permissions import HEADQUARTERS, OWN, Actor, Role
+from crm_site.lib.registry import WORK_REASONS
 from crm_site.work.models import Task
 from customers.conditions import compile_condition
 from customers.facts import CHURN_ALARM_BP, CHURN_ALARM_PCT
@@ -209,13 +209,16 @@ def list_totals(actor: Actor, query: CustomerQuery, *, as_of: dt.date) -> Totals
     return Totals(max(_rounded(int(plan[0]["Plan"]["Plan Rows"])), COUNT_LIMIT), True, None, None)
 
 
-def next_things(actor: Actor, customer_ids: Iterable[int]) -> dict[int, NextThing]:
-    """The most urgent open task of each customer, as far as the actor may see it. One statement."""
+def next_things(
+    actor: Actor, customer_ids: Iterable[int], *, until: dt.date | None = None
+) -> dict[int, NextThing]:
+    """The next open task of each customer (due `until` a date), as far as the actor may see it. One statement."""
     found: dict[int, NextThing] = {}
+    due = Q() if until is None else Q(due_date__lte=until)
     tasks = (
         Task.objects.visible_to(actor)
         .open()
-        .filter(customer_id__in=list(customer_ids))
+        .filter(due, customer_id__in=list(customer_ids))
         .order_by("due_date", "-urgency", "id")
         .values_list("customer_id", "reason", "params", "due_date")
     )
@@ -295,6 +298,8 @@ def _read_cursor(query: CustomerQuery, cursor: str) -> tuple[bool, tuple[Any, in
         return True, None
     expected = str if query.by.name == "name" else int
     if sort != query.sort or not isinstance(value, expected) or not isinstance(customer_id, int):
+        return True, None
+    if isinstance(value, str) and "\x00" in value:
         return True, None
     if abs(customer_id) >= 2**63 or (isinstance(value, int) and abs(value) >= 2**62):
         return True, None

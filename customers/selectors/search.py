@@ -7,6 +7,7 @@ the card that the customer exists.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ from crm_site.lib.permissions import Actor, may
 from customers.identifiers import phone_e164, recognise
 from customers.models import Customer, SearchToken, Standing
 from customers.models.standing import VALUE_TIERS
+from customers.tokens import name_tokens
 
 MOST = 20
 LONGEST_TERM = 64
@@ -47,6 +49,7 @@ class Hit:
     home_branch: str
     why: str
     matched: tuple[str, ...]
+    weight: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,27 +78,27 @@ def search_customers(actor: Actor, text: str) -> Found:
     for term in terms:
         found = found.filter(_fits(term))
     rows = list(
-        found.select_related("customer", "responsible", "home_branch").order_by("-deposits_adb", "-customer_id")[
-            : MOST + 1
-        ]
+        found.select_related("customer", "responsible", "home_branch").order_by(
+            "-deposits_adb", "-customer_id"
+        )[: MOST + 1]
     )
     wanted = {token for term in terms for tokens in term.alternatives for token in tokens}
-    weights: dict[int, dict[str, int]] = {}
+    known: dict[int, set[str]] = {}
     if rows:
         matches = SearchToken.objects.filter(customer__in=[row.customer_id for row in rows], token__in=wanted)
-        for customer_id, token, weight in matches.values_list("customer_id", "token", "weight"):
-            weights.setdefault(customer_id, {})[token] = weight
-    rows.sort(key=lambda row: -sum(_best(term, weights.get(row.customer_id, {})) for term in terms))
+        for customer_id, token in matches.values_list("customer_id", "token"):
+            known.setdefault(customer_id, set()).add(token)
+    hits = [_hit(row, terms, known.get(row.customer_id, set())) for row in rows]
+    hits.sort(key=lambda hit: -hit.weight)
     elsewhere = None
     if not rows and identifiers and may(actor, "customer.locate"):
         elsewhere = _elsewhere(identifiers)
-    hits = [_hit(row, terms, weights.get(row.customer_id, {})) for row in rows[:MOST]]
-    return Found(hits, is_cut=len(rows) > MOST, is_short=False, elsewhere=elsewhere)
+    return Found(hits[:MOST], is_cut=len(rows) > MOST, is_short=False, elsewhere=elsewhere)
 
 
 def _terms(actor: Actor, text: str) -> tuple[list[Term], list[str]]:
     """The words of a query as tokens, and the tokens of exact identifiers among them."""
-    whole = text.strip()[:200]
+    whole = text.replace("\x00", "").strip()[:200]
     joined = re.sub(r"\s+", "", whole)
     pieces = [joined] if _NUMBER.fullmatch(joined) or recognise(whole) else whole.split()
     terms, identifiers = [], []
@@ -108,10 +111,16 @@ def _terms(actor: Actor, text: str) -> tuple[list[Term], list[str]]:
 
 
 def _term(actor: Actor, piece: str) -> tuple[Term, list[str]]:
-    word = piece.lower()
+    word = unicodedata.normalize("NFKC", piece).lower()
     alternatives: list[tuple[str, ...]] = []
     exact: list[str] = []
-    shingles = [run[i : i + 2] for run in _HAN.findall(word) for i in range(len(run) - 1)]
+    findable = name_tokens(word)  # without the endings that every company's name has
+    shingles = [
+        run[i : i + 2]
+        for run in _HAN.findall(word)
+        for i in range(len(run) - 1)
+        if run[i : i + 2] in findable
+    ]
     latin = re.findall(r"[^\W_\u3400-\u9fff]+", word)
     if shingles:
         alternatives.append((*shingles, *latin))
@@ -151,27 +160,30 @@ def _tokens() -> QuerySet[SearchToken]:
     return SearchToken.objects.filter(customer=OuterRef("customer"))
 
 
-def _best(term: Term, weights: dict[str, int]) -> int:
-    return max(
-        (sum(weights[token] for token in tokens) for tokens in term.alternatives if all(t in weights for t in tokens)),
-        default=0,
-    )
+# How a token found its customer, and how much that says: numbers name one customer, a shingle names many.
+_KINDS = {"#": ("number", 10), "a": ("account", 10), "x": ("identifier", 10), "t": ("phone", 4)}
 
 
-_WHY = {"#": "number", "a": "account", "t": "phone", "x": "identifier"}
-
-
-def _hit(standing: Standing, terms: Sequence[Term], weights: dict[str, int]) -> Hit:
-    customer = standing.customer
-    kinds = []
-    for term in terms:
-        fitting = [t for t in term.alternatives if all(token in weights for token in t)]
-        best = max(fitting, key=lambda t: sum(weights[token] for token in t), default=("",))
-        token = best[0]
-        if token.startswith("#") or token[:2] in ("a:", "t:", "x:"):
-            kinds.append(_WHY[token[0]])
+def _why(term: Term, known: set[str], name: str) -> tuple[str, int]:
+    """The best reason why a term fits a customer with these tokens."""
+    best = ("name", 0)
+    for tokens in term.alternatives:
+        if not known.issuperset(tokens):
+            continue
+        token = tokens[0]
+        if token[0] == "#" or token[1:2] == ":":
+            reason = _KINDS[token[0]]
+        elif term.text.lower() in name.lower():
+            reason = ("name", 9 if len(term.text) == len(name) else 7 if name.startswith(term.text) else 5)
         else:
-            kinds.append("name" if _HAN.search(token) or token in customer.name.lower() else "pinyin")
+            reason = ("pinyin", 3)
+        best = max(best, reason, key=lambda pair: pair[1])
+    return best
+
+
+def _hit(standing: Standing, terms: Sequence[Term], known: set[str]) -> Hit:
+    customer = standing.customer
+    reasons = [_why(term, known, customer.name) for term in terms]
     return Hit(
         id=customer.pk,
         name=customer.name,
@@ -181,15 +193,19 @@ def _hit(standing: Standing, terms: Sequence[Term], weights: dict[str, int]) -> 
         is_prospect=customer.is_prospect,
         responsible=standing.responsible.name if standing.responsible else "",
         home_branch=standing.home_branch.name if standing.home_branch else "",
-        why=kinds[0] if kinds else "name",
+        why=reasons[0][0],
         matched=tuple(term.text for term in terms),
+        weight=sum(weight for _reason, weight in reasons),
     )
 
 
 def _elsewhere(tokens: Sequence[str]) -> Elsewhere | None:
     """The one reading past `visible_to`: that a customer with this exact identifier exists, and whose it is."""
     match = (
-        Customer.objects.filter(tokens__token__in=tokens).select_related("responsible", "home_branch").order_by("id").first()
+        Customer.objects.filter(tokens__token__in=tokens)
+        .select_related("responsible", "home_branch")
+        .order_by("id")
+        .first()
     )
     if match is None:
         return None

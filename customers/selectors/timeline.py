@@ -42,15 +42,12 @@ def contacts(actor: Actor, customer: Customer, before: dt.datetime, limit: int) 
             icon=CHANNEL_ICONS.get(Channel(contact.channel), "message"),
             view="service",
             text=contact_text(contact),
-            author=" · ".join(
-                filter(None, [contact.author_name or (contact.author.name if contact.author else ""),
-                              str(contact.get_channel_display())])
-            ),
+            author=" · ".join(filter(None, [contact.author_label, str(contact.get_channel_display())])),
             promise=contact.promise,
             promise_date=contact.promise_date,
         )
         for contact in found.order_by("-at", "-id")[:limit]
-    ]  # fmt: skip
+    ]
 
 
 def contact_text(contact: Interaction) -> str:

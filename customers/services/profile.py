@@ -132,12 +132,9 @@ def create_prospect(
             if address.strip():
                 place = "home" if kind == "personal" else "business"
                 Address.objects.create(customer=customer, kind=place, line=address.strip())
-            found = tokens.tokens_for(
-                customer.name, number, phones=[e164] if e164 else [], blind_indexes=indexes
-            )
-            SearchToken.objects.bulk_create(
-                SearchToken(customer=customer, token=token, weight=weight) for token, weight in found.items()
-            )
+            found = tokens.name_tokens(customer.name) | {f"#{number.lower()}"}
+            found |= {f"x:{index.hex()}" for index in indexes} | ({f"t:{e164[-4:]}"} if e164 else set())
+            SearchToken.objects.bulk_create(SearchToken(customer=customer, token=token) for token in found)
     except IntegrityError as error:
         raise Conflict(_("This form was sent twice at the same moment."), code="sent_twice") from error
     return customer

@@ -23,7 +23,7 @@ def save_view(actor: Actor, *, name: str, condition: Mapping[str, Any], sort: st
     Raises DomainError (no name, too many), Conflict for a name already used, ConditionError.
     """
     require(actor, "customer.read")
-    wanted = name.strip()
+    wanted = name.replace("\x00", "").strip()
     if not wanted:
         raise DomainError(_("Give the view a name."), fields={"name": _("Give the view a name.")})
     clean = validate(condition, actor=actor)
@@ -42,10 +42,12 @@ def save_view(actor: Actor, *, name: str, condition: Mapping[str, Any], sort: st
         raise Conflict(message, code="view_exists", fields={"name": message}) from error
 
 
-def change_view(actor: Actor, *, view: SavedView, name: str = "", condition: Any = None, sort: str = "") -> SavedView:
+def change_view(
+    actor: Actor, *, view: SavedView, name: str = "", condition: Any = None, sort: str = ""
+) -> SavedView:
     """Rename one's own view, and/or let it show another list."""
     require(actor, "customer.read")
-    view.name = name.strip()[:60] or view.name
+    view.name = name.replace("\x00", "").strip()[:60] or view.name
     if condition is not None:
         view.condition, view.sort = validate(condition, actor=actor), sort
     try:

@@ -6,13 +6,13 @@ import json
 from typing import Any
 
 from django.contrib import messages
-from django.db.models import Model
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods
 
 from crm_site.lib.errors import DomainError
 from crm_site.lib.permissions import may
@@ -24,6 +24,7 @@ from customers.selectors.timeline import CHANNEL_ICONS
 from customers.views.guard import as_of, get_customer, is_partial, page
 
 LAST_CHANNEL = "customer-channel"
+REVEALED: dict[str, Any] = {"identifier": Identifier, "contact": ContactPoint}
 
 
 def form_answer(request: Any, name: str, context: dict[str, Any], *, status: int = 200) -> HttpResponse:
@@ -42,31 +43,41 @@ def done(request: Any, url: str) -> HttpResponse:
 
 
 @page("interaction.write")
+@require_http_methods(["GET", "POST"])
 def contact_add(request: Any, customer_id: int) -> HttpResponse:
     """Log a contact: the channel is preselected (the one used last), result, save."""
     customer = get_customer(request, customer_id)
     last = request.COOKIES.get(LAST_CHANNEL, Channel.CALL.value)
-    form = ContactForm(request.POST or None, initial={"channel": last if last in Channel.values else Channel.CALL})
+    form = ContactForm(
+        request.POST or None,
+        today=timezone.localdate(),
+        initial={"channel": last if last in Channel.values else Channel.CALL},
+    )
     if request.method == "POST" and form.is_valid():
         try:
-            services.record_interaction(request.actor, customer=customer, now=timezone.now(), **form.cleaned_data)
+            services.record_interaction(
+                request.actor, customer=customer, now=timezone.now(), **form.cleaned_data
+            )
         except DomainError as error:
             form.refuse(error)
         else:
             messages.success(request, _("Contact with %s recorded.") % customer.name)
             response = done(request, f"{reverse('customers:customer', args=[customer.pk])}?tab=service")
-            response.set_cookie(LAST_CHANNEL, form.cleaned_data["channel"], max_age=86_400 * 30, samesite="Lax", httponly=True)
+            response.set_cookie(
+                LAST_CHANNEL, form.cleaned_data["channel"], max_age=86_400 * 30, samesite="Lax", httponly=True
+            )
             return response
     context = {"customer": customer, "form": form, "icons": CHANNEL_ICONS, "day": as_of(request)}
     return form_answer(request, "contact_form", context, status=422 if form.errors else 200)
 
 
 @page("interaction.write")
+@require_http_methods(["GET", "POST"])
 def contact_edit(request: Any, customer_id: int, contact_id: int) -> HttpResponse:
     """Correct result and note of one's own recent contact."""
     customer = get_customer(request, customer_id)
     contact = Interaction.objects.visible_to(request.actor).filter(customer=customer, pk=contact_id).first()
-    if contact is None:
+    if contact is None or not services.may_correct(request.actor, contact, timezone.now()):
         raise Http404
     form = CorrectionForm(request.POST or None, initial={"result": contact.result, "note": contact.note})
     if request.method == "POST" and form.is_valid():
@@ -84,12 +95,14 @@ def contact_edit(request: Any, customer_id: int, contact_id: int) -> HttpRespons
 
 
 @page("customer.reveal")
+@require_http_methods(["GET", "POST"])
 @never_cache
 def reveal(request: Any, customer_id: int, kind: str, pk: int) -> HttpResponse:
     """Ask for the reason, then show one identifier or phone in full; the record has it first."""
     customer = get_customer(request, customer_id)
-    model: type[Model] = Identifier if kind == "identifier" else ContactPoint
-    row = model.objects.visible_to(request.actor).filter(customer=customer, pk=pk).first()  # type: ignore[attr-defined]
+    if kind not in REVEALED:
+        raise Http404
+    row = REVEALED[kind].objects.visible_to(request.actor).filter(customer=customer, pk=pk).first()
     if row is None:
         raise Http404
     form, value = RevealForm(request.POST or None), ""
@@ -105,6 +118,7 @@ def reveal(request: Any, customer_id: int, kind: str, pk: int) -> HttpResponse:
 
 
 @page("customer.write")
+@require_http_methods(["GET", "POST"])
 def profile_edit(request: Any, customer_id: int) -> HttpResponse:
     """Edit the CRM-owned fields; what two people changed at once is shown field by field."""
     customer = get_customer(request, customer_id)
@@ -115,7 +129,11 @@ def profile_edit(request: Any, customer_id: int) -> HttpResponse:
         typed = {name: form.cleaned_data[name] for name in CRM_OWNED}
         try:
             changed = services.update_profile(
-                request.actor, customer=customer, base=form.cleaned_data["base"], typed=typed, now=timezone.now()
+                request.actor,
+                customer=customer,
+                base=form.cleaned_data["base"],
+                typed=typed,
+                now=timezone.now(),
             )
             messages.success(request, _("Profile saved.") if changed else _("Nothing was changed."))
             return done(request, f"{reverse('customers:customer', args=[customer.pk])}?tab=information")
@@ -127,10 +145,13 @@ def profile_edit(request: Any, customer_id: int) -> HttpResponse:
             for field in conflicts:
                 form.add_error(field.field, _("Changed meanwhile to: %s") % (field.theirs or "–"))
     context = {"customer": customer, "form": form, "conflicts": conflicts}
-    return form_answer(request, "profile_form", context, status=409 if conflicts else 422 if form.errors else 200)
+    return form_answer(
+        request, "profile_form", context, status=409 if conflicts else 422 if form.errors else 200
+    )
 
 
 @page("customer.write")
+@require_http_methods(["GET", "POST"])
 def prospect_add(request: Any) -> HttpResponse:
     """A new target customer."""
     form = ProspectForm(request.POST or None)

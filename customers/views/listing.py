@@ -14,7 +14,16 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from crm_site.lib.permissions import OWN, Actor
-from customers.conditions import ConditionError, both, fact_is, from_query, from_rows, rows_of, sentence, to_query
+from customers.conditions import (
+    ConditionError,
+    both,
+    fact_is,
+    from_query,
+    from_rows,
+    rows_of,
+    sentence,
+    to_query,
+)
 from customers.facts import FACTS
 from customers.models import SavedView
 from customers.selectors.lists import (
@@ -46,7 +55,18 @@ COLUMNS = {
     "next": gettext_lazy("Next"),
 }
 _OWN_COLUMNS = ("kind", "tier", "wealth", "months", "change", "loans", "aum", "churn", "contact", "next")
-_OTHER_COLUMNS = ("kind", "tier", "months", "change", "loans", "aum", "churn", "responsible", "branch", "contact")
+_OTHER_COLUMNS = (
+    "kind",
+    "tier",
+    "months",
+    "change",
+    "loans",
+    "aum",
+    "churn",
+    "responsible",
+    "branch",
+    "contact",
+)
 # Filters one click away; each writes rows of the condition language.
 _QUICK_DAYS = (30, 60, 90)
 _QUICK_CHURN = (30, 50, 70)
@@ -147,9 +167,14 @@ def quick_filters(query: CustomerQuery) -> list[QuickFilter]:
         for name in ("kind", "value_tier", "wealth_level")
     ]
     menus.append(
-        QuickFilter(_("Last contact"), _steps(query, rows, "last_contact", ">", _QUICK_DAYS, _("more than %s days ago")))
+        QuickFilter(
+            _("Last contact"),
+            _steps(query, rows, "last_contact", ">", _QUICK_DAYS, _("more than %s days ago")),
+        )
     )
-    menus.append(QuickFilter(_("Churn"), _steps(query, rows, "churn", ">=", _QUICK_CHURN, _("at least %s%%"))))
+    menus.append(
+        QuickFilter(_("Churn"), _steps(query, rows, "churn", ">=", _QUICK_CHURN, _("at least %s%%")))
+    )
     return menus
 
 
@@ -175,7 +200,9 @@ def _steps(
     options = []
     for step in steps:
         row = fact_is(name, step, op)
-        is_on = any(r["fact"] == name and r["op"] == op and str(r["value"]).split(".")[0] == str(step) for r in rows)
+        is_on = any(
+            r["fact"] == name and r["op"] == op and str(r["value"]).split(".")[0] == str(step) for r in rows
+        )
         url = list_url(CustomerQuery(from_rows(others if is_on else [*others, row]), query.sort))
         options.append(Option(words % step, url, is_on))
     return options

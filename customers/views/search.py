@@ -20,4 +20,6 @@ def search(request: Any) -> HttpResponse:
     """Results for `q`: as options for the dialog, or as a page."""
     text = request.GET.get("q", "")
     context = {"q": text, "found": services.locate_customer(request.actor, text)}
-    return render(request, "customers/_search_options.html" if is_partial(request) else "customers/search.html", context)
+    return render(
+        request, "customers/_search_options.html" if is_partial(request) else "customers/search.html", context
+    )

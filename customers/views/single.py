@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import logging
 from typing import Any
 
 from django.conf import settings
@@ -12,7 +13,7 @@ from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext_lazy
 from django.views.decorators.http import require_GET
 
 from crm_site.lib import formats
@@ -27,9 +28,11 @@ from customers.views.drawings import draw_relations, trend_chart
 from customers.views.guard import as_of, get_customer, is_partial, page
 from customers.views.listing import list_url, unpack
 
+log = logging.getLogger("banyan.customers")
+SOON_DAYS = 14  # the page's head names a task that is due by then
 TABS = {
     "overview": gettext_lazy("Overview"),
-    "business": gettext_lazy("Business"),
+    "business": pgettext_lazy("view", "Business"),
     "service": gettext_lazy("Service"),
     "information": gettext_lazy("Information"),
 }
@@ -57,7 +60,9 @@ def customer(request: Any, customer_id: int) -> HttpResponse:
         "panels": panels_of(actor, tab if tab in TABS else "overview", customer_id),
         "counts": single.tab_counts(actor, header.customer),
         "maturity": single.next_maturity(actor, header.customer, as_of=day),
-        "tasks": lists.next_things(actor, [customer_id]).get(customer_id),
+        "tasks": lists.next_things(actor, [customer_id], until=day + dt.timedelta(days=SOON_DAYS)).get(
+            customer_id
+        ),
         "list": packed if query else "",
         "list_url": list_url(query) if query else "",
         "before": before,
@@ -85,8 +90,14 @@ def panels_of(actor: Actor, tab: str, customer_id: int) -> dict[str, list[dict[s
     for panel in sorted(PANELS, key=lambda panel: panel.order):
         if panel.tab != tab or not may(actor, panel.permission):
             continue
-        url = reverse(panel.url_name, args=[customer_id])
-        found["aside" if panel.aside else "main"].append({"title": panel.title, "url": url, "wide": panel.wide})
+        try:
+            url = reverse(panel.url_name, args=[customer_id])
+        except NoReverseMatch:  # a room announces a panel that it does not serve: the page stands without it
+            log.warning("panel without an address", extra={"fields": {"panel": panel.name}})
+            continue
+        found["aside" if panel.aside else "main"].append(
+            {"title": panel.title, "url": url, "wide": panel.wide}
+        )
     return found
 
 
@@ -148,7 +159,9 @@ def entries(request: Any, customer_id: int) -> HttpResponse:
     cursor = request.GET.get("cursor", "")
     found = single.entries_of(request.actor, customer, cursor=cursor)
     context = {"customer": customer, "page": found, "is_more": bool(cursor)}
-    template = "customers/_entry_rows.html" if cursor and is_partial(request) else "customers/_panel_entries.html"
+    template = (
+        "customers/_entry_rows.html" if cursor and is_partial(request) else "customers/_panel_entries.html"
+    )
     return show(request, template, context)
 
 
@@ -189,7 +202,9 @@ def contacts(request: Any, customer_id: int) -> HttpResponse:
         "may_log": may(request.actor, "interaction.write"),
     }
     is_more = bool(request.GET.get("cursor")) and is_partial(request)
-    return show(request, "customers/_contact_rows.html" if is_more else "customers/_panel_contacts.html", context)
+    return show(
+        request, "customers/_contact_rows.html" if is_more else "customers/_panel_contacts.html", context
+    )
 
 
 def _contact_key(cursor: str) -> tuple[dt.datetime, int] | None:
@@ -240,7 +255,11 @@ def identity(request: Any, customer_id: int) -> HttpResponse:
         header = single.customer_header(request.actor, customer_id)
     except Standing.DoesNotExist:
         raise Http404 from None
-    context = {"header": header, "customer": header.customer, "may_reveal": may(request.actor, "customer.reveal")}
+    context = {
+        "header": header,
+        "customer": header.customer,
+        "may_reveal": may(request.actor, "customer.reveal"),
+    }
     return show(request, "customers/_panel_identity.html", context)
 
 

@@ -10,7 +10,7 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import ngettext
-from django.views.decorators.http import require_POST
+from django.views.decorators.http import require_http_methods, require_POST
 
 from crm_site.lib.errors import DomainError
 from customers import services
@@ -22,13 +22,18 @@ from customers.views.listing import list_url, read_query
 
 
 @page("task.write")
+@require_http_methods(["GET", "POST"])
 def task_add(request: Any, customer_id: int) -> HttpResponse:
     """A task about one customer."""
     customer = get_customer(request, customer_id)
     form = TaskForm(request.POST or None)
     if request.method == "POST" and _create(request, form, [customer.pk]):
         return done(request, reverse("customers:customer", args=[customer.pk]))
-    context = {"customer": customer, "form": form, "action": reverse("customers:task-add", args=[customer.pk])}
+    context = {
+        "customer": customer,
+        "form": form,
+        "action": reverse("customers:task-add", args=[customer.pk]),
+    }
     return form_answer(request, "task_form", context, status=422 if form.errors else 200)
 
 
@@ -36,7 +41,9 @@ def task_add(request: Any, customer_id: int) -> HttpResponse:
 @require_POST
 def task_bulk(request: Any) -> HttpResponse:
     """The same task for each of the selected customers: first the form, then the tasks."""
-    chosen = [int(value) for value in request.POST.getlist("selected") if value.isdecimal() and len(value) < 19]
+    chosen = [
+        int(value) for value in request.POST.getlist("selected") if value.isdecimal() and len(value) < 19
+    ]
     query, _problem = read_query(request.actor, request.POST)
     form = TaskForm(request.POST) if "title" in request.POST else TaskForm()
     if form.is_bound and _create(request, form, chosen):

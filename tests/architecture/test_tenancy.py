@@ -112,7 +112,7 @@ def catalogue_faults(cursor: Any) -> list[str]:
     faults += [f"{name}: the application role has {privilege}" for name, privilege in cursor.fetchall()]
     cursor.execute(
         "select p.proname from pg_proc p where p.pronamespace = 'public'::regnamespace and p.prosecdef "
-        "and p.proname <> 'banyan_ensure_month'"
+        "and p.proname not in ('banyan_ensure_month', 'banyan_analyze')"
     )
     faults += [f"{name}: a function that runs as its owner" for (name,) in cursor.fetchall()]
     return faults

@@ -27,7 +27,11 @@ def portfolio(house: Any, rm: Any, rm_other_branch: Any) -> dict[str, Any]:
             deposits_adb=Decimal(300_000), loans=Decimal(80_000), days_past_due=12, overdue_amount=Decimal(4_000),
         )  # fmt: skip
         far = make(
-            "周岚", home_branch=south, responsible=rm_other_branch.staff, value_tier=1, deposits_adb=Decimal(50_000)
+            "周岚",
+            home_branch=south,
+            responsible=rm_other_branch.staff,
+            value_tier=1,
+            deposits_adb=Decimal(50_000),
         )
         queue = make("沈志强", home_branch=north, value_tier=2, deposits_adb=Decimal(150_000))
         prospect = make("目标甲", home_branch=north, responsible=rm.staff, is_prospect=True)

@@ -19,13 +19,25 @@ from tests.customers import factories
 from tests.customers.factories import AS_OF
 
 SQL_BUDGET = 5  # what the list itself asks; who is asking costs every page the same
-SHELL = ("SAVEPOINT", "RELEASE", "set_config", "django_session", "accounts_staff", "accounts_rolegrant", "usersession")
+SHELL = (
+    "SAVEPOINT",
+    "RELEASE",
+    "set_config",
+    "django_session",
+    "accounts_staff",
+    "accounts_rolegrant",
+    "usersession",
+)
 
 
 def own_statements(captured: CaptureQueriesContext) -> list[str]:
     """The statements of a page without those that find out who is asking."""
     statements = (query["sql"] for query in captured.captured_queries)
-    return [sql for sql in statements if not any(word in sql.split(" WHERE ")[0] for word in SHELL) or "customers_" in sql]
+    return [
+        sql
+        for sql in statements
+        if not any(word in sql.split(" WHERE ")[0] for word in SHELL) or "customers_" in sql
+    ]
 
 
 def names(html: str, portfolio: dict[str, Any]) -> set[str]:
@@ -81,7 +93,9 @@ def test_a_condition_filters(
     assert names(html, portfolio) == seen
 
 
-@pytest.mark.parametrize("bad", ["{", '{"fact":"no such fact","op":"=","value":1}', "[1]", "null", '{"all":7}'])
+@pytest.mark.parametrize(
+    "bad", ["{", '{"fact":"no such fact","op":"=","value":1}', "[1]", "null", '{"all":7}']
+)
 def test_a_broken_condition_says_so_and_shows_the_plain_list(
     bad: str, portfolio: Any, rm: Any, client_for: Any
 ) -> None:
@@ -171,7 +185,9 @@ def test_walking_shows_each_row_once(
 
 
 @pytest.mark.parametrize("sort", ["-deposits_adb", "deposits_adb", "name", "-churn"])
-def test_next_and_previous_follow_the_list(sort: str, portfolio: Any, branch_manager: Any, house: Any) -> None:
+def test_next_and_previous_follow_the_list(
+    sort: str, portfolio: Any, branch_manager: Any, house: Any
+) -> None:
     query = CustomerQuery({}, sort)
     with bank(house.id):
         actor = branch_manager.actor
@@ -180,10 +196,14 @@ def test_next_and_previous_follow_the_list(sort: str, portfolio: Any, branch_man
             standing = Standing.objects.select_related("customer").get(customer_id=customer_id)
             before, after = neighbours(actor, query, standing, as_of=AS_OF)
             assert (before.pk if before else None) == (order[position - 1] if position else None)
-            assert (after.pk if after else None) == (order[position + 1] if position + 1 < len(order) else None)
+            assert (after.pk if after else None) == (
+                order[position + 1] if position + 1 < len(order) else None
+            )
 
 
-def test_a_view_is_kept_renamed_and_removed(portfolio: Any, rm: Any, branch_manager: Any, client_for: Any) -> None:
+def test_a_view_is_kept_renamed_and_removed(
+    portfolio: Any, rm: Any, branch_manager: Any, client_for: Any
+) -> None:
     client, condition = client_for(rm), json.dumps({"fact": "kind", "op": "in", "value": ["corporate"]})
     client.post("/customers/views/save/", {"name": "Firms", "c": condition, "sort": "-loans"})
     assert "Firms" in client.get("/customers/").content.decode()
@@ -201,7 +221,9 @@ def test_a_view_is_kept_renamed_and_removed(portfolio: Any, rm: Any, branch_mana
 def test_the_filter_dialog_makes_the_condition(portfolio: Any, rm: Any, client_for: Any) -> None:
     client = client_for(rm)
     assert client.get("/customers/filter/", headers={"HX-Request": "true"}).status_code == 200
-    assert "value-k1" in client.get("/customers/filter/row/", {"key": "k1", "fact-k1": "churn"}).content.decode()
+    assert (
+        "value-k1" in client.get("/customers/filter/row/", {"key": "k1", "fact-k1": "churn"}).content.decode()
+    )
     answer = client.post(
         "/customers/filter/",
         {"row": ["a", "b"], "fact-a": "deposits_adb", "op-a": ">=", "value-a": ["1000000", ""],
@@ -209,7 +231,9 @@ def test_the_filter_dialog_makes_the_condition(portfolio: Any, rm: Any, client_f
     )  # fmt: skip
     assert answer.status_code == 302
     assert names(client.get(answer["Location"]).content.decode(), portfolio) == {"lu"}
-    wrong = client.post("/customers/filter/", {"row": "a", "fact-a": "deposits_adb", "op-a": ">=", "value-a": "much"})
+    wrong = client.post(
+        "/customers/filter/", {"row": "a", "fact-a": "deposits_adb", "op-a": ">=", "value-a": "much"}
+    )
     assert wrong.status_code == 422
     assert "much" in wrong.content.decode()
 

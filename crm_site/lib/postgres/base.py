@@ -6,6 +6,7 @@ from django.db.backends.postgresql import base
 
 from .creation import DatabaseCreation
 from .operations import DatabaseOperations
+from .roles import refuse_unsafe_role
 from .schema import DatabaseSchemaEditor
 
 
@@ -14,3 +15,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
     creation_class = DatabaseCreation
     ops_class = DatabaseOperations
     bank_id: int | None = None
+
+    def init_connection_state(self) -> None:
+        super().init_connection_state()
+        refuse_unsafe_role(self)

@@ -37,6 +37,37 @@ END $$;
 """
 
 
+# Without statistics the planner thinks every index that begins with the bank equally good, and a foreign key's check
+# may read all rows of the bank for each row that is written: a bulk load refreshes them on its way.
+ANALYZE = """
+CREATE OR REPLACE FUNCTION banyan_analyze(name text) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+BEGIN
+    IF to_regclass(format('public.%I', name)) IS NULL THEN RAISE EXCEPTION '% is no table', name; END IF;
+    EXECUTE format('ANALYZE public.%I', name);
+END $$;
+"""
+
+
+class AnalyzeFunction(Operation):
+    """Installs banyan_analyze(table): fresh planner statistics, for the application role too."""
+
+    reversible = True
+    reduces_to_sql = True
+
+    def state_forwards(self, app_label: str, state: Any) -> None:
+        pass
+
+    def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+        schema_editor.execute(ANALYZE, None)
+
+    def database_backwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+        schema_editor.execute("DROP FUNCTION IF EXISTS banyan_analyze(text)", None)
+
+    def describe(self) -> str:
+        return "Install banyan_analyze"
+
+
 class EnsureMonthFunction(Operation):
     """Installs banyan_ensure_month(parent, day): makes the partition of the day's month, when absent."""
 

@@ -1,0 +1,12 @@
+"""Scopes of the REST API: what a machine client may be given (docs/api.md)."""
+
+from __future__ import annotations
+
+from django.utils.translation import gettext_lazy as _
+
+SCOPES = {
+    "customers:read": _("Read customers and what is derived of them"),
+    "customers:write": _("Write customers' CRM-owned fields"),
+    "ingest:write": _("Deliver feeds"),
+    "jobs:run": _("Start and read jobs"),
+}

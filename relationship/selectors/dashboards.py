@@ -1,0 +1,356 @@
+"""Dashboards of a branch and of the bank: from the night's summaries, and a few rows by index (D10).
+
+Every figure of the newest date comes with the address of the list behind it, and agrees with it to the unit.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from django.db.models import Count, Q, QuerySet, Sum
+
+from crm_site.accounts.models import OrgUnit
+from crm_site.lib.money import money
+from crm_site.lib.permissions import WHOLE_BANK, Actor, Role
+from customers.conditions import fact_is
+from customers.facts import CHURN_ALARM_BP, CHURN_ALARM_PCT
+from customers.models import PortfolioMonth, Standing
+from customers.models.parties import LINE_KINDS
+from customers.models.standing import VALUE_TIERS
+from relationship import links
+from relationship.models import AssignmentProposal
+from segmentation.models import MigrationMonth
+
+TIERS = (3, 2, 1)
+NOTHING = Decimal("0.00")
+TOP = 6
+_SUMS = ("customers", "borrowers", "churn_high", "without_manager")
+_AMOUNTS = ("deposits_adb", "loans", "overdue_amount", "churn_high_deposits")
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a dashboard covers: a unit with all below it, for a customer kind or all, within the actor's reach."""
+
+    actor: Actor
+    unit: OrgUnit
+    kind: str = ""
+
+    @property
+    def cells(self) -> Q:
+        """Rows of the summaries: by home branch and kind."""
+        found = Q()
+        if self.unit.parent_id is not None:
+            found &= Q(home_branch__lft__gte=self.unit.lft, home_branch__lft__lte=self.unit.rgt)
+        if self.kind:
+            found &= Q(kind=self.kind)
+        kinds = self.line_kinds
+        return found if kinds is None else found & Q(kind__in=kinds)
+
+    @property
+    def line_kinds(self) -> tuple[str, ...] | None:
+        """The kinds that a line department is bound to; None without such a bound."""
+        if self.actor.has({Role.LINE_DEPARTMENT}) and not self.actor.has(WHOLE_BANK):
+            return tuple(LINE_KINDS.get(self.actor.line_department, ()))
+        return None
+
+    @property
+    def standings(self) -> QuerySet[Standing]:
+        """Customers as they stand: what the list shows for the same scope."""
+        found = Standing.objects.visible_to(self.actor).filter(customer__is_prospect=False)
+        if self.unit.parent_id is not None:
+            found = found.filter(
+                home_branch__in=OrgUnit.objects.filter(lft__gte=self.unit.lft, lft__lte=self.unit.rgt)
+            )
+        return found.filter(kind=self.kind) if self.kind else found
+
+    def url(self, *conditions: dict[str, Any] | None, sort: str = "-deposits_adb") -> str:
+        """The list behind a figure of this scope."""
+        return links.list_url(links.in_unit(self.unit), links.of_kind(self.kind), *conditions, sort=sort)
+
+
+@dataclass(slots=True)
+class Sums:
+    """Sums of cells of the summary. Churn and who waits are known of the newest date alone."""
+
+    customers: int = 0
+    borrowers: int = 0
+    churn_high: int = 0
+    without_manager: int = 0
+    deposits_adb: Decimal = NOTHING
+    loans: Decimal = NOTHING
+    overdue_amount: Decimal = NOTHING
+    churn_high_deposits: Decimal = NOTHING
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        for name in (*_SUMS, *_AMOUNTS):
+            setattr(self, name, getattr(self, name) + (row[f"sum_{name}"] or 0))
+
+    @property
+    def average(self) -> Decimal | None:
+        return self.deposits_adb / self.customers if self.customers else None
+
+
+def change(now: Decimal | int, before: Decimal | int | None) -> float | None:
+    """Relative change as a fraction; None without anything to compare with."""
+    return float(now) / float(before) - 1 if before else None
+
+
+@dataclass(frozen=True, slots=True)
+class Month:
+    """A month-end or the newest date: sums by tier and together."""
+
+    day: dt.date
+    by_tier: Mapping[int, Sums]
+    total: Sums
+
+
+def _summed(scope: Scope, days: Iterable[dt.date], *by: str) -> list[dict[str, Any]]:
+    names = (*_SUMS, *_AMOUNTS)
+    found = PortfolioMonth.objects.filter(scope.cells, as_of__in=list(days))
+    return list(found.order_by().values("as_of", *by).annotate(**{f"sum_{name}": Sum(name) for name in names}))
+
+
+def counted_days() -> list[dt.date]:
+    """The newest counted date and the month-ends before it, newest first, thirteen at most."""
+    return list(PortfolioMonth.objects.order_by("-as_of").values_list("as_of", flat=True).distinct()[:13])
+
+
+def months(scope: Scope, days: Sequence[dt.date]) -> list[Month]:
+    """The scope at each day, oldest first."""
+    tiers: dict[dt.date, dict[int, Sums]] = {day: {} for day in sorted(days)}
+    totals = {day: Sums() for day in tiers}
+    for row in _summed(scope, days, "value_tier"):
+        tiers[row["as_of"]].setdefault(row["value_tier"], Sums()).add(row)
+        totals[row["as_of"]].add(row)
+    return [Month(day, tiers[day], totals[day]) for day in tiers]
+
+
+@dataclass(frozen=True, slots=True)
+class TierLine:
+    """A tier's line of the table under the chart, shares of the total as fractions."""
+
+    code: str
+    sums: Sums
+    share: float | None
+    deposit_share: float | None
+    url: str
+    loans_url: str
+
+
+def tier_lines(scope: Scope, month: Month) -> list[TierLine]:
+    lines = []
+    for rank in TIERS:
+        sums = month.by_tier.get(rank, Sums())
+        tier = fact_is("value_tier", VALUE_TIERS[rank])
+        lines.append(
+            TierLine(
+                code=VALUE_TIERS[rank],
+                sums=sums,
+                share=sums.customers / month.total.customers if month.total.customers else None,
+                deposit_share=float(sums.deposits_adb / month.total.deposits_adb)
+                if month.total.deposits_adb
+                else None,
+                url=scope.url(tier),
+                loans_url=scope.url(tier, fact_is("loans", "0", ">"), sort="-loans"),
+            )
+        )
+    return lines
+
+
+@dataclass(frozen=True, slots=True)
+class Moves:
+    """Who moved between value tiers from `before` to the newest date; `cells`: (from, to) -> (customers, deposits)."""
+
+    before: dt.date
+    day: dt.date
+    cells: Mapping[tuple[int, int], tuple[int, Decimal]]
+
+    def count(self, before: int, after: int) -> int:
+        return self.cells.get((before, after), (0, NOTHING))[0]
+
+    @property
+    def up(self) -> tuple[int, Decimal]:
+        return self._sum({key for key in self.cells if 0 < key[0] < key[1]})
+
+    @property
+    def down(self) -> tuple[int, Decimal]:
+        return self._sum({key for key in self.cells if key[0] > key[1] > 0})
+
+    def _sum(self, keys: Iterable[tuple[int, int]]) -> tuple[int, Decimal]:
+        chosen = [self.cells[key] for key in keys]
+        return sum(n for n, _d in chosen), sum((d for _n, d in chosen), NOTHING)
+
+
+def moves(scope: Scope, day: dt.date) -> Moves | None:
+    """Movements since the last month-end; None where that one was not recorded."""
+    rows = list(
+        MigrationMonth.objects.filter(scope.cells, as_of=day, scheme="value")
+        .order_by()
+        .values("before", "from_rank", "to_rank")
+        .annotate(n=Sum("customers"), amount=Sum("deposits_adb"))
+    )
+    if not rows:
+        return None
+    return Moves(rows[0]["before"], day, {(r["from_rank"], r["to_rank"]): (r["n"], r["amount"]) for r in rows})
+
+
+@dataclass(frozen=True, slots=True)
+class Leaver:
+    """A high or mid customer at or above the churn alarm. `change`: of deposits since the last month-end."""
+
+    customer_id: int
+    name: str
+    tier: str
+    deposits: Decimal
+    change: float | None
+    chance: float
+    manager: str
+
+
+def likely_to_leave(scope: Scope) -> list[Leaver]:
+    """The most likely of the high and mid customers."""
+    rows = (
+        scope.standings.filter(churn_bp__gte=CHURN_ALARM_BP, value_tier__gte=2)
+        .select_related("customer", "responsible")
+        .order_by("-churn_bp", "-customer_id")[:TOP]
+    )
+    return [
+        Leaver(
+            customer_id=row.customer_id,
+            name=row.customer.name,
+            tier=VALUE_TIERS[row.value_tier],
+            deposits=row.deposits_adb,
+            change=change(row.deposits_adb, row.adb_previous),
+            chance=row.churn_bp / 10_000,
+            manager=row.responsible.name if row.responsible else "",
+        )
+        for row in rows
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Overdue:
+    """Borrowers in arrears: how many, how much, and the longest."""
+
+    count: int
+    amount: Decimal
+    rows: Sequence[Standing]
+
+
+def overdue(scope: Scope) -> Overdue:
+    found = scope.standings.filter(overdue_amount__gt=money(0))
+    sums = found.aggregate(n=Count("pk"), amount=Sum("overdue_amount"))
+    rows = found.select_related("customer", "responsible").order_by("-days_past_due", "-overdue_amount")[:TOP]
+    return Overdue(sums["n"], sums["amount"] or NOTHING, list(rows))
+
+
+def churn_url(scope: Scope, tier: str = "") -> str:
+    alarm = fact_is("churn", str(CHURN_ALARM_PCT), ">=")
+    which = fact_is("value_tier", tier) if tier else fact_is("value_tier", "mid", ">=")
+    return scope.url(which, alarm, sort="-churn")
+
+
+def overdue_url(scope: Scope) -> str:
+    return scope.url(fact_is("overdue_amount", "0", ">"), sort="-loans")
+
+
+def move_url(scope: Scope, before: int, after: int) -> str:
+    return scope.url(
+        fact_is("tier_before", VALUE_TIERS.get(before, "none")), fact_is("value_tier", VALUE_TIERS[after])
+    )
+
+
+# The bank: every branch below the head office, with everything under it.
+
+
+@dataclass(frozen=True, slots=True)
+class BranchLine:
+    """A branch compared with the others. Growth: since the last month-end, as a fraction."""
+
+    unit: OrgUnit
+    sums: Sums
+    high: int
+    mid: int
+    growth: float | None
+    loan_growth: float | None
+    waiting: int
+    url: str
+
+    @property
+    def overdue_share(self) -> float | None:
+        return float(self.sums.overdue_amount / self.sums.loans) if self.sums.loans else None
+
+
+SORTS = {
+    "branch": lambda line: line.unit.lft,
+    "customers": lambda line: -line.sums.customers,
+    "high": lambda line: -line.high,
+    "mid": lambda line: -line.mid,
+    "deposits": lambda line: -line.sums.deposits_adb,
+    "growth": lambda line: -(line.growth if line.growth is not None else float("-inf")),
+    "loans": lambda line: -line.sums.loans,
+    "loan_growth": lambda line: -(line.loan_growth if line.loan_growth is not None else float("-inf")),
+    "churn": lambda line: -line.sums.churn_high,
+    "queue": lambda line: -line.waiting,
+    "overdue": lambda line: -line.sums.overdue_amount,
+}
+
+
+def branch_lines(scope: Scope, day: dt.date, before: dt.date | None, sort: str) -> list[BranchLine]:
+    """Every branch of the bank; four statements."""
+    branches = list(
+        OrgUnit.objects.filter(parent__isnull=False, parent__parent__isnull=True).order_by("lft").distinct()
+    )
+    lefts = dict(OrgUnit.objects.values_list("pk", "lft"))
+    home = _root_finder(branches, lefts)
+    now: dict[int, Sums] = defaultdict(Sums)
+    then: dict[int, Sums] = defaultdict(Sums)
+    tiers: dict[tuple[int, int], int] = defaultdict(int)
+    for row in _summed(scope, [day, *([before] if before else [])], "home_branch", "value_tier"):
+        root = home(row["home_branch"])
+        if root is None:
+            continue
+        (now if row["as_of"] == day else then)[root].add(row)
+        if row["as_of"] == day:
+            tiers[root, row["value_tier"]] += row["sum_customers"]
+    waiting: dict[int, int] = defaultdict(int)
+    for unit_id, count in _waiting(scope):
+        waiting[home(unit_id) or 0] += count
+    lines = [
+        BranchLine(
+            unit=unit,
+            sums=now[unit.pk],
+            high=tiers[unit.pk, 3],
+            mid=tiers[unit.pk, 2],
+            growth=change(now[unit.pk].deposits_adb, then[unit.pk].deposits_adb),
+            loan_growth=change(now[unit.pk].loans, then[unit.pk].loans),
+            waiting=waiting[unit.pk],
+            url=links.list_url(links.in_unit(unit), links.of_kind(scope.kind)),
+        )
+        for unit in branches
+    ]
+    return sorted(lines, key=SORTS.get(sort, SORTS["branch"]))
+
+
+def _root_finder(branches: Sequence[OrgUnit], lefts: Mapping[int, int]) -> Any:
+    def find(unit_id: int | None) -> int | None:
+        left = lefts.get(unit_id or 0)
+        if left is None:
+            return None
+        return next((unit.pk for unit in branches if unit.lft <= left <= unit.rgt), None)
+
+    return find
+
+
+def _waiting(scope: Scope) -> Iterable[tuple[int, int]]:
+    found = AssignmentProposal.objects.visible_to(scope.actor).open()
+    kinds = scope.line_kinds
+    if scope.kind or kinds is not None:
+        found = found.filter(customer__kind__in=[scope.kind] if scope.kind else kinds)
+    return found.order_by().values_list("unit").annotate(n=Count("pk"))

@@ -1,0 +1,201 @@
+"""Homes and dashboards: figures agree with the lists behind them, within the budget, for whoever may see them."""
+
+from __future__ import annotations
+
+import datetime as dt
+import html
+import re
+from collections.abc import Callable
+from decimal import Decimal
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from crm_site.lib.permissions import Role
+from crm_site.lib.registry import STEPS, RunContext
+from crm_site.lib.tenancy import bank
+from customers.models import Standing
+from relationship import placement
+from relationship.selectors import dashboards
+from relationship.selectors.dashboards import Scope
+from relationship.services import propose_for_branch
+from segmentation.models import MigrationMonth
+from tests.conftest import TODAY, House, Person, hire
+from tests.relationship.factories import DAY, customer
+
+SignIn = Callable[[Person], Client]
+BEFORE = dt.date(2026, 10, 31)
+
+
+def count_summaries(house: House) -> None:
+    """The summaries of the night, as the steps write them."""
+    ctx = RunContext(house.id, 1, 1, DAY, True)
+    for name in ("nightly:summaries", "nightly:statistics"):
+        STEPS[name].work(ctx, {})
+    placement.refresh_loads(house.id, DAY)
+
+
+def record_month_end(house: House, tiers: dict[int, int]) -> None:
+    """customer id -> tier at the last month-end."""
+    with connection.cursor() as cursor:
+        cursor.execute("select banyan_ensure_month('customers_monthend', %s)", [BEFORE])
+        for customer_id, tier in tiers.items():
+            cursor.execute(
+                "insert into customers_monthend (bank_id, month_end, customer_id, deposits_adb, deposits_balance, loans,"
+                " aum, open_accounts, transactions, inflow, outflow, days_past_due, value_tier, wealth_level)"
+                " values (%s, %s, %s, 0, 0, 0, 0, 1, 0, 0, 0, 0, %s, 1)",
+                [house.id, BEFORE, customer_id, tier],
+            )
+
+
+@pytest.fixture
+def book(house: House, rm: Person, teller: Person, branch_manager: Person) -> House:
+    """Customers of two branches in every state a dashboard counts."""
+    house.bank.business_date = DAY
+    house.bank.save(update_fields=["business_date"])
+    with bank(house.id):
+        made = [
+            customer(house.north, rm.staff, tier=3, deposits="1500000.01", standing={"churn_bp": 5000}),
+            customer(house.north, rm.staff, tier=2, deposits="200000.00", loans="90000.00", kind="corporate"),
+            customer(
+                house.north_sub, rm.staff, tier=2, deposits="150000.00", loans="30.00",
+                standing={"overdue_amount": Decimal("12.50"), "days_past_due": 40, "churn_bp": 3000},
+            ),
+            customer(house.north, teller.staff, tier=1, deposits="500.00", standing={"churn_bp": 2999}),
+            customer(house.south, None, tier=1, deposits="700.00", kind="household"),
+            customer(house.north, None, tier=2, deposits="100000.00"),
+        ]  # fmt: skip
+        customer(house.north, rm.staff, tier=0, is_prospect=True, deposits="0.00")
+        ids = [one.pk for one in made]
+        record_month_end(house, {ids[0]: 2, ids[1]: 2, ids[2]: 3, ids[3]: 1, ids[4]: 1})
+        count_summaries(house)
+        propose_for_branch(branch_manager.actor, unit=house.north, working_day=TODAY)
+    return house
+
+
+def list_count(client: Client, url: str) -> int:
+    """How many rows the list behind a figure has."""
+    page = client.get(url)
+    assert page.status_code == 200, url
+    return page.content.decode().count("data-row ") + page.content.decode().count("data-row>")
+
+
+def test_every_figure_of_the_branch_opens_a_list_of_that_length(
+    book: House, branch_manager: Person, client_for: SignIn
+) -> None:
+    client = client_for(branch_manager)
+    page = client.get("/").content.decode()
+    figures = re.findall(r'<a class="figure" href="(/customers/[^"]+)">([\d,]+)</a>', page)
+    assert len(figures) > 10
+    for url, text in figures:
+        assert list_count(client, html.unescape(url)) == int(text.replace(",", "")), url
+
+
+def test_branch_figures(book: House, branch_manager: Person) -> None:
+    with bank(book.id):
+        scope = Scope(branch_manager.actor, book.north)
+        month = dashboards.months(scope, [DAY])[0]
+        assert (month.total.customers, month.total.deposits_adb) == (5, Decimal("1950500.01"))
+        assert month.total.overdue_amount == Decimal("12.50")
+        moved = dashboards.moves(scope, DAY)
+        assert moved is not None
+        assert (moved.up[0], moved.down[0], moved.count(0, 2)) == (1, 1, 1)
+        assert [row.tier for row in dashboards.likely_to_leave(scope)] == ["high", "mid"]
+        assert dashboards.overdue(scope).count == 1
+        assert Standing.objects.filter(home_branch=book.south).count() == 1
+
+
+def test_headquarters_compare_all_branches_and_the_lines_add_up(
+    book: House, president: Person, client_for: SignIn
+) -> None:
+    with bank(book.id):
+        scope = Scope(president.actor, book.head_office)
+        lines = dashboards.branch_lines(scope, DAY, None, "deposits")
+        total = dashboards.months(scope, [DAY])[0].total
+    assert [line.unit.name for line in lines] == ["North", "South"]
+    assert sum(line.sums.customers for line in lines) == total.customers == 6
+    assert sum(line.sums.deposits_adb for line in lines) == total.deposits_adb
+    assert [line.waiting for line in lines] == [1, 0]
+    client = client_for(president)
+    page = client.get("/").content.decode()
+    for url, text in re.findall(r'<a class="figure" href="(/customers/[^"]+)">([\d,]+)</a>', page):
+        assert list_count(client, html.unescape(url)) == int(text.replace(",", "")), url
+    for sort in dashboards.SORTS:
+        assert client.get(f"/relationship/bank/?sort={sort}&measure=loans").status_code == 200
+
+
+def test_a_line_department_sees_its_kinds_only(
+    book: House, line_department: Person, client_for: SignIn
+) -> None:
+    with bank(book.id):
+        scope = Scope(line_department.actor, book.head_office)
+        assert dashboards.months(scope, [DAY])[0].total.customers == 1
+        assert MigrationMonth.objects.count() > len(dashboards.moves(scope, DAY).cells)  # type: ignore[union-attr]
+    client = client_for(line_department)
+    assert client.get("/").status_code == 200
+    page = client.get(f"/relationship/branches/{book.north.pk}/").content.decode()
+    assert "Relationship managers" not in page
+
+
+@pytest.mark.parametrize(
+    ("who", "url", "status"),
+    [
+        ("branch_manager", "/relationship/branches/{north}/", 200),
+        ("branch_manager", "/relationship/branches/{sub}/", 200),
+        ("branch_manager", "/relationship/branches/{south}/", 404),
+        ("branch_manager", "/relationship/bank/", 403),
+        ("rm", "/relationship/branches/{north}/", 403),
+        ("rm", "/relationship/home/", 200),
+        ("teller", "/", 200),
+        ("hq_risk", "/relationship/branches/{south}/", 200),
+        ("auditor", "/", 200),
+        ("outsider", "/relationship/branches/{north}/", 404),
+        ("administrator", "/relationship/bank/", 403),
+    ],
+)
+def test_who_sees_which_dashboard(
+    book: House, client_for: SignIn, request: pytest.FixtureRequest, who: str, url: str, status: int
+) -> None:
+    path = url.format(north=book.north.pk, sub=book.north_sub.pk, south=book.south.pk)
+    assert client_for(request.getfixturevalue(who)).get(path).status_code == status
+
+
+def test_statements_stay_within_the_budget(
+    book: House, rm: Person, branch_manager: Person, president: Person, client_for: SignIn
+) -> None:
+    used = {}
+    for person in (rm, branch_manager, president):
+        client = client_for(person)
+        client.get("/")
+        with CaptureQueriesContext(
+            connection,
+        ) as captured:
+            assert client.get("/").status_code == 200
+        used[person.staff.number] = len([q for q in captured if "SAVEPOINT" not in q["sql"]])
+    assert max(used.values()) <= 25, used
+
+
+def test_the_home_says_what_it_hides(house: House, rm: Person, client_for: SignIn) -> None:
+    from relationship import nightly
+
+    house.bank.business_date = DAY
+    house.bank.save(update_fields=["business_date"])
+    with bank(house.id):
+        for _ in range(10):
+            customer(house.north, rm.staff, tier=2, deposits="1000.00", standing={"churn_bp": 5000})
+        ctx = RunContext(house.id, 1, 1, DAY, True)
+        for chunk in nightly.id_ranges(house.id):
+            nightly.fill_worklists(ctx, chunk)
+    page = client_for(rm).get("/").content.decode()
+    assert page.count("data-row-done") == 8
+    assert "12 more not listed, CNY 2,000.00 at stake" in page
+    assert "Churn risk 2" in page
+    assert "Missing data 10" in page
+
+
+def test_a_person_with_two_roles_gets_the_wider_home(house: House, rm: Person, client_for: SignIn) -> None:
+    both = hire(house, "both", Role.BRANCH_MANAGER, house.north)
+    page = client_for(both).get("/").content.decode()
+    assert "The figures come with the first night run" in page
