@@ -167,11 +167,7 @@ def test_every_loan_has_its_balance_from_the_day_it_was_granted(book: Book) -> N
     np.minimum.at(first, loans.balance_loan, loans.balance_date)
     plan = make_plan(customers=5_000, seed=3, date=DATE)
     np.testing.assert_array_equal(first, np.maximum(loans.granted, plan.start))
-    newest = {}
-    for loan, outstanding in zip(
-        loans.balance_loan.tolist(), loans.balance_outstanding.tolist(), strict=True
-    ):
-        newest[loan] = outstanding
+    newest = dict(zip(loans.balance_loan.tolist(), loans.balance_outstanding.tolist(), strict=True))
     assert [newest[i] for i in range(len(loans.customer))] == loans.outstanding.tolist()
 
 

@@ -88,7 +88,9 @@ def make_loans(
         & ~repaid
         & (age >= 1)
     )
-    behind_months = np.where(behind, np.minimum((MONTHS * rng.random(count) ** 2.2).astype(np.int64), age - 1), 0)
+    behind_months = np.where(
+        behind, np.minimum((MONTHS * rng.random(count) ** 2.2).astype(np.int64), age - 1), 0
+    )
     first_late = _date(base - behind_months, due_day)
     behind &= first_late < plan.day
     monthly = principal + np.rint(cents * rate / 12).astype(np.int64)
