@@ -183,7 +183,7 @@ class ContactForm(SubmissionForm):
     channel = forms.ChoiceField(
         label=gettext_lazy("How"),
         choices=[(channel.value, channel.label) for channel in LOGGED_CHANNELS],
-        widget=forms.RadioSelect,
+        widget=forms.RadioSelect(attrs={"autofocus": True}),
     )
     result = forms.ChoiceField(
         label=gettext_lazy("What came of it"),

@@ -133,6 +133,14 @@ MATRIX: dict[str, Line] = {
     "customers:panel-identity": page("customer.read", "customer", "customer"),
     "customers:panel-relations": page("customer.read", "customer", "customer"),
     "customers:panel-completeness": page("customer.read", "customer", "customer"),
+    "segmentation:churn": page("model.read"),
+    "segmentation:churn-train": act("model.train"),
+    "segmentation:churn-model": page("model.read", "churn model"),
+    "segmentation:churn-propose": act("model.approve", "churn model"),
+    "segmentation:churn-approve": act("model.approve", "churn model"),
+    "segmentation:churn-reject": act("model.approve", "churn model"),
+    "segmentation:churn-panel": page("customer.read", "customer", "customer"),
+    "segmentation:churn-why": page("customer.read", "customer", "customer"),
     # relationship
     "relationship:portfolio": page("assignment.read"),
     "relationship:queue": replace(

@@ -14,7 +14,7 @@ from crm_site.lib.tenancy import bank
 from crm_site.work.models import Notification, Task
 from customers.models import Customer, Identifier, Interaction, SavedView, Standing
 from relationship.models import AssignmentProposal
-from segmentation.models import TierPolicy
+from segmentation.models import ChurnModel, TierPolicy
 from segmentation.services import ensure_default_policies
 from tests.conftest import NOW, TODAY, House
 
@@ -93,6 +93,12 @@ def place(house: House, what: str, responsible: Staff | None) -> dict[str, Any]:
         elif what == "tier policy":
             ensure_default_policies(NOW)
             key = TierPolicy.objects.earliest("id").pk
+        elif what == "churn model":
+            key = ChurnModel.objects.create(
+                version=1 + ChurnModel.objects.count(), status="proposed", train_months=[TODAY], validation_month=TODAY,
+                train_rows=9, train_leavers=1, validation_rows=9, validation_leavers=1, trained_at=NOW,
+                proposed_by=Staff.objects.earliest("id"), proposed_at=NOW,
+            ).pk  # fmt: skip
         elif what == "staff":
             key = Staff.objects.earliest("id").pk
         elif what == "unit":
