@@ -16,6 +16,7 @@ from typing import IO, Any
 
 from django.db.models import OuterRef, Subquery
 from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 
 from crm_site.audit.models import Action
 from crm_site.audit.services import record
@@ -128,8 +129,8 @@ class _Words:
     @classmethod
     def now(cls) -> _Words:
         head = [
-            _("Number"), _("Name"), _("Kind"), _("Tier"), _("Wealth level"), _("Deposits, ADB"), _("Deposits"),
-            _("Loans"), _("AUM"), _("Overdue"), _("Days past due"), _("Churn"), _("Last contact"), _("Responsible"),
+            _("Number"), _("Customer name"), _("Kind"), _("Tier"), _("Wealth level"), _("Deposits, ADB"), _("Deposits"),
+            _("Loans"), _("AUM"), _("Overdue"), _("Days past due"), pgettext("probability", "Churn"), _("Last contact"), pgettext("customer", "Responsible"),
             _("Home branch"), _("Identifier"), _("Phone"), _("As of"),
         ]  # fmt: skip
         return cls(

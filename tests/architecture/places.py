@@ -7,6 +7,8 @@ from typing import Any
 from django.utils import timezone
 
 from crm_site.accounts.banks import vault_of
+from allauth.idp.oidc.models import Client
+
 from crm_site.accounts.models import RoleGrant, Staff
 from crm_site.audit.models import Entry
 from crm_site.jobs.models import Run
@@ -101,6 +103,11 @@ def place(house: House, what: str, responsible: Staff | None) -> dict[str, Any]:
             ).pk  # fmt: skip
         elif what == "staff":
             key = Staff.objects.earliest("id").pk
+        elif what == "api client":
+            client, _made = Client.objects.get_or_create(id=f"matrix-{house.bank.code}", name="Matrix")
+            key = client.id
+        elif what == "bank":
+            key = house.id
         elif what == "unit":
             key = house.north.pk
         elif what == "grant":
