@@ -8,7 +8,6 @@ from __future__ import annotations
 import csv
 import datetime as dt
 import io
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -104,14 +103,14 @@ def csv_chunks(lines: Iterable[Sequence[Any]]) -> Iterator[bytes]:
 
 
 def workbook(lines: Iterable[Sequence[Any]], title: str) -> IO[bytes]:
-    """The lines as an XLSX file, open at its beginning; it vanishes when it is closed."""
+    """The lines as an XLSX file, open at its beginning."""
     from openpyxl import Workbook
 
     book = Workbook(write_only=True)
     sheet = book.create_sheet(title)
     for line in lines:
         sheet.append([harmless(value) for value in line])
-    file = tempfile.TemporaryFile()
+    file = io.BytesIO()
     book.save(file)
     file.seek(0)
     return file
