@@ -173,7 +173,10 @@ def quick_filters(query: CustomerQuery) -> list[QuickFilter]:
         )
     )
     menus.append(
-        QuickFilter(pgettext("probability", "Churn"), _steps(query, rows, "churn", ">=", _QUICK_CHURN, _("at least %s%%")))
+        QuickFilter(
+            pgettext("probability", "Churn"),
+            _steps(query, rows, "churn", ">=", _QUICK_CHURN, _("at least %s%%")),
+        )
     )
     return menus
 

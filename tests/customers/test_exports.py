@@ -65,7 +65,9 @@ def test_only_selected_and_only_seen(portfolio: Any, rm: Any, client_for: Any) -
 
 def test_the_lists_filter_applies(portfolio: Any, rm: Any, client_for: Any) -> None:
     condition = json.dumps({"fact": "value_tier", "op": "=", "value": "high"})
-    assert [row["Customer name"] for row in rows_of(client_for(rm).post(RUN, typed(c=condition)))] == ["陆思远"]
+    assert [row["Customer name"] for row in rows_of(client_for(rm).post(RUN, typed(c=condition)))] == [
+        "陆思远"
+    ]
 
 
 @pytest.mark.parametrize("wrong", [{"purpose": ""}, {"purpose": "x"}, {"format": "pdf"}, {"c": "{"}])
