@@ -407,7 +407,9 @@ def _say_missing(params: Mapping[str, Any]) -> str:
 
 
 REASONS = (
-    WorkReason("overdue", gettext_lazy("Loan overdue"), "alert-triangle", _say_overdue, "risk", needs_result=True),
+    WorkReason(
+        "overdue", gettext_lazy("Loan overdue"), "alert-triangle", _say_overdue, "risk", needs_result=True
+    ),
     WorkReason("churn", gettext_lazy("Churn risk"), "trending-down", _say_churn, "watch"),
     WorkReason("drop", gettext_lazy("Balance drop"), "arrow-down-right", _say_drop, "watch"),
     WorkReason("maturity", gettext_lazy("Deposit matures"), "calendar-event", _say_maturity),

@@ -113,7 +113,9 @@ class Month:
 def _summed(scope: Scope, days: Iterable[dt.date], *by: str) -> list[dict[str, Any]]:
     names = (*_SUMS, *_AMOUNTS)
     found = PortfolioMonth.objects.filter(scope.cells, as_of__in=list(days))
-    return list(found.order_by().values("as_of", *by).annotate(**{f"sum_{name}": Sum(name) for name in names}))
+    return list(
+        found.order_by().values("as_of", *by).annotate(**{f"sum_{name}": Sum(name) for name in names})
+    )
 
 
 def counted_days() -> list[dt.date]:
@@ -197,7 +199,9 @@ def moves(scope: Scope, day: dt.date) -> Moves | None:
     )
     if not rows:
         return None
-    return Moves(rows[0]["before"], day, {(r["from_rank"], r["to_rank"]): (r["n"], r["amount"]) for r in rows})
+    return Moves(
+        rows[0]["before"], day, {(r["from_rank"], r["to_rank"]): (r["n"], r["amount"]) for r in rows}
+    )
 
 
 @dataclass(frozen=True, slots=True)
