@@ -22,13 +22,14 @@ def land_accounts(landing: Landing) -> Counts:
         """
     )
     counts = land_rows(landing)
-    landing.run(
+    holders = landing.run(
         """
         INSERT INTO customers_accountholder (bank_id, account_id, customer_id, role, source_as_of)
         SELECT %(bank)s, p.id, p.owner_id, 'owner', coalesce(p.told_at, %(received_at)s)
         FROM part p WHERE p.found_id IS NULL
         """
     )
+    landing.grown("customers_accountholder", holders)
     _add_number_tokens(landing, "p.found_id IS NULL")
     if landing.rows("SELECT count(*) FROM owner_change")[0][0]:
         _change_owners(landing)
@@ -216,7 +217,8 @@ def _timeline(landing: Landing) -> None:
             JOIN first_day f ON f.account_id = b.account_id AND b.date >= f.day
             WHERE b.bank_id = %(bank)s
         ), days AS (
-            SELECT f.account_id, b.date, b.balance, NULL::timestamptz AS told_at, false AS is_told, true AS is_base,
+            SELECT f.account_id, b.date, b.balance, NULL::timestamptz AS told_at, NULL::timestamptz AS dated_at,
+                   false AS is_told, true AS is_base,
                    NULL::bigint AS row_balance, b.positive_days AS positive_step, b.negative_days AS negative_step
             FROM first_day f CROSS JOIN LATERAL (
                 SELECT * FROM customers_balancechange b
@@ -226,7 +228,7 @@ def _timeline(landing: Landing) -> None:
             SELECT account_id, date, coalesce(p.balance, s.balance, k.balance),
                    CASE WHEN p.n IS NULL THEN coalesce(s.source_as_of, k.told_at)
                         ELSE coalesce(p.told_at, %(received_at)s) END,
-                   p.n IS NOT NULL, false, s.balance, 0, 0
+                   p.told_at, p.n IS NOT NULL, false, s.balance, 0, 0
             FROM part p FULL JOIN standing s USING (account_id, date) FULL JOIN known k USING (account_id, date)
         ), steps AS (
             SELECT *, lag(balance) OVER w AS previous,
@@ -234,7 +236,7 @@ def _timeline(landing: Landing) -> None:
                    negative_step + coalesce((date - lag(date) OVER w) * greatest(-lag(balance) OVER w, 0), 0) AS minus
             FROM days WINDOW w AS (PARTITION BY account_id ORDER BY date)
         )
-        SELECT account_id, date, balance, told_at, is_told, is_base, row_balance,
+        SELECT account_id, date, balance, told_at, dated_at, is_told, is_base, row_balance,
                previous IS NULL OR balance <> previous AS is_change,
                (sum(plus) OVER w)::bigint AS positive_days, (sum(minus) OVER w)::bigint AS negative_days
         FROM steps WINDOW w AS (PARTITION BY account_id ORDER BY date)
@@ -269,12 +271,10 @@ def _write_timeline(landing: Landing) -> Counts:
         WHERE b.bank_id = %(bank)s AND b.account_id = t.account_id AND b.date = t.date
           AND t.row_balance IS NOT NULL AND t.is_change
           AND (ROW(b.balance, b.positive_days, b.negative_days)
-               IS DISTINCT FROM ROW(t.balance, t.positive_days, t.negative_days)
-               OR EXISTS (SELECT 1 FROM part p WHERE p.account_id = t.account_id AND p.date = t.date
-                          AND p.told_at > b.source_as_of))
+               IS DISTINCT FROM ROW(t.balance, t.positive_days, t.negative_days) OR t.dated_at > b.source_as_of)
         """
     )
-    landing.run(
+    added = landing.run(
         """
         INSERT INTO customers_balancechange
             (bank_id, account_id, date, balance, positive_days, negative_days, source_as_of)
@@ -282,6 +282,7 @@ def _write_timeline(landing: Landing) -> Counts:
         WHERE is_change AND row_balance IS NULL
         """
     )
+    landing.grown("customers_balancechange", added)
     landing.run(
         f"""
         INSERT INTO {CONFIRMATIONS} (bank_id, date, bucket, accounts, source_as_of)

@@ -94,6 +94,7 @@ def _schedules(landing: Landing) -> set[int]:
         RETURNING t.loan_id
         """
     )
+    landing.grown("customers_loaninstalment", len(changed))
     loans = {loan for (loan,) in changed}
     standing = landing.rows("SELECT n, id FROM part WHERE found_id IS NOT NULL")
     return {n for n, loan in standing if loan in loans} | {

@@ -240,7 +240,7 @@ def _protect(landing: Landing, name: str, *, table: str, place: str, keys: dict[
     tail_name, tail_value, tail_set = (
         (", tail", ", s.tail", ", tail = excluded.tail") if is_contact else ("", "", "")
     )
-    landing.run(
+    added = landing.run(
         f"""
         INSERT INTO {table} (bank_id, customer_id, {names}, value, blind_index, masked{tail_name}, source_as_of)
         SELECT %(bank)s, s.customer_id, {values}, s.value, s.blind_index, s.masked{tail_value},
@@ -251,6 +251,7 @@ def _protect(landing: Landing, name: str, *, table: str, place: str, keys: dict[
             source_as_of = excluded.source_as_of
         """
     )
+    landing.grown(table, added)
     tokens = "SELECT customer_id, 'x:' || encode(blind_index, 'hex') AS token FROM sealed"
     if is_contact:
         tokens += " UNION SELECT customer_id, 't:' || tail FROM sealed WHERE tail <> ''"

@@ -13,7 +13,7 @@ CREATE OR REPLACE FUNCTION banyan_analyse(name text) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 BEGIN
     IF NOT EXISTS (SELECT 1 FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
-                   WHERE c.relname = name AND c.relnamespace = 'public'::regnamespace AND c.relkind = 'r'
+                   WHERE c.relname = name AND c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')
                      AND a.attname = 'bank_id') THEN
         RAISE EXCEPTION '% is not a tenant table', name;
     END IF;

@@ -51,7 +51,7 @@ def as_csv(told: list[Told]) -> str:
     )
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(4))
 def test_any_order_of_delivery_ends_the_same(inside, deliver: Deliver, seed: int) -> None:
     chance = random.Random(seed)
     deliver("customers", "number,name,kind\n1,One,personal\n")
@@ -69,7 +69,7 @@ def test_any_order_of_delivery_ends_the_same(inside, deliver: Deliver, seed: int
     deliveries = [[entry] for entry in told]
     chance.shuffle(deliveries)
     deliveries += chance.sample(deliveries, 5)  # some again
-    while len(deliveries) > 9:  # several days and accounts in one file; a key once in each
+    while len(deliveries) > 7:  # several days and accounts in one file; a key once in each
         one = deliveries.pop()
         fits = [d for d in deliveries if not {e[:2] for e in d} & {e[:2] for e in one}]
         chance.choice(fits).extend(one)
