@@ -116,5 +116,5 @@ WORKLISTS = Step(
     label=_("Worklists"),
     work=fill_worklists,
     plan=_plan_placement,
-    after=("proposals",),
+    after=("proposals", "churn"),
 )

@@ -128,7 +128,7 @@ def branch(request: Any, pk: int | None = None) -> HttpResponse:
         "late_tasks": sum(row.late_tasks for row in people),
         "over_cap": [row for row in managers if row.is_over],
         "waiting": in_queue(request.actor, unit).count(),
-        "leavers": dashboards.likely_to_leave(scope),
+        "leavers": dashboards.likely_to_leave(scope, request.bank.currency),
         "overdue": dashboards.overdue(scope),
         "urls": _scope_urls(scope),
         "may_bank": may(request.actor, "dashboard.bank"),
