@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from django.urls import include, path
 
-from crm_site.composition import views
+from crm_site.accounts import library_urls
+from crm_site.composition import homes, views
 from crm_site.composition.metrics import metrics
 from crm_site.lib.preferences import set_preferences
 from customers.views.search import search
@@ -14,9 +15,13 @@ urlpatterns = [
     path("healthz", views.healthz, name="healthz"),
     path("readyz", views.readyz, name="readyz"),
     path("metrics", metrics, name="metrics"),
+    path("administration/", homes.administrator_home, name="administrator-home"),
+    path("platform/", homes.operator_home, name="operator-home"),
     path("preferences/", set_preferences, name="preferences"),
-    path("accounts/", include("allauth.urls")),
-    path("", include("allauth.idp.urls")),
+    path("accounts/", include(library_urls.people)),
+    path("", include(library_urls.machines)),
+    path("settings/", include("crm_site.accounts.urls")),
+    path("banks/", include("crm_site.accounts.bank_urls")),
     path("api/v1/", include("crm_site.composition.api_urls")),
     path("search/", search, name="search"),
     path("customers/", include("customers.urls")),

@@ -34,7 +34,7 @@ PANELS = (
     _panel("trend", _("Deposits and loans"), "trend", "overview", 10, wide=True),
     _panel("accounts", _("Accounts"), "accounts", "overview", 20),
     _panel("loans", _("Loans"), "loans", "overview", 30),
-    _panel("relations", _("Relations"), "relations", "overview", 60),
+    _panel("relations", _("Relation graph"), "relations", "overview", 60),
     _panel("tasks", _("Open tasks"), "tasks", "overview", 10, aside=True),
     _panel("timeline", _("Timeline"), "timeline", "overview", 20, aside=True),
     _panel("accounts-business", _("Accounts"), "accounts", "business", 10),
@@ -45,7 +45,7 @@ PANELS = (
     _panel("contacts", _("Contacts"), "contacts", "service", 10, wide=True),
     _panel("tasks-service", _("Open tasks"), "tasks", "service", 10, aside=True),
     _panel("profile", _("Profile"), "profile", "information", 10, wide=True),
-    _panel("relations-information", _("Relations"), "relations", "information", 40, wide=True),
+    _panel("relations-information", _("Relation graph"), "relations", "information", 40, wide=True),
     _panel("identity", _("Documents and contact"), "identity", "information", 10, aside=True),
     _panel("completeness", _("Completeness"), "completeness", "information", 20, aside=True),
 )

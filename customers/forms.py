@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import secrets
 import uuid
 from collections.abc import Mapping, Sequence
@@ -197,9 +198,32 @@ class ContactForm(SubmissionForm):
         required=False,
     )
     promise = forms.CharField(label=gettext_lazy("What was promised"), max_length=200, required=False)
-    promise_date = forms.DateField(
-        label=gettext_lazy("Until"), widget=forms.DateInput(attrs={"type": "date"}), required=False
+    promise_when = forms.ChoiceField(
+        choices=[
+            ("1", gettext_lazy("Tomorrow")),
+            ("3", gettext_lazy("In three days")),
+            ("7", gettext_lazy("In a week")),
+        ],
+        widget=forms.RadioSelect,
+        required=False,
     )
+    promise_date = forms.DateField(
+        label=gettext_lazy("Until"),
+        widget=forms.DateInput(attrs={"type": "date", "class": "input"}),
+        required=False,
+    )
+
+    def __init__(self, *args: Any, today: dt.date, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.today = today
+
+    def clean(self) -> dict[str, Any]:
+        """A date typed says when; else the chip does."""
+        cleaned = super().clean() or self.cleaned_data
+        days = cleaned.pop("promise_when", "")
+        if days and not cleaned.get("promise_date") and cleaned.get("promise"):
+            cleaned["promise_date"] = self.today + dt.timedelta(days=int(days))
+        return cleaned
 
 
 class CorrectionForm(ServiceForm):

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from django.urls import path, re_path
+from django.urls import path
 
 from customers.views import actions, exports, lists, single, tasks
 
@@ -25,11 +25,7 @@ urlpatterns = [
     path("<int:customer_id>/contacts/new/", actions.contact_add, name="contact-add"),
     path("<int:customer_id>/contacts/<int:contact_id>/", actions.contact_edit, name="contact-edit"),
     path("<int:customer_id>/tasks/new/", tasks.task_add, name="task-add"),
-    re_path(
-        r"^(?P<customer_id>\d{1,18})/reveal/(?P<kind>identifier|contact)/(?P<pk>\d{1,18})/$",
-        actions.reveal,
-        name="reveal",
-    ),
+    path("<int:customer_id>/reveal/<str:kind>/<int:pk>/", actions.reveal, name="reveal"),
     path("<int:customer_id>/panels/trend/", single.trend, name="panel-trend"),
     path("<int:customer_id>/panels/accounts/", single.accounts, name="panel-accounts"),
     path("<int:customer_id>/panels/loans/", single.loans, name="panel-loans"),

@@ -21,7 +21,7 @@ def reason(rule: str, params: Mapping[str, Any]) -> str:
         return _("%s; no manager of the branch has room left") % _first(rule, params)
     if why == "nobody":
         return _("%s; the branch has nobody to propose") % _first(rule, params)
-    return "; ".join(part for part in (_first(rule, params), _second(params), _third(params)) if part)
+    return ("；" if formats.is_chinese() else "; ").join(part for part in (_first(rule, params), _second(params), _third(params)) if part)
 
 
 def _first(rule: str, params: Mapping[str, Any]) -> str:

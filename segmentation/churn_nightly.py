@@ -42,11 +42,16 @@ _KINDS = " ".join(f"WHEN '{kind}' THEN {i}" for i, kind in enumerate(churn.KINDS
 
 def copy_out(sql: str, width: int) -> NDArray[np.int64]:
     """The rows of a query whose columns are all bigint and not null, as an array (rows, width)."""
-    with connection.cursor() as cursor, cursor.connection.cursor().copy(  # type: ignore[union-attr]
-        f"copy ({sql}) to stdout (format binary)"
-    ) as copy:
+    with (
+        connection.cursor() as cursor,
+        cursor.connection.cursor().copy(  # type: ignore[union-attr]
+            f"copy ({sql}) to stdout (format binary)"
+        ) as copy,
+    ):
         data = b"".join(bytes(piece) for piece in copy)
-    row = np.dtype([("n", ">i2"), *[(f"{k}{i}", t) for i in range(width) for k, t in (("l", ">i4"), ("v", ">i8"))]])
+    row = np.dtype(
+        [("n", ">i2"), *[(f"{k}{i}", t) for i in range(width) for k, t in (("l", ">i4"), ("v", ">i8"))]]
+    )
     rows = np.frombuffer(data, row, count=(len(data) - _HEAD - _TAIL) // row.itemsize, offset=_HEAD)
     return np.column_stack([rows[f"v{i}"].astype(np.int64) for i in range(width)])
 
@@ -60,9 +65,12 @@ def copy_in(table: str, columns: list[tuple[str, NDArray[Any]]]) -> None:
     rows["n"] = len(columns)
     for i, (kind, values) in enumerate(columns):
         rows[f"l{i}"], rows[f"v{i}"] = _TYPES[kind][1], values
-    with connection.cursor() as cursor, cursor.connection.cursor().copy(  # type: ignore[union-attr]
-        f"copy {table} from stdin (format binary)"
-    ) as copy:
+    with (
+        connection.cursor() as cursor,
+        cursor.connection.cursor().copy(  # type: ignore[union-attr]
+            f"copy {table} from stdin (format binary)"
+        ) as copy,
+    ):
         copy.write(b"PGCOPY\n\xff\r\n\0" + bytes(8) + rows.tobytes() + b"\xff\xff")
 
 
@@ -101,7 +109,9 @@ def _standing(bank_id: int, day: dt.date, lo: int, hi: int) -> NDArray[np.int64]
     )
 
 
-def _panel(people: NDArray[np.int64], months: list[NDArray[np.int64]], days: list[dt.date], entries: list[bool]) -> Panel:
+def _panel(
+    people: NDArray[np.int64], months: list[NDArray[np.int64]], days: list[dt.date], entries: list[bool]
+) -> Panel:
     """Align the months on the people; who is not in a month has nothing then."""
     ids = people[:, 0]
     series = np.zeros((len(churn.SERIES), len(ids), len(months)), np.int64)
@@ -124,7 +134,9 @@ def has_entries(month_end: dt.date) -> bool:
 
 def month_ends_until(day: dt.date) -> list[dt.date]:
     """The bank's month-ends on record up to a date without a gap, oldest first, 25 at most."""
-    with connection.cursor() as cursor:  # a loose index scan: a distinct over 13 million rows would read them all
+    with (
+        connection.cursor() as cursor
+    ):  # a loose index scan: a distinct over 13 million rows would read them all
         cursor.execute(
             "WITH RECURSIVE found AS (SELECT max(month_end) AS d FROM customers_monthend WHERE bank_id ="
             " nullif(current_setting('app.bank_id', true), '')::bigint AND month_end <= %s UNION ALL SELECT (SELECT"
@@ -252,7 +264,14 @@ def _write(context: RunContext, lo: int, hi: int, columns: list[NDArray[Any]]) -
         day = context.business_date
         cursor.execute(
             _WRITE,
-            {"bank": context.bank_id, "run": context.run_id, "day": day, "first": month_start(day), "lo": lo, "hi": hi},
+            {
+                "bank": context.bank_id,
+                "run": context.run_id,
+                "day": day,
+                "first": month_start(day),
+                "lo": lo,
+                "hi": hi,
+            },
         )
         row = cursor.fetchone()
     return int(row[0]) if row else 0
@@ -323,7 +342,8 @@ class _Sample:
     @property
     def values(self) -> dict[str, NDArray[np.float64]]:
         return {
-            name: np.concatenate([part[0][name] for part in self.parts]).astype(float) for name in self.parts[0][0]
+            name: np.concatenate([part[0][name] for part in self.parts]).astype(float)
+            for name in self.parts[0][0]
         }
 
 
@@ -333,7 +353,9 @@ def _samples(context: RunContext, months: list[dt.date], found: Windows) -> dict
     share = min(1.0, SAMPLE / max(len(ranges) * RANGE * len(found.train), 1)) if len(ranges) > 1 else 1.0
     entries = [has_entries(m) for m in months]
     if not all(entries[min(found.train) - 3 :]):
-        entries = [False] * len(months)  # a feature must mean the same in every month it is learnt from and used in
+        entries = [False] * len(
+            months
+        )  # a feature must mean the same in every month it is learnt from and used in
     samples = {"train": _Sample(), "validate": _Sample()}
     for done, part in enumerate(ranges):
         people = _people(context.bank_id, part["lo"], part["hi"], share)
@@ -351,12 +373,19 @@ def _develop(
 ) -> int:
     train_set, later = samples["train"], samples["validate"]
     mine, then = (
-        np.ones(len(s.target), bool) if not kind else s.kind == churn.KINDS.index(kind) for s in (train_set, later)
+        np.ones(len(s.target), bool) if not kind else s.kind == churn.KINDS.index(kind)
+        for s in (train_set, later)
     )
     target, outcome = train_set.target[mine], later.target[then]
     model = ChurnModel(
         kind=kind,
-        version=(ChurnModel.objects.filter(kind=kind).order_by("-version").values_list("version", flat=True).first() or 0)
+        version=(
+            ChurnModel.objects.filter(kind=kind)
+            .order_by("-version")
+            .values_list("version", flat=True)
+            .first()
+            or 0
+        )
         + 1,
         train_months=[months[t] for t in found.train],
         validation_month=months[found.validate],
@@ -392,5 +421,3 @@ def register() -> None:
     add_step(Step("churn", _("Churn scores"), score, after=("tiers",), plan=plan_churn, finish=finish_churn))
     add_pipeline(Pipeline(TRAIN, _("Train churn models"), action="model.train", serial=True))
     add_step(Step("train", _("Develop and validate"), train, pipeline=TRAIN))
-
-

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from segmentation.views import policies, statistics, tiers
+from segmentation.views import churn, policies, statistics, tiers
 
 app_name = "segmentation"
 urlpatterns = [
@@ -17,6 +17,14 @@ urlpatterns = [
     path("policies/<int:policy_id>/publish/", policies.policy_publish, name="policy-publish"),
     path("policies/<int:policy_id>/return/", policies.policy_return, name="policy-return"),
     path("policies/<int:policy_id>/discard/", policies.policy_discard, name="policy-discard"),
+    path("churn/", churn.overview, name="churn"),
+    path("churn/train/", churn.train, name="churn-train"),
+    path("churn/<int:model_id>/", churn.model, name="churn-model"),
+    path("churn/<int:model_id>/propose/", churn.propose, name="churn-propose"),
+    path("churn/<int:model_id>/approve/", churn.approve, name="churn-approve"),
+    path("churn/<int:model_id>/reject/", churn.reject, name="churn-reject"),
+    path("customers/<int:customer_id>/churn/", churn.panel, name="churn-panel"),
+    path("customers/<int:customer_id>/churn/why/", churn.why, name="churn-why"),
     path("customers/<int:customer_id>/why/", tiers.tier_why, name="tier-why"),
     path("customers/<int:customer_id>/tiers/", tiers.tier_panel, name="tier-panel"),
 ]

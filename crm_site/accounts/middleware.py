@@ -8,11 +8,13 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import translation
 
+from crm_site.accounts import selectors
 from crm_site.accounts.banks import bank_for_host
 from crm_site.accounts.selectors import actor_for, bank_today
 from crm_site.lib.tenancy import act_as, bank, in_bank
@@ -69,7 +71,9 @@ class BankMiddleware:
         found = bank_for_host(request.get_host().rsplit(":", 1)[0].lower())
         if found is None:
             status = 200 if request.path == "/" else 404
-            return render(request, "landing.html", status=status, using=None)
+            shown = [] if settings.PRODUCTION or status != 200 else selectors.banks()
+            port = f":{request.get_port()}" if request.get_port() not in ("80", "443") else ""
+            return render(request, "landing.html", {"banks": shown, "port": port}, status=status)
         request.bank, request.bank_id = found, found.pk
         with bank(found.pk):
             response = self.get_response(request)

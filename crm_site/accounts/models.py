@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import hashlib
+import hmac
 from typing import Any, ClassVar
 
+from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.postgres.constraints import ExclusionConstraint
 from django.contrib.postgres.fields import RangeOperators
@@ -122,7 +126,8 @@ class StaffManager(TenantManager.from_queryset(StaffQuerySet), BaseUserManager):
 class Staff(AbstractBaseUser):
     """A person who works at the bank. Signs in with the staff number at the bank's host.
 
-    Keeps the primary key (id), because Django's and the sign-in library's own tables point at it.
+    `one_time_until`: a password that must be changed is good until then. `issued_by`, `issued_at`: who last gave this
+    person a one-time password or took a second factor away. Keeps the primary key (id), because Django's and the sign-in library's own tables point at it.
     """
 
     bank_id = BankField(editable=False, keep_pk=True)
@@ -137,6 +142,9 @@ class Staff(AbstractBaseUser):
     language = models.CharField(max_length=10, blank=True)
     is_active = models.BooleanField(default=True)
     must_change_password = models.BooleanField(default=False)
+    one_time_until = models.DateTimeField(null=True)
+    issued_by = BankForeignKey("self", null=True, on_delete=models.PROTECT, related_name="+")
+    issued_at = models.DateTimeField(null=True)
     left_date = models.DateField(null=True, blank=True)
     source_as_of = models.DateTimeField(null=True)
 
@@ -181,10 +189,19 @@ class GrantStatus(models.TextChoices):
     REVOKED = "revoked", _("Revoked")
 
 
+class RoleGrantQuerySet(TenantQuerySet):
+    def in_force(self, day: dt.date) -> RoleGrantQuerySet:
+        """Grants that hold on a day."""
+        return self.filter(
+            Q(to_date__isnull=True) | Q(to_date__gte=day), status=GrantStatus.EFFECTIVE, from_date__lte=day
+        )
+
+
 class RoleGrant(TenantModel):
     """A role of a person at a place, from a date to a date, proposed by one and decided by another.
 
-    The first administrator's grant (create_bank) has no proposer and no decider: `founding` is True.
+    The first administrator's grant (create_bank) has no proposer and no decider, the second one's no decider:
+    `founding` is True. `decided_by` stays who approved when it is revoked.
     """
 
     staff = BankForeignKey(Staff, on_delete=models.CASCADE, related_name="role_grants")
@@ -198,7 +215,11 @@ class RoleGrant(TenantModel):
     proposed_at = models.DateTimeField()
     decided_by = BankForeignKey(Staff, null=True, on_delete=models.PROTECT, related_name="+")
     decided_at = models.DateTimeField(null=True)
+    revoked_by = BankForeignKey(Staff, null=True, on_delete=models.PROTECT, related_name="+")
+    revoked_at = models.DateTimeField(null=True)
     comment = models.CharField(max_length=200, blank=True)
+
+    objects = TenantManager.from_queryset(RoleGrantQuerySet)()
 
     class Meta(TenantModel.Meta):
         ordering: ClassVar = ["-id"]
@@ -235,6 +256,55 @@ class RoleGrant(TenantModel):
             ),
         ]
         indexes: ClassVar = [models.Index(fields=["bank_id", "staff", "status"], name="rolegrant_staff")]
+
+
+class PasswordHistory(TenantModel):
+    """Hashes of a person's last passwords: none of them may come again."""
+
+    audited: ClassVar = False  # the change of the password itself is
+
+    staff = BankForeignKey(Staff, on_delete=models.CASCADE, related_name="+")
+    password = models.CharField(max_length=128)
+    set_at = models.DateTimeField()
+
+    class Meta(TenantModel.Meta):
+        indexes: ClassVar = [models.Index(fields=["bank_id", "staff", "-id"], name="passwordhistory_staff")]
+
+
+def login_key(login: str) -> str:
+    """The keyed hash under which failures of a typed login name are counted."""
+    return hmac.new(settings.SECRET_KEY.encode(), login.strip().lower().encode(), hashlib.sha256).hexdigest()
+
+
+class SignInFailure(TenantModel):
+    """Failed sign-ins of one login name, known or not: what is kept is a keyed hash of what was typed.
+
+    `failures` since `first_at`; five within five minutes lock the name until `locked_until`.
+    """
+
+    audited: ClassVar = False  # each failure and each lock is recorded by name
+
+    login_hash = models.CharField(max_length=64)
+    failures = models.PositiveIntegerField(default=0)
+    first_at = models.DateTimeField()
+    last_at = models.DateTimeField()
+    locked_until = models.DateTimeField(null=True)
+
+    class Meta(TenantModel.Meta):
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["bank_id", "login_hash"], name="signinfailure_login")
+        ]
+        indexes: ClassVar = [models.Index(fields=["bank_id", "last_at"], name="signinfailure_last")]
+
+
+class SignInPolicy(TenantModel):
+    """How a bank's people sign in; no row means: as here."""
+
+    second_factor_required = models.BooleanField(default=False)
+    changed_at = models.DateTimeField()
+
+    class Meta(TenantModel.Meta):
+        constraints: ClassVar = [models.UniqueConstraint(fields=["bank_id"], name="signinpolicy_one")]
 
 
 class IdempotencyKey(TenantModel):

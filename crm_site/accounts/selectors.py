@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import dataclass
 from typing import TypedDict
 from zoneinfo import ZoneInfo
 
-from django.db.models import F, Q, QuerySet
+from allauth.idp.oidc.models import Client
+from django.core.exceptions import PermissionDenied
+from django.db.models import Count, F, Max, Prefetch, Q, QuerySet
 from django.utils import timezone
 
-from crm_site.accounts.models import Bank, GrantStatus, OrgUnit, RoleGrant, Staff
-from crm_site.lib.permissions import Actor, Grant, Role
+from crm_site.accounts.models import (
+    Bank,
+    Grade,
+    GradeCapacity,
+    GrantStatus,
+    OrgUnit,
+    RoleGrant,
+    SignInFailure,
+    SignInPolicy,
+    Staff,
+    login_key,
+)
+from crm_site.lib.permissions import Actor, Grant, Role, require
 
 
 class BankRow(TypedDict):
@@ -43,12 +57,7 @@ def data_is_late(bank: Bank, now: dt.datetime | None = None) -> bool:
 
 def effective_grants(staff_id: int, day: dt.date) -> QuerySet[RoleGrant]:
     """Role grants of a person in force on a day."""
-    return RoleGrant.objects.filter(
-        Q(to_date__isnull=True) | Q(to_date__gte=day),
-        staff_id=staff_id,
-        status=GrantStatus.EFFECTIVE,
-        from_date__lte=day,
-    )
+    return RoleGrant.objects.in_force(day).filter(staff_id=staff_id)
 
 
 def actor_for(
@@ -87,3 +96,142 @@ def visible_units(actor: Actor, roles: frozenset[Role]) -> QuerySet[OrgUnit]:
 def banks() -> list[BankRow]:
     """Every bank of the installation (operators and commands only)."""
     return list(Bank.objects.order_by("code").values("code", "name", "host", "is_platform"))
+
+
+@dataclass(frozen=True, slots=True)
+class UnitRow:
+    """A unit of the tree as the page shows it. `staff`: active people in it, not below it."""
+
+    unit: OrgUnit
+    depth: int
+    staff: int
+
+
+def unit_tree(actor: Actor) -> list[UnitRow]:
+    """The whole organisation in order; two statements whatever its size."""
+    require(actor, "organisation.manage")
+    people = dict(Staff.objects.active().order_by().values_list("unit_id").annotate(n=Count("id")))
+    rows, open_ends = [], list[int]()
+    for unit in OrgUnit.objects.order_by("lft", "id"):
+        while open_ends and open_ends[-1] < unit.lft:
+            open_ends.pop()
+        rows.append(UnitRow(unit, len(open_ends), people.get(unit.pk, 0)))
+        open_ends.append(unit.rgt)
+    return rows
+
+
+def unit_for(actor: Actor, unit_id: int) -> OrgUnit | None:
+    """A unit of the bank, for those who manage the organisation."""
+    require(actor, "organisation.manage")
+    return OrgUnit.objects.select_related("parent").filter(pk=unit_id).first()
+
+
+STAFF_PAGE = 50
+
+
+@dataclass(frozen=True, slots=True)
+class StaffPage:
+    """A page of people in order of number. `next`: the number after which the next page begins, "" at the end."""
+
+    people: list[Staff]
+    next: str
+
+
+def staff_page(
+    actor: Actor, *, query: str = "", unit_id: int | None = None, state: str = "active", after: str = ""
+) -> StaffPage:
+    """People by part of the name or number, unit (with what is below it) and state: active, left, all."""
+    require(actor, "staff.manage")
+    people = Staff.objects.select_related("unit").order_by("number")
+    if state != "all":
+        people = people.filter(is_active=state != "left")
+    if query:
+        people = people.filter(Q(name__icontains=query) | Q(number__icontains=query))
+    unit = OrgUnit.objects.filter(pk=unit_id).first() if unit_id else None
+    if unit is not None:
+        people = people.filter(unit__in=subtree(unit))
+    if after:
+        people = people.filter(number__gt=after)
+    rows = list(people.prefetch_related(_held_roles())[: STAFF_PAGE + 1])
+    return StaffPage(rows[:STAFF_PAGE], rows[STAFF_PAGE - 1].number if len(rows) > STAFF_PAGE else "")
+
+
+def _held_roles() -> Prefetch:
+    held = RoleGrant.objects.filter(status=GrantStatus.EFFECTIVE).select_related("unit").order_by("id")
+    return Prefetch("role_grants", queryset=held, to_attr="held")
+
+
+def staff_for(actor: Actor, staff_id: int) -> Staff | None:
+    """A person of the bank, for those who manage staff."""
+    require(actor, "staff.manage")
+    return Staff.objects.select_related("unit", "issued_by").filter(pk=staff_id).first()
+
+
+def grants_of(staff_id: int) -> QuerySet[RoleGrant]:
+    """Every grant a person has or had, newest first."""
+    return RoleGrant.objects.filter(staff=staff_id).select_related(
+        "unit", "proposed_by", "decided_by", "revoked_by"
+    )
+
+
+def waiting_grants(actor: Actor) -> QuerySet[RoleGrant]:
+    """Proposals that wait for a second administrator, oldest first."""
+    require(actor, "role.decide")
+    waiting = RoleGrant.objects.filter(status=GrantStatus.PROPOSED).order_by("proposed_at", "id")
+    return waiting.select_related("staff", "unit", "proposed_by")
+
+
+def decided_grants(actor: Actor) -> QuerySet[RoleGrant]:
+    """The last decisions, newest first."""
+    require(actor, "role.decide")
+    decided = RoleGrant.objects.exclude(status=GrantStatus.PROPOSED).filter(decided_by__isnull=False)
+    return decided.select_related("staff", "unit", "proposed_by", "decided_by").order_by("-decided_at", "-id")
+
+
+def dormant_staff(actor: Actor, now: dt.datetime, days: int = 90) -> QuerySet[Staff]:
+    """Active people with a password who have not signed in for so long (or never)."""
+    require(actor, "staff.manage")
+    before = now - dt.timedelta(days=days)
+    dormant = Staff.objects.active().filter(Q(last_login__lt=before) | Q(last_login__isnull=True))
+    return dormant.exclude(password="").exclude(password__startswith="!").order_by("last_login", "number")
+
+
+@dataclass(frozen=True, slots=True)
+class ClientRow:
+    """A machine client. `last_token_at`: when it last fetched a token that is still kept; None: none is."""
+
+    client: Client
+    scopes: list[str]
+    last_token_at: dt.datetime | None
+
+
+def api_clients(actor: Actor) -> list[ClientRow]:
+    """The bank's machine clients in order of name."""
+    require(actor, "api_client.manage")
+    clients = Client.objects.annotate(last_token_at=Max("token__created_at")).order_by("name", "id")
+    return [ClientRow(client, client.get_scopes(), client.last_token_at) for client in clients]
+
+
+def capacities(actor: Actor) -> list[GradeCapacity]:
+    """What each grade may hold, best grade first."""
+    require(actor, "organisation.manage")
+    order = {grade: index for index, grade in enumerate(Grade.values)}
+    return sorted(GradeCapacity.objects.all(), key=lambda row: order[row.grade])
+
+
+def second_factor_required() -> bool:
+    """Whether the active bank holds administrators and operators back until they have a second factor."""
+    return SignInPolicy.objects.filter(second_factor_required=True).exists()
+
+
+def is_locked(number: str, now: dt.datetime) -> bool:
+    """Whether a login name is locked after too many failures."""
+    return SignInFailure.objects.filter(login_hash=login_key(number), locked_until__gt=now).exists()
+
+
+def bank_list(actor: Actor) -> QuerySet[Bank]:
+    """Every bank of the installation, for the platform's operators. No figure of a customer is in it."""
+    require(actor, "bank.manage")
+    if not Bank.objects.filter(pk=actor.bank_id, is_platform=True).exists():
+        raise PermissionDenied("bank.manage")
+    return Bank.objects.order_by("-is_platform", "code")

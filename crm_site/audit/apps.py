@@ -11,7 +11,10 @@ class AuditConfig(AppConfig):
     verbose_name = _("Audit")
 
     def ready(self) -> None:
+        from crm_site.audit.signins import listen
         from crm_site.audit.triggers import install_triggers
+
+        listen()
 
         # Sent once per app with models: the last one in settings, so that every table is there.
         last = [config for config in apps.get_app_configs() if config.models_module is not None][-1]

@@ -22,6 +22,8 @@ class Action(models.TextChoices):
     SIGN_IN_FAILED = "sign_in_failed", _("Sign-in failed")
     SIGN_OUT = "sign_out", _("Signed out")
     FILE = "file", _("Delivered")
+    LOCK_OUT = "lock_out", _("Locked out")
+    PASSWORD = "password", _("Password changed")
 
 
 class Entry(models.Model):

@@ -6,9 +6,14 @@ class CompositionConfig(AppConfig):
     label = "composition"
 
     def ready(self) -> None:
-        from crm_site.lib.registry import SUBJECTS
+        from crm_site.composition.uses import customers_of
+        from crm_site.lib.permissions import Role
+        from crm_site.lib.registry import SUBJECTS, UNIT_USES, add_home
         from crm_site.pipeline import register
         from customers.subjects import subjects
 
         register()
         SUBJECTS.add("customers", subjects)
+        UNIT_USES.add("customers", customers_of)
+        add_home(Role.OPERATOR, "operator-home", 5)
+        add_home(Role.ADMINISTRATOR, "administrator-home", 60)

@@ -75,7 +75,9 @@ def _once(ask: Callable[[], Any]) -> Callable[[], Any]:
 
 
 def _unit_name(actor: Actor) -> Callable[[], str]:
-    return _once(lambda: OrgUnit.objects.filter(pk=actor.unit_id).values_list("name", flat=True).first() or "")
+    return _once(
+        lambda: OrgUnit.objects.filter(pk=actor.unit_id).values_list("name", flat=True).first() or ""
+    )
 
 
 def _role_words(actor: Actor) -> str:
@@ -117,10 +119,19 @@ def _entries(request: HttpRequest, actor: Actor, items: Any) -> list[dict[str, A
 def _tabs(request: HttpRequest, actor: Actor) -> list[dict[str, Any]]:
     tabs = []
     for title, icon, main, places in TABS:
-        url = next((u for name, action in places if (not action or may(actor, action)) and (u := _url(name))), "")
+        url = next(
+            (u for name, action in places if (not action or may(actor, action)) and (u := _url(name))), ""
+        )
         if url:
             tabs.append(
-                {"title": title, "url": url, "icon": icon, "main": main, "active": _is_active(request, url), "count": 0}
+                {
+                    "title": title,
+                    "url": url,
+                    "icon": icon,
+                    "main": main,
+                    "active": _is_active(request, url),
+                    "count": 0,
+                }
             )
     return tabs
 

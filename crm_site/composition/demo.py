@@ -16,15 +16,19 @@ from django.db.models import Count
 from django.utils.translation import gettext as _
 
 from crm_site.accounts.models import Bank, RoleGrant, Staff
+from crm_site.accounts.selectors import actor_for
 from crm_site.accounts.services import PLATFORM_CODE, found_bank
 from crm_site.composition.synthetic.plan import make_plan
 from crm_site.composition.synthetic_bank import SECOND_ADMINISTRATOR, make_bank
-from crm_site.jobs.models import RunStatus
-from crm_site.jobs.services import run_to_end, start_run
+from crm_site.jobs.models import UNFINISHED, Run, RunStatus
+from crm_site.jobs.services import NIGHTLY, run_to_end, start_run
 from crm_site.launcher.secrets import write_private
 from crm_site.lib.errors import DomainError
 from crm_site.lib.permissions import Role, system_actor
 from crm_site.lib.tenancy import bank
+from segmentation.churn_nightly import TRAIN
+from segmentation.churn_services import approve_model, propose_model
+from segmentation.models import ChurnModel, ModelStatus
 
 LOGINS = "demo-logins.json"
 # code, name, customers, seed
@@ -85,6 +89,9 @@ def create_demo(*, now: dt.datetime, date: dt.date, say: Say, port: int) -> list
         dates = make_plan(customers=customers, seed=seed, date=date).month_dates
         if ran := run_nights(found, dates):
             say(f"{code}: {ran} nights in {time.monotonic() - began:.1f} s")
+        began = time.monotonic()
+        if train_churn(found, now=now):
+            say(f"{code}: churn model trained, approved and scored in {time.monotonic() - began:.1f} s")
     return logins
 
 
@@ -148,3 +155,30 @@ def _remember(file: Path, logins: list[Login]) -> None:
     everything = [row for row in kept if row["bank"] not in made] + [asdict(login) for login in logins]
     file.parent.mkdir(parents=True, exist_ok=True)
     write_private(file, json.dumps(everything, ensure_ascii=False, indent=1))
+
+
+def train_churn(of: Bank, *, now: dt.datetime) -> bool:
+    """Let the demo bank have a churn model: trained, proposed by one, approved by another, and everybody scored.
+
+    False where there is too little to learn from. Does nothing when there is a champion.
+    """
+    with bank(of.pk):
+        if ChurnModel.objects.filter(status=ModelStatus.CHAMPION).exists() or of.business_date is None:
+            return False
+        run = start_run(system_actor(of.pk, "create_demo"), pipeline=TRAIN, business_date=of.business_date)
+    run_to_end(run)
+    with bank(of.pk):
+        deciders = [
+            actor_for(
+                RoleGrant.objects.filter(role=role).earliest("staff__number").staff, day=of.business_date
+            )
+            for role in (Role.RISK, Role.PRESIDENT)
+        ]
+        trained = list(ChurnModel.objects.filter(status=ModelStatus.TRAINED).values_list("pk", flat=True))
+        for model_id in trained:
+            propose_model(deciders[0], model_id=model_id, now=now)
+            approve_model(deciders[1], model_id=model_id, now=now)
+        runs = list(Run.objects.filter(pipeline=NIGHTLY, status__in=UNFINISHED))
+    for waiting in runs:
+        run_to_end(waiting)
+    return bool(trained)

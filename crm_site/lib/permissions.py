@@ -73,10 +73,12 @@ _READERS = _OWN | _BRANCH | _HQ
 # action -> roles that may do it. A misspelt action raises.
 ACTIONS: dict[str, frozenset[Role]] = {
     "bank.manage": frozenset({Role.OPERATOR}),
-    "organisation.manage": frozenset({Role.ADMINISTRATOR}),
-    "staff.manage": frozenset({Role.ADMINISTRATOR}),
-    "role.propose": frozenset({Role.ADMINISTRATOR}),
-    "role.decide": frozenset({Role.ADMINISTRATOR}),
+    # Operators exist in the platform's bank alone and manage its people there.
+    "organisation.manage": frozenset({Role.ADMINISTRATOR, Role.OPERATOR}),
+    "staff.manage": frozenset({Role.ADMINISTRATOR, Role.OPERATOR}),
+    "role.propose": frozenset({Role.ADMINISTRATOR, Role.OPERATOR}),
+    "role.decide": frozenset({Role.ADMINISTRATOR, Role.OPERATOR}),
+    "administration.read": frozenset({Role.ADMINISTRATOR}),
     "api_client.manage": frozenset({Role.ADMINISTRATOR}),
     "audit.read": frozenset({Role.AUDITOR, Role.ADMINISTRATOR}),
     "job.read": frozenset({Role.ADMINISTRATOR, Role.RISK, Role.AUDITOR}),

@@ -201,6 +201,10 @@ NOTICES: Registry[NoticeKind] = Registry("notification")
 SUBJECTS: Registry[Callable[[Any, Iterable[int]], Mapping[int, Subject]]] = Registry("subjects")
 
 
+# What a room keeps at an organisation unit, in words ("" for nothing): says whether the unit may be closed.
+UNIT_USES: Registry[Callable[[int], str]] = Registry("use of a unit")
+
+
 def add_step(step: Step) -> Step:
     return STEPS.add(f"{step.pipeline}:{step.name}", step)
 

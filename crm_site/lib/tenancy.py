@@ -114,6 +114,11 @@ def act_as(actor: Actor, *, reason: str = "") -> None:
         cursor.execute("select set_config('app.actor', %s, true)", [json.dumps(who, ensure_ascii=False)])
 
 
+def cache_key(key: str, prefix: str, version: int) -> str:
+    """Every cache entry belongs to the bank it was written in, or to none, whatever library wrote it."""
+    return f"{current_bank() or '-'}:{prefix}:{version}:{key}"
+
+
 def in_bank(bank_id: int, chunks: Iterable[Any]) -> Iterator[Any]:
     """Run a streamed answer's generator inside its bank: it is consumed after the request has left it."""
     with bank(bank_id):

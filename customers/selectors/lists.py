@@ -209,13 +209,16 @@ def list_totals(actor: Actor, query: CustomerQuery, *, as_of: dt.date) -> Totals
     return Totals(max(_rounded(int(plan[0]["Plan"]["Plan Rows"])), COUNT_LIMIT), True, None, None)
 
 
-def next_things(actor: Actor, customer_ids: Iterable[int]) -> dict[int, NextThing]:
-    """The most urgent open task of each customer, as far as the actor may see it. One statement."""
+def next_things(
+    actor: Actor, customer_ids: Iterable[int], *, until: dt.date | None = None
+) -> dict[int, NextThing]:
+    """The next open task of each customer (due `until` a date), as far as the actor may see it. One statement."""
     found: dict[int, NextThing] = {}
+    due = Q() if until is None else Q(due_date__lte=until)
     tasks = (
         Task.objects.visible_to(actor)
         .open()
-        .filter(customer_id__in=list(customer_ids))
+        .filter(due, customer_id__in=list(customer_ids))
         .order_by("due_date", "-urgency", "id")
         .values_list("customer_id", "reason", "params", "due_date")
     )

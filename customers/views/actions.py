@@ -6,13 +6,13 @@ import json
 from typing import Any
 
 from django.contrib import messages
-from django.db.models import Model
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods
 
 from crm_site.lib.errors import DomainError
 from crm_site.lib.permissions import may
@@ -24,6 +24,7 @@ from customers.selectors.timeline import CHANNEL_ICONS
 from customers.views.guard import as_of, get_customer, is_partial, page
 
 LAST_CHANNEL = "customer-channel"
+REVEALED: dict[str, Any] = {"identifier": Identifier, "contact": ContactPoint}
 
 
 def form_answer(request: Any, name: str, context: dict[str, Any], *, status: int = 200) -> HttpResponse:
@@ -42,12 +43,15 @@ def done(request: Any, url: str) -> HttpResponse:
 
 
 @page("interaction.write")
+@require_http_methods(["GET", "POST"])
 def contact_add(request: Any, customer_id: int) -> HttpResponse:
     """Log a contact: the channel is preselected (the one used last), result, save."""
     customer = get_customer(request, customer_id)
     last = request.COOKIES.get(LAST_CHANNEL, Channel.CALL.value)
     form = ContactForm(
-        request.POST or None, initial={"channel": last if last in Channel.values else Channel.CALL}
+        request.POST or None,
+        today=timezone.localdate(),
+        initial={"channel": last if last in Channel.values else Channel.CALL},
     )
     if request.method == "POST" and form.is_valid():
         try:
@@ -68,11 +72,12 @@ def contact_add(request: Any, customer_id: int) -> HttpResponse:
 
 
 @page("interaction.write")
+@require_http_methods(["GET", "POST"])
 def contact_edit(request: Any, customer_id: int, contact_id: int) -> HttpResponse:
     """Correct result and note of one's own recent contact."""
     customer = get_customer(request, customer_id)
     contact = Interaction.objects.visible_to(request.actor).filter(customer=customer, pk=contact_id).first()
-    if contact is None:
+    if contact is None or not services.may_correct(request.actor, contact, timezone.now()):
         raise Http404
     form = CorrectionForm(request.POST or None, initial={"result": contact.result, "note": contact.note})
     if request.method == "POST" and form.is_valid():
@@ -90,12 +95,14 @@ def contact_edit(request: Any, customer_id: int, contact_id: int) -> HttpRespons
 
 
 @page("customer.reveal")
+@require_http_methods(["GET", "POST"])
 @never_cache
 def reveal(request: Any, customer_id: int, kind: str, pk: int) -> HttpResponse:
     """Ask for the reason, then show one identifier or phone in full; the record has it first."""
     customer = get_customer(request, customer_id)
-    model: type[Model] = Identifier if kind == "identifier" else ContactPoint
-    row = model.objects.visible_to(request.actor).filter(customer=customer, pk=pk).first()  # type: ignore[attr-defined]
+    if kind not in REVEALED:
+        raise Http404
+    row = REVEALED[kind].objects.visible_to(request.actor).filter(customer=customer, pk=pk).first()
     if row is None:
         raise Http404
     form, value = RevealForm(request.POST or None), ""
@@ -111,6 +118,7 @@ def reveal(request: Any, customer_id: int, kind: str, pk: int) -> HttpResponse:
 
 
 @page("customer.write")
+@require_http_methods(["GET", "POST"])
 def profile_edit(request: Any, customer_id: int) -> HttpResponse:
     """Edit the CRM-owned fields; what two people changed at once is shown field by field."""
     customer = get_customer(request, customer_id)
@@ -143,6 +151,7 @@ def profile_edit(request: Any, customer_id: int) -> HttpResponse:
 
 
 @page("customer.write")
+@require_http_methods(["GET", "POST"])
 def prospect_add(request: Any) -> HttpResponse:
     """A new target customer."""
     form = ProspectForm(request.POST or None)

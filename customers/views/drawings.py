@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from crm_site.lib import formats
 from customers.selectors.single import RelatedParty, TrendPoint
 
-WIDTH, HEIGHT = 640, 320
+WIDTH, HEIGHT = 420, 280
 MOST_NODES = 10  # more than this is a table's work
 
 
@@ -115,7 +115,7 @@ def draw_relations(name: str, parties: Sequence[RelatedParty]) -> Graph | None:
     edges = []
     for position, (customer_id, group) in enumerate(shown):
         angle = 2 * math.pi * position / len(shown) - math.pi / 2
-        x, y = round(centre_x + 230 * math.cos(angle), 1), round(centre_y + 118 * math.sin(angle), 1)
+        x, y = round(centre_x + 150 * math.cos(angle), 1), round(centre_y + 96 * math.sin(angle), 1)
         first = group[0]
         url = reverse("customers:customer", args=[customer_id]) if first.name else ""
         nodes.append(Node(x, y, _short(first.name) or _("not yours to see"), False, not first.name, url))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode
 
@@ -10,8 +11,9 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from crm_site.lib import formats
 from crm_site.lib.errors import DomainError
 from crm_site.lib.permissions import may
 from customers import services
@@ -34,6 +36,7 @@ from customers.views.listing import (
 )
 
 YEAR = 365 * 24 * 3600
+HUNDRED_MILLION = 100_000_000
 
 
 @page("customer.read")
@@ -55,6 +58,7 @@ def customer_list(request: Any) -> HttpResponse:
         "is_first": not found.previous,
         "packed": pack(query),
         "heads": sort_heads(query),
+        "scale": list_unit(found.rows),
         "columns": columns,
         "column_choices": [(name, label, name in columns) for name, label in COLUMNS.items()],
         "c": to_query(query.condition),
@@ -76,6 +80,16 @@ def customer_list(request: Any) -> HttpResponse:
     return response
 
 
+def list_unit(rows: Sequence[lists.CustomerRow]) -> formats.Unit:
+    """One unit for all amounts of the page: 万, or in English K until an amount reaches 100 million."""
+    if formats.is_chinese():
+        return formats.WAN
+    amounts = (
+        amount for row in rows for amount in (row.deposits_adb, row.deposits_balance, row.loans, row.aum)
+    )
+    return formats.THOUSAND if max(amounts, default=0) < HUNDRED_MILLION else formats.MILLION
+
+
 @page("customer.read")
 @require_GET
 def columns(request: Any) -> HttpResponse:
@@ -86,6 +100,7 @@ def columns(request: Any) -> HttpResponse:
 
 
 @page("customer.read")
+@require_http_methods(["GET", "POST"])
 def filter_editor(request: Any) -> HttpResponse:
     """The dialog that edits the filter fact by fact; sending it opens the list."""
     query, _problem = read_query(request.actor, request.POST if request.method == "POST" else request.GET)
@@ -139,6 +154,7 @@ def view_save(request: Any) -> HttpResponse:
 
 
 @page("customer.read")
+@require_GET
 def view_list(request: Any) -> HttpResponse:
     """One's own views: rename, replace, remove."""
     views = SavedView.objects.filter(staff_id=request.actor.staff_id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import logging
 from typing import Any
 
 from django.conf import settings
@@ -12,7 +13,7 @@ from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext_lazy
 from django.views.decorators.http import require_GET
 
 from crm_site.lib import formats
@@ -27,9 +28,11 @@ from customers.views.drawings import draw_relations, trend_chart
 from customers.views.guard import as_of, get_customer, is_partial, page
 from customers.views.listing import list_url, unpack
 
+log = logging.getLogger("banyan.customers")
+SOON_DAYS = 14  # the page's head names a task that is due by then
 TABS = {
     "overview": gettext_lazy("Overview"),
-    "business": gettext_lazy("Business"),
+    "business": pgettext_lazy("view", "Business"),
     "service": gettext_lazy("Service"),
     "information": gettext_lazy("Information"),
 }
@@ -57,7 +60,9 @@ def customer(request: Any, customer_id: int) -> HttpResponse:
         "panels": panels_of(actor, tab if tab in TABS else "overview", customer_id),
         "counts": single.tab_counts(actor, header.customer),
         "maturity": single.next_maturity(actor, header.customer, as_of=day),
-        "tasks": lists.next_things(actor, [customer_id]).get(customer_id),
+        "tasks": lists.next_things(actor, [customer_id], until=day + dt.timedelta(days=SOON_DAYS)).get(
+            customer_id
+        ),
         "list": packed if query else "",
         "list_url": list_url(query) if query else "",
         "before": before,
@@ -85,7 +90,11 @@ def panels_of(actor: Actor, tab: str, customer_id: int) -> dict[str, list[dict[s
     for panel in sorted(PANELS, key=lambda panel: panel.order):
         if panel.tab != tab or not may(actor, panel.permission):
             continue
-        url = reverse(panel.url_name, args=[customer_id])
+        try:
+            url = reverse(panel.url_name, args=[customer_id])
+        except NoReverseMatch:  # a room announces a panel that it does not serve: the page stands without it
+            log.warning("panel without an address", extra={"fields": {"panel": panel.name}})
+            continue
         found["aside" if panel.aside else "main"].append(
             {"title": panel.title, "url": url, "wide": panel.wide}
         )

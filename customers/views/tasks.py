@@ -10,7 +10,7 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import ngettext
-from django.views.decorators.http import require_POST
+from django.views.decorators.http import require_http_methods, require_POST
 
 from crm_site.lib.errors import DomainError
 from customers import services
@@ -22,6 +22,7 @@ from customers.views.listing import list_url, read_query
 
 
 @page("task.write")
+@require_http_methods(["GET", "POST"])
 def task_add(request: Any, customer_id: int) -> HttpResponse:
     """A task about one customer."""
     customer = get_customer(request, customer_id)

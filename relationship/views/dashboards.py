@@ -58,8 +58,8 @@ def _matrix(scope: Scope, moved: Moves | None) -> dict[str, Any] | None:
         "corner": _("From, rows. To, columns"),
         "columns": [{"label": charts.tier_name(rank), "tier": VALUE_TIERS[rank]} for rank in ranks],
         "rows": rows,
-        "total_head": _("Before"),
-        "total": {"label": _("Now"), "cells": [*sums, sum(sums)]},
+        "total_head": formats.month(moved.before),
+        "total": {"label": formats.month(moved.day), "cells": [*sums, sum(sums)]},
     }
 
 
@@ -120,7 +120,7 @@ def branch(request: Any, pk: int | None = None) -> HttpResponse:
     people: list[Load] = [] if scope.line_kinds is not None else loads(owners_of(unit, day), day)
     managers = [row for row in people if not row.is_teller]
     context |= {
-        "unit": unit,
+        "branch": unit,
         "day": day,
         "quarter_days": (quarter_end(day) - day).days,
         "changes": _changes(context),
@@ -169,7 +169,7 @@ def bank(request: Any) -> HttpResponse:
     lines = dashboards.branch_lines(scope, newest.day, before.day if before else None, sort) if newest else []
     kinds = [(code, label) for code, label in CustomerKind.choices if code in (scope.line_kinds or CustomerKind.values)]
     context |= {
-        "unit": head_office,
+        "branch": head_office,
         "day": day,
         "quarter_days": (quarter_end(day) - day).days,
         "changes": _changes(context),

@@ -30,7 +30,7 @@ def portfolio(request: Any) -> HttpResponse:
     people = owners_of(unit, day) if unit else list(Staff.objects.filter(pk=actor.staff_id).select_related("unit"))
     rows = [(load, links.list_url(links.of_person(load.staff))) for load in loads(people, day)]
     context = {
-        "unit": unit,
+        "branch": unit,
         "managers": [row for row in rows if not row[0].is_teller],
         "tellers": [row for row in rows if row[0].is_teller],
         "totals": totals(load for load, _url in rows if not load.is_teller),

@@ -57,11 +57,12 @@ def queue(request: Any) -> HttpResponse:
     head = queue_head(request.actor, unit)
     people = loads(owners_of(services.branch_units(unit)[0], day), day)
     context = {
-        "unit": unit,
+        "branch": unit,
         "which": which,
         "rows": rows,
         "more": more,
         "head": head,
+        "all_url": f"?unit={unit.pk}",
         "people": people,
         "chips": _chips(head),
         "effective_date": day,

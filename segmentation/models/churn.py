@@ -90,8 +90,12 @@ class ChurnScore(models.Model):
     pk = models.CompositePrimaryKey("bank_id", "as_of", "customer_id")
     bank_id = BankField(editable=False)
     as_of = models.DateField()
-    customer = models.ForeignKey(Customer, on_delete=models.DO_NOTHING, db_constraint=False, related_name="churn_scores")
-    model = models.ForeignKey(ChurnModel, on_delete=models.DO_NOTHING, db_constraint=False, related_name="scores")
+    customer = models.ForeignKey(
+        Customer, on_delete=models.DO_NOTHING, db_constraint=False, related_name="churn_scores"
+    )
+    model = models.ForeignKey(
+        ChurnModel, on_delete=models.DO_NOTHING, db_constraint=False, related_name="scores"
+    )
     score_bp = models.IntegerField()
     reason_1 = models.SmallIntegerField()
     value_1 = models.FloatField()

@@ -1,6 +1,7 @@
-// Charts: <div data-chart="id"> beside <script type="application/json" id="id"> with an ECharts option that holds
-// data and shape only. Colours and type come from the page's own variables, so light and dark both fit; the SVG
-// renderer and rich-text tooltips keep to a policy without inline styles. A data item with `href` opens it.
+// Charts: <div data-chart="id" data-option="…"> with an ECharts option as JSON that holds data and shape only (an
+// attribute, since htmx takes script elements out of what it brings in). Colours and type come from the page's own
+// variables, so light and dark both fit; the SVG renderer and rich-text tooltips keep to a policy without inline
+// styles. A data item with `href` opens it.
 const SERIES = ["c1", "c2", "c3", "c4"];
 const TOKEN = /^(c[1-4]|t-(high|mid|general)|ink(-[23])?|line(-2)?|grid|act|watch-fill|risk-fill|surface)$/;
 const drawn = new Map();
@@ -102,11 +103,9 @@ const complete = (option, chinese) => {
 };
 
 const draw = async (box) => {
-  const data = document.getElementById(box.dataset.chart);
-  if (!data) return;
   const echarts = await load();
   if (!box.isConnected) return;
-  const option = JSON.parse(data.textContent);
+  const option = JSON.parse(box.dataset.option);
   const chart = drawn.get(box) ?? echarts.init(box, null, { renderer: "svg" });
   chart.setOption(complete(option, document.documentElement.lang.startsWith("zh")), true);
   if (drawn.has(box)) return;

@@ -49,12 +49,20 @@ def api(of: str | None = None, **scopes: str) -> Line:
 # The sign-in library's own addresses: guarded by it; what must not be reachable is tested in tests/accounts.
 LIBRARY = ("account_", "mfa_", "usersessions_", "idp:oidc:")
 
+
+def platform(line: Line) -> Line:
+    """On the platform's host alone (tests/accounts/test_banks.py): on a bank's it does not exist."""
+    return replace(line, not_for=frozenset({Role.OPERATOR}))
+
+
 MATRIX: dict[str, Line] = {
     # site
     "home": page(""),
     "healthz": page(PUBLIC),
     "readyz": page(PUBLIC),
     "preferences": act(PUBLIC),
+    "administrator-home": page("administration.read"),
+    "operator-home": page("bank.manage"),
     # API
     "api-schema": page(PUBLIC),
     "api-docs": page(PUBLIC),
@@ -72,6 +80,36 @@ MATRIX: dict[str, Line] = {
     # audit
     "audit:entry-list": page("audit.read"),
     "audit:entry-detail": page("audit.read", "audit entry"),
+    # settings
+    "accounts:settings": page("organisation.manage"),
+    "accounts:me": page(""),
+    "accounts:unit-list": page("organisation.manage"),
+    "accounts:unit-add": form("organisation.manage"),
+    "accounts:unit": form("organisation.manage", "unit"),
+    "accounts:unit-close": act("organisation.manage", "unit"),
+    "accounts:unit-reopen": act("organisation.manage", "unit"),
+    "accounts:staff-list": page("staff.manage"),
+    "accounts:staff-add": form("staff.manage"),
+    "accounts:staff": page("staff.manage", "staff"),
+    "accounts:staff-edit": form("staff.manage", "staff"),
+    "accounts:staff-deactivate": act("staff.manage", "staff"),
+    "accounts:staff-reactivate": act("staff.manage", "staff"),
+    "accounts:staff-password": act("staff.manage", "staff"),
+    "accounts:staff-second-factor": act("staff.manage", "staff"),
+    "accounts:grant-add": form("role.propose", "staff"),
+    "accounts:grant-list": page("role.decide"),
+    "accounts:grant-decide": act("role.decide", "grant"),
+    "accounts:grant-revoke": act("role.decide", "grant"),
+    "accounts:grades": form("organisation.manage"),
+    "accounts:client-list": page("api_client.manage"),
+    "accounts:client-add": form("api_client.manage"),
+    "accounts:client-revoke": act("api_client.manage", "api client"),
+    "accounts:bank": form("organisation.manage"),
+    # the platform's banks
+    "banks:bank-list": platform(page("bank.manage")),
+    "banks:bank-add": platform(form("bank.manage")),
+    "banks:bank-close": platform(act("bank.manage", "bank")),
+    "banks:bank-reopen": platform(act("bank.manage", "bank")),
     # jobs
     "jobs:run-list": page("job.read"),
     "jobs:run-start": act("job.run"),
@@ -102,7 +140,53 @@ MATRIX: dict[str, Line] = {
     "segmentation:policy-discard": act("policy.draft", "tier policy"),
     "segmentation:tier-why": page("customer.read", "customer", "customer"),
     "segmentation:tier-panel": page("customer.read", "customer", "customer"),
+    "segmentation:churn": page("model.read"),
+    "segmentation:churn-train": act("model.train"),
+    "segmentation:churn-model": page("model.read", "churn model"),
+    "segmentation:churn-propose": act("model.approve", "churn model"),
+    "segmentation:churn-approve": act("model.approve", "churn model"),
+    "segmentation:churn-reject": act("model.approve", "churn model"),
+    "segmentation:churn-panel": page("customer.read", "customer", "customer"),
+    "segmentation:churn-why": page("customer.read", "customer", "customer"),
+    # customers
+    "search": page("customer.read"),
+    "customers:customer-list": page("customer.read"),
+    "customers:columns": page("customer.read"),
+    "customers:filter": form("customer.read"),
+    "customers:filter-row": page("customer.read"),
+    "customers:view-list": page("customer.read"),
+    "customers:view-save": act("customer.read"),
+    "customers:view-change": act("customer.read", "saved view", "own"),
+    "customers:export": page("customer.export"),
+    "customers:export-selected": act("customer.export"),
+    "customers:export-run": act("customer.export"),
+    "customers:export-log": page("customer.read"),
+    "customers:task-bulk": act("task.write"),
+    "customers:prospect-add": form("customer.write"),
+    "customers:customer": page("customer.read", "customer", "customer"),
+    "customers:customer-print": page("customer.read", "customer", "customer"),
+    "customers:profile-edit": form("customer.write", "customer", "customer"),
+    "customers:contact-add": form("interaction.write", "customer", "customer"),
+    "customers:contact-edit": form("interaction.write", "contact", "own"),
+    "customers:task-add": form("task.write", "customer", "customer"),
+    "customers:reveal": form("customer.reveal", "identifier", "customer"),
+    "customers:panel-trend": page("customer.read", "customer", "customer"),
+    "customers:panel-accounts": page("customer.read", "customer", "customer"),
+    "customers:panel-loans": page("customer.read", "customer", "customer"),
+    "customers:panel-products": page("customer.read", "customer", "customer"),
+    "customers:panel-entries": page("customer.read", "customer", "customer"),
+    "customers:panel-timeline": page("customer.read", "customer", "customer"),
+    "customers:panel-contacts": page("customer.read", "customer", "customer"),
+    "customers:panel-tasks": page("customer.read", "customer", "customer"),
+    "customers:panel-profile": page("customer.read", "customer", "customer"),
+    "customers:panel-identity": page("customer.read", "customer", "customer"),
+    "customers:panel-relations": page("customer.read", "customer", "customer"),
+    "customers:panel-completeness": page("customer.read", "customer", "customer"),
     # relationship
+    "relationship:own-home": page("task.write"),
+    "relationship:branch-home": page("dashboard.branch"),
+    "relationship:branch": page("dashboard.branch", "unit", "customer"),
+    "relationship:bank-home": page("dashboard.bank"),
     "relationship:portfolio": page("assignment.read"),
     "relationship:queue": replace(
         page("assignment.read"), not_for=frozenset({Role.TELLER, Role.RELATIONSHIP_MANAGER})

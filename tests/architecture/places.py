@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.utils import timezone
+
+from crm_site.accounts.banks import vault_of
+from allauth.idp.oidc.models import Client
+
 from crm_site.accounts.models import RoleGrant, Staff
 from crm_site.audit.models import Entry
 from crm_site.jobs.models import Run
 from crm_site.lib.tenancy import bank
 from crm_site.work.models import Notification, Task
 from customers.models import Batch, Customer, Standing
+from customers.models import Customer, Identifier, Interaction, SavedView, Standing
 from relationship.models import AssignmentProposal
-from segmentation.models import TierPolicy
+from segmentation.models import ChurnModel, TierPolicy
 from segmentation.services import ensure_default_policies
 from tests.conftest import NOW, TODAY, House
 
@@ -49,6 +55,27 @@ def place(house: House, what: str, responsible: Staff | None) -> dict[str, Any]:
                 feed="customers", source="upload", content_format="csv", received_at=NOW, staff_id=None
             )
             return {"batch_id": batch.pk} if what == "delivery" else {"pk": batch.pk}
+        elif what == "contact":
+            found = Interaction.objects.create(
+                customer=customer,
+                channel="call",
+                at=timezone.now(),
+                author=responsible,
+                source="crm",
+                result="agreed",
+            )
+            return {"customer_id": customer.pk, "contact_id": found.pk}
+        elif what == "identifier":
+            value = vault_of(house.id).encrypt("X", place="identifier.value", row=f"{customer.number}|other")
+            row = Identifier.objects.get_or_create(
+                customer=customer,
+                scheme="other",
+                defaults={"value": value, "blind_index": b"x", "masked": "•"},
+            )[0]
+            return {"customer_id": customer.pk, "kind": "identifier", "pk": row.pk}
+        elif what == "saved view":
+            owner = responsible or Staff.objects.earliest("id")
+            key = SavedView.objects.get_or_create(staff=owner, name="Matrix")[0].pk
         elif what == "audit entry":
             key = Entry.objects.latest("id").id
         elif what == "run":
@@ -76,8 +103,19 @@ def place(house: House, what: str, responsible: Staff | None) -> dict[str, Any]:
         elif what == "tier policy":
             ensure_default_policies(NOW)
             key = TierPolicy.objects.earliest("id").pk
+        elif what == "churn model":
+            key = ChurnModel.objects.create(
+                version=1 + ChurnModel.objects.count(), status="proposed", train_months=[TODAY], validation_month=TODAY,
+                train_rows=9, train_leavers=1, validation_rows=9, validation_leavers=1, trained_at=NOW,
+                proposed_by=Staff.objects.earliest("id"), proposed_at=NOW,
+            ).pk  # fmt: skip
         elif what == "staff":
             key = Staff.objects.earliest("id").pk
+        elif what == "api client":
+            client, _made = Client.objects.get_or_create(id=f"matrix-{house.bank.code}", name="Matrix")
+            key = client.id
+        elif what == "bank":
+            key = house.id
         elif what == "unit":
             key = house.north.pk
         elif what == "grant":

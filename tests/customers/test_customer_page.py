@@ -266,7 +266,7 @@ def test_a_contact_is_corrected_by_its_author_within_a_week(
     with bank(house.id):
         imported = secretive.interactions.get(source="")
     url = f"/customers/{secretive.pk}/contacts/{imported.pk}/"
-    assert client_for(rm).post(url, {"note": "mine now"}).status_code == 403
+    assert client_for(rm).post(url, {"note": "mine now"}).status_code == 404
 
 
 def test_tasks_for_selected_customers_are_made_once(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,15 +42,27 @@ def manage(name: str, *words: str) -> str:
 def database(name: str, *, template: str = "template0") -> Iterator[str]:
     """A new database, a copy of `template`, gone afterwards. Nobody may be connected to the template."""
     with psycopg.connect(address("DATABASE_OWNER_URL", "postgres"), autocommit=True) as owner:
-        drop = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
-        owner.execute(drop)
+        _drop(owner, name)
         owner.execute(
             sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
         )
         try:
             yield name
         finally:
-            owner.execute(drop)
+            _drop(owner, name)
+
+
+def _drop(owner: psycopg.Connection, name: str) -> None:
+    """Wait for the last session of a killed worker to be noticed; the owner may not end another role's."""
+    for attempt in range(60):
+        try:
+            owner.execute(sql.SQL("DROP DATABASE IF EXISTS {}").format(sql.Identifier(name)))
+        except psycopg.errors.ObjectInUse:
+            if attempt == 59:
+                raise
+            time.sleep(0.5)
+        else:
+            return
 
 
 def bank_id(name: str, code: str) -> int:

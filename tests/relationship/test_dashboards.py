@@ -169,7 +169,9 @@ def test_statements_stay_within_the_budget(
     for person in (rm, branch_manager, president):
         client = client_for(person)
         client.get("/")
-        with CaptureQueriesContext(connection, ) as captured:
+        with CaptureQueriesContext(
+            connection,
+        ) as captured:
             assert client.get("/").status_code == 200
         used[person.staff.number] = len([q for q in captured if "SAVEPOINT" not in q["sql"]])
     assert max(used.values()) <= 25, used

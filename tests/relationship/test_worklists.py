@@ -61,7 +61,9 @@ def test_maturities_within_seven_days_grow_urgent(inside: House, rm: Person) -> 
 
 
 def test_every_source_speaks(inside: House, rm: Person) -> None:
-    late = known(inside.north, rm, standing={"overdue_amount": Decimal("12.00"), "days_past_due": 3}, loans="900.00")
+    late = known(
+        inside.north, rm, standing={"overdue_amount": Decimal("12.00"), "days_past_due": 3}, loans="900.00"
+    )
     leaving = known(inside.north, rm, tier=3, standing={"churn_bp": 7100})
     falling = customer(
         inside.north, rm.staff, tier=2, deposits="79.00", standing={"adb_previous": Decimal("100.00")}
@@ -92,7 +94,9 @@ def test_every_source_speaks(inside: House, rm: Person) -> None:
     }  # fmt: skip
 
 
-@given(st.dates(dt.date(1930, 1, 1), dt.date(2010, 12, 31)), st.dates(dt.date(2026, 1, 1), dt.date(2028, 12, 31)))
+@given(
+    st.dates(dt.date(1930, 1, 1), dt.date(2010, 12, 31)), st.dates(dt.date(2026, 1, 1), dt.date(2028, 12, 31))
+)
 def test_birthday_window(birth: dt.date, day: dt.date) -> None:
     """The oracle walks the window day by day; 29 February is kept on the 28th in other years."""
 
@@ -119,7 +123,12 @@ def test_a_leap_day_birthday_around_the_end_of_february(inside: House, rm: Perso
 
 
 def test_the_same_night_again_makes_nothing_twice(inside: House, rm: Person) -> None:
-    known(inside.north, rm, tier=3, standing={"churn_bp": 7100, "overdue_amount": Decimal(1), "days_past_due": 1})
+    known(
+        inside.north,
+        rm,
+        tier=3,
+        standing={"churn_bp": 7100, "overdue_amount": Decimal(1), "days_past_due": 1},
+    )
     assert run(inside) == 3
     before = list(Task.objects.order_by("pk").values())
     assert run(inside) == 0
@@ -159,5 +168,3 @@ def test_a_task_whose_cause_is_gone_is_closed_and_one_handed_over_stays(inside: 
 def test_who_waits_in_a_queue_makes_no_work_yet(inside: House) -> None:
     customer(inside.north, None, tier=3, standing={"churn_bp": 9000})
     assert run(inside) == 0
-
-

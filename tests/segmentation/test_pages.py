@@ -12,7 +12,6 @@ import pytest
 from django.test import Client
 
 from crm_site.accounts.models import Bank
-from crm_site.lib.money import money
 from crm_site.lib.permissions import Role
 from crm_site.lib.tenancy import bank
 from customers.conditions import Matches
@@ -27,7 +26,7 @@ from tests.segmentation.test_statistics import count
 from tests.segmentation.test_tiers import night
 
 OCTOBER, NOVEMBER = dt.date(2026, 10, 31), dt.date(2026, 11, 19)
-LONG_AGO = dt.date(2026, 1, 1)
+LONG_AGO = dt.date(2026, 9, 20)
 SignIn = Callable[[Person], Client]
 
 
@@ -63,17 +62,14 @@ def listed(url: str, person: Person) -> int:
 
 
 @pytest.mark.parametrize("who", ["hq_risk", "branch_manager", "line_department"])
-@pytest.mark.parametrize("scheme", ["value", "wealth"])
 def test_every_figure_opens_a_list_of_as_many(
-    booked: House, client_for: SignIn, request: pytest.FixtureRequest, who: str, scheme: str
+    booked: House, client_for: SignIn, request: pytest.FixtureRequest, who: str
 ) -> None:
     person: Person = request.getfixturevalue(who)
-    answer = client_for(person).get(f"/segmentation/?scheme={scheme}")
-    assert answer.status_code == 200
-    figures = re.findall(
-        r'<a class="figure"[^>]*href="(/customers/\?[^"]+)"[^>]*>([\d,]+)<', answer.content.decode()
-    )
-    assert len(figures) > 8
+    client = client_for(person)
+    pages = "".join(client.get(f"/segmentation/?scheme={s}").content.decode() for s in ("value", "wealth"))
+    figures = set(re.findall(r'<a class="figure"[^>]*href="(/customers/\?[^"]+)"[^>]*>([\d,]+)<', pages))
+    assert len(figures) > 16
     for url, text in figures:
         assert listed(url.replace("&amp;", "&"), person) == int(text.replace(",", "")), url
 
@@ -209,9 +205,7 @@ def test_a_policy_takes_two_persons(
         assert (done.status, done.version, done.published_by) == ("published", 2, marketing.staff)
         assert done.tiers == value_tiers(800_000, 2_000_000, 150_000, 500_000)
         night(dt.date(2026, 11, 20))
-        lifted = Standing.objects.filter(
-            value_tier=3, deposits_adb__lt=Decimal(1_000_000).__class__(1_000_000)
-        )
+        lifted = [s for s in Standing.objects.filter(value_tier=3) if s.deposits_adb < 1_000_000]
         assert all(s.deposits_adb >= 800_000 for s in lifted)
     page = second.get(f"{base}/").content.decode()
     assert "published by Marketing" in page

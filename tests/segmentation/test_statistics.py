@@ -21,7 +21,7 @@ from tests.customers import night_factories as make
 from tests.segmentation.test_tiers import night
 
 OCTOBER, NOVEMBER = dt.date(2026, 10, 31), dt.date(2026, 11, 30)
-LONG_AGO = dt.date(2026, 1, 1)
+LONG_AGO = dt.date(2026, 9, 20)
 
 
 def count(day: dt.date, newest: bool = True) -> int:

@@ -5,6 +5,7 @@ Tags (`{% money … %}`, `{% day … %}`) know the bank's currency and working d
 crm_site.lib.formats.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
@@ -12,6 +13,7 @@ from typing import Any
 
 from django import template
 from django.contrib.auth.password_validation import password_validators_help_texts
+from django.core.serializers.json import DjangoJSONEncoder
 from django.template import Context
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
@@ -284,6 +286,12 @@ def segments(
         _image_role(label),
         format_html_join("", '<rect class="fill-{}" x="{}" width="{}" height="10"/>', placed),
     )
+
+
+@register.filter
+def as_json(value: object) -> str:
+    """A value as JSON for a data- attribute; the template escapes it there."""
+    return json.dumps(value, cls=DjangoJSONEncoder, ensure_ascii=False, separators=(",", ":"))
 
 
 @register.filter

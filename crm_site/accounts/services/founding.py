@@ -1,15 +1,13 @@
-"""What is done to banks, organisation and people: one function per business action."""
+"""A bank is founded with its head office, grade capacities and first administrator; and closed."""
 
 from __future__ import annotations
 
 import datetime as dt
 import re
-import secrets
-from collections.abc import Iterable
 from dataclasses import dataclass
 
-from allauth.idp.oidc.models import Client
 from django.conf import settings
+from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
@@ -24,7 +22,8 @@ from crm_site.accounts.models import (
     RoleGrant,
     Staff,
 )
-from crm_site.lib.api.scopes import SCOPES
+from crm_site.accounts.services.passwords import ONE_TIME_HOURS, one_time_password
+from crm_site.accounts.signals import bank_created, bank_switched
 from crm_site.lib.crypto import master_key, new_wrapped_key
 from crm_site.lib.errors import Conflict, DomainError
 from crm_site.lib.permissions import Actor, Role, require
@@ -52,12 +51,6 @@ class FoundedBank:
     password: str
 
 
-def one_time_password() -> str:
-    """A password to be typed once: 16 characters without look-alikes, about 90 bits."""
-    alphabet = "abcdefghjkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"
-    return "".join(secrets.choice(alphabet) for _unused in range(16))
-
-
 def found_bank(
     *,
     code: str,
@@ -77,11 +70,8 @@ def found_bank(
     Raises DomainError for a bad code, Conflict when code or host are taken.
     """
     if not _CODE.match(code):
-        raise DomainError(
-            _("A bank code is 2 to 30 lower-case letters, digits and hyphens, beginning with a letter."),
-            code="bank_code",
-            fields={"code": "format"},
-        )
+        text = _("A bank code is 2 to 30 lower-case letters, digits and hyphens, beginning with a letter.")
+        raise DomainError(text, code="bank_code", fields={"code": text})
     given = password or one_time_password()
     try:
         with transaction.atomic():
@@ -99,9 +89,8 @@ def found_bank(
             with founding(created.pk) if current_bank() is not None else bank(created.pk):
                 _found_organisation(created, now=now, login=login, password=given)
     except IntegrityError as error:
-        raise Conflict(
-            _("A bank with this code or host exists already."), code="bank_exists", fields={"code": "taken"}
-        ) from error
+        text = _("A bank with this code or host exists already.")
+        raise Conflict(text, code="bank_exists", fields={"code": text}) from error
     forget_banks()
     return FoundedBank(created, login, given)
 
@@ -112,7 +101,13 @@ def _found_organisation(created: Bank, *, now: dt.datetime, login: str, password
     )
     role = Role.OPERATOR if created.is_platform else Role.ADMINISTRATOR
     first = Staff.objects.create_user(
-        login, password, name=login, unit=head_office, must_change_password=True, language=created.language
+        login,
+        password,
+        name=login,
+        unit=head_office,
+        must_change_password=True,
+        language=created.language,
+        one_time_until=now + dt.timedelta(hours=ONE_TIME_HOURS),
     )
     RoleGrant.objects.create(
         staff=first,
@@ -131,70 +126,41 @@ def _found_organisation(created: Bank, *, now: dt.datetime, login: str, password
         )
 
 
-@dataclass(frozen=True)
-class NewClient:
-    """A machine client; the secret is shown once, only its hash is kept."""
-
-    client_id: str
-    client_secret: str
-
-
-def create_api_client(actor: Actor, *, name: str, scopes: Iterable[str]) -> NewClient:
-    """A client for OAuth2 client credentials at the active bank.
-
-    Raises DomainError for an empty name, an unknown scope or none at all.
-    """
-    require(actor, "api_client.manage")
-    wanted = sorted(set(scopes))
-    unknown = [scope for scope in wanted if scope not in SCOPES]
-    if unknown or not wanted:
-        known = ", ".join(sorted(SCOPES))
-        raise DomainError(
-            _("Scopes are chosen from: %s.") % known,
-            code="unknown_scope",
-            fields={"scopes": ", ".join(unknown)},
-        )
-    if not name.strip():
-        raise DomainError(_("Say which system this client is."), code="name", fields={"name": "required"})
-    secret = secrets.token_urlsafe(32)
-    client = Client(name=name.strip()[:100], type=Client.Type.CONFIDENTIAL)
-    client.set_secret(secret)
-    client.set_scopes(wanted)
-    client.set_default_scopes(wanted)
-    client.set_grant_types([Client.GrantType.CLIENT_CREDENTIALS])
-    client.set_response_types([])
-    client.save()
-    return NewClient(client.id, secret)
+def create_bank(actor: Actor, *, code: str, name: str, now: dt.datetime, **facts: str) -> FoundedBank:
+    """An operator's way to found a bank. Raises what found_bank raises."""
+    require(actor, "bank.manage")
+    _require_platform(actor)
+    founded = found_bank(code=code, name=name, now=now, **facts)  # type: ignore[arg-type]
+    bank_created.send(sender=Bank, actor=actor, bank=founded.bank)
+    return founded
 
 
-def revoke_api_client(actor: Actor, *, client_id: str) -> None:
-    """Remove a client and its tokens: what it holds stops working at once. Raises DomainError for no such client."""
-    require(actor, "api_client.manage")
-    removed, _tables = Client.objects.filter(pk=client_id).delete()
-    if not removed:
-        raise DomainError(_("There is no such client."), code="no_client")
+def close_bank(actor: Actor, *, bank_id: int, now: dt.datetime) -> Bank:
+    """Nobody signs in any more and its machines are refused; its data stay. The platform's own cannot be closed."""
+    return _switch_bank(actor, bank_id, is_active=False)
 
 
-def renumber_tree() -> int:
-    """Recompute lft/rgt of the active bank's organisation by depth-first walk; returns the number of units."""
-    children: dict[int | None, list[OrgUnit]] = {}
-    for unit in OrgUnit.objects.order_by("code", "id"):
-        children.setdefault(unit.parent_id, []).append(unit)
-    counter, changed, visited = 0, [], 0
+def reopen_bank(actor: Actor, *, bank_id: int, now: dt.datetime) -> Bank:
+    """A closed bank answers again at its host."""
+    return _switch_bank(actor, bank_id, is_active=True)
 
-    def walk(unit: OrgUnit) -> None:
-        nonlocal counter, visited
-        visited += 1
-        counter += 1
-        lft = counter
-        for child in children.get(unit.pk, []):
-            walk(child)
-        counter += 1
-        if (unit.lft, unit.rgt) != (lft, counter):
-            unit.lft, unit.rgt = lft, counter
-            changed.append(unit)
 
-    for root in children.get(None, []):
-        walk(root)
-    OrgUnit.objects.bulk_update(changed, ["lft", "rgt"])
-    return visited
+def _switch_bank(actor: Actor, bank_id: int, *, is_active: bool) -> Bank:
+    require(actor, "bank.manage")
+    _require_platform(actor)
+    found = Bank.objects.select_for_update().get(pk=bank_id)
+    if found.is_platform:
+        raise DomainError(_("The platform itself cannot be closed."), code="platform")
+    if found.is_active == is_active:
+        raise Conflict(_("Somebody was faster: this has been done already."), code="done_already")
+    found.is_active = is_active
+    found.save(update_fields=["is_active"])
+    forget_banks()
+    bank_switched.send(sender=Bank, actor=actor, bank=found)
+    return found
+
+
+def _require_platform(actor: Actor) -> None:
+    """An operator's role counts in the platform's bank alone."""
+    if not Bank.objects.filter(pk=actor.bank_id, is_platform=True).exists():
+        raise PermissionDenied("bank.manage")

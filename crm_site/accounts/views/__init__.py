@@ -1,0 +1,1 @@
+"""Settings pages of a bank, one's own page, and the platform's list of banks."""
