@@ -331,7 +331,7 @@ def _read_cursor(query: CustomerQuery, cursor: str) -> tuple[bool, tuple[Any, in
         return True, None
     if abs(customer_id) >= 2**63 or (isinstance(value, int) and abs(value) >= 2**62):
         return True, None
-    return direction != "p", (from_minor(value) if query.by.is_money else value, customer_id)
+    return direction != "p", (from_minor(int(value)) if query.by.is_money else value, customer_id)
 
 
 # --- totals of large lists ---
