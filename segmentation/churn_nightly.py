@@ -44,9 +44,7 @@ def copy_out(sql: str, width: int) -> NDArray[np.int64]:
     """The rows of a query whose columns are all bigint and not null, as an array (rows, width)."""
     with (
         connection.cursor() as cursor,
-        cursor.connection.cursor().copy(  # type: ignore[union-attr]
-            f"copy ({sql}) to stdout (format binary)"
-        ) as copy,
+        cursor.connection.cursor().copy(f"copy ({sql}) to stdout (format binary)") as copy,
     ):
         data = b"".join(bytes(piece) for piece in copy)
     row = np.dtype(
@@ -67,9 +65,7 @@ def copy_in(table: str, columns: list[tuple[str, NDArray[Any]]]) -> None:
         rows[f"l{i}"], rows[f"v{i}"] = _TYPES[kind][1], values
     with (
         connection.cursor() as cursor,
-        cursor.connection.cursor().copy(  # type: ignore[union-attr]
-            f"copy {table} from stdin (format binary)"
-        ) as copy,
+        cursor.connection.cursor().copy(f"copy {table} from stdin (format binary)") as copy,
     ):
         copy.write(b"PGCOPY\n\xff\r\n\0" + bytes(8) + rows.tobytes() + b"\xff\xff")
 
@@ -328,7 +324,7 @@ class _Sample:
 
     def add(self, panel: Panel, t: int) -> None:
         who = churn.population(panel, t)
-        values = {name: v[who].astype(np.float32) for name, v in churn.features(panel, t).items()}
+        values = {name: v[who] for name, v in churn.features(panel, t).items()}
         self.parts.append((values, churn.label(panel, t)[who], panel.kind[who]))
 
     @property

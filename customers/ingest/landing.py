@@ -75,7 +75,9 @@ class Landing:
     part: Part = field(default_factory=Part)
     updated: set[int] = field(default_factory=set)  # numbers of the part's rows whose standing row changed
     _parts: int = 0
-    _grown: dict[str, int] = field(default_factory=dict)  # table -> rows added since its statistics were taken
+    _grown: dict[str, int] = field(
+        default_factory=dict
+    )  # table -> rows added since its statistics were taken
 
     # ---- small tools
 

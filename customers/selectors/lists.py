@@ -17,6 +17,7 @@ from typing import Any
 from django.db.models import BooleanField, Count, Q, Sum
 from django.db.models.expressions import RawSQL
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from crm_site.lib.money import from_minor, to_minor
 from crm_site.lib.permissions import HEADQUARTERS, OWN, Actor, Role
@@ -52,8 +53,8 @@ SORTS = {
         Sort("deposits_adb", _("Deposits, ADB"), "deposits_adb", is_money=True),
         Sort("loans", _("Loans"), "loans", is_money=True),
         Sort("aum", _("AUM"), "aum", is_money=True),
-        Sort("churn", _("Churn"), "churn_bp"),
-        Sort("name", _("Name"), "customer__name_sort", first=""),
+        Sort("churn", pgettext_lazy("probability", "Churn"), "churn_bp"),
+        Sort("name", _("Customer name"), "customer__name_sort", first=""),
     )
 }
 

@@ -24,7 +24,8 @@ from customers.models.parties import LINE_KINDS
 from customers.models.standing import VALUE_TIERS
 from relationship import links
 from relationship.models import AssignmentProposal
-from segmentation.models import MigrationMonth
+from segmentation.churn_reasons import sentence
+from segmentation.models import ChurnScore, MigrationMonth
 
 TIERS = (3, 2, 1)
 NOTHING = Decimal("0.00")
@@ -113,7 +114,9 @@ class Month:
 def _summed(scope: Scope, days: Iterable[dt.date], *by: str) -> list[dict[str, Any]]:
     names = (*_SUMS, *_AMOUNTS)
     found = PortfolioMonth.objects.filter(scope.cells, as_of__in=list(days))
-    return list(found.order_by().values("as_of", *by).annotate(**{f"sum_{name}": Sum(name) for name in names}))
+    return list(
+        found.order_by().values("as_of", *by).annotate(**{f"sum_{name}": Sum(name) for name in names})
+    )
 
 
 def counted_days() -> list[dt.date]:
@@ -197,36 +200,43 @@ def moves(scope: Scope, day: dt.date) -> Moves | None:
     )
     if not rows:
         return None
-    return Moves(rows[0]["before"], day, {(r["from_rank"], r["to_rank"]): (r["n"], r["amount"]) for r in rows})
+    return Moves(
+        rows[0]["before"], day, {(r["from_rank"], r["to_rank"]): (r["n"], r["amount"]) for r in rows}
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Leaver:
-    """A high or mid customer at or above the churn alarm. `change`: of deposits since the last month-end."""
+    """A high or mid customer at or above the churn alarm, with the first reason of its score in words."""
 
     customer_id: int
     name: str
     tier: str
     deposits: Decimal
-    change: float | None
+    reason: str
     chance: float
     manager: str
 
 
-def likely_to_leave(scope: Scope) -> list[Leaver]:
-    """The most likely of the high and mid customers."""
-    rows = (
+def likely_to_leave(scope: Scope, currency: str) -> list[Leaver]:
+    """The most likely of the high and mid customers; two statements."""
+    rows = list(
         scope.standings.filter(churn_bp__gte=CHURN_ALARM_BP, value_tier__gte=2)
         .select_related("customer", "responsible")
         .order_by("-churn_bp", "-customer_id")[:TOP]
     )
+    # A score lies in its date's partition: ask for the dates that the customers stand at, not for the newest.
+    scores = ChurnScore.objects.filter(
+        customer__in=[row.customer_id for row in rows], as_of__in={row.as_of for row in rows if row.as_of}
+    )
+    reasons = {score.customer_id: sentence(*score.reasons[0], currency) for score in scores if score.reasons}
     return [
         Leaver(
             customer_id=row.customer_id,
             name=row.customer.name,
             tier=VALUE_TIERS[row.value_tier],
             deposits=row.deposits_adb,
-            change=change(row.deposits_adb, row.adb_previous),
+            reason=reasons.get(row.customer_id, ""),
             chance=row.churn_bp / 10_000,
             manager=row.responsible.name if row.responsible else "",
         )

@@ -155,7 +155,12 @@ class TestBerka:
             before = ledger[ledger["day"] <= min(end, last)]
             last_day = before[before["day"] == before.groupby("account")["day"].transform("max")]
             standing = changes[changes["day"] <= end].groupby("account")["computed"].last()
-            gap = (last_day["balance"] - last_day["account"].map(standing)).abs().groupby(last_day["account"]).min()
+            gap = (
+                (last_day["balance"] - last_day["account"].map(standing))
+                .abs()
+                .groupby(last_day["account"])
+                .min()
+            )
             assert gap.max() < 1, end
             checked += len(gap)
         assert checked == 10_958

@@ -161,6 +161,16 @@ def test_arrears_reach_from_days_to_more_than_a_year() -> None:
     assert 0.01 < len(days) / len(book.loans.customer) < 0.1
 
 
+def test_every_loan_has_its_balance_from_the_day_it_was_granted(book: Book) -> None:
+    loans = book.loans
+    first = np.full(len(loans.customer), 10**9)
+    np.minimum.at(first, loans.balance_loan, loans.balance_date)
+    plan = make_plan(customers=5_000, seed=3, date=DATE)
+    np.testing.assert_array_equal(first, np.maximum(loans.granted, plan.start))
+    newest = dict(zip(loans.balance_loan.tolist(), loans.balance_outstanding.tolist(), strict=True))
+    assert [newest[i] for i in range(len(loans.customer))] == loans.outstanding.tolist()
+
+
 def test_deposits_mature_within_one_three_and_seven_days(book: Book) -> None:
     plan = make_plan(customers=5_000, seed=3, date=DATE)
     left = book.accounts["maturity"][book.accounts["maturity"] > 0] - plan.day

@@ -102,7 +102,7 @@ def test_branch_figures(book: House, branch_manager: Person) -> None:
         moved = dashboards.moves(scope, DAY)
         assert moved is not None
         assert (moved.up[0], moved.down[0], moved.count(0, 2)) == (1, 1, 1)
-        assert [row.tier for row in dashboards.likely_to_leave(scope)] == ["high", "mid"]
+        assert [row.tier for row in dashboards.likely_to_leave(scope, "CNY")] == ["high", "mid"]
         assert dashboards.overdue(scope).count == 1
         assert Standing.objects.filter(home_branch=book.south).count() == 1
 

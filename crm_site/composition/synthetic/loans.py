@@ -88,29 +88,32 @@ def make_loans(
         & ~repaid
         & (age >= 1)
     )
-    behind_months = np.where(behind, np.minimum((14 * rng.random(count) ** 2.2).astype(np.int64), age - 1), 0)
+    behind_months = np.where(
+        behind, np.minimum((MONTHS * rng.random(count) ** 2.2).astype(np.int64), age - 1), 0
+    )
     first_late = _date(base - behind_months, due_day)
     behind &= first_late < plan.day
     monthly = principal + np.rint(cents * rate / 12).astype(np.int64)
-    ends = np.array(plan.month_ends)
-    month = np.arange(MONTHS)[None, :] - (MONTHS - 1)  # 0 = the month of the date
+    ends = np.array([plan.start, *plan.month_ends])  # the first column is what the history begins with
+    month = np.arange(MONTHS + 1)[None, :] - MONTHS  # 0 = the month of the date
     paid_now = np.where(behind[:, None], np.minimum(month, -behind_months[:, None] - 1), month)
     paid = (paid_now + age[:, None]).clip(0) * (ends[None, :] >= granted[:, None])
     outstanding = (cents[:, None] - paid * principal[:, None]).clip(0)
     missed = np.where(behind[:, None], (month + behind_months[:, None] + 1).clip(0), 0)
     overdue = np.minimum(missed * np.maximum(monthly, 100)[:, None], outstanding)
-    closing = np.where(repaid, rng.integers(2, MONTHS, count), MONTHS)
-    over = np.arange(MONTHS)[None, :] >= closing[:, None]
+    closing = np.maximum(rng.integers(2, MONTHS, count), np.minimum(MONTHS - age + 2, MONTHS))
+    closing = np.where(repaid, closing, MONTHS + 1)
+    over = np.arange(MONTHS + 1)[None, :] >= closing[:, None]
     outstanding, overdue = np.where(over, 0, outstanding), np.where(over, 0, overdue)
     alive = ends[None, :] >= granted[:, None]
-    before = np.concatenate([np.full((count, 1), -1), outstanding[:, :-1]], axis=1)
+    shown = np.where(alive, outstanding, -1)
+    before = np.concatenate([np.full((count, 1), -1), shown[:, :-1]], axis=1)
     before_late = np.concatenate([np.zeros((count, 1), np.int64), overdue[:, :-1]], axis=1)
     show = alive & ((outstanding != before) | (overdue != before_late))
     row, column = np.nonzero(show)
     first_row = np.concatenate([[True], np.diff(row) > 0]) if len(row) else np.zeros(0, bool)
     date = np.where(first_row, np.maximum(granted[row], plan.start), ends[column])
-    date = np.where(overdue[row, column] > 0, ends[column], date)
-    closed = np.where(repaid, ends[np.minimum(closing, MONTHS - 1)], 0)
+    closed = np.where(repaid, ends[np.minimum(closing, MONTHS)], 0)
     since_column = np.where(overdue[row, column] > 0, first_late[row], 0)
     due = _schedule(plan, base, age, term, due_day, even, principal, cents, rate)
     return Loans(
