@@ -13,6 +13,7 @@ import json
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -260,6 +261,24 @@ def xlsx_rows(path: Path, feed: Feed, mapping: Mapping[str, str] | None = None) 
             continue
         padded = [*cells[:width], *[""] * (width - len(cells))]
         yield Row(number, shape, padded, Bad("formula") if has_formula else None)
+
+
+def preview(path: Path, content_format: str, number: int) -> tuple[list[str], list[list[str]]]:
+    """Header and the first rows of a CSV or workbook, as text, for mapping its columns."""
+    if content_format == XLSX:
+        found = [cells for _number, cells, _formula in islice(sheet_rows(path), number + 1)]
+    else:
+        with open_text(path) as text:
+            head = text.readline()
+            while head in ("\n", "\r\n"):
+                head = text.readline()
+            text.seek(0)
+            reader = csv.reader(text, delimiter=delimiter_of(head))
+            found = list(islice((cells for cells in reader if any(cells)), number + 1))
+    header = [cell.strip() for cell in found[0]] if found else []
+    while header and not header[-1]:
+        header.pop()
+    return header, [[cell.strip()[:80] for cell in cells] for cells in found[1:]]
 
 
 def rows_of(

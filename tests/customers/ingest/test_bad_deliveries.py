@@ -90,7 +90,10 @@ def test_no_file_is_left_behind(house: Any, post: Post, files: Path, django_capt
         ("number,name\n1,One\n", "text/csv", 422, "missing_column"),
         (HEADER + "1," + "x" * 10_000_000 + ",personal\n", "text/csv", 422, "line_too_long"),
         (HEADER + '1,"One,personal\n2,Two,personal\n', "text/csv", 422, "unclosed_quote"),
-        (GOOD, "application/xml", 415, ""),
+    ],
+    ids=[
+        "gb18030", "cut-off-gzip", "damaged-gzip", "empty", "unknown-column", "column-twice", "missing-column",
+        "10-MB-line", "open-quote",
     ],
 )  # fmt: skip
 def test_refused_as_a_whole(house: Any, post: Post, body: str | bytes, kind: str, status: int, code: str) -> None:
@@ -103,6 +106,11 @@ def test_refused_as_a_whole(house: Any, post: Post, body: str | bytes, kind: str
 def test_columns_are_named_in_the_refusal(post: Post) -> None:
     errors = post("number,name,shoe_size\n1,One,43\n").json()["errors"]
     assert errors[0]["pointer"] == "#/shoe_size"
+
+
+def test_other_content_types_are_unsupported(post: Post) -> None:
+    assert post(GOOD, kind="application/xml").status_code == 415
+    assert post(GOOD, HTTP_CONTENT_ENCODING="br").status_code == 415
 
 
 def test_unknown_feed(post: Post) -> None:
