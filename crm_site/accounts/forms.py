@@ -158,6 +158,11 @@ class CapacityForm(forms.Form):
     max_customers = forms.IntegerField(label=_("Customers at most"), min_value=0, max_value=1_000_000)
     max_value = forms.DecimalField(label=_("Value at most"), min_value=0, max_digits=17, decimal_places=2)
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for field in self.fields.values():  # in a table, whose head is their label
+            field.widget.attrs["aria-label"] = field.label
+
 
 class PolicyForm(forms.Form):
     second_factor_required = forms.BooleanField(
