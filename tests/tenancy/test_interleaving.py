@@ -318,5 +318,5 @@ def run(sides: dict[str, Side], *, examples: int, steps: int) -> None:
 
 
 def test_interleaved_banks_never_see_each_other(two_banks: dict[str, Side]) -> None:
-    run(two_banks, examples=5, steps=25)
+    run(two_banks, examples=2, steps=12)
 
