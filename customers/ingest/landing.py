@@ -272,7 +272,7 @@ class Landing:
             return
         ((known,),) = self.rows("SELECT reltuples FROM pg_class WHERE oid = %(t)s::regclass", t=table)
         if total > max(known, 0) / 4:
-            self.run("SELECT banyan_analyse(%(t)s)", t=table)
+            self.run("SELECT banyan_analyze(%(t)s)", t=table)
             self._grown[table] = 0
 
     def update_changed(
