@@ -8,14 +8,13 @@ from __future__ import annotations
 import csv
 import datetime as dt
 import gzip
-import io
 import json
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from django.utils.translation import gettext as _
 
@@ -58,10 +57,11 @@ def is_gzip(path: Path) -> bool:
         return file.read(2) == GZIP_MAGIC
 
 
-def open_text(path: Path) -> io.TextIOWrapper:
+def open_text(path: Path) -> IO[str]:
     """The text of a spooled file, unpacked, without its byte order mark."""
-    raw: Any = gzip.open(path, "rb") if is_gzip(path) else path.open("rb")
-    return io.TextIOWrapper(raw, encoding="utf-8-sig", newline="")
+    if is_gzip(path):
+        return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
+    return path.open(encoding="utf-8-sig", newline="")
 
 
 def delimiter_of(header: str) -> str:
@@ -229,19 +229,20 @@ def sheet_rows(path: Path) -> Iterator[tuple[int, list[str], bool]]:
     """(row number, cells, holds a formula) of a workbook's first sheet, read as a stream."""
     import openpyxl
 
-    try:
-        book = openpyxl.load_workbook(path, read_only=True, data_only=False)
-        sheet = book.worksheets[0]
-        sheet.reset_dimensions()
-    except Exception as error:
-        raise Refused(_("Not an Excel workbook (.xlsx)."), code="not_xlsx") from error
-    try:
-        for number, cells in enumerate(sheet.iter_rows(max_row=MOST_SHEET_ROWS), start=1):
-            texts = [_sheet_cell(cell.value) for cell in cells]
-            if any(texts):
-                yield number, texts, any(getattr(cell, "data_type", "") == "f" for cell in cells)
-    finally:
-        book.close()
+    with path.open("rb") as file:
+        try:
+            book = openpyxl.load_workbook(file, read_only=True, data_only=False)
+            sheet = book.worksheets[0]
+            sheet.reset_dimensions()
+        except Exception as error:
+            raise Refused(_("Not an Excel workbook (.xlsx)."), code="not_xlsx") from error
+        try:
+            for number, cells in enumerate(sheet.iter_rows(max_row=MOST_SHEET_ROWS), start=1):
+                texts = [_sheet_cell(cell.value) for cell in cells]
+                if any(texts):
+                    yield number, texts, any(getattr(cell, "data_type", "") == "f" for cell in cells)
+        finally:
+            book.close()
 
 
 def xlsx_rows(path: Path, feed: Feed, mapping: Mapping[str, str] | None = None) -> Iterator[Row]:

@@ -115,7 +115,7 @@ def _is_number(text: str) -> bool:
 
 def rejected_csv(batch: Batch) -> Iterator[str]:
     """The error file of an upload: line, field, code and message before the row's own cells. Streamed."""
-    names = [name for name in FEEDS[batch.feed].names]
+    names = FEEDS[batch.feed].names
     buffer = io.StringIO()
     writer = csv.writer(buffer)
     buffer.write("\ufeff")
@@ -124,7 +124,9 @@ def rejected_csv(batch: Batch) -> Iterator[str]:
     for error in BatchError.objects.filter(batch=batch).order_by("line", "id").iterator(chunk_size=2000):
         row = opened(error.row, error.line, vault)
         said = message_of(error.code, error.params)
-        writer.writerow([error.line, error.field, error.code, said, *(safe_cell(row.get(name)) for name in names)])
+        writer.writerow(
+            [error.line, error.field, error.code, said, *(safe_cell(row.get(name)) for name in names)]
+        )
         if buffer.tell() > 64_000:
             yield buffer.getvalue()
             buffer.seek(0)

@@ -152,7 +152,9 @@ def try_out(actor: Actor, *, batch_id: int, mapping: Mapping[str, str]) -> Batch
     batch = _open_upload(batch_id)
     feed = FEEDS[batch.feed]
     headers, _samples = preview(_path(batch), batch.content_format, 0)
-    wanted = {header: column for header, column in mapping.items() if header in headers and column in feed.names}
+    wanted = {
+        header: column for header, column in mapping.items() if header in headers and column in feed.names
+    }
     check_header(feed, headers, wanted)
     for header in headers:
         ColumnMapping.objects.update_or_create(
@@ -204,7 +206,9 @@ class UndoRefused(Conflict):
     """Rows of the import were changed or are in use since; nothing was undone."""
 
     def __init__(self, rows: list[StandingInTheWay]) -> None:
-        super().__init__(_("Some of these rows have changed or are in use since the import."), code="undo_refused")
+        super().__init__(
+            _("Some of these rows have changed or are in use since the import."), code="undo_refused"
+        )
         self.rows = rows
 
 
@@ -367,11 +371,13 @@ def retoken(customers: Sequence[int]) -> None:
     with connection.cursor() as cursor:
         params = {"bank": require_bank(), "customers": list(customers)}
         cursor.execute(
-            "SELECT id, name FROM customers_customer WHERE bank_id = %(bank)s AND id = ANY(%(customers)s)", params
+            "SELECT id, name FROM customers_customer WHERE bank_id = %(bank)s AND id = ANY(%(customers)s)",
+            params,
         )
         named = [(customer, token) for customer, name in cursor.fetchall() for token in name_tokens(name)]
         cursor.execute(
-            "DELETE FROM customers_searchtoken WHERE bank_id = %(bank)s AND customer_id = ANY(%(customers)s)", params
+            "DELETE FROM customers_searchtoken WHERE bank_id = %(bank)s AND customer_id = ANY(%(customers)s)",
+            params,
         )
         cursor.execute(
             """
@@ -397,4 +403,3 @@ def retoken(customers: Sequence[int]) -> None:
             """,
             {**params, "ids": [c for c, _t in named], "tokens": [t for _c, t in named]},
         )
-

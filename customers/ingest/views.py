@@ -72,8 +72,15 @@ def import_detail(request: Any, pk: int) -> HttpResponse:
     return show(request, get_batch(request, pk))
 
 
-def show(request: Any, batch: Batch, *, refused: DomainError | None = None, status: int = 200) -> HttpResponse:
-    waits = batch.is_dry_run and batch.run_id is None and bool(batch.path) and batch.status == BatchStatus.RECEIVED
+def show(
+    request: Any, batch: Batch, *, refused: DomainError | None = None, status: int = 200
+) -> HttpResponse:
+    waits = (
+        batch.is_dry_run
+        and batch.run_id is None
+        and bool(batch.path)
+        and batch.status == BatchStatus.RECEIVED
+    )
     context = {
         **progress_of(batch),
         "feed": FEEDS[batch.feed],
@@ -142,7 +149,9 @@ def import_progress(request: Any, pk: int) -> HttpResponse:
 def import_errors(request: Any, pk: int) -> HttpResponse | StreamingHttpResponse:
     """The rejected rows as CSV, with the row's own cells in full: written to the record first."""
     batch = get_batch(request, pk)
-    record(request.actor, "export", "customers_batcherror", key=batch.pk, changes={"rows": batch.rows_rejected})
+    record(
+        request.actor, "export", "customers_batcherror", key=batch.pk, changes={"rows": batch.rows_rejected}
+    )
     response = StreamingHttpResponse(selectors.rejected_csv(batch), content_type="text/csv; charset=utf-8")
     response.headers["Content-Disposition"] = f'attachment; filename="import-{batch.pk}-errors.csv"'
     return response

@@ -46,8 +46,15 @@ def imported(actor: Any, content: str | bytes, feed: str = "customers", name: st
 
 class TestMapping:
     def test_chinese_and_english_headers_are_understood(self) -> None:
-        mapping = suggest(FEEDS["customers"], ["客户号", "Full Name", "客户类型", "birth_date", "Shoe size"], {})
-        assert mapping == {"客户号": "number", "Full Name": "name", "客户类型": "kind", "birth_date": "birth_date"}
+        mapping = suggest(
+            FEEDS["customers"], ["客户号", "Full Name", "客户类型", "birth_date", "Shoe size"], {}
+        )
+        assert mapping == {
+            "客户号": "number",
+            "Full Name": "name",
+            "客户类型": "kind",
+            "birth_date": "birth_date",
+        }
 
     def test_the_last_choice_is_remembered(self, inside: Any, marketing: Any) -> None:
         tried = upload(marketing.actor, feed=FEEDS["customers"], file=as_file(FILE), now=NOW)
@@ -117,7 +124,9 @@ class TestFiles:
 
 
 class TestUndo:
-    def test_new_rows_go_and_changed_ones_come_back(self, inside: Any, marketing: Any, deliver: Deliver) -> None:
+    def test_new_rows_go_and_changed_ones_come_back(
+        self, inside: Any, marketing: Any, deliver: Deliver
+    ) -> None:
         deliver("customers", "number,name,kind,phone\n1,张大明,personal,13911112222\n")
         before = set(SearchToken.objects.values_list("token", flat=True))
         batch = imported(marketing.actor, FILE.replace("2,李娜,personal,123", "2,李娜,personal,13800001111"))
@@ -165,7 +174,10 @@ def test_the_walk_through_the_pages(house: Any, marketing: Any, client_for: Any)
     assert answer.status_code == 302
     page = desk.get(answer.url).content.decode()
     assert "客户号" in page
-    fields = {"header": ["客户号", "姓名", "客户类型", "手机号", "备注"], "column": ["number", "name", "kind", "phone", ""]}
+    fields = {
+        "header": ["客户号", "姓名", "客户类型", "手机号", "备注"],
+        "column": ["number", "name", "kind", "phone", ""],
+    }
     assert desk.post(f"{answer.url}try/", {**fields, "column": ["number", "", "", "", ""]}).status_code == 422
     assert desk.post(f"{answer.url}try/", fields).status_code == 302
     assert desk.post(f"{answer.url}try/", fields).status_code == 409
@@ -192,7 +204,11 @@ def test_uploads_ask_for_the_permission(house: Any, rm: Any, client_for: Any) ->
 def test_the_same_rules_as_the_api(inside: Any, marketing: Any) -> None:
     content = "number,name,kind,birth_date\n1,One,personal,1990-02-30\n2,Two,alien,\n"
     by_api = receive(
-        actor=system_actor(inside.id, "test"), feed=FEEDS["customers"], chunks=[content.encode()], source="api", now=NOW
+        actor=system_actor(inside.id, "test"),
+        feed=FEEDS["customers"],
+        chunks=[content.encode()],
+        source="api",
+        now=NOW,
     )
     process_batch(by_api.pk)
     by_page = imported(marketing.actor, content)
