@@ -18,14 +18,20 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench")
     parser.add_argument("--customers", type=int, default=1_000_000)
     parser.add_argument("--only", default="", help="names of rows, separated by commas")
-    parser.add_argument("--keep", action="store_true", help="keep servers' data, and use what a run before kept")
+    parser.add_argument(
+        "--keep", action="store_true", help="keep servers' data, and use what a run before kept"
+    )
     chosen = parser.parse_args(arguments)
     rows: list[Row] = []
     with rig("bench", keep=chosen.keep) as servers:
         try:
             for one in measure(servers, chosen.customers, set(filter(None, chosen.only.split(",")))):
                 rows.append(one)
-                print(f"  {one.name}: {one.ours} {one.unit} (limit {one.limit}, ratio {one.ratio})", file=sys.stderr, flush=True)
+                print(
+                    f"  {one.name}: {one.ours} {one.unit} (limit {one.limit}, ratio {one.ratio})",
+                    file=sys.stderr,
+                    flush=True,
+                )
         finally:
             print(table(rows))
             save(rows, Path(servers.data).parent / "bench.json")
@@ -42,7 +48,10 @@ def measure(servers: Rig, customers: int, only: set[str]):
 
     if names := wanted(deliveries.NAMES):
         yield from deliveries.run(servers, customers, names)
-    if wanted(("make_bank", *night.NAMES, *pages.NAMES, *rls.NAMES)) and not Bank.objects.filter(code=CODE).exists():
+    if (
+        wanted(("make_bank", *night.NAMES, *pages.NAMES, *rls.NAMES))
+        and not Bank.objects.filter(code=CODE).exists()
+    ):
         with Peak() as peak:
             made = servers.json("make_bank", CODE, "--customers", str(customers), "--date", DAY.isoformat())
         yield row("make_bank", customers, made["seconds"], peak_mib=max(peak.mib, made["peak_mib"]))

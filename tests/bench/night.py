@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-
 from crm_site.accounts.models import Bank
 from customers.figures import figures_sql
 from tests.bench.rows import Row, row
@@ -104,7 +103,9 @@ def run(rig: Rig, code: str, customers: int, wanted: set[str], day: dt.date) -> 
             then = day + dt.timedelta(days=offset)
             for sql in (DISTURB_NARROW, DISTURB):
                 admin.execute(sql.format(bank=bank, every=every))
-            admin.execute("VACUUM ANALYZE customers_standing, segmentation_tierhistory, bench_tier, bench_tier_history")
+            admin.execute(
+                "VACUUM ANALYZE customers_standing, segmentation_tierhistory, bench_tier, bench_tier_history"
+            )
             tiers[name] = timed(admin, ONE_STATEMENT.format(bank=bank, day=then))
             told, peak = night(rig, code, then, "--steps", "tiers")
             if name in wanted:

@@ -36,7 +36,9 @@ def run(rig: Rig, code: str, customers: int) -> Iterator[Row]:
     password = "bench-only-on-loopback"
     with rig.admin() as admin:
         admin.execute(f"DROP ROLE IF EXISTS {BYPASS}")
-        admin.execute(sql.SQL("CREATE ROLE bench_bypass LOGIN BYPASSRLS PASSWORD {}").format(sql.Literal(password)))
+        admin.execute(
+            sql.SQL("CREATE ROLE bench_bypass LOGIN BYPASSRLS PASSWORD {}").format(sql.Literal(password))
+        )
         admin.execute(f"GRANT banyan_app TO {BYPASS}")
     with_security, without = connect(found.pk), connect(found.pk, user=BYPASS, password=password)
     ratios = {}
@@ -47,9 +49,9 @@ def run(rig: Rig, code: str, customers: int) -> Iterator[Row]:
         one.close()
     mean = math.exp(statistics.fmean(math.log(ratio) for ratio, _ours, _limit in ratios.values()))
     worst = max(ratios, key=lambda name: ratios[name][0])
-    ratio, ours, limit = ratios[worst]
-    ours_all = sum(o for _r, o, _l in ratios.values())
-    limit_all = sum(l for _r, _o, l in ratios.values())
+    _ratio, ours, limit = ratios[worst]
+    ours_all = sum(with_it for _r, with_it, _o in ratios.values())
+    limit_all = sum(without_it for _r, _o, without_it in ratios.values())
     above = sum(ratio > 2 for ratio, _ours, _limit in ratios.values())
     note = (
         f"geometric mean of {len(ratios)}; {above} above 2; sums {ours_all:.1f} and {limit_all:.1f} ms; worst {worst}:"
@@ -66,7 +68,11 @@ def captured(found: Bank) -> dict[str, Statement]:
     subject = ""
 
     def watch(execute: Any, text: str, params: Any, many: bool, context: Any) -> Any:
-        if text.lstrip().upper().startswith(("SELECT", "WITH")) and "set_config" not in text and "FOR UPDATE" not in text:
+        if (
+            text.lstrip().upper().startswith(("SELECT", "WITH"))
+            and "set_config" not in text
+            and "FOR UPDATE" not in text
+        ):
             counts[text] += 1
             seen.setdefault(text, params)
             if subject and "customers_standing" in text and "ORDER BY" in text:
@@ -89,7 +95,16 @@ def captured(found: Bank) -> dict[str, Statement]:
         risk.get(f"/customers/?cursor={middle_cursor(found)}")
         for customer in some:
             risk.get(f"/customers/{customer}/")
-            for panel in ("trend", "accounts", "loans", "products", "entries", "timeline", "contacts", "profile"):
+            for panel in (
+                "trend",
+                "accounts",
+                "loans",
+                "products",
+                "entries",
+                "timeline",
+                "contacts",
+                "profile",
+            ):
                 risk.get(f"/customers/{customer}/panels/{panel}/", HTTP_HX_REQUEST="true")
         for client in (manager, rm):
             for _again in range(2):

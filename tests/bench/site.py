@@ -4,4 +4,11 @@ from crm_site.settings import *  # noqa: F403
 
 ROOT_URLCONF = "tests.bench.bare"
 MIDDLEWARE: list[str] = []
-TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "DIRS": [], "APP_DIRS": False, "OPTIONS": {}}]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [],
+        "APP_DIRS": False,
+        "OPTIONS": {},
+    }
+]
