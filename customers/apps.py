@@ -10,11 +10,14 @@ class CustomersConfig(AppConfig):
 
     def ready(self) -> None:
         from customers import nightly
+        from customers.ingest import jobs as deliveries
         from customers.selectors import timeline as sources
         from customers.timeline import add_timeline_source
 
         nightly.register()
+        deliveries.register()
         add_nav(NavItem("customers", _("Customers"), "customers:customer-list", "users", "customer.read", 20))
+        add_nav(NavItem("imports", _("Imports"), "customers:import-list", "upload", "import.upload", 80))
         for panel in PANELS:
             add_panel(panel)
         add_timeline_source("contacts", sources.contacts)

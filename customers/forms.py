@@ -138,7 +138,7 @@ class FilterForm:
 
     def condition(self) -> dict[str, Any]:
         """The condition the rows say together; rows without a value are left out."""
-        said = []
+        said: list[dict[str, Any]] = []
         for row in self.rows:
             values = [value.strip() for value in row.values if value.strip()]
             if row.op in KNOWN:
@@ -183,7 +183,7 @@ class ContactForm(SubmissionForm):
     channel = forms.ChoiceField(
         label=gettext_lazy("How"),
         choices=[(channel.value, channel.label) for channel in LOGGED_CHANNELS],
-        widget=forms.RadioSelect,
+        widget=forms.RadioSelect(attrs={"autofocus": True}),
     )
     result = forms.ChoiceField(
         label=gettext_lazy("What came of it"),
@@ -300,7 +300,7 @@ class ProfileForm(ServiceForm):
 class ProspectForm(SubmissionForm):
     """A target customer: name and kind are enough to begin with."""
 
-    name = forms.CharField(label=gettext_lazy("Name"), max_length=160)
+    name = forms.CharField(label=gettext_lazy("Customer name"), max_length=160)
     kind = forms.ChoiceField(label=gettext_lazy("Customer kind"), choices=CustomerKind.choices)
     phone = forms.CharField(
         label=gettext_lazy("Phone"),

@@ -21,6 +21,10 @@ _COMMON = frozenset(
 )
 
 
+# What stands behind a company's own name: nobody types it when looking for the company.
+_LEGAL_FORM = re.compile(r"(?:股份|责任)?有限(?:责任)?公司$|(?:集团)?公司$")
+
+
 @lru_cache(maxsize=30_000)
 def _syllable(character: str) -> str:
     """Pinyin of one character without tone, ü as v; the character itself when it has none."""
@@ -49,6 +53,10 @@ def name_tokens(name: str) -> set[str]:
         syllables = [_syllable(character) for character in run]
         tokens.add("".join(syllables)[:LONGEST])
         tokens.add("".join(s[0] for s in syllables)[:LONGEST])
+        own = len(_LEGAL_FORM.sub("", run))
+        if 1 < own < len(run):  # a company without its legal form: 新浜纸业有限公司 is found by xbzy
+            tokens.add("".join(syllables[:own])[:LONGEST])
+            tokens.add("".join(s[0] for s in syllables[:own])[:LONGEST])
         if len(run) <= 4:  # a person: each syllable; a company would be found by every "gong" and "si"
             tokens.update(syllables)
             tokens.update("".join(syllables[i : i + 2]) for i in range(len(run) - 1))

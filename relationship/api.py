@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import generics, serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from crm_site.accounts.api import ApiView
+from crm_site.accounts.models import Bank
+from crm_site.accounts.selectors import working_day
 from crm_site.lib.api.paging import KeyPagination
+from crm_site.lib.tenancy import require_bank
 from customers.api import CHANGED_SINCE, changed_since
 from relationship.models import Assignment
 
@@ -35,7 +38,9 @@ class AssignmentListView(ApiView, generics.ListAPIView):
     sorts: ClassVar = {"id": "id"}
 
     def get_queryset(self) -> QuerySet[Assignment]:
-        found = Assignment.objects.visible_to(self.request.user).filter(to_date__isnull=True, applied=True)
+        day = working_day(Bank.objects.get(pk=require_bank()))
+        still = Q(to_date__isnull=True) | Q(to_date__gt=day)  # a later change may be decided already
+        found = Assignment.objects.visible_to(self.request.user).filter(still, applied=True)
         found = found.select_related("customer", "manager", "unit")
         params = self.request.query_params
         if params.get("customer"):

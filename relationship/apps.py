@@ -9,7 +9,17 @@ class RelationshipConfig(AppConfig):
 
     def ready(self) -> None:
         from crm_site.lib.permissions import HEADQUARTERS, Role
-        from crm_site.lib.registry import NavItem, NoticeKind, Panel, add_home, add_nav, add_notice, add_panel, add_step, add_work_reason
+        from crm_site.lib.registry import (
+            NavItem,
+            NoticeKind,
+            Panel,
+            add_home,
+            add_nav,
+            add_notice,
+            add_panel,
+            add_step,
+            add_work_reason,
+        )
         from relationship import facts, nightly, worklists
         from relationship.wording import say_assignment
 
@@ -32,6 +42,11 @@ class RelationshipConfig(AppConfig):
         )
         add_panel(
             Panel(
-                "assignment", _("Responsible"), "relationship:customer-panel", "assignment.read", "overview", 60
+                "assignment",
+                _("Responsible"),
+                "relationship:customer-panel",
+                "assignment.read",
+                "overview",
+                60,
             )
         )

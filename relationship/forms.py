@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django import forms
+from django.http import QueryDict
 from django.utils.translation import gettext_lazy as _
 
 
@@ -14,7 +15,7 @@ class DecisionForm(forms.Form):
     effective_date = forms.DateField(label=_("Effective from"), required=False)
     comment = forms.CharField(label=_("Reason"), required=False, max_length=200)
 
-    def __init__(self, *args: object, **kwargs: object) -> None:
-        super().__init__(*args, **kwargs)  # type: ignore[arg-type]
-        ticked = self.data.getlist("selected") if self.is_bound else []
+    def __init__(self, data: QueryDict) -> None:
+        super().__init__(data)
+        ticked = data.getlist("selected")
         self.fields["selected"].choices = [(x, x) for x in ticked if x.isdigit() and len(x) < 19]  # type: ignore[attr-defined]

@@ -22,7 +22,7 @@ def id_ranges(bank_id: int, size: int = CHUNK) -> Iterator[dict[str, int]]:
     with connection.cursor() as cursor:
         cursor.execute("select min(id), max(id) from customers_customer where bank_id = %s", [bank_id])
         first, last = cursor.fetchone() or (None, None)
-    if first is not None:
+    if first is not None and last is not None:
         for start in range(first, last + 1, size):
             yield {"first": start, "last": min(start + size - 1, last)}
 
@@ -116,5 +116,5 @@ WORKLISTS = Step(
     label=_("Worklists"),
     work=fill_worklists,
     plan=_plan_placement,
-    after=("proposals",),
+    after=("proposals", "churn"),
 )

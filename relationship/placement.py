@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from django.db import connection
@@ -21,7 +21,9 @@ from customers.services.placement import Placement, place_customers
 from relationship.engine.rules import MANAGER, TELLER, Choice, Colleague, Party, choose_all, rule_for
 
 HOME_MONTHS = 3  # how far back business decides the home branch
-HOME_TURN = 30  # every customer's home is reviewed once in so many nights, and whenever business is done elsewhere
+HOME_TURN = (
+    30  # every customer's home is reviewed once in so many nights, and whenever business is done elsewhere
+)
 RECENT_DAYS = 7  # entries of this many days call for a review: as late as feeds may come
 KNOWN_MONTHS = 12  # how far back a contact counts as knowing the customer
 REFUSED_DAYS = 90  # a refused manager is not proposed again for so long
@@ -264,7 +266,8 @@ def _reach(unit_id: int, lft: int, rgt: int, units: Sequence[OrgUnit]) -> dict[i
     if unit_id not in {unit.pk for unit in units}:
         return {}
     return {
-        unit.pk: 0 if unit.pk == unit_id else 1 if lft <= unit.lft and unit.rgt <= rgt else 2 for unit in units
+        unit.pk: 0 if unit.pk == unit_id else 1 if lft <= unit.lft and unit.rgt <= rgt else 2
+        for unit in units
     }
 
 
@@ -341,7 +344,7 @@ def make_proposals(
         refused = _refused(cursor, bank_id, [row[0] for row in gaps], day)
         parties, kept, empty = [], [], {}
         for row in gaps:
-            party = Party(*row[:7], known=known.get(row[0], ()), refused=refused.get(row[0], frozenset()))
+            party = _party(row, known, refused)
             proposal_id, unit_id, manager_id, rule = row[7:]
             if proposal_id is not None and _still_holds(party, staff, unit_id, manager_id, rule):
                 kept.append(proposal_id)
@@ -360,6 +363,25 @@ def make_proposals(
         closed = _supersede(cursor, bank_id, unit_ids, some, kept)
         _insert(cursor, bank_id, fresh, day, run_id)
     return len(gaps), closed + len(fresh)
+
+
+def _party(
+    row: Sequence[Any],
+    known: Mapping[int, tuple[tuple[int, str], ...]],
+    refused: Mapping[int, frozenset[int]],
+) -> Party:
+    customer_id, unit_id, tier, wealth, borrows, value, won_by = row[:7]
+    return Party(
+        customer_id=customer_id,
+        unit_id=unit_id,
+        tier=tier,
+        wealth=wealth,
+        borrows=borrows,
+        value=value,
+        won_by=won_by,
+        known=known.get(customer_id, ()),
+        refused=refused.get(customer_id, frozenset()),
+    )
 
 
 def _give_back(colleague: Colleague | None, value: int) -> None:
@@ -389,7 +411,9 @@ def _count_open(cursor: Any, bank_id: int, staff: dict[int, Colleague]) -> None:
             staff[manager_id].value += value
 
 
-def _known(cursor: Any, bank_id: int, customers: list[int], day: dt.date) -> dict[int, tuple[tuple[int, str], ...]]:
+def _known(
+    cursor: Any, bank_id: int, customers: list[int], day: dt.date
+) -> dict[int, tuple[tuple[int, str], ...]]:
     since = dt.datetime.combine(add_months(day, -KNOWN_MONTHS), dt.time(), tzinfo=dt.UTC)
     cursor.execute(_KNOWN, {"bank": bank_id, "customers": customers, "since": since})
     found: dict[int, dict[int, str]] = defaultdict(dict)
@@ -409,7 +433,9 @@ def _refused(cursor: Any, bank_id: int, customers: list[int], day: dt.date) -> d
     return {customer_id: frozenset(managers) for customer_id, managers in cursor.fetchall()}
 
 
-def _supersede(cursor: Any, bank_id: int, unit_ids: list[int], some: list[int] | None, kept: list[int]) -> int:
+def _supersede(
+    cursor: Any, bank_id: int, unit_ids: list[int], some: list[int] | None, kept: list[int]
+) -> int:
     cursor.execute(
         "update relationship_assignmentproposal set status = 'superseded'"
         " where bank_id = %s and status = 'proposed' and unit_id = any(%s) and not (id = any(%s))"

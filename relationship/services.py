@@ -72,7 +72,12 @@ def _lock(actor: Actor, action: str, ids: Collection[int]) -> list[AssignmentPro
 
 
 def approve_proposals(
-    actor: Actor, *, proposals: Collection[int], effective_date: dt.date, working_day: dt.date, now: dt.datetime
+    actor: Actor,
+    *,
+    proposals: Collection[int],
+    effective_date: dt.date,
+    working_day: dt.date,
+    now: dt.datetime,
 ) -> Outcome:
     """Make the proposed people responsible from `effective_date` on; from `working_day` or before: at once.
 
@@ -82,7 +87,9 @@ def approve_proposals(
     """
     if effective_date < working_day:
         raise DomainError(
-            _("The date has passed."), code="date_passed", fields={"effective_date": _("The date has passed.")}
+            _("The date has passed."),
+            code="date_passed",
+            fields={"effective_date": _("The date has passed.")},
         )
     if effective_date > working_day + dt.timedelta(days=MAX_AHEAD_DAYS):
         message = _("At most %d days ahead.") % MAX_AHEAD_DAYS
@@ -141,15 +148,20 @@ def _assign(
 ) -> None:
     at_once = effective_date <= working_day
     customers = {
-        c.pk: c for c in Customer.objects.filter(pk__in=[r.customer_id for r in rows]).order_by("pk").select_for_update()
+        c.pk: c
+        for c in Customer.objects.filter(pk__in=[r.customer_id for r in rows])
+        .order_by("pk")
+        .select_for_update()
     }
     before = {c.responsible_id for c in customers.values() if c.responsible_id}
-    Assignment.objects.filter(customer__in=list(customers), to_date__isnull=True).update(to_date=effective_date)
+    Assignment.objects.filter(customer__in=list(customers), to_date__isnull=True).update(
+        to_date=effective_date
+    )
     Assignment.objects.bulk_create(
         [
             Assignment(
                 customer_id=row.customer_id,
-                manager_id=row.manager_id,
+                manager_id=row.manager_id or 0,  # none is refused before
                 unit_id=row.unit_id,
                 from_date=effective_date,
                 rule=row.rule,
@@ -205,7 +217,8 @@ def change_manager(
         colleague = colleagues(actor.bank_id, day, branch_units(row.unit)).get(manager_id)
         if colleague is None or row.unit_id not in colleague.reach:
             raise DomainError(
-                _("Choose a manager or a teller of this branch."), fields={"manager": _("Not of this branch.")}
+                _("Choose a manager or a teller of this branch."),
+                fields={"manager": _("Not of this branch.")},
             )
         row.params = {
             "rule": row.params.get("rule", row.rule),
@@ -230,7 +243,9 @@ def reject_proposals(
         raise DomainError(_("Say why."), code="comment_missing", fields={"comment": _("Say why.")})
     with transaction.atomic():
         act_as(actor, reason=comment.strip())
-        rows = [r for r in _lock(actor, "assignment.approve", proposals) if r.status == ProposalStatus.PROPOSED]
+        rows = [
+            r for r in _lock(actor, "assignment.approve", proposals) if r.status == ProposalStatus.PROPOSED
+        ]
         AssignmentProposal.objects.filter(pk__in=[row.pk for row in rows]).update(
             status=ProposalStatus.REJECTED,
             decided_by=actor.staff_id,

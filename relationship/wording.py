@@ -21,13 +21,17 @@ def reason(rule: str, params: Mapping[str, Any]) -> str:
         return _("%s; no manager of the branch has room left") % _first(rule, params)
     if why == "nobody":
         return _("%s; the branch has nobody to propose") % _first(rule, params)
-    return ("；" if formats.is_chinese() else "; ").join(part for part in (_first(rule, params), _second(params), _third(params)) if part)
+    return ("；" if formats.is_chinese() else "; ").join(
+        part for part in (_first(rule, params), _second(params), _third(params)) if part
+    )
 
 
 def _first(rule: str, params: Mapping[str, Any]) -> str:
     if rule == "chosen":
         instead = params.get("instead_of")
-        return _("Branch manager's choice instead of %s") % instead if instead else _("Branch manager's choice")
+        return (
+            _("Branch manager's choice instead of %s") % instead if instead else _("Branch manager's choice")
+        )
     if rule == "won_by":
         return _("Won the customer and keeps it")
     if rule == "borrower":

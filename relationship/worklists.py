@@ -23,6 +23,7 @@ from crm_site.lib.registry import WorkReason
 from crm_site.work.services import TaskRow
 from customers.facts import CHURN_ALARM_BP, MISSING_ITEMS
 from customers.models.standing import TIER_LABELS, VALUE_TIERS
+from segmentation.churn_reasons import sentence as churn_sentence
 
 MATURITY_DAYS = 7
 BIRTHDAY_DAYS = 3
@@ -175,8 +176,11 @@ def birthdays(night: Night, first: int, last: int) -> Iterator[TaskRow]:
 
 
 _CHURN = """
-select s.customer_id, s.responsible_id, s.home_branch_id, s.value_tier, s.churn_bp, s.deposits_adb
+select s.customer_id, s.responsible_id, s.home_branch_id, s.value_tier, s.churn_bp, s.deposits_adb,
+       x.reason_1, x.value_1
 from customers_standing s
+left join segmentation_churnscore x
+    on x.bank_id = s.bank_id and x.as_of = %(date)s and x.customer_id = s.customer_id
 where s.bank_id = %(bank)s and s.customer_id between %(first)s and %(last)s and s.responsible_id is not null
   and s.value_tier >= 2 and s.churn_bp >= %(alarm)s
 """
@@ -185,7 +189,7 @@ where s.bank_id = %(bank)s and s.customer_id between %(first)s and %(last)s and 
 def churn(night: Night, first: int, last: int) -> Iterator[TaskRow]:
     """High and mid customers at or above the churn alarm; raised anew each month while it lasts."""
     rows = list(_select(_CHURN, night, first, last, alarm=CHURN_ALARM_BP))
-    for customer, owner, unit, tier, basis_points, deposits in rows:
+    for customer, owner, unit, tier, basis_points, deposits, reason, value in rows:
         yield TaskRow(
             reason="churn",
             source_key=f"churn:{customer}:{night.business_date:%Y-%m}",
@@ -193,7 +197,12 @@ def churn(night: Night, first: int, last: int) -> Iterator[TaskRow]:
             customer_id=customer,
             owner_id=owner,
             unit_id=unit,
-            params={"churn_bp": basis_points},
+            params={
+                "churn_bp": basis_points,
+                "reason": reason or 0,
+                "value": value or 0.0,
+                "currency": night.currency,
+            },
             stake=from_minor(deposits),
             urgency=CHURN_HIGH if tier == HIGH else CHURN_MID,
         )
@@ -375,7 +384,11 @@ def _say_birthday(params: Mapping[str, Any]) -> str:
 
 def _say_churn(params: Mapping[str, Any]) -> str:
     chance = formats.percent(Decimal(params["churn_bp"]) / 10_000, 0)
-    return _("%(chance)s likely to leave") % {"chance": chance}
+    said = _("%(chance)s likely to leave") % {"chance": chance}
+    if not params.get("reason"):
+        return said
+    why = churn_sentence(int(params["reason"]), float(params["value"]), str(params["currency"]))
+    return f"{said}{'：' if formats.is_chinese() else ': '}{why}"
 
 
 def _say_tier(params: Mapping[str, Any]) -> str:
@@ -407,7 +420,9 @@ def _say_missing(params: Mapping[str, Any]) -> str:
 
 
 REASONS = (
-    WorkReason("overdue", gettext_lazy("Loan overdue"), "alert-triangle", _say_overdue, "risk", needs_result=True),
+    WorkReason(
+        "overdue", gettext_lazy("Loan overdue"), "alert-triangle", _say_overdue, "risk", needs_result=True
+    ),
     WorkReason("churn", gettext_lazy("Churn risk"), "trending-down", _say_churn, "watch"),
     WorkReason("drop", gettext_lazy("Balance drop"), "arrow-down-right", _say_drop, "watch"),
     WorkReason("maturity", gettext_lazy("Deposit matures"), "calendar-event", _say_maturity),

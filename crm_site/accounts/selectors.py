@@ -8,6 +8,7 @@ from typing import TypedDict
 from zoneinfo import ZoneInfo
 
 from allauth.idp.oidc.models import Client
+from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX
 from django.core.exceptions import PermissionDenied
 from django.db.models import Count, F, Max, Prefetch, Q, QuerySet
 from django.utils import timezone
@@ -193,7 +194,8 @@ def dormant_staff(actor: Actor, now: dt.datetime, days: int = 90) -> QuerySet[St
     require(actor, "staff.manage")
     before = now - dt.timedelta(days=days)
     dormant = Staff.objects.active().filter(Q(last_login__lt=before) | Q(last_login__isnull=True))
-    return dormant.exclude(password="").exclude(password__startswith="!").order_by("last_login", "number")
+    without = Q(password="") | Q(password__startswith=UNUSABLE_PASSWORD_PREFIX)
+    return dormant.exclude(without).order_by("last_login", "number")
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,6 +93,10 @@ BEGIN
 END $$;
 """
 
+AHEAD = (
+    "select banyan_ensure_month('audit_entry', (now() + make_interval(months => n))::date) "
+    "from generate_series(0, 2) n"
+)
 KEYS = """
 CREATE OR REPLACE FUNCTION banyan_key(r jsonb) RETURNS bigint LANGUAGE sql IMMUTABLE AS $$
     SELECT CASE WHEN jsonb_typeof(r->'id') = 'number' THEN (r->>'id')::bigint END

@@ -7,6 +7,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 
 from crm_site.jobs import api as jobs
 from customers import api as customers
+from customers.ingest import api as ingest
 from relationship import api as relationship
 from segmentation import api as segmentation
 
@@ -15,6 +16,9 @@ urlpatterns = [
     path("customers/<str:number>", customers.CustomerDetailView.as_view(), name="api-customer-detail"),
     path("customers/<str:number>/view", customers.CustomerSingleView.as_view(), name="api-customer-view"),
     path("interactions", customers.InteractionListView.as_view(), name="api-interaction-list"),
+    path("ingest/<int:batch_id>", ingest.BatchView.as_view(), name="api-ingest-state"),
+    path("ingest/<int:batch_id>/errors", ingest.BatchErrorsView.as_view(), name="api-ingest-errors"),
+    path("ingest/<str:feed>", ingest.IngestView.as_view(), name="api-ingest"),
     path("tiers", segmentation.TierListView.as_view(), name="api-tier-list"),
     path("assignments", relationship.AssignmentListView.as_view(), name="api-assignment-list"),
     path("jobs", jobs.RunListView.as_view(), name="api-job-list"),

@@ -1,4 +1,5 @@
 from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
 
 
 class CompositionConfig(AppConfig):
@@ -8,7 +9,7 @@ class CompositionConfig(AppConfig):
     def ready(self) -> None:
         from crm_site.composition.uses import customers_of
         from crm_site.lib.permissions import Role
-        from crm_site.lib.registry import SUBJECTS, UNIT_USES, add_home
+        from crm_site.lib.registry import SUBJECTS, UNIT_USES, NavItem, add_home, add_nav
         from crm_site.pipeline import register
         from customers.subjects import subjects
 
@@ -16,4 +17,14 @@ class CompositionConfig(AppConfig):
         SUBJECTS.add("customers", subjects)
         UNIT_USES.add("customers", customers_of)
         add_home(Role.OPERATOR, "operator-home", 5)
+        add_nav(
+            NavItem(
+                "administration",
+                _("Today"),
+                "administrator-home",
+                "home",
+                "administration.read",
+                5,
+            )
+        )
         add_home(Role.ADMINISTRATOR, "administrator-home", 60)

@@ -53,7 +53,7 @@ def shell(request: HttpRequest) -> dict[str, Any]:
         "theme": theme if theme in ("light", "dark", "auto") else "auto",
         "nav": [],
         "data_as_of": bank.data_as_of if bank else None,
-        "data_is_late": bool(bank) and data_is_late(bank),
+        "data_is_late": data_is_late(bank) if bank else False,
         "business_date": bank.business_date if bank else None,
         "today": working_day(bank) if bank else None,
     }
@@ -63,7 +63,7 @@ def shell(request: HttpRequest) -> dict[str, Any]:
     context["nav_foot"] = _entries(request, actor, FOOT)
     context["phone_tabs"] = _tabs(request, actor)
     context["person_role"] = _role_words(actor)
-    context["unit_name"] = _unit_name(actor)
+    context["unit_name"] = _once(lambda: _unit_name(actor, bank.name if bank else ""))
     context["bell_url"] = _url("work:inbox")
     context["bell_count"] = _once(lambda: unread(actor))
     return context
@@ -74,10 +74,10 @@ def _once(ask: Callable[[], Any]) -> Callable[[], Any]:
     return cache(ask)
 
 
-def _unit_name(actor: Actor) -> Callable[[], str]:
-    return _once(
-        lambda: OrgUnit.objects.filter(pk=actor.unit_id).values_list("name", flat=True).first() or ""
-    )
+def _unit_name(actor: Actor, bank_name: str) -> str:
+    """The person's unit; nothing for a head office that is called like the bank."""
+    name = OrgUnit.objects.filter(pk=actor.unit_id).values_list("name", flat=True).first() or ""
+    return "" if name == bank_name else name
 
 
 def _role_words(actor: Actor) -> str:

@@ -79,7 +79,7 @@ def metrics(request: Any) -> HttpResponse:
     if not _may_read(request):
         raise Http404
     business = CollectorRegistry()
-    business.register(Business())  # type: ignore[arg-type]  # a collector by shape
+    business.register(Business())
     counted = REGISTRY
     if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
         counted = CollectorRegistry()

@@ -93,6 +93,7 @@ ACTIONS: dict[str, frozenset[Role]] = {
     "import.upload": frozenset({Role.ADMINISTRATOR, Role.MARKETING}),
     "import.undo": frozenset({Role.ADMINISTRATOR, Role.MARKETING}),
     "ingest.write": frozenset({Role.API}),
+    "ingest.run": frozenset({Role.API, Role.ADMINISTRATOR, Role.MARKETING}),
     "segmentation.read": _BRANCH | _HQ,
     "policy.read": _READERS,
     "policy.draft": frozenset({Role.LINE_DEPARTMENT, Role.RISK, Role.MARKETING}),

@@ -63,7 +63,7 @@ class HandOverForm(forms.Form):
 class TaskForm(forms.Form):
     text = forms.CharField(label=_("What is to be done"), max_length=200)
     due_date = forms.DateField(label=_("Until"), widget=DateInput())
-    owner = StaffField(label=_("Who"), required=False, empty_value=None)
+    owner = StaffField(label=_("Responsible person"), required=False, empty_value=None)
     customer = forms.IntegerField(
         required=False, min_value=1, max_value=2**63 - 1, widget=forms.HiddenInput()
     )

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.db import connection, transaction
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from psycopg.types.json import Jsonb
 
@@ -30,15 +31,12 @@ from customers.ingest.feeds import FEEDS, Feed
 from customers.ingest.landing import Counts, Landing
 from customers.ingest.reading import (
     CSV,
-    NDJSON,
-    XLSX,
     check_header,
-    check_workbook,
     header_of,
     rows_of,
     sniff,
 )
-from customers.ingest.spool import Spooled, discard, spool
+from customers.ingest.spool import Refused, Spooled, discard, spool
 from customers.ingest.staging import CHECKS, RowError, Stager
 from customers.models.ingest import Batch, BatchStatus
 
@@ -56,6 +54,27 @@ def place_of(bank: Bank) -> Place:
     return Place(region=REGION_OF_CURRENCY.get(bank.currency), tz=ZoneInfo(bank.timezone))
 
 
+def take_in(
+    *, actor: Actor, feed: Feed, chunks: Iterable[bytes], content_format: str = "", must_be_gzip: bool = False
+) -> tuple[Spooled, str]:
+    """Spool a delivery of the API and check it as a whole; the spooled file and its format (csv, ndjson).
+
+    Raises Refused: then nothing is kept. Whoever gets a file registers it or discards it.
+    """
+    require(actor, "ingest.write")
+    spooled = spool(chunks, bank_id=actor.bank_id)
+    try:
+        if must_be_gzip and not spooled.is_gzip:
+            raise Refused(_("The gzip data is damaged or cut off."), code="broken_gzip")
+        chosen = content_format or sniff(spooled.head)
+        if chosen == CSV:
+            check_header(feed, header_of(spooled.head)[0])
+    except BaseException:
+        discard(spooled.path)
+        raise
+    return spooled, chosen
+
+
 def receive(
     *,
     actor: Actor,
@@ -67,23 +86,15 @@ def receive(
     business_date: dt.date | None = None,
     file_name: str = "",
 ) -> Batch:
-    """Take in a delivery of the API: spool it, check it as a whole, register it. The job does the rest.
+    """Take in a delivery and register it, for callers that process it themselves.
 
     Raises Refused (nothing is kept) and Conflict when the same content is being processed right now.
     """
-    require(actor, "ingest.write")
-    spooled = spool(chunks, bank_id=actor.bank_id)
-    try:
-        chosen = content_format or sniff(spooled.head)
-        if chosen == CSV:
-            check_header(feed, header_of(spooled.head)[0])
-        return register(
-            actor=actor, feed=feed, spooled=spooled, content_format=chosen, source=source, now=now,
-            business_date=business_date, file_name=file_name,
-        )  # fmt: skip
-    except BaseException:
-        discard(spooled.path)
-        raise
+    spooled, chosen = take_in(actor=actor, feed=feed, chunks=chunks, content_format=content_format)
+    return register(
+        actor=actor, feed=feed, spooled=spooled, content_format=chosen, source=source, now=now,
+        business_date=business_date, file_name=file_name,
+    )  # fmt: skip
 
 
 def register(
@@ -99,7 +110,7 @@ def register(
     mapping: Mapping[str, str] | None = None,
     is_dry_run: bool = False,
 ) -> Batch:
-    """The batch row of a spooled delivery. Conflict (409) while the same content is under way."""
+    """The batch row of a spooled delivery. Conflict (409) while the same content is under way; then it is discarded."""
     bank_id = require_bank()
     with connection.cursor() as cursor:  # two at once: the second waits here until the first is registered
         cursor.execute(
@@ -110,6 +121,7 @@ def register(
         feed=feed.name, digest=spooled.digest, status__in=UNDER_WAY, is_dry_run=False
     ).first()
     if twin is not None and not is_dry_run:
+        discard(spooled.path)
         raise Conflict(
             _("The same content is being processed as delivery %(id)s.") % {"id": twin.pk}, code="under_way"
         )
@@ -123,7 +135,7 @@ def register(
         is_dry_run=is_dry_run,
         digest=spooled.digest,
         size_bytes=spooled.size,
-        rows_received=0,
+        rows_received=spooled.lines,  # of the text: for progress, until the rows are counted
         business_date=business_date,
         received_at=now,
         staff_id=actor.staff_id,
@@ -149,24 +161,37 @@ def process_batch(batch_id: int, *, progress: Progress = no_progress) -> Batch:
     if batch.status not in UNDER_WAY:
         return batch
     begun = time.monotonic()
-    outcome = _dry(batch, progress) if batch.is_dry_run else land(batch, progress=progress)
-    counts = outcome.counts
+    try:
+        with transaction.atomic():
+            outcome = _dry(batch, progress) if batch.is_dry_run else land(batch, progress=progress)
+    except Refused as refusal:  # found only while reading: nothing of it has landed
+        return _close(batch, BatchStatus.FAILED, Counts(), begun, refusal.code, refusal.message)
+    return _close(batch, BatchStatus.DONE, outcome.counts, begun)
+
+
+def _close(
+    batch: Batch, status: BatchStatus, counts: Counts, begun: float, code: str = "", detail: str = ""
+) -> Batch:
+    """The end of a delivery, once; its file is deleted when this commits (an upload tried out keeps it)."""
     batch.rows_received, batch.rows_rejected = counts.received, counts.rejected
     batch.rows_inserted, batch.rows_updated = counts.inserted, counts.updated
     batch.rows_unchanged = counts.unchanged
-    batch.status = BatchStatus.DONE
+    batch.status, batch.error_code, batch.error_detail = status, code, detail[:400]
     batch.seconds = round(time.monotonic() - begun, 3)
-    batch.finished_at = batch.received_at + dt.timedelta(seconds=batch.seconds)
-    path, batch.path = batch.path, batch.path if batch.is_dry_run else ""
-    batch.save(
-        update_fields=[
-            "rows_received", "rows_rejected", "rows_inserted", "rows_updated", "rows_unchanged", "status", "seconds",
-            "finished_at", "path",
-        ]
-    )  # fmt: skip
+    batch.finished_at = timezone.now()
+    path = batch.path
     if not batch.is_dry_run:
+        batch.path = ""
         transaction.on_commit(lambda: discard(path))
+    batch.save()
     return batch
+
+
+def fail(batch_id: int, error: str) -> None:
+    """The job gave up (a defect, not the delivery's fault): nothing has landed; the file stays for another try."""
+    Batch.objects.filter(pk=batch_id, status__in=UNDER_WAY).update(
+        status=BatchStatus.FAILED, error_code="internal", error_detail=error[:400], finished_at=timezone.now()
+    )
 
 
 class _Rollback(Exception):
@@ -259,15 +284,3 @@ def write_errors(cursor: Any, bank_id: int, batch_id: int, errors: list[RowError
         "SELECT %s, %s, line, field, code, message, params, row FROM row_errors",
         [bank_id, batch_id],
     )
-
-
-__all__ = [
-    "NDJSON",
-    "XLSX",
-    "Outcome",
-    "check_workbook",
-    "land",
-    "process_batch",
-    "receive",
-    "register",
-]

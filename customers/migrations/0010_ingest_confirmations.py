@@ -1,29 +1,9 @@
-"""Days confirmed with the standing balance, parameters of row errors, statistics after a large delivery."""
+"""Days confirmed with the standing balance, and the parameters of row errors."""
 
 import django.contrib.postgres.fields
 from django.db import migrations, models
 
 import crm_site.lib.tenancy
-
-
-# Statistics of a table that a delivery has just filled, as its owner (the application role owns nothing). Without
-# them foreign keys are checked by an index on the bank alone. Skipped when someone else analyses it right now.
-ANALYSE = """
-CREATE OR REPLACE FUNCTION banyan_analyse(name text) RETURNS boolean
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
-BEGIN
-    IF NOT EXISTS (SELECT 1 FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
-                   WHERE c.relname = name AND c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')
-                     AND a.attname = 'bank_id') THEN
-        RAISE EXCEPTION '% is not a tenant table', name;
-    END IF;
-    EXECUTE format('LOCK TABLE public.%I IN SHARE UPDATE EXCLUSIVE MODE NOWAIT', name);
-    EXECUTE format('ANALYZE public.%I', name);
-    RETURN true;
-EXCEPTION WHEN lock_not_available THEN
-    RETURN false;
-END $$;
-"""
 
 
 class Migration(migrations.Migration):
@@ -32,7 +12,6 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        migrations.RunSQL(ANALYSE, "DROP FUNCTION banyan_analyse(text)"),
         migrations.AddField(
             model_name="batcherror",
             name="params",

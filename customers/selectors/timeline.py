@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 from decimal import Decimal
+from itertools import pairwise
 
 from django.utils.translation import gettext as _
 
@@ -86,7 +87,7 @@ def milestones(actor: Actor, customer: Customer, before: dt.datetime, limit: int
     """Month-ends at which deposits moved strongly or the tier changed. The caller has seen the customer."""
     rows = list(MonthEnd.objects.filter(customer_id=customer.pk).order_by("month_end"))
     moments = []
-    for earlier, row in zip(rows, rows[1:], strict=False):
+    for earlier, row in pairwise(rows):
         at = start_of(row.month_end)
         step = row.deposits_adb - earlier.deposits_adb
         if abs(step) >= MILESTONE_AMOUNT and abs(step) >= MILESTONE_SHARE * max(

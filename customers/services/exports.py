@@ -8,7 +8,6 @@ from __future__ import annotations
 import csv
 import datetime as dt
 import io
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -16,6 +15,7 @@ from typing import IO, Any
 
 from django.db.models import OuterRef, Subquery
 from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 
 from crm_site.audit.models import Action
 from crm_site.audit.services import record
@@ -103,14 +103,14 @@ def csv_chunks(lines: Iterable[Sequence[Any]]) -> Iterator[bytes]:
 
 
 def workbook(lines: Iterable[Sequence[Any]], title: str) -> IO[bytes]:
-    """The lines as an XLSX file, open at its beginning; it vanishes when it is closed."""
+    """The lines as an XLSX file, open at its beginning."""
     from openpyxl import Workbook
 
     book = Workbook(write_only=True)
     sheet = book.create_sheet(title)
     for line in lines:
         sheet.append([harmless(value) for value in line])
-    file = tempfile.TemporaryFile()
+    file = io.BytesIO()
     book.save(file)
     file.seek(0)
     return file
@@ -128,8 +128,8 @@ class _Words:
     @classmethod
     def now(cls) -> _Words:
         head = [
-            _("Number"), _("Name"), _("Kind"), _("Tier"), _("Wealth level"), _("Deposits, ADB"), _("Deposits"),
-            _("Loans"), _("AUM"), _("Overdue"), _("Days past due"), _("Churn"), _("Last contact"), _("Responsible"),
+            _("Number"), _("Customer name"), _("Kind"), _("Tier"), _("Wealth level"), _("Deposits, ADB"), _("Deposits"),
+            _("Loans"), _("AUM"), _("Overdue"), _("Days past due"), pgettext("probability", "Churn"), _("Last contact"), pgettext("customer", "Responsible"),
             _("Home branch"), _("Identifier"), _("Phone"), _("As of"),
         ]  # fmt: skip
         return cls(

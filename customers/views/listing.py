@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 from django.core import signing
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext, pgettext_lazy
 
 from crm_site.lib.permissions import OWN, Actor
 from customers.conditions import (
@@ -48,9 +48,9 @@ COLUMNS = {
     "loans": gettext_lazy("Loans"),
     "aum": gettext_lazy("AUM"),
     "overdue": gettext_lazy("Overdue"),
-    "churn": gettext_lazy("Churn"),
+    "churn": pgettext_lazy("probability", "Churn"),
     "contact": gettext_lazy("Last contact"),
-    "responsible": gettext_lazy("Responsible"),
+    "responsible": pgettext_lazy("customer", "Responsible"),
     "branch": gettext_lazy("Home branch"),
     "next": gettext_lazy("Next"),
 }
@@ -173,7 +173,10 @@ def quick_filters(query: CustomerQuery) -> list[QuickFilter]:
         )
     )
     menus.append(
-        QuickFilter(_("Churn"), _steps(query, rows, "churn", ">=", _QUICK_CHURN, _("at least %s%%")))
+        QuickFilter(
+            pgettext("probability", "Churn"),
+            _steps(query, rows, "churn", ">=", _QUICK_CHURN, _("at least %s%%")),
+        )
     )
     return menus
 

@@ -67,7 +67,8 @@ def customer(request: Any, customer_id: int) -> HttpResponse:
         "list_url": list_url(query) if query else "",
         "before": before,
         "after": after,
-        "why_url": why_url(customer_id),
+        "why_url": why_url("segmentation:tier-why", customer_id),
+        "churn_url": why_url("segmentation:churn-why", customer_id),
         "may_write": may(actor, "customer.write"),
         "may_log": may(actor, "interaction.write"),
         "may_task": may(actor, "task.write"),
@@ -76,10 +77,10 @@ def customer(request: Any, customer_id: int) -> HttpResponse:
     return render(request, "customers/customer.html", context)
 
 
-def why_url(customer_id: int) -> str:
-    """Where the reason for a tier is told, when a room above tells it."""
+def why_url(name: str, customer_id: int) -> str:
+    """Where the reason of a tier or a score is told, when a room above tells it."""
     try:
-        return reverse("segmentation:tier-why", args=[customer_id])
+        return reverse(name, args=[customer_id])
     except NoReverseMatch:
         return ""
 

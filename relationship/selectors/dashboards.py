@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from django.db.models import Count, Q, QuerySet, Sum
+from django.db.models import Count, Q, QuerySet, Sum, Window
 
 from crm_site.accounts.models import OrgUnit
 from crm_site.lib.money import money
@@ -24,7 +24,8 @@ from customers.models.parties import LINE_KINDS
 from customers.models.standing import VALUE_TIERS
 from relationship import links
 from relationship.models import AssignmentProposal
-from segmentation.models import MigrationMonth
+from segmentation.churn_reasons import sentence
+from segmentation.models import ChurnScore, MigrationMonth
 
 TIERS = (3, 2, 1)
 NOTHING = Decimal("0.00")
@@ -113,7 +114,9 @@ class Month:
 def _summed(scope: Scope, days: Iterable[dt.date], *by: str) -> list[dict[str, Any]]:
     names = (*_SUMS, *_AMOUNTS)
     found = PortfolioMonth.objects.filter(scope.cells, as_of__in=list(days))
-    return list(found.order_by().values("as_of", *by).annotate(**{f"sum_{name}": Sum(name) for name in names}))
+    return list(
+        found.order_by().values("as_of", *by).annotate(**{f"sum_{name}": Sum(name) for name in names})
+    )
 
 
 def counted_days() -> list[dt.date]:
@@ -197,36 +200,46 @@ def moves(scope: Scope, day: dt.date) -> Moves | None:
     )
     if not rows:
         return None
-    return Moves(rows[0]["before"], day, {(r["from_rank"], r["to_rank"]): (r["n"], r["amount"]) for r in rows})
+    return Moves(
+        rows[0]["before"], day, {(r["from_rank"], r["to_rank"]): (r["n"], r["amount"]) for r in rows}
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Leaver:
-    """A high or mid customer at or above the churn alarm. `change`: of deposits since the last month-end."""
+    """A high or mid customer at or above the churn alarm, with the first reason of its score in words."""
 
     customer_id: int
     name: str
     tier: str
     deposits: Decimal
-    change: float | None
+    reason: str
     chance: float
     manager: str
 
 
-def likely_to_leave(scope: Scope) -> list[Leaver]:
-    """The most likely of the high and mid customers."""
-    rows = (
+def likely_to_leave(scope: Scope, currency: str) -> list[Leaver]:
+    """The most likely of the high and mid customers; two statements."""
+    rows = list(
         scope.standings.filter(churn_bp__gte=CHURN_ALARM_BP, value_tier__gte=2)
         .select_related("customer", "responsible")
         .order_by("-churn_bp", "-customer_id")[:TOP]
     )
+    # A score lies in its date's partition: ask for the dates that the customers stand at, not for the newest.
+    scores = ChurnScore.objects.filter(
+        customer__in=[row.customer_id for row in rows], as_of__in={row.as_of for row in rows if row.as_of}
+    )
+    reasons = {}
+    for score in scores:
+        for code, value in score.reasons[:1]:
+            reasons[score.customer_id] = sentence(code, value, currency)
     return [
         Leaver(
             customer_id=row.customer_id,
             name=row.customer.name,
             tier=VALUE_TIERS[row.value_tier],
             deposits=row.deposits_adb,
-            change=change(row.deposits_adb, row.adb_previous),
+            reason=reasons.get(row.customer_id, ""),
             chance=row.churn_bp / 10_000,
             manager=row.responsible.name if row.responsible else "",
         )
@@ -244,10 +257,14 @@ class Overdue:
 
 
 def overdue(scope: Scope) -> Overdue:
-    found = scope.standings.filter(overdue_amount__gt=money(0))
-    sums = found.aggregate(n=Count("pk"), amount=Sum("overdue_amount"))
-    rows = found.select_related("customer", "responsible").order_by("-days_past_due", "-overdue_amount")[:TOP]
-    return Overdue(sums["n"], sums["amount"] or NOTHING, list(rows))
+    """One statement: the sums stand beside each row."""
+    rows = list(
+        scope.standings.filter(overdue_amount__gt=money(0))
+        .annotate(all_of_them=Window(Count("pk")), together=Window(Sum("overdue_amount")))
+        .select_related("customer", "responsible")
+        .order_by("-days_past_due", "-overdue_amount", "customer_id")[:TOP]
+    )
+    return Overdue(rows[0].all_of_them, rows[0].together, rows) if rows else Overdue(0, NOTHING, [])
 
 
 def churn_url(scope: Scope, tier: str = "") -> str:
@@ -280,7 +297,7 @@ class BranchLine:
     growth: float | None
     loan_growth: float | None
     waiting: int
-    url: str
+    urls: Mapping[str, str]
 
     @property
     def overdue_share(self) -> float | None:
@@ -331,11 +348,22 @@ def branch_lines(scope: Scope, day: dt.date, before: dt.date | None, sort: str) 
             growth=change(now[unit.pk].deposits_adb, then[unit.pk].deposits_adb),
             loan_growth=change(now[unit.pk].loans, then[unit.pk].loans),
             waiting=waiting[unit.pk],
-            url=links.list_url(links.in_unit(unit), links.of_kind(scope.kind)),
+            urls=_branch_urls(Scope(scope.actor, unit, scope.kind)),
         )
         for unit in branches
     ]
     return sorted(lines, key=SORTS.get(sort, SORTS["branch"]))
+
+
+def _branch_urls(scope: Scope) -> dict[str, str]:
+    return {
+        "all": scope.url(),
+        "high": scope.url(fact_is("value_tier", "high")),
+        "mid": scope.url(fact_is("value_tier", "mid")),
+        "loans": scope.url(fact_is("loans", "0", ">"), sort="-loans"),
+        "churn": scope.url(fact_is("churn", str(CHURN_ALARM_PCT), ">="), sort="-churn"),
+        "overdue": overdue_url(scope),
+    }
 
 
 def _root_finder(branches: Sequence[OrgUnit], lefts: Mapping[int, int]) -> Any:

@@ -90,7 +90,9 @@ def portfolio(actor: Actor, day: dt.date) -> Portfolio:
     deposits = sum((row["deposits"] for row in rows), zero)
     loans = sum((row["lent"] for row in rows), zero)
     arrived = (
-        Assignment.objects.filter(manager__in=actor.portfolio, applied=True, from_date__gte=day.replace(day=1))
+        Assignment.objects.filter(
+            manager__in=actor.portfolio, applied=True, from_date__gte=day.replace(day=1)
+        )
         .exclude(rule=Rule.ADOPTED)
         .count()
     )
@@ -174,9 +176,13 @@ def today(actor: Actor, day: dt.date, midnight: dt.datetime) -> Today:
         .annotate(n=Count("pk"), amount=Sum("stake"), until=Min("due_date"))
     )
     kinds = sorted(rest, key=lambda row: -row["n"])
-    done = Task.objects.filter(closed_by=actor.staff_id, status=TaskStatus.DONE, closed_at__gte=midnight).count()
+    done = Task.objects.filter(
+        closed_by=actor.staff_id, status=TaskStatus.DONE, closed_at__gte=midnight
+    ).count()
     promises = list(
-        Task.objects.open().filter(owner__in=actor.portfolio, reason="promise").order_by("due_date", "pk")[:50]
+        Task.objects.open()
+        .filter(owner__in=actor.portfolio, reason="promise")
+        .order_by("due_date", "pk")[:50]
     )
     waiting = list(
         Task.objects.open()
@@ -193,7 +199,10 @@ def today(actor: Actor, day: dt.date, midnight: dt.datetime) -> Today:
         stake=sum((row["amount"] for row in kinds), Decimal("0.00")),
         until=min((row["until"] for row in kinds), default=None),
         kinds=[
-            (str(WORK_REASONS[row["reason"]].label) if row["reason"] in WORK_REASONS else row["reason"], row["n"])
+            (
+                str(WORK_REASONS[row["reason"]].label) if row["reason"] in WORK_REASONS else row["reason"],
+                row["n"],
+            )
             for row in kinds
         ],
     )

@@ -120,7 +120,9 @@ def loads(staff: Iterable[Staff], day: dt.date) -> list[Load]:
     )
     for pk, count in late:
         found[pk].late_tasks = count
-    return sorted(found.values(), key=lambda x: (x.is_teller, -(x.share or 0.0), -x.customers, x.staff.number))
+    return sorted(
+        found.values(), key=lambda x: (x.is_teller, -(x.share or 0.0), -x.customers, x.staff.number)
+    )
 
 
 def owners_of(unit: OrgUnit, day: dt.date) -> list[Staff]:

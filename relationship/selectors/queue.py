@@ -96,7 +96,9 @@ def queue_page(
     actor: Actor, unit: OrgUnit, which: str = "", after: int | None = None
 ) -> tuple[list[QueueRow], int | None]:
     """The most valuable who wait, and the proposal to go on after (None: no more). Paged by key."""
-    found = in_queue(actor, unit, which).select_related("customer", "customer__responsible", "manager", "unit")
+    found = in_queue(actor, unit, which).select_related(
+        "customer", "customer__responsible", "manager", "unit"
+    )
     start = AssignmentProposal.objects.visible_to(actor).filter(pk=after).first() if after else None
     if start is not None:
         value = money(start.value)
@@ -108,7 +110,9 @@ def queue_page(
     rows = list(found.order_by(F("tier").desc(), F("value").desc(), "customer_id")[: PAGE + 1])
     more = rows[PAGE - 1].pk if len(rows) > PAGE else None
     rows = rows[:PAGE]
-    standings = {s.customer_id: s for s in Standing.objects.filter(customer__in=[r.customer_id for r in rows])}
+    standings = {
+        s.customer_id: s for s in Standing.objects.filter(customer__in=[r.customer_id for r in rows])
+    }
     return [_row(row, standings.get(row.customer_id)) for row in rows], more
 
 

@@ -91,9 +91,7 @@ def _changes(context: dict[str, Any]) -> dict[str, float | None]:
     names = ("customers", "deposits_adb", "loans")
     if now is None or before is None:
         return dict.fromkeys(names)
-    return {
-        name: dashboards.change(getattr(now.total, name), getattr(before.total, name)) for name in names
-    }
+    return {name: dashboards.change(getattr(now.total, name), getattr(before.total, name)) for name in names}
 
 
 def _scope_urls(scope: Scope) -> dict[str, str]:
@@ -130,7 +128,7 @@ def branch(request: Any, pk: int | None = None) -> HttpResponse:
         "late_tasks": sum(row.late_tasks for row in people),
         "over_cap": [row for row in managers if row.is_over],
         "waiting": in_queue(request.actor, unit).count(),
-        "leavers": dashboards.likely_to_leave(scope),
+        "leavers": dashboards.likely_to_leave(scope, request.bank.currency),
         "overdue": dashboards.overdue(scope),
         "urls": _scope_urls(scope),
         "may_bank": may(request.actor, "dashboard.bank"),
@@ -167,7 +165,11 @@ def bank(request: Any) -> HttpResponse:
     newest, before = context["newest"], context["before"]
     sort = request.GET.get("sort", "")
     lines = dashboards.branch_lines(scope, newest.day, before.day if before else None, sort) if newest else []
-    kinds = [(code, label) for code, label in CustomerKind.choices if code in (scope.line_kinds or CustomerKind.values)]
+    kinds = [
+        (code, label)
+        for code, label in CustomerKind.choices
+        if code in (scope.line_kinds or CustomerKind.values)
+    ]
     context |= {
         "branch": head_office,
         "day": day,
@@ -175,7 +177,9 @@ def bank(request: Any) -> HttpResponse:
         "changes": _changes(context),
         "lines": lines,
         "columns": _columns(),
-        "churn": sum(newest.by_tier[rank].churn_high for rank in (3, 2) if rank in newest.by_tier) if newest else 0,
+        "churn": sum(newest.by_tier[rank].churn_high for rank in (3, 2) if rank in newest.by_tier)
+        if newest
+        else 0,
         "waiting": sum(line.waiting for line in lines),
         "high": sum(line.high for line in lines),
         "mid": sum(line.mid for line in lines),

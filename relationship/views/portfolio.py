@@ -27,7 +27,9 @@ def portfolio(request: Any) -> HttpResponse:
     unit = readable_unit(actor, int(raw) if raw.isdigit() and len(raw) < 19 else None)
     if unit is None and (raw or not actor.has(OWN)):
         raise Http404
-    people = owners_of(unit, day) if unit else list(Staff.objects.filter(pk=actor.staff_id).select_related("unit"))
+    people = (
+        owners_of(unit, day) if unit else list(Staff.objects.filter(pk=actor.staff_id).select_related("unit"))
+    )
     rows = [(load, links.list_url(links.of_person(load.staff))) for load in loads(people, day)]
     context = {
         "branch": unit,

@@ -43,7 +43,9 @@ def _filter(text: str | None) -> str:
 
 
 def _chips(head: QueueHead) -> list[tuple[str, Any, int]]:
-    chips: list[tuple[str, Any, int]] = [(code, Rule(code).label, head.by_rule.get(code, 0)) for code in FILTERS]
+    chips: list[tuple[str, Any, int]] = [
+        (code, Rule(code).label, head.by_rule.get(code, 0)) for code in FILTERS
+    ]
     return [*chips, (NOBODY, _("Nobody proposed"), head.nobody)]
 
 

@@ -60,12 +60,12 @@ def lorenz_chart(curve: Concentration, scope: Scope, *, is_newest: bool) -> dict
     points = [[p, round(share * 100, 1)] for p, share in curve.points]
     top = both(scope.condition, fact_is(curve.measure, curve.top20_from, ">="))
     return {
-        "id": "lorenz", "title": _("Concentration of deposits"), "unit": "%", "size": "short",
+        "id": "lorenz", "title": _("Concentration of deposits"), "unit": _("%, largest customers first"), "size": "short",
         "url": urls_for_condition(top) if is_newest else "",
         "head": [_("Largest customers"), _("Share of deposits")],
         "rows": [[f"{p}%", f"{share:.1f}%"] for p, share in points],
         "option": {
-            "xAxis": {"type": "value", "min": 0, "max": 100, "name": _("largest customers, %"), "nameLocation": "middle", "nameGap": 26},
+            "xAxis": {"type": "value", "min": 0, "max": 100},
             "yAxis": {"type": "value", "min": 0, "max": 100},
             "series": [
                 {"type": "line", "name": _("share of deposits"), "data": points, "areaStyle": {}},

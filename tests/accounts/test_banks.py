@@ -46,7 +46,9 @@ def test_a_bank_is_created_with_its_first_administrator(
         assert OrgUnit.objects.count() == 1
 
 
-@pytest.mark.parametrize(("field", "value"), [("code", "Delta!"), ("currency", "yuan"), ("timezone", "Moon/Base")])
+@pytest.mark.parametrize(
+    ("field", "value"), [("code", "Delta!"), ("currency", "yuan"), ("timezone", "Moon/Base")]
+)
 def test_wrong_facts_are_said_beside_their_field(
     operator: Person, client_for: Callable[[Person], Client], field: str, value: str
 ) -> None:

@@ -61,7 +61,13 @@ def test_nobody_gives_himself_a_role(
 def test_the_database_refuses_a_role_to_oneself_and_by_oneself(
     inside: House, administrator: Person, administrator_two: Person, rm: Person, status: str
 ) -> None:
-    facts = {"role": "risk", "unit": inside.head_office, "from_date": TODAY, "status": status, "proposed_at": NOW}
+    facts = {
+        "role": "risk",
+        "unit": inside.head_office,
+        "from_date": TODAY,
+        "status": status,
+        "proposed_at": NOW,
+    }
     one, two, third = administrator.staff, administrator_two.staff, rm.staff
     wrong = [{"staff": one, "proposed_by": one, "decided_by": two}]
     if status == GrantStatus.EFFECTIVE:
@@ -96,9 +102,13 @@ def test_the_same_proposal_twice_is_one(inside: House, rm: Person, administrator
 def test_dates_decide_from_when_to_when(
     inside: House, rm: Person, administrator: Person, administrator_two: Person
 ) -> None:
-    grant = propose(administrator, rm, inside, from_date=TODAY + dt.timedelta(1), to_date=TODAY + dt.timedelta(3))
+    grant = propose(
+        administrator, rm, inside, from_date=TODAY + dt.timedelta(1), to_date=TODAY + dt.timedelta(3)
+    )
     decide_grant(administrator_two.actor, grant_id=grant.pk, approve=True, now=NOW)
-    held = [effective_grants(rm.staff.pk, TODAY + dt.timedelta(n)).filter(role="teller").count() for n in range(5)]
+    held = [
+        effective_grants(rm.staff.pk, TODAY + dt.timedelta(n)).filter(role="teller").count() for n in range(5)
+    ]
     assert held == [0, 1, 1, 1, 0]
 
 
@@ -151,7 +161,9 @@ def test_the_second_administrator_of_a_fresh_bank_is_appointed_by_the_first_and_
     with bank(house.id):
         first = Person(Staff.objects.get(number="admin"), house.bank)
         for number, status in (("a2", GrantStatus.EFFECTIVE), ("a3", GrantStatus.PROPOSED)):
-            hired = hire_staff(first.actor, number=number, name=number, unit_id=house.head_office.pk, now=NOW).staff
+            hired = hire_staff(
+                first.actor, number=number, name=number, unit_id=house.head_office.pk, now=NOW
+            ).staff
             grant = propose(
                 first, Person(hired, house.bank), house, "administrator", unit_id=house.head_office.pk
             )
@@ -167,7 +179,10 @@ def test_who_was_let_in_by_the_proposer_waits_before_deciding_for_him(
         decide_grant(administrator_two.actor, grant_id=grant.pk, approve=True, now=NOW)
     assert refused.value.code == "foreign_hands"
     later = NOW + dt.timedelta(hours=73)
-    assert decide_grant(administrator_two.actor, grant_id=grant.pk, approve=True, now=later).status == "effective"
+    assert (
+        decide_grant(administrator_two.actor, grant_id=grant.pk, approve=True, now=later).status
+        == "effective"
+    )
 
 
 def test_others_do_nothing_of_it(inside: House, rm: Person, branch_manager: Person, auditor: Person) -> None:
@@ -177,11 +192,17 @@ def test_others_do_nothing_of_it(inside: House, rm: Person, branch_manager: Pers
 
 
 def test_the_queue_shows_and_takes_decisions(
-    house: House, rm: Person, administrator: Person, administrator_two: Person, client_for: Callable[[Person], Client]
+    house: House,
+    rm: Person,
+    administrator: Person,
+    administrator_two: Person,
+    client_for: Callable[[Person], Client],
 ) -> None:
     with bank(house.id):
         grant = propose(administrator, rm, house)
-    assert "another administrator decides" in client_for(administrator).get("/settings/roles/").content.decode()
+    assert (
+        "another administrator decides" in client_for(administrator).get("/settings/roles/").content.decode()
+    )
     second = client_for(administrator_two)
     address = f"/settings/roles/{grant.pk}/decide/"
     assert second.get(address).status_code == 405

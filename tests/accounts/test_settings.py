@@ -34,7 +34,9 @@ def test_a_unit_is_added_in_its_place(house: House, desk: Client, administrator:
         ]  # fmt: skip
 
 
-def test_units_move_with_what_is_below_and_never_below_themselves(inside: House, administrator: Person) -> None:
+def test_units_move_with_what_is_below_and_never_below_themselves(
+    inside: House, administrator: Person
+) -> None:
     actor = administrator.actor
     with pytest.raises(DomainError):
         add_unit(actor, code="X", name="X", kind="sub_branch", parent_id=inside.head_office.pk)
@@ -75,7 +77,9 @@ def test_what_the_core_system_delivers_is_read_only(inside: House, administrator
     Staff.objects.filter(pk=rm.staff.pk).update(source_as_of=NOW)
     before = {name: getattr(rm.staff, name) for name in CHANGEABLE}
     with pytest.raises(DomainError):
-        change_staff(administrator.actor, staff_id=rm.staff.pk, before=before, after={**before, "name": "Other"})
+        change_staff(
+            administrator.actor, staff_id=rm.staff.pk, before=before, after={**before, "name": "Other"}
+        )
     changed = change_staff(
         administrator.actor, staff_id=rm.staff.pk, before=before, after={**before, "email": "rm@example.org"}
     )
@@ -95,10 +99,16 @@ def test_a_person_is_added_and_the_password_shown_once(house: House, desk: Clien
 
 def test_two_administrators_at_once_lose_nothing(inside: House, administrator: Person, rm: Person) -> None:
     before = {name: getattr(rm.staff, name) for name in CHANGEABLE}
-    change_staff(administrator.actor, staff_id=rm.staff.pk, before=before, after={**before, "grade": "level_1"})
-    change_staff(administrator.actor, staff_id=rm.staff.pk, before=before, after={**before, "name": "Renamed"})
+    change_staff(
+        administrator.actor, staff_id=rm.staff.pk, before=before, after={**before, "grade": "level_1"}
+    )
+    change_staff(
+        administrator.actor, staff_id=rm.staff.pk, before=before, after={**before, "name": "Renamed"}
+    )
     with pytest.raises(Conflict) as refused:
-        change_staff(administrator.actor, staff_id=rm.staff.pk, before=before, after={**before, "name": "Third"})
+        change_staff(
+            administrator.actor, staff_id=rm.staff.pk, before=before, after={**before, "name": "Third"}
+        )
     assert "Renamed" in refused.value.fields["name"]
     person = Staff.objects.get(pk=rm.staff.pk)
     assert (person.grade, person.name) == ("level_1", "Renamed")
@@ -106,7 +116,13 @@ def test_two_administrators_at_once_lose_nothing(inside: House, administrator: P
 
 def test_the_edit_page_saves_what_changed(house: House, desk: Client, rm: Person) -> None:
     address = f"/settings/staff/{rm.staff.pk}/edit/"
-    shown = {"name": rm.staff.name, "email": "", "unit": house.north.pk, "grade": "level_2", "line_department": ""}
+    shown = {
+        "name": rm.staff.name,
+        "email": "",
+        "unit": house.north.pk,
+        "grade": "level_2",
+        "line_department": "",
+    }
     sent = {**{f"initial-{k}": v for k, v in shown.items()}, **shown, "grade": "senior"}
     assert desk.post(address, sent).status_code == 302
     late = desk.post(address, {**sent, "grade": "level_3"})
@@ -130,7 +146,9 @@ def test_leaving_ends_sign_in_and_roles(
             deactivate_staff(administrator.actor, staff_id=administrator.staff.pk, left_date=TODAY, now=NOW)
 
 
-def test_people_are_found_by_name_number_and_unit(inside: House, administrator: Person, rm: Person, rm_other_branch: Person) -> None:
+def test_people_are_found_by_name_number_and_unit(
+    inside: House, administrator: Person, rm: Person, rm_other_branch: Person
+) -> None:
     def found(**asked: object) -> set[str]:
         return {p.number for p in staff_page(administrator.actor, **asked).people}  # type: ignore[arg-type]
 
@@ -159,7 +177,9 @@ def test_a_client_is_made_once_and_revoked(house: House, desk: Client) -> None:
     assert desk.post("/settings/clients/new/", {"name": "X", "scopes": ["everything"]}).status_code == 422
 
 
-def test_a_token_of_one_bank_is_refused_at_another(house: House, other_house: House, administrator: Person) -> None:
+def test_a_token_of_one_bank_is_refused_at_another(
+    house: House, other_house: House, administrator: Person
+) -> None:
     with bank(house.id):
         made = create_api_client(administrator.actor, name="core", scopes=["customers:read"])
     form = {

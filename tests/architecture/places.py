@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from allauth.idp.oidc.models import Client
 from django.utils import timezone
 
 from crm_site.accounts.banks import vault_of
-from allauth.idp.oidc.models import Client
-
 from crm_site.accounts.models import RoleGrant, Staff
 from crm_site.audit.models import Entry
 from crm_site.jobs.models import Run
 from crm_site.lib.tenancy import bank
 from crm_site.work.models import Notification, Task
-from customers.models import Customer, Identifier, Interaction, SavedView, Standing
+from customers.models import Batch, Customer, Identifier, Interaction, SavedView, Standing
 from relationship.models import AssignmentProposal
 from segmentation.models import ChurnModel, TierPolicy
 from segmentation.services import ensure_default_policies
@@ -47,6 +46,13 @@ def place(house: House, what: str, responsible: Staff | None) -> dict[str, Any]:
             key: Any = customer.pk
         elif what == "customer number":
             return {"number": customer.number}
+        elif what == "feed":
+            return {"feed": "customers"}
+        elif what in ("delivery", "import"):
+            batch = Batch.objects.create(
+                feed="customers", source="upload", content_format="csv", received_at=NOW, staff_id=None
+            )
+            return {"batch_id": batch.pk} if what == "delivery" else {"pk": batch.pk}
         elif what == "contact":
             found = Interaction.objects.create(
                 customer=customer,

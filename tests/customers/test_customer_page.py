@@ -227,7 +227,7 @@ def test_a_contact_counts_once_and_its_promise_is_a_task(
         assert Standing.objects.get(customer=secretive).last_contact_date is not None
     html = client.get(f"/customers/{secretive.pk}/panels/contacts/").content.decode()
     assert "&lt;b&gt;hi&lt;/b&gt;" in html
-    assert "Send the rate" in client.get(f"/customers/{secretive.pk}/").content.decode()
+    assert "Send the rate" in client.get(f"/customers/{secretive.pk}/panels/tasks/").content.decode()
 
 
 @pytest.mark.parametrize(

@@ -40,8 +40,8 @@ def test_an_export_is_masked_and_on_the_record(
     answer = client_for(branch_manager).post(RUN, typed())
     assert answer["Content-Disposition"].startswith("attachment")
     rows = rows_of(answer)
-    assert {row["Name"] for row in rows} == {"陆思远", "Acme Tools Ltd", "沈志强"}
-    lu = next(row for row in rows if row["Name"] == "陆思远")
+    assert {row["Customer name"] for row in rows} == {"陆思远", "Acme Tools Ltd", "沈志强"}
+    lu = next(row for row in rows if row["Customer name"] == "陆思远")
     assert (lu["Deposits, ADB"], lu["Tier"]) == ("1200000.00", "High")
     assert lu["Phone"].endswith("•6021")
     assert PHONE not in str(rows)
@@ -60,12 +60,14 @@ def test_an_export_is_masked_and_on_the_record(
 def test_only_selected_and_only_seen(portfolio: Any, rm: Any, client_for: Any) -> None:
     ids = [portfolio["acme"].pk, portfolio["far"].pk]
     rows = rows_of(client_for(rm).post(RUN, typed(selected=ids)))
-    assert [row["Name"] for row in rows] == ["Acme Tools Ltd"]
+    assert [row["Customer name"] for row in rows] == ["Acme Tools Ltd"]
 
 
 def test_the_lists_filter_applies(portfolio: Any, rm: Any, client_for: Any) -> None:
     condition = json.dumps({"fact": "value_tier", "op": "=", "value": "high"})
-    assert [row["Name"] for row in rows_of(client_for(rm).post(RUN, typed(c=condition)))] == ["陆思远"]
+    assert [row["Customer name"] for row in rows_of(client_for(rm).post(RUN, typed(c=condition)))] == [
+        "陆思远"
+    ]
 
 
 @pytest.mark.parametrize("wrong", [{"purpose": ""}, {"purpose": "x"}, {"format": "pdf"}, {"c": "{"}])
@@ -97,7 +99,7 @@ def test_cells_cannot_run(portfolio: Any, rm: Any, house: Any, client_for: Any) 
         for bad in ("=HYPERLINK(1)", "+1", "-1", "@sum", "\t=1", "\r=1"):
             factories.make_customer(bad, responsible=rm.staff)
     client = client_for(rm)
-    names = [row["Name"] for row in rows_of(client.post(RUN, typed()))]
+    names = [row["Customer name"] for row in rows_of(client.post(RUN, typed()))]
     assert len(names) == 8
     assert not [name for name in names if name.startswith(("=", "+", "-", "@", "\t", "\r"))]
     book = load_workbook(io.BytesIO(b"".join(client.post(RUN, typed(format="xlsx")).streaming_content)))

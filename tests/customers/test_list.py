@@ -27,6 +27,8 @@ SHELL = (
     "accounts_staff",
     "accounts_rolegrant",
     "usersession",
+    "work_notification",
+    "accounts_bank",
 )
 
 

@@ -33,12 +33,16 @@ FLAGS = [
 def chromium() -> str | None:
     """The browser: CHROMIUM in the environment, else one on the path."""
     named = os.environ.get("CHROMIUM")
-    return named or next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    return named or next(
+        filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+    )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Browser tests stay together on one worker: they share one server and one bank."""
-    missing = None if chromium() else pytest.mark.skip(reason="no Chromium found: `make browser` installs one")
+    missing = (
+        None if chromium() else pytest.mark.skip(reason="no Chromium found: `make browser` installs one")
+    )
     for item in items:
         if item.path.is_relative_to(Path(__file__).parent):
             item.add_marker(pytest.mark.browser)

@@ -12,4 +12,6 @@ HERE = Path(__file__).resolve().parent
 
 if __name__ == "__main__":
     os.environ["BANYAN_PROVE"] = "1"
-    sys.exit(pytest.main([str(HERE), "-m", "prove", "-n0", "-q", *sys.argv[1:]]))
+    words = sys.argv[1:]
+    chosen = [] if any(not word.startswith("-") for word in words) else [str(HERE)]
+    sys.exit(pytest.main([*chosen, "-m", "prove", "-n0", "-q", *words]))

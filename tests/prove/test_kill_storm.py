@@ -14,6 +14,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from crm_site.launcher.processes import die_with_parent
 from tests.prove.conftest import Promise
 from tests.prove.databases import ROOT, address, bank_id, database, environment, hashes, manage, table_sizes
 
@@ -51,6 +52,7 @@ class Storm:
             env=environment(self.name),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
+            preexec_fn=die_with_parent(signal.SIGKILL),
         )
         with psycopg.connect(address("DATABASE_URL", self.name), autocommit=True) as watch:
             next_kill = time.monotonic() + self.dice.uniform(0.5, 3)
@@ -60,7 +62,7 @@ class Storm:
                 if self.kills < KILLS and time.monotonic() >= next_kill and self.strike(watch, night.pid):
                     next_kill = time.monotonic() + self.dice.uniform(0.2, 4)
             self.look(watch)
-        why = night.stderr.read().decode()[-500:] if night.stderr else ""
+        why = night.communicate()[1].decode()[-500:]
         assert night.returncode == 0, f"the night failed under the storm: {why}"
         assert not self.lost, f"chunks never taken up again: {self.lost}"
 

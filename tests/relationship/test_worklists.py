@@ -14,6 +14,7 @@ from crm_site.work.models import Task
 from crm_site.work.services import finish_task, hand_over_task, postpone_task
 from customers.models import Customer, Holding, Product, Standing
 from relationship import nightly
+from segmentation.engine.churn import BY_CODE
 from tests.conftest import NOW, TODAY, House, Person, hire
 from tests.relationship.factories import DAY, account, customer
 
@@ -40,6 +41,18 @@ def balance(held: object, amount: int, day: dt.date = DAY) -> None:
             "insert into customers_balancechange (bank_id, account_id, date, balance, positive_days, negative_days)"
             " values (%s, %s, %s, %s, 0, 0)",
             [held.bank_id, held.pk, day, amount],  # type: ignore[attr-defined]
+        )
+
+
+def score(one: Customer, feature: str, value: float) -> None:
+    """A churn score of the night with one reason."""
+    code = next(code for code, known in BY_CODE.items() if known.name == feature)
+    with connection.cursor() as cursor:
+        cursor.execute("select banyan_ensure_month('segmentation_churnscore', %s)", [DAY])
+        cursor.execute(
+            "insert into segmentation_churnscore (bank_id, as_of, customer_id, model_id, score_bp, reason_1, value_1,"
+            " reason_2, value_2, reason_3, value_3) values (%s, %s, %s, 1, 7100, %s, %s, 0, 0, 0, 0)",
+            [one.bank_id, DAY, one.pk, code, value],
         )
 
 
@@ -76,6 +89,7 @@ def test_every_source_speaks(inside: House, rm: Person) -> None:
             reference=reference, customer=born, product=wealth, date=DAY, value=Decimal("50.00"), currency="CNY",
             maturity_date=maturity,
         )  # fmt: skip
+    score(leaving, "falling_months", 3)
     run(inside)
     said = {
         (task.reason, task.customer_id): WORK_REASONS[task.reason].sentence(task.params)
@@ -84,7 +98,7 @@ def test_every_source_speaks(inside: House, rm: Person) -> None:
     }
     assert said == {
         ("overdue", late.pk): "CNY 12.00 overdue for 3 days",
-        ("churn", leaving.pk): "71% likely to leave",
+        ("churn", leaving.pk): "71% likely to leave: Deposits fell for 3 months in a row",
         ("drop", falling.pk): "Average deposits −21.0% since month-end: CNY 100.00 to CNY 79.00",
         ("birthday", born.pk): "Turns 46 on 23 Nov",
         ("holding", born.pk): "Steady growth 90, CNY 50.00, matures on 20 Nov",

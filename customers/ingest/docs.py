@@ -1,0 +1,72 @@
+"""What the feeds' declarations say, for the API's schema and docs/feeds.md."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from customers.ingest.columns import Column
+from customers.ingest.feeds import FEEDS, ROW_ERRORS, Feed
+
+_JSON_TYPES = {"integer": "integer", "boolean": "boolean"}
+_FORMATS = {"date": "date", "datetime": "date-time", "email": "email"}
+
+
+def column_schema(column: Column) -> dict[str, Any]:
+    """JSON schema of one cell. Numbers with decimals are strings; every cell may be given as text."""
+    schema: dict[str, Any] = {
+        "type": [_JSON_TYPES.get(column.type, "string"), *([] if column.required else ["null"])],
+        "description": "; ".join(part for part in (column.description, column.check) if part),
+    }
+    if column.choices:
+        schema["enum"] = [*column.choices, *([] if column.required else ["", None])]
+    if column.type in _FORMATS:
+        schema["format"] = _FORMATS[column.type]
+    if column.most:
+        schema["maxLength"] = column.most
+    if column.example:
+        schema["example"] = column.example
+    return schema
+
+
+def row_schema(feed: Feed) -> dict[str, Any]:
+    """JSON schema of one row of a feed."""
+    return {
+        "title": feed.name,
+        "description": feed.description,
+        "type": "object",
+        "additionalProperties": False,
+        "required": list(feed.required),
+        "properties": {column.name: column_schema(column) for column in feed.columns},
+    }
+
+
+def csv_example(name: str) -> str:
+    """Header and one row of a feed: the columns that have an example."""
+    columns = [column for column in FEEDS[name].columns if column.example or column.required]
+    return ",".join(c.name for c in columns) + "\n" + ",".join(_cell(c.example) for c in columns) + "\n"
+
+
+def _cell(text: str) -> str:
+    return f'"{text}"' if "," in text else text
+
+
+def feed_page(feed: Feed) -> str:
+    """A feed's section of docs/feeds.md."""
+    key = ", ".join(f"`{name}`" for name in feed.key)
+    lines = [f"### {feed.name}", "", f"{feed.description} Key: {key}.", ""]
+    lines += ["| column | type | required | check | meaning | example |", "|---|---|---|---|---|---|"]
+    for column in feed.columns:
+        cells = (
+            f"`{column.name}`", column.type, "yes" if column.required else "", column.check, column.description,
+            f"`{column.example}`" if column.example else "",
+        )  # fmt: skip
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    lines += ["", "```csv", csv_example(feed.name).rstrip(), "```", ""]
+    return "\n".join(lines)
+
+
+def generated_part() -> str:
+    """Everything of docs/feeds.md that is made from the declarations."""
+    lines = ["## Codes of rejected rows", "", "| code | message |", "|---|---|"]
+    lines += [f"| `{code}` | {message} |" for code, message in ROW_ERRORS.items()]
+    return "\n".join([*lines, "", "## Feeds", "", *(feed_page(feed) for feed in FEEDS)]).rstrip() + "\n"
