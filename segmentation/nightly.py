@@ -169,7 +169,7 @@ def _row(sql: str, params: Sequence[Any] | None = None) -> tuple[Any, ...]:
         return cursor.fetchone() or ()
 
 
-def _run(sql: str, params: Sequence[Any] | None = None) -> int:
+def _run(sql: str, params: Sequence[Any] | Mapping[str, Any] | None = None) -> int:
     with connection.cursor() as cursor:
         cursor.execute(sql, params)
         return cursor.rowcount
