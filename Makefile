@@ -48,7 +48,7 @@ prove: setup $(VENV)/test.stamp
 	@exec $(LAUNCH) exec -- $(PY) -m tests.prove $(ARGS)
 
 bench: setup $(VENV)/test.stamp
-	@exec $(LAUNCH) exec -- $(PY) -m tests.bench --customers $(CUSTOMERS) $(ARGS)
+	@exec $(PY) -m tests.bench --customers $(CUSTOMERS) $(ARGS)
 
 # No database is needed: what would ask one is told that there is none.
 LINT := env -u DATABASE_URL -u DATABASE_OWNER_URL -u REDIS_URL

@@ -211,7 +211,7 @@ LANGUAGES = [("en", "English"), ("zh-hans", "中文")]
 LOCALE_PATHS = [
     BASE_DIR / "locale" / room
     for room in (
-        "lib", "site", "accounts", "audit", "jobs", "work", "customers", "segmentation", "churn", "relationship",
+        "lib", "site", "accounts", "audit", "jobs", "work", "customers", "ingest", "segmentation", "churn", "relationship",
     )
 ]  # fmt: skip
 USE_I18N = USE_TZ = True

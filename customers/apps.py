@@ -17,6 +17,7 @@ class CustomersConfig(AppConfig):
         nightly.register()
         deliveries.register()
         add_nav(NavItem("customers", _("Customers"), "customers:customer-list", "users", "customer.read", 20))
+        add_nav(NavItem("imports", _("Imports"), "customers:import-list", "upload", "import.upload", 80))
         for panel in PANELS:
             add_panel(panel)
         add_timeline_source("contacts", sources.contacts)

@@ -138,7 +138,7 @@ class FilterForm:
 
     def condition(self) -> dict[str, Any]:
         """The condition the rows say together; rows without a value are left out."""
-        said = []
+        said: list[dict[str, Any]] = []
         for row in self.rows:
             values = [value.strip() for value in row.values if value.strip()]
             if row.op in KNOWN:

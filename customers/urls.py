@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from django.urls import path
 
+from customers.ingest import views as imports
 from customers.views import actions, exports, lists, single, tasks
 
 app_name = "customers"
@@ -19,6 +20,14 @@ urlpatterns = [
     path("exports/", exports.export_log, name="export-log"),
     path("tasks/", tasks.task_bulk, name="task-bulk"),
     path("prospects/new/", actions.prospect_add, name="prospect-add"),
+    path("imports/", imports.import_list, name="import-list"),
+    path("imports/new/", imports.import_new, name="import-new"),
+    path("imports/<int:pk>/", imports.import_detail, name="import"),
+    path("imports/<int:pk>/try/", imports.import_try, name="import-try"),
+    path("imports/<int:pk>/run/", imports.import_run, name="import-run"),
+    path("imports/<int:pk>/progress/", imports.import_progress, name="import-progress"),
+    path("imports/<int:pk>/errors/", imports.import_errors, name="import-errors"),
+    path("imports/<int:pk>/undo/", imports.import_undo, name="import-undo"),
     path("<int:customer_id>/", single.customer, name="customer"),
     path("<int:customer_id>/print/", single.print_view, name="customer-print"),
     path("<int:customer_id>/profile/", actions.profile_edit, name="profile-edit"),

@@ -14,6 +14,7 @@ from crm_site.accounts.api import ApiView
 from crm_site.accounts.models import Bank
 from crm_site.accounts.selectors import working_day
 from crm_site.lib.api.paging import KeyPagination
+from crm_site.lib.tenancy import require_bank
 from customers.api import CHANGED_SINCE, changed_since
 from relationship.models import Assignment
 
@@ -37,7 +38,7 @@ class AssignmentListView(ApiView, generics.ListAPIView):
     sorts: ClassVar = {"id": "id"}
 
     def get_queryset(self) -> QuerySet[Assignment]:
-        day = working_day(Bank.objects.get(pk=self.request.user.bank_id))
+        day = working_day(Bank.objects.get(pk=require_bank()))
         still = Q(to_date__isnull=True) | Q(to_date__gt=day)  # a later change may be decided already
         found = Assignment.objects.visible_to(self.request.user).filter(still, applied=True)
         found = found.select_related("customer", "manager", "unit")

@@ -9,7 +9,7 @@ are run: history is what a run of all those dates in order would have written.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -172,13 +172,13 @@ def _usual_night(context: RunContext, chunk: Mapping[str, Any], found: list[Rank
     return Counts(chunk["rows"], _row(sql, params)[0])
 
 
-def _row(sql: str, params: Iterable[Any] | None = None) -> tuple[Any, ...]:
+def _row(sql: str, params: Sequence[Any] | None = None) -> tuple[Any, ...]:
     with connection.cursor() as cursor:
         cursor.execute(sql, params)
         return cursor.fetchone() or ()
 
 
-def _run(sql: str, params: Iterable[Any] | None = None) -> int:
+def _run(sql: str, params: Sequence[Any] | Mapping[str, Any] | None = None) -> int:
     with connection.cursor() as cursor:
         cursor.execute(sql, params)
         return cursor.rowcount

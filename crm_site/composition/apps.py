@@ -20,9 +20,9 @@ class CompositionConfig(AppConfig):
         add_nav(
             NavItem(
                 "administration",
-                _("Administration"),
+                _("Today"),
                 "administrator-home",
-                "layout-dashboard",
+                "home",
                 "administration.read",
                 5,
             )

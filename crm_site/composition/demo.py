@@ -167,6 +167,7 @@ def train_churn(of: Bank, *, now: dt.datetime) -> bool:
 
     False where there is too little to learn from. Does nothing when there is a champion.
     """
+    of.refresh_from_db()
     with bank(of.pk):
         if ChurnModel.objects.filter(status=ModelStatus.CHAMPION).exists() or of.business_date is None:
             return False

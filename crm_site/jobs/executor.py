@@ -280,10 +280,12 @@ class Progress:
         try:
             if self.connection is None:
                 self.connection = connect_beside()
-            self.connection.execute(
-                "UPDATE jobs_chunkprogress SET done = %s, total = %s, at = clock_timestamp() WHERE chunk_id = %s",
-                (done, total, self.chunk_id),
-            )
+            with self.connection.transaction():  # a pooler refuses settings of the session
+                self.connection.execute("SET LOCAL lock_timeout = 500")
+                self.connection.execute(
+                    "UPDATE jobs_chunkprogress SET done = %s, total = %s, at = clock_timestamp() WHERE chunk_id = %s",
+                    (done, total, self.chunk_id),
+                )
         except psycopg.Error as error:
             log.info("progress not written", extra={"fields": {"type": type(error).__name__}})
 
@@ -301,5 +303,4 @@ def connect_beside() -> psycopg.Connection[Any]:
         prepare_threshold=None,
         connect_timeout=5,
         application_name="banyan-progress",
-        options="-c lock_timeout=500",
     )

@@ -50,7 +50,7 @@ REASONS = (
         "message-check",
         lambda params: _("Promised: %s") % params.get("promise", ""),
     ),
-    WorkReason("manual", gettext_lazy("Task"), "checklist", lambda params: str(params.get("text", ""))),
+    WorkReason("manual", gettext_lazy("To do"), "checklist", lambda params: str(params.get("text", ""))),
 )
 NOTICES = (
     NoticeKind("task.handed_over", "arrow-forward-up", _handed_over),

@@ -113,7 +113,11 @@ ROWS = {
         "description": "One JSON object a line.",
         "oneOf": [row_schema(feed) for feed in FEEDS],
     },
-    "text/csv": {"type": "string", "description": "With a header line of column names.", "example": csv_example("customers")},
+    "text/csv": {
+        "type": "string",
+        "description": "With a header line of column names.",
+        "example": csv_example("customers"),
+    },
     "application/gzip": {"type": "string", "format": "binary", "description": "Either of them, packed."},
 }
 
@@ -170,7 +174,9 @@ class IngestView(ApiView):
         key = request.headers.get("Idempotency-Key", "")
         if not key:
             return None
-        stored = claim_key(request.user, key, f"{request.method} {request.get_full_path()}", digest, timezone.now())
+        stored = claim_key(
+            request.user, key, f"{request.method} {request.get_full_path()}", digest, timezone.now()
+        )
         if isinstance(stored, IdempotencyKey):
             return stored
         return Response(stored[1], status=stored[0], headers={"Idempotent-Replay": "true"})

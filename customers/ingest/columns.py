@@ -234,6 +234,11 @@ class Column:
         return "false" if self.type == "boolean" else "''"
 
     @property
+    def chinese(self) -> str:
+        """Its name for a Chinese reader: the first Chinese header that means it."""
+        return next((word for word in self.synonyms if not word.isascii()), self.name)
+
+    @property
     def sql_type(self) -> str:
         return SQL_TYPES.get(self.type, "text")
 

@@ -196,14 +196,11 @@ class Landing:
             self.reject((n, self.feed.key[0], Bad("duplicate", line=line)) for n, line in again)
         if not self.part.is_last:
             lines = self.part.lines
+            hashes = self.rows("SELECT n, kh FROM part")
             with self.cursor.copy("COPY seen_keys FROM STDIN") as copy:
-                for n, kh in self._hashes():
+                for n, kh in hashes:
                     copy.write_row((kh, lines[n]))
             self.cursor.execute("ANALYZE seen_keys")
-
-    def _hashes(self) -> list[tuple]:
-        self.cursor.execute("SELECT n, kh FROM part")
-        return self.cursor.fetchall()
 
     def _set_aside_older(self) -> int:
         """Rows older than what stands change nothing."""
@@ -275,7 +272,7 @@ class Landing:
             return
         ((known,),) = self.rows("SELECT reltuples FROM pg_class WHERE oid = %(t)s::regclass", t=table)
         if total > max(known, 0) / 4:
-            self.run("SELECT banyan_analyse(%(t)s)", t=table)
+            self.run("SELECT banyan_analyze(%(t)s)", t=table)
             self._grown[table] = 0
 
     def update_changed(

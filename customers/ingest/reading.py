@@ -8,13 +8,13 @@ from __future__ import annotations
 import csv
 import datetime as dt
 import gzip
-import io
 import json
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from django.utils.translation import gettext as _
 
@@ -57,10 +57,11 @@ def is_gzip(path: Path) -> bool:
         return file.read(2) == GZIP_MAGIC
 
 
-def open_text(path: Path) -> io.TextIOWrapper:
+def open_text(path: Path) -> IO[str]:
     """The text of a spooled file, unpacked, without its byte order mark."""
-    raw: Any = gzip.open(path, "rb") if is_gzip(path) else path.open("rb")
-    return io.TextIOWrapper(raw, encoding="utf-8-sig", newline="")
+    if is_gzip(path):
+        return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
+    return path.open(encoding="utf-8-sig", newline="")
 
 
 def delimiter_of(header: str) -> str:
@@ -228,19 +229,20 @@ def sheet_rows(path: Path) -> Iterator[tuple[int, list[str], bool]]:
     """(row number, cells, holds a formula) of a workbook's first sheet, read as a stream."""
     import openpyxl
 
-    try:
-        book = openpyxl.load_workbook(path, read_only=True, data_only=False)
-        sheet = book.worksheets[0]
-        sheet.reset_dimensions()
-    except Exception as error:
-        raise Refused(_("Not an Excel workbook (.xlsx)."), code="not_xlsx") from error
-    try:
-        for number, cells in enumerate(sheet.iter_rows(max_row=MOST_SHEET_ROWS), start=1):
-            texts = [_sheet_cell(cell.value) for cell in cells]
-            if any(texts):
-                yield number, texts, any(getattr(cell, "data_type", "") == "f" for cell in cells)
-    finally:
-        book.close()
+    with path.open("rb") as file:
+        try:
+            book = openpyxl.load_workbook(file, read_only=True, data_only=False)
+            sheet = book.worksheets[0]
+            sheet.reset_dimensions()
+        except Exception as error:
+            raise Refused(_("Not an Excel workbook (.xlsx)."), code="not_xlsx") from error
+        try:
+            for number, cells in enumerate(sheet.iter_rows(max_row=MOST_SHEET_ROWS), start=1):
+                texts = [_sheet_cell(cell.value) for cell in cells]
+                if any(texts):
+                    yield number, texts, any(getattr(cell, "data_type", "") == "f" for cell in cells)
+        finally:
+            book.close()
 
 
 def xlsx_rows(path: Path, feed: Feed, mapping: Mapping[str, str] | None = None) -> Iterator[Row]:
@@ -260,6 +262,24 @@ def xlsx_rows(path: Path, feed: Feed, mapping: Mapping[str, str] | None = None) 
             continue
         padded = [*cells[:width], *[""] * (width - len(cells))]
         yield Row(number, shape, padded, Bad("formula") if has_formula else None)
+
+
+def preview(path: Path, content_format: str, number: int) -> tuple[list[str], list[list[str]]]:
+    """Header and the first rows of a CSV or workbook, as text, for mapping its columns."""
+    if content_format == XLSX:
+        found = [cells for _number, cells, _formula in islice(sheet_rows(path), number + 1)]
+    else:
+        with open_text(path) as text:
+            head = text.readline()
+            while head in ("\n", "\r\n"):
+                head = text.readline()
+            text.seek(0)
+            reader = csv.reader(text, delimiter=delimiter_of(head))
+            found = list(islice((cells for cells in reader if any(cells)), number + 1))
+    header = [cell.strip() for cell in found[0]] if found else []
+    while header and not header[-1]:
+        header.pop()
+    return header, [[cell.strip()[:80] for cell in cells] for cells in found[1:]]
 
 
 def rows_of(

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import QuerySet
@@ -26,6 +27,40 @@ def deliveries(actor: Actor) -> QuerySet[Batch]:
     """The bank's deliveries, newest first: to machine clients and to who may upload."""
     require(actor, "ingest.run")
     return Batch.objects.all()
+
+
+def imports(actor: Actor) -> QuerySet[Batch]:
+    """People's uploads and what they were tried out as, newest first; other deliveries stand beside them."""
+    require(actor, "import.upload")
+    return Batch.objects.select_related("staff")
+
+
+@dataclass(frozen=True)
+class ShownError:
+    """A rejected row for the page: without the row's protected cells."""
+
+    line: int
+    field: str
+    message: str
+    cells: list[tuple[str, str]]
+
+
+def first_errors(batch: Batch, number: int = 20) -> list[ShownError]:
+    """The first rejected rows, in the reader's language; protected cells stay masked."""
+    found = BatchError.objects.filter(batch=batch).order_by("line", "id")[:number]
+    return [
+        ShownError(
+            error.line,
+            error.field,
+            message_of(error.code, error.params),
+            [
+                (name, "••••" if isinstance(value, dict) else str(value))
+                for name, value in error.row.items()
+                if value != ""
+            ][:8],
+        )
+        for error in found
+    ]
 
 
 def state_of(batch: Batch) -> str:
@@ -80,7 +115,7 @@ def _is_number(text: str) -> bool:
 
 def rejected_csv(batch: Batch) -> Iterator[str]:
     """The error file of an upload: line, field, code and message before the row's own cells. Streamed."""
-    names = [name for name in FEEDS[batch.feed].names]
+    names = FEEDS[batch.feed].names
     buffer = io.StringIO()
     writer = csv.writer(buffer)
     buffer.write("\ufeff")
@@ -89,7 +124,9 @@ def rejected_csv(batch: Batch) -> Iterator[str]:
     for error in BatchError.objects.filter(batch=batch).order_by("line", "id").iterator(chunk_size=2000):
         row = opened(error.row, error.line, vault)
         said = message_of(error.code, error.params)
-        writer.writerow([error.line, error.field, error.code, said, *(safe_cell(row.get(name)) for name in names)])
+        writer.writerow(
+            [error.line, error.field, error.code, said, *(safe_cell(row.get(name)) for name in names)]
+        )
         if buffer.tell() > 64_000:
             yield buffer.getvalue()
             buffer.seek(0)

@@ -31,10 +31,7 @@ from customers.ingest.feeds import FEEDS, Feed
 from customers.ingest.landing import Counts, Landing
 from customers.ingest.reading import (
     CSV,
-    NDJSON,
-    XLSX,
     check_header,
-    check_workbook,
     header_of,
     rows_of,
     sniff,
@@ -287,4 +284,3 @@ def write_errors(cursor: Any, bank_id: int, batch_id: int, errors: list[RowError
         "SELECT %s, %s, line, field, code, message, params, row FROM row_errors",
         [bank_id, batch_id],
     )
-

@@ -179,41 +179,55 @@ def spool(chunks: Iterable[bytes], *, bank_id: int, is_text: bool = True) -> Spo
         raise
 
 
+class _Inspector:
+    """Looks at a delivery as it arrives: size, digest and, where it is text, its content unpacked."""
+
+    def __init__(self, *, is_text: bool) -> None:
+        self.is_text = is_text
+        self.digest, self.size, self.head = hashlib.sha256(), 0, b""
+        self.check = TextCheck()
+        self.gunzip: _Gunzip | None = None
+
+    def feed(self, chunk: bytes) -> None:
+        self.size += len(chunk)
+        if self.size > MOST_BYTES:
+            raise Refused(_("A delivery has at most 2 GB."), code="too_large", status=413)
+        self.digest.update(chunk)
+        if self.is_text and not self.head and chunk.startswith(GZIP_MAGIC):
+            self.gunzip = _Gunzip()
+        self.head = self.head or chunk[:4]
+        if self.gunzip is not None:
+            for block in self.gunzip.feed(chunk):
+                self.check.feed(block)
+        elif self.is_text:
+            self.check.feed(chunk)
+
+    def finish(self) -> None:
+        if self.gunzip is not None:
+            self.gunzip.finish()
+        if self.is_text:
+            self.check.finish()
+        elif not self.size:
+            raise Refused(_("The delivery is empty."), code="empty")
+        if self.check.quotes % 2 and not self.check.head.lstrip(codecs.BOM_UTF8).lstrip().startswith(b"{"):
+            raise Refused(_("A quoted cell is not closed."), code="unclosed_quote")
+
+
 def _spool(chunks: Iterable[bytes], *, path: Path, relative: str, is_text: bool) -> Spooled:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    digest, size, head = hashlib.sha256(), 0, b""
-    check, gunzip = TextCheck(), None
+    inspector = _Inspector(is_text=is_text)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         for chunk in chunks:
-            if not chunk:
-                continue
-            size += len(chunk)
-            if size > MOST_BYTES:
-                raise Refused(_("A delivery has at most 2 GB."), code="too_large", status=413)
-            digest.update(chunk)
-            if len(head) < 4:
-                began = bool(head)
-                head += chunk[:4]
-                if not began and is_text and head.startswith(GZIP_MAGIC):
-                    gunzip = _Gunzip()
-            if gunzip is not None:
-                for block in gunzip.feed(chunk):
-                    check.feed(block)
-            elif is_text:
-                check.feed(chunk)
-            file.write(chunk)
+            if chunk:
+                inspector.feed(chunk)
+                file.write(chunk)
         file.flush()
         os.fsync(file.fileno())
-    if gunzip is not None:
-        gunzip.finish()
-    if is_text:
-        check.finish()
-    elif not size:
-        raise Refused(_("The delivery is empty."), code="empty")
-    if check.quotes % 2 and not check.head.lstrip(codecs.BOM_UTF8).lstrip().startswith(b"{"):
-        raise Refused(_("A quoted cell is not closed."), code="unclosed_quote")
-    return Spooled(relative, size, digest.hexdigest(), gunzip is not None, check.head, check.lines)
+    inspector.finish()
+    check = inspector.check
+    is_gzip = inspector.gunzip is not None
+    return Spooled(relative, inspector.size, inspector.digest.hexdigest(), is_gzip, check.head, check.lines)
 
 
 def discard(relative: str) -> None:

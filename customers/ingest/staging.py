@@ -23,7 +23,7 @@ _COPY_ROWS = 2_000
 _NULL = "\\N"
 # What a protected column is indexed as: Identifier.scheme, or the kind of a contact point.
 BLIND_SCHEMES = {"phone_2": "phone", "other_document": "other"}
-SECRET_PLACE = "batcherror.row"
+PLACE_OF_ROWS = "batcherror.row"
 
 
 @dataclass(frozen=True)
@@ -206,12 +206,12 @@ class Stager:
 
     def _kept(self, row: Row) -> dict[str, Any]:
         kept = row.as_dict()
-        for name, value in kept.items():
-            if not isinstance(value, str):
+        for name, cell in kept.items():
+            if not isinstance(cell, str):
                 continue
-            value = value.encode("utf-8", "replace").decode().replace("\0", "")[:4000]
+            value = cell.encode("utf-8", "replace").decode().replace("\0", "")[:4000]
             if value and name in self.slots and self.feed.column(name).protected:
-                cipher = self.vault.encrypt(value, place=SECRET_PLACE, row=f"{row.line}|{name}")
+                cipher = self.vault.encrypt(value, place=PLACE_OF_ROWS, row=f"{row.line}|{name}")
                 kept[name] = {"protected": cipher.hex()}
             else:
                 kept[name] = value
@@ -221,7 +221,7 @@ class Stager:
 def opened(row: dict[str, Any], line: int, vault: Vault) -> dict[str, Any]:
     """A kept error row with its protected cells in the clear (for who delivered it)."""
     return {
-        name: vault.decrypt(bytes.fromhex(value["protected"]), place=SECRET_PLACE, row=f"{line}|{name}")
+        name: vault.decrypt(bytes.fromhex(value["protected"]), place=PLACE_OF_ROWS, row=f"{line}|{name}")
         if isinstance(value, dict) and "protected" in value
         else value
         for name, value in row.items()

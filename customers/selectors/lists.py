@@ -19,8 +19,9 @@ from django.db.models.expressions import RawSQL
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
+from crm_site.accounts.selectors import visible_units
 from crm_site.lib.money import from_minor, to_minor
-from crm_site.lib.permissions import HEADQUARTERS, OWN, Actor, Role
+from crm_site.lib.permissions import HEADQUARTERS, OWN, SUBTREE, Actor, Role
 from crm_site.lib.registry import WORK_REASONS
 from crm_site.work.models import Task
 from customers.conditions import compile_condition
@@ -45,6 +46,16 @@ class Sort:
     path: str  # from Standing
     is_money: bool = False
     first: str = "-"  # the direction of the first click
+
+    @property
+    def is_of_customer(self) -> bool:
+        return self.path.startswith("customer__")
+
+    @property
+    def column(self) -> str:
+        """The column in SQL."""
+        table = CUSTOMER_TABLE if self.is_of_customer else STANDING_TABLE
+        return f"{table}.{self.path.removeprefix('customer__')}"
 
 
 SORTS = {
@@ -146,7 +157,10 @@ def clean_sort(text: str) -> str:
 
 def matching(actor: Actor, condition: Mapping[str, Any], *, as_of: dt.date) -> Any:
     """Standing rows that the actor may see and that meet the condition. Raises ConditionError."""
-    found = Standing.objects.visible_to(actor)
+    return _with_condition(Standing.objects.visible_to(actor), actor, condition, as_of=as_of)
+
+
+def _with_condition(found: Any, actor: Actor, condition: Mapping[str, Any], *, as_of: dt.date) -> Any:
     if not condition:
         return found
     sql, params = compile_condition(condition, c=CUSTOMER_TABLE, s=STANDING_TABLE, as_of=as_of, actor=actor)
@@ -160,7 +174,7 @@ def customer_list(
 ) -> CustomerPage:
     """One page of customers, with the next open task of each. Two statements."""
     forward, key = _read_cursor(query, cursor)
-    found = matching(actor, query.condition, as_of=as_of)
+    found = _listed(actor, query, as_of=as_of)
     if key is not None:
         found = found.filter(_beyond(query, key, forward=forward))
     rows = list(
@@ -186,7 +200,7 @@ def neighbours(
 ) -> tuple[Customer | None, Customer | None]:
     """The customers before and after one in a list, by its own key: it works while rows come and go."""
     key = (_key_value(query, standing), standing.customer_id)
-    found = matching(actor, query.condition, as_of=as_of)
+    found = _listed(actor, query, as_of=as_of)
     pair = []
     for forward in (False, True):
         near = _ordered(found.filter(_beyond(query, key, forward=forward)), query, forward=forward)
@@ -206,7 +220,7 @@ def list_totals(actor: Actor, query: CustomerQuery, *, as_of: dt.date) -> Totals
     if sums["n"] <= COUNT_LIMIT:
         zero = Decimal("0.00")
         return Totals(sums["n"], False, sums["deposits"] or zero, sums["loans_sum"] or zero)
-    plan = json.loads(found.values("id").explain(format="json"))
+    plan = json.loads(_estimable(actor, query.condition, as_of=as_of).values("id").explain(format="json"))
     return Totals(max(_rounded(int(plan[0]["Plan"]["Plan Rows"])), COUNT_LIMIT), True, None, None)
 
 
@@ -269,18 +283,31 @@ def _key_value(query: CustomerQuery, standing: Standing) -> Any:
     return value
 
 
+def _listed(actor: Actor, query: CustomerQuery, *, as_of: dt.date) -> Any:
+    """The list's rows, joined to the customer where its own columns sort them."""
+    found = matching(actor, query.condition, as_of=as_of)
+    return found.filter(customer__bank_id=actor.bank_id) if query.by.is_of_customer else found
+
+
 def _ordered(found: Any, query: CustomerQuery, *, forward: bool) -> Any:
     sign = "-" if query.descending == forward else ""
     return found.order_by(f"{sign}{query.by.path}", f"{sign}customer_id")
 
 
-def _beyond(query: CustomerQuery, key: tuple[Any, int], *, forward: bool) -> Q:
-    """Rows after (or before) a key. The first half is what the index starts at, the second half is exact."""
-    op = "lt" if query.descending == forward else "gt"
-    path, (value, customer_id) = query.by.path, key
-    return Q(**{f"{path}__{op}e": value}) & (
-        Q(**{f"{path}__{op}": value}) | Q(**{f"customer_id__{op}": customer_id})
+def _beyond(query: CustomerQuery, key: tuple[Any, int], *, forward: bool) -> RawSQL:
+    """Rows after (or before) a key, compared as one value: the index starts right there, whatever shares the key.
+
+    (`col <= v AND (col < v OR id < i)` walks over everybody with the same value: most customers have no loan.)
+    """
+    op = "<" if query.descending == forward else ">"
+    value, customer_id = key
+    columns = (
+        f"{query.by.column}, {CUSTOMER_TABLE}.id"
+        if query.by.is_of_customer
+        else (f"{query.by.column}, {STANDING_TABLE}.customer_id")
     )
+    plain = to_minor(value) if query.by.is_money else value
+    return RawSQL(f"({columns}) {op} (%s, %s)", [plain, customer_id], output_field=BooleanField())
 
 
 def _cursor(query: CustomerQuery, standing: Standing, direction: str) -> str:
@@ -304,10 +331,19 @@ def _read_cursor(query: CustomerQuery, cursor: str) -> tuple[bool, tuple[Any, in
         return True, None
     if abs(customer_id) >= 2**63 or (isinstance(value, int) and abs(value) >= 2**62):
         return True, None
-    return direction != "p", (from_minor(value) if query.by.is_money else value, customer_id)
+    return direction != "p", (from_minor(int(value)) if query.by.is_money else value, customer_id)
 
 
 # --- totals of large lists ---
+
+
+def _estimable(actor: Actor, condition: Mapping[str, Any], *, as_of: dt.date) -> Any:
+    """The same rows in words the planner can estimate: a subtree as its units. Nothing is read from it."""
+    found = matching(actor, condition, as_of=as_of).order_by()
+    if actor.has(HEADQUARTERS | OWN) or not actor.intervals(SUBTREE):
+        return found
+    units = list(visible_units(actor, SUBTREE).values_list("pk", flat=True))
+    return _with_condition(Standing.objects.filter(home_branch__in=units), actor, condition, as_of=as_of)
 
 
 def _from_summary(actor: Actor, condition: Mapping[str, Any]) -> Totals | None:

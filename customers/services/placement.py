@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import connection, transaction
 
@@ -48,7 +49,7 @@ def place_customers(bank_id: int, rows: Iterable[Placement]) -> int:
     given = list({row.customer_id: row for row in rows}.values())
     if not given:
         return 0
-    params = [
+    params: list[Any] = [
         [row.customer_id for row in given],
         [row.home_branch_id for row in given],
         [row.responsible_id for row in given],

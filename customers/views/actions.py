@@ -140,8 +140,11 @@ def profile_edit(request: Any, customer_id: int) -> HttpResponse:
         except services.ProfileConflict as conflict:
             conflicts = conflict.conflicts
             theirs = {name: getattr(conflict.current, name) for name in CRM_OWNED}
-            form.data = form.data.copy()
-            form.data["base"] = json.dumps(theirs)  # sending again means: I have seen theirs
+            # Sending again means: I have seen theirs.
+            form.data = {
+                **request.POST.dict(),
+                "base": json.dumps(theirs),
+            }  # a new mapping: the request's is frozen
             for field in conflicts:
                 form.add_error(field.field, _("Changed meanwhile to: %s") % (field.theirs or "–"))
     context = {"customer": customer, "form": form, "conflicts": conflicts}

@@ -24,7 +24,9 @@ def trend_chart(points: Sequence[TrendPoint]) -> dict[str, Any] | None:
         return None
     scale = formats.column_unit([amount for point in points for amount in (point.deposits, point.loans)])
     days = [formats.month(point.day) for point in points]
-    columns = [(_("Deposits (ADB)"), [point.deposits for point in points], {"areaStyle": {}})]
+    columns: list[tuple[str, list[Decimal], dict[str, Any]]] = [
+        (_("Deposits (ADB)"), [point.deposits for point in points], {"areaStyle": {}})
+    ]
     if any(point.loans for point in points):
         columns.append((_("Loans"), [point.loans for point in points], {"step": "end"}))
     series = [

@@ -9,7 +9,7 @@ from typing import Any
 
 from allauth.account.decorators import login_required
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpResponse
 
 from crm_site.accounts.selectors import business_date
 from crm_site.lib.permissions import require
@@ -48,6 +48,6 @@ def as_of(request: Any) -> dt.date:
     return business_date(request.bank)
 
 
-def is_partial(request: HttpRequest | Any) -> bool:
+def is_partial(request: Any) -> bool:
     """Whether htmx asks for the partial alone."""
     return bool(request.htmx) and not request.htmx.boosted and not request.htmx.history_restore_request

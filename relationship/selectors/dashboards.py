@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from django.db.models import Count, Q, QuerySet, Sum
+from django.db.models import Count, Q, QuerySet, Sum, Window
 
 from crm_site.accounts.models import OrgUnit
 from crm_site.lib.money import money
@@ -229,7 +229,10 @@ def likely_to_leave(scope: Scope, currency: str) -> list[Leaver]:
     scores = ChurnScore.objects.filter(
         customer__in=[row.customer_id for row in rows], as_of__in={row.as_of for row in rows if row.as_of}
     )
-    reasons = {score.customer_id: sentence(*score.reasons[0], currency) for score in scores if score.reasons}
+    reasons = {}
+    for score in scores:
+        for code, value in score.reasons[:1]:
+            reasons[score.customer_id] = sentence(code, value, currency)
     return [
         Leaver(
             customer_id=row.customer_id,
@@ -254,10 +257,14 @@ class Overdue:
 
 
 def overdue(scope: Scope) -> Overdue:
-    found = scope.standings.filter(overdue_amount__gt=money(0))
-    sums = found.aggregate(n=Count("pk"), amount=Sum("overdue_amount"))
-    rows = found.select_related("customer", "responsible").order_by("-days_past_due", "-overdue_amount")[:TOP]
-    return Overdue(sums["n"], sums["amount"] or NOTHING, list(rows))
+    """One statement: the sums stand beside each row."""
+    rows = list(
+        scope.standings.filter(overdue_amount__gt=money(0))
+        .annotate(all_of_them=Window(Count("pk")), together=Window(Sum("overdue_amount")))
+        .select_related("customer", "responsible")
+        .order_by("-days_past_due", "-overdue_amount", "customer_id")[:TOP]
+    )
+    return Overdue(rows[0].all_of_them, rows[0].together, rows) if rows else Overdue(0, NOTHING, [])
 
 
 def churn_url(scope: Scope, tier: str = "") -> str:
@@ -290,7 +297,7 @@ class BranchLine:
     growth: float | None
     loan_growth: float | None
     waiting: int
-    url: str
+    urls: Mapping[str, str]
 
     @property
     def overdue_share(self) -> float | None:
@@ -341,11 +348,22 @@ def branch_lines(scope: Scope, day: dt.date, before: dt.date | None, sort: str) 
             growth=change(now[unit.pk].deposits_adb, then[unit.pk].deposits_adb),
             loan_growth=change(now[unit.pk].loans, then[unit.pk].loans),
             waiting=waiting[unit.pk],
-            url=links.list_url(links.in_unit(unit), links.of_kind(scope.kind)),
+            urls=_branch_urls(Scope(scope.actor, unit, scope.kind)),
         )
         for unit in branches
     ]
     return sorted(lines, key=SORTS.get(sort, SORTS["branch"]))
+
+
+def _branch_urls(scope: Scope) -> dict[str, str]:
+    return {
+        "all": scope.url(),
+        "high": scope.url(fact_is("value_tier", "high")),
+        "mid": scope.url(fact_is("value_tier", "mid")),
+        "loans": scope.url(fact_is("loans", "0", ">"), sort="-loans"),
+        "churn": scope.url(fact_is("churn", str(CHURN_ALARM_PCT), ">="), sort="-churn"),
+        "overdue": overdue_url(scope),
+    }
 
 
 def _root_finder(branches: Sequence[OrgUnit], lefts: Mapping[int, int]) -> Any:

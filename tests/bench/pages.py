@@ -51,7 +51,7 @@ def middle_cursor(found: Bank) -> str:
         half = Standing.objects.filter(customer__is_prospect=False).count() // 2
         order = Standing.objects.filter(customer__is_prospect=False).order_by("-deposits_adb", "-customer_id")
         standing = order[half]
-        return lists._cursor(lists.CustomerQuery({}), standing, "n")  # noqa: SLF001  as the list writes it
+        return lists._cursor(lists.CustomerQuery({}), standing, "n")
 
 
 def two_characters(found: Bank) -> str:
@@ -98,7 +98,9 @@ def run(rig: Rig, code: str, customers: int, wanted: set[str]) -> Iterator[Row]:
 
 def _token(rig: Rig, found: Bank, port: int) -> dict[str, str]:
     """A bearer token as core banking gets it."""
-    made = rig.json("create_api_client", "--bank", found.code, "--name", "bench", "--scopes", "customers:read")
+    made = rig.json(
+        "create_api_client", "--bank", found.code, "--name", "bench", "--scopes", "customers:read"
+    )
     pair = base64.b64encode(f"{made['client_id']}:{made['client_secret']}".encode()).decode()
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     body = urlencode({"grant_type": "client_credentials", "scope": "customers:read"})

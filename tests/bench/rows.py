@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -45,7 +44,9 @@ def table(rows: list[Row]) -> str:
              _text(r.peak_mib and round(r.peak_mib)), verdict, r.note)
         )  # fmt: skip
     widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
-    return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip() for line in lines)
+    return "\n".join(
+        "  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip() for line in lines
+    )
 
 
 def _text(value: float | None) -> str:
@@ -56,4 +57,4 @@ def save(rows: list[Row], file: Path) -> None:
     """The contract's JSON."""
     draft = file.with_suffix(".new")
     draft.write_text(json.dumps([asdict(r) for r in rows], indent=1, ensure_ascii=False) + "\n")
-    os.replace(draft, file)
+    draft.replace(file)

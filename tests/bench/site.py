@@ -3,5 +3,12 @@
 from crm_site.settings import *  # noqa: F403
 
 ROOT_URLCONF = "tests.bench.bare"
-MIDDLEWARE: list[str] = []
-TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "DIRS": [], "APP_DIRS": False, "OPTIONS": {}}]
+MIDDLEWARE = ["allauth.account.middleware.AccountMiddleware"]  # the library insists; it does nothing here
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [],
+        "APP_DIRS": False,
+        "OPTIONS": {},
+    }
+]

@@ -36,7 +36,9 @@ def pgbouncer() -> str | None:
     where = os.environ.get("PATH", "") + ":/usr/sbin"
     if not shutil.which("pgbouncer", path=where) and os.geteuid() == 0 and shutil.which("apt-get"):
         fetch = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", "pgbouncer"]
-        subprocess.run(fetch, env=os.environ | {"DEBIAN_FRONTEND": "noninteractive"}, capture_output=True, check=False)
+        subprocess.run(
+            fetch, env=os.environ | {"DEBIAN_FRONTEND": "noninteractive"}, capture_output=True, check=False
+        )
     return shutil.which("pgbouncer", path=where)
 
 
@@ -106,7 +108,9 @@ def over_http(port: int, reads: int) -> int:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     for turn in range(reads):
         code = CODES[turn % 2]
-        connection.request("GET", "/accounts/login/", headers={"Host": f"{code}.localhost", "Accept-Language": "en"})
+        connection.request(
+            "GET", "/accounts/login/", headers={"Host": f"{code}.localhost", "Accept-Language": "en"}
+        )
         answer = connection.getresponse()
         text = answer.read().decode()
         other = CODES[1 - turn % 2]
@@ -173,5 +177,7 @@ def _read(variables: dict[str, str], banks: list[str]) -> tuple[int, int]:
     finally:
         web.terminate()
         web.wait(30)
-    assert all(reader.returncode == 0 for reader in readers), json.dumps([reader.returncode for reader in readers])
+    assert all(reader.returncode == 0 for reader in readers), json.dumps(
+        [reader.returncode for reader in readers]
+    )
     return wrong, each * READERS + OVER_HTTP

@@ -111,7 +111,9 @@ class Lane:
             if self.stream is None:  # nothing of a bank stays on the connection between two requests
                 assert current_bank() is None
                 with connection.cursor() as cursor:
-                    cursor.execute("select coalesce(current_setting('app.bank_id', true), ''), count(*) from customers_customer")
+                    cursor.execute(
+                        "select coalesce(current_setting('app.bank_id', true), ''), count(*) from customers_customer"
+                    )
                     assert cursor.fetchone() == ("", 0)
 
     def client(self, code: str) -> Client:
@@ -119,7 +121,9 @@ class Lane:
             side = self.sides[code]
             client = Client(HTTP_HOST=side.house.bank.host, HTTP_ACCEPT_LANGUAGE="en")
             with bank(side.house.id):
-                client.force_login(side.person.staff, backend="allauth.account.auth_backends.AuthenticationBackend")
+                client.force_login(
+                    side.person.staff, backend="allauth.account.auth_backends.AuthenticationBackend"
+                )
             self.clients[code] = client
         return self.clients[code]
 
@@ -170,7 +174,11 @@ class Banks(RuleBasedStateMachine):
 
         lane.run(step)
 
-    @rule(lane=lanes, code=banks, address=st.sampled_from(["/customers/", "/search/?q={mine}", "/customers/{first}/"]))
+    @rule(
+        lane=lanes,
+        code=banks,
+        address=st.sampled_from(["/customers/", "/search/?q={mine}", "/customers/{first}/"]),
+    )
     def page(self, lane: int, code: str, address: str) -> None:
         side, own = self.sides[code], self.free(lane)
         url = address.format(mine=side.mine, first=side.first)
@@ -201,10 +209,14 @@ class Banks(RuleBasedStateMachine):
         side, own = self.sides[code], self.free(lane)
         foreign = next(other for other in self.sides.values() if other is not side)
         client = Client(HTTP_HOST=side.house.bank.host)
-        answer = own.run(lambda: client.get("/api/v1/customers/00007", HTTP_AUTHORIZATION=f"Bearer {side.token}"))
+        answer = own.run(
+            lambda: client.get("/api/v1/customers/00007", HTTP_AUTHORIZATION=f"Bearer {side.token}")
+        )
         assert answer.status_code == 200
         side.check(answer.content.decode())
-        refused = own.run(lambda: client.get("/api/v1/customers/00007", HTTP_AUTHORIZATION=f"Bearer {foreign.token}"))
+        refused = own.run(
+            lambda: client.get("/api/v1/customers/00007", HTTP_AUTHORIZATION=f"Bearer {foreign.token}")
+        )
         assert refused.status_code == 401
 
     @rule(lane=lanes, code=banks)
@@ -318,5 +330,4 @@ def run(sides: dict[str, Side], *, examples: int, steps: int) -> None:
 
 
 def test_interleaved_banks_never_see_each_other(two_banks: dict[str, Side]) -> None:
-    run(two_banks, examples=5, steps=25)
-
+    run(two_banks, examples=2, steps=12)

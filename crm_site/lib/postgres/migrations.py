@@ -38,13 +38,22 @@ END $$;
 
 
 # Without statistics the planner thinks every index that begins with the bank equally good, and a foreign key's check
-# may read all rows of the bank for each row that is written: a bulk load refreshes them on its way.
+# may read all rows of the bank for each row that is written: a bulk load refreshes them on its way. It runs as the
+# owner, since the application role owns nothing; false when somebody else analyses the table right now.
 ANALYZE = """
-CREATE OR REPLACE FUNCTION banyan_analyze(name text) RETURNS void
+CREATE OR REPLACE FUNCTION banyan_analyze(name text) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 BEGIN
-    IF to_regclass(format('public.%I', name)) IS NULL THEN RAISE EXCEPTION '% is no table', name; END IF;
+    IF NOT EXISTS (SELECT 1 FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
+                   WHERE c.relname = name AND c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')
+                     AND a.attname = 'bank_id') THEN
+        RAISE EXCEPTION '% is not a tenant table', name;
+    END IF;
+    EXECUTE format('LOCK TABLE public.%I IN SHARE UPDATE EXCLUSIVE MODE NOWAIT', name);
     EXECUTE format('ANALYZE public.%I', name);
+    RETURN true;
+EXCEPTION WHEN lock_not_available THEN
+    RETURN false;
 END $$;
 """
 

@@ -30,7 +30,9 @@ def post(house: Any, api_client_for: Any) -> Post:
     """POST a body to a feed as a machine client of bank alpha."""
     client: Client = api_client_for(house, "ingest:write")
 
-    def send(body: str | bytes, *, feed: str = "customers", kind: str = "text/csv", query: str = "", **headers: str) -> Any:
+    def send(
+        body: str | bytes, *, feed: str = "customers", kind: str = "text/csv", query: str = "", **headers: str
+    ) -> Any:
         data = body.encode() if isinstance(body, str) else body
         return client.post(f"/api/v1/ingest/{feed}{query}", data=data, content_type=kind, **headers)
 
@@ -60,7 +62,12 @@ def test_a_delivery_from_post_to_error_rows(house: Any, post: Post) -> None:
     assert answer.json()["status"] == "received"
     process(house, answer)
     state = post.client.get(f"/api/v1/ingest/{answer.json()['id']}").json()
-    assert (state["status"], state["rows_received"], state["rows_inserted"], state["rows_rejected"]) == ("done", 2, 1, 1)
+    assert (state["status"], state["rows_received"], state["rows_inserted"], state["rows_rejected"]) == (
+        "done",
+        2,
+        1,
+        1,
+    )
     rows = post.client.get(f"/api/v1/ingest/{answer.json()['id']}/errors")
     assert rows["Content-Type"] == "application/x-ndjson"
     assert [json.loads(line) for line in b"".join(rows.streaming_content).splitlines()] == [
@@ -71,7 +78,9 @@ def test_a_delivery_from_post_to_error_rows(house: Any, post: Post) -> None:
     ]  # fmt: skip
 
 
-def test_no_file_is_left_behind(house: Any, post: Post, files: Path, django_capture_on_commit_callbacks: Any) -> None:
+def test_no_file_is_left_behind(
+    house: Any, post: Post, files: Path, django_capture_on_commit_callbacks: Any
+) -> None:
     with django_capture_on_commit_callbacks(execute=True):
         process(house, post(GOOD))
     post("number;nonsense\n")
@@ -90,10 +99,15 @@ def test_no_file_is_left_behind(house: Any, post: Post, files: Path, django_capt
         ("number,name\n1,One\n", "text/csv", 422, "missing_column"),
         (HEADER + "1," + "x" * 10_000_000 + ",personal\n", "text/csv", 422, "line_too_long"),
         (HEADER + '1,"One,personal\n2,Two,personal\n', "text/csv", 422, "unclosed_quote"),
-        (GOOD, "application/xml", 415, ""),
+    ],
+    ids=[
+        "gb18030", "cut-off-gzip", "damaged-gzip", "empty", "unknown-column", "column-twice", "missing-column",
+        "10-MB-line", "open-quote",
     ],
 )  # fmt: skip
-def test_refused_as_a_whole(house: Any, post: Post, body: str | bytes, kind: str, status: int, code: str) -> None:
+def test_refused_as_a_whole(
+    house: Any, post: Post, body: str | bytes, kind: str, status: int, code: str
+) -> None:
     assert refusal(post(body, kind=kind)) == (status, code)
     assert landed(house) == 0
     with bank(house.id):
@@ -103,6 +117,11 @@ def test_refused_as_a_whole(house: Any, post: Post, body: str | bytes, kind: str
 def test_columns_are_named_in_the_refusal(post: Post) -> None:
     errors = post("number,name,shoe_size\n1,One,43\n").json()["errors"]
     assert errors[0]["pointer"] == "#/shoe_size"
+
+
+def test_other_content_types_are_unsupported(post: Post) -> None:
+    assert post(GOOD, kind="application/xml").status_code == 415
+    assert post(GOOD, HTTP_CONTENT_ENCODING="br").status_code == 415
 
 
 def test_unknown_feed(post: Post) -> None:
@@ -132,7 +151,9 @@ def test_no_room_on_the_disk(house: Any, post: Post, files: Path, monkeypatch: p
 
 
 def test_marks_line_ends_and_quoted_breaks_are_fine(house: Any, post: Post) -> None:
-    body = "\ufeff" + 'number,name,kind,address\r\n1,"One\r\nand only",personal,"a ""b"""\r\n2,Two,personal,\r\n'
+    body = (
+        "\ufeff" + 'number,name,kind,address\r\n1,"One\r\nand only",personal,"a ""b"""\r\n2,Two,personal,\r\n'
+    )
     batch = process(house, post(body))
     assert (batch.rows_inserted, batch.rows_rejected) == (2, 0)
     with bank(house.id):
@@ -144,7 +165,9 @@ def test_one_in_a_hundred_bad(house: Any, post: Post) -> None:
     batch = process(house, post(gzip.compress(body.encode()), kind="text/csv", HTTP_CONTENT_ENCODING="gzip"))
     assert (batch.rows_inserted, batch.rows_rejected) == (990, 10)
     with bank(house.id):
-        assert list(BatchError.objects.values_list("line", flat=True)) == [n + 1 for n in range(100, 1001, 100)]
+        assert list(BatchError.objects.values_list("line", flat=True)) == [
+            n + 1 for n in range(100, 1001, 100)
+        ]
 
 
 def test_unknown_keys_and_broken_json_reject_their_rows(house: Any, post: Post) -> None:
@@ -158,7 +181,13 @@ def test_unknown_keys_and_broken_json_reject_their_rows(house: Any, post: Post) 
     assert batch.rows_inserted == 1
     with bank(house.id):
         found = list(BatchError.objects.values_list("line", "code"))
-        assert found == [(1, "unknown_field"), (2, "bad_json"), (3, "bad_json"), (4, "bad_json"), (5, "bad_text")]
+        assert found == [
+            (1, "unknown_field"),
+            (2, "bad_json"),
+            (3, "bad_json"),
+            (4, "bad_json"),
+            (5, "bad_text"),
+        ]
 
 
 def test_protected_cells_of_bad_rows_are_not_kept_in_the_clear(house: Any, post: Post) -> None:
@@ -186,19 +215,27 @@ def test_the_same_idempotency_key_gives_the_same_answer(house: Any, post: Post) 
 
 def test_another_banks_delivery_does_not_exist(house: Any, other_house: Any, post: Post) -> None:
     with bank(other_house.id):
-        theirs = Batch.objects.create(feed="customers", source="api", content_format="csv", received_at="2026-01-01T00:00Z")
+        theirs = Batch.objects.create(
+            feed="customers", source="api", content_format="csv", received_at="2026-01-01T00:00Z"
+        )
     assert post.client.get(f"/api/v1/ingest/{theirs.pk}").status_code == 404
     assert post.client.get(f"/api/v1/ingest/{theirs.pk}/errors").status_code == 404
 
 
-def test_a_key_in_two_parts_of_a_delivery_is_told(house: Any, post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_in_two_parts_of_a_delivery_is_told(
+    house: Any, post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(staging, "PART_ROWS", 2)
     body = HEADER + "1,One,personal\n2,Two,personal\n3,Three,personal\n1,Again,personal\n5,Five,personal\n"
     batch = process(house, post(body))
     assert (batch.rows_received, batch.rows_inserted, batch.rows_rejected) == (5, 4, 1)
     with bank(house.id):
         error = BatchError.objects.get()
-        assert (error.line, error.code, error.message) == (5, "duplicate", "The same key stands in line 2 already.")
+        assert (error.line, error.code, error.message) == (
+            5,
+            "duplicate",
+            "The same key stands in line 2 already.",
+        )
         assert Customer.objects.get(number="1").name == "One"
 
 

@@ -1,0 +1,69 @@
+"""python -m tests.bench --customers N [--only list,search] [--keep]: each row against its limit in one run."""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import sys
+from pathlib import Path
+
+from tests.bench.rows import Row, row, save, table
+from tests.rig import Peak, Rig, rig
+
+DAY = dt.date(2026, 10, 31)
+CODE = "bench"
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench")
+    parser.add_argument("--customers", type=int, default=1_000_000)
+    parser.add_argument("--only", default="", help="names of rows, separated by commas")
+    parser.add_argument(
+        "--keep", action="store_true", help="keep servers' data, and use what a run before kept"
+    )
+    chosen = parser.parse_args(arguments)
+    rows: list[Row] = []
+    with rig("bench", keep=chosen.keep) as servers:
+        try:
+            for one in measure(servers, chosen.customers, set(filter(None, chosen.only.split(",")))):
+                rows.append(one)
+                print(
+                    f"  {one.name}: {one.ours} {one.unit} (limit {one.limit}, ratio {one.ratio})",
+                    file=sys.stderr,
+                    flush=True,
+                )
+        finally:
+            print(table(rows))
+            save(rows, Path(servers.data).parent / "bench.json")
+    return 0
+
+
+def measure(servers: Rig, customers: int, only: set[str]):
+    """Every row, subject by subject; the order is the day's: files in, the night, the pages."""
+    from crm_site.accounts.models import Bank
+    from tests.bench import deliveries, night, pages, rls
+
+    def wanted(names: tuple[str, ...]) -> set[str]:
+        return {name for name in names if not only or name in only}
+
+    if names := wanted(deliveries.NAMES):
+        yield from deliveries.run(servers, customers, names)
+    if (
+        wanted(("make_bank", *night.NAMES, *pages.NAMES, *rls.NAMES))
+        and not Bank.objects.filter(code=CODE).exists()
+    ):
+        with Peak() as peak:
+            made = servers.json("make_bank", CODE, "--customers", str(customers), "--date", DAY.isoformat())
+        yield row("make_bank", customers, made["seconds"], peak_mib=max(peak.mib, made["peak_mib"]))
+        with servers.admin() as admin:
+            admin.execute("VACUUM ANALYZE")
+    if names := wanted(night.NAMES):
+        yield from night.run(servers, CODE, customers, names, DAY)
+    if names := wanted(pages.NAMES):
+        yield from pages.run(servers, CODE, customers, names)
+    if wanted(rls.NAMES):
+        yield from rls.run(servers, CODE, customers)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

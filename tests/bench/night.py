@@ -1,0 +1,161 @@
+"""The night's steps against hand-written SQL into narrow tables, and the whole run against the sum of those limits."""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from crm_site.accounts.models import Bank
+from customers.figures import figures_sql
+from tests.bench.rows import Row, row
+from tests.rig import Peak, Rig
+
+NAMES = ("tiers_full", "tiers_delta", "churn_score", "nightly_full", "nightly_delta")
+SHARE = 50  # one in so many changes: 2%
+
+
+def night(rig: Rig, code: str, day: dt.date, *more: str) -> tuple[dict[str, Any], float]:
+    """A night in the foreground with one worker; what it says of itself, and the peak MiB of any process."""
+    with Peak() as peak:
+        told = rig.json("nightly", "--bank", code, "--date", day.isoformat(), *more)
+    return told, peak.mib
+
+
+def seconds(told: dict[str, Any], step: str) -> float:
+    return float(next(s["seconds"] for s in told["steps"] if s["step"] == step))
+
+
+def timed(connection: Any, sql: str) -> float:
+    begun = time.perf_counter()
+    connection.execute(sql)
+    return time.perf_counter() - begun
+
+
+# What each step is for the one statement that a person would write by hand into narrow tables of their own. Ranks are
+# thresholds of deposits and of AUM as in the bank's default policies.
+VALUE_RANK = "CASE WHEN s.deposits_adb >= 50000000 THEN 3 WHEN s.deposits_adb >= 5000000 THEN 2 ELSE 1 END"
+WEALTH_RANK = (
+    "CASE WHEN s.aum >= 1000000000 THEN 7 WHEN s.aum >= 600000000 THEN 6 WHEN s.aum >= 300000000 THEN 5"
+    " WHEN s.aum >= 100000000 THEN 4 WHEN s.aum >= 30000000 THEN 3 WHEN s.aum >= 5000000 THEN 2 ELSE 1 END"
+)
+NARROW = f"""
+DROP TABLE IF EXISTS bench_tier, bench_tier_history;
+CREATE TABLE bench_tier (bank_id bigint, customer_id bigint, value_tier smallint, value_since date,
+    wealth_level smallint, wealth_since date, PRIMARY KEY (bank_id, customer_id)) WITH (fillfactor = 70);
+CREATE TABLE bench_tier_history (bank_id bigint, id bigint GENERATED ALWAYS AS IDENTITY, customer_id bigint, scheme text,
+    rank smallint, from_date date, to_date date, deposits_adb bigint, deposits_balance bigint, loans bigint, aum bigint,
+    PRIMARY KEY (bank_id, id));
+CREATE INDEX ON bench_tier_history (bank_id, customer_id, scheme) WHERE to_date IS NULL;
+INSERT INTO bench_tier SELECT s.bank_id, s.customer_id, {VALUE_RANK}, '2026-01-01', {WEALTH_RANK}, '2026-01-01'
+    FROM customers_standing s JOIN customers_customer c ON c.bank_id = s.bank_id AND c.id = s.customer_id
+    WHERE s.bank_id = {{bank}} AND NOT c.is_prospect;
+INSERT INTO bench_tier_history (bank_id, customer_id, scheme, rank, from_date)
+    SELECT bank_id, customer_id, 'value', value_tier, value_since FROM bench_tier
+    UNION ALL SELECT bank_id, customer_id, 'wealth', wealth_level, wealth_since FROM bench_tier;
+ANALYZE bench_tier, bench_tier_history;
+"""
+DISTURB_NARROW = """
+UPDATE bench_tier SET value_tier = value_tier % 3 + 1, wealth_level = wealth_level % 7 + 1
+WHERE bank_id = {bank} AND customer_id % {every} = 0;
+"""
+DISTURB = """
+UPDATE customers_standing SET value_tier = value_tier % 3 + 1, wealth_level = wealth_level % 7 + 1
+WHERE bank_id = {bank} AND customer_id % {every} = 0 AND value_tier > 0;
+UPDATE segmentation_tierhistory SET rank = CASE scheme WHEN 'value' THEN rank % 3 ELSE rank % 7 END + 1
+WHERE bank_id = {bank} AND customer_id % {every} = 0 AND to_date IS NULL;
+"""
+ONE_STATEMENT = f"""
+WITH ranked AS (
+    SELECT s.customer_id, s.deposits_adb, s.deposits_balance, s.loans, s.aum, t.value_tier, t.wealth_level,
+        {VALUE_RANK} AS v, {WEALTH_RANK} AS w
+    FROM customers_standing s JOIN bench_tier t ON t.bank_id = s.bank_id AND t.customer_id = s.customer_id
+    WHERE s.bank_id = {{bank}}
+), changed AS MATERIALIZED (SELECT * FROM ranked WHERE v <> value_tier OR w <> wealth_level
+), moved AS (
+    UPDATE bench_tier t SET value_tier = n.v, wealth_level = n.w,
+        value_since = CASE WHEN n.v <> n.value_tier THEN DATE '{{day}}' ELSE t.value_since END,
+        wealth_since = CASE WHEN n.w <> n.wealth_level THEN DATE '{{day}}' ELSE t.wealth_since END
+    FROM changed n WHERE t.bank_id = {{bank}} AND t.customer_id = n.customer_id
+), moves AS MATERIALIZED (
+    SELECT customer_id, 'value' AS scheme, v AS rank, deposits_adb, deposits_balance, loans, aum FROM changed
+    WHERE v <> value_tier UNION ALL
+    SELECT customer_id, 'wealth', w, deposits_adb, deposits_balance, loans, aum FROM changed WHERE w <> wealth_level
+), closed AS (
+    UPDATE bench_tier_history h SET to_date = DATE '{{day}}' FROM moves m
+    WHERE h.bank_id = {{bank}} AND h.customer_id = m.customer_id AND h.scheme = m.scheme AND h.to_date IS NULL
+)
+INSERT INTO bench_tier_history (bank_id, customer_id, scheme, rank, from_date, deposits_adb, deposits_balance, loans, aum)
+SELECT {{bank}}, customer_id, scheme, rank, DATE '{{day}}', deposits_adb, deposits_balance, loans, aum FROM moves
+"""
+
+
+def run(rig: Rig, code: str, customers: int, wanted: set[str], day: dt.date) -> Iterator[Row]:
+    """`day`: the month-end that the made bank's history ends with. Five nights: full, then those of the rows."""
+    bank = Bank.objects.get(code=code).pk
+    full, full_peak = night(rig, code, day)
+    limits = {"balances": _balances_limit(rig, bank, day), "summaries": _summaries_limit(rig, bank)}
+    tiers: dict[str, float] = {}
+    with rig.admin() as admin:
+        admin.execute(NARROW.format(bank=bank))
+        for name, every, offset in (("tiers_full", 1, 1), ("tiers_delta", SHARE, 2)):
+            then = day + dt.timedelta(days=offset)
+            for sql in (DISTURB_NARROW, DISTURB):
+                admin.execute(sql.format(bank=bank, every=every))
+            admin.execute(
+                "VACUUM ANALYZE customers_standing, segmentation_tierhistory, bench_tier, bench_tier_history"
+            )
+            tiers[name] = timed(admin, ONE_STATEMENT.format(bank=bank, day=then))
+            told, peak = night(rig, code, then, "--steps", "tiers")
+            if name in wanted:
+                yield row(name, customers, seconds(told, "tiers"), tiers[name], aim=1.3, peak_mib=peak,
+                          note=f"{told['steps'][0]['rows_changed']:,} tiers changed")  # fmt: skip
+        _move_balances(admin, bank, day + dt.timedelta(days=3))
+        admin.execute("VACUUM ANALYZE customers_standing, customers_balancechange")
+    delta, delta_peak = night(rig, code, day + dt.timedelta(days=3))
+    limits_delta = limits | {"balances": _balances_limit(rig, bank, day + dt.timedelta(days=3))}
+    for name, told, peak, parts in (
+        ("nightly_full", full, full_peak, limits | {"tiers": tiers["tiers_full"]}),
+        ("nightly_delta", delta, delta_peak, limits_delta | {"tiers": tiers["tiers_delta"]}),
+    ):
+        if name in wanted:
+            steps = ", ".join(f"{s['step']} {s['seconds']:.1f}" for s in told["steps"])
+            kept = ", ".join(f"{step} {taken:.1f}" for step, taken in parts.items())
+            yield row(name, customers, float(told["seconds"]), sum(parts.values()), aim=2.0, peak_mib=peak,
+                      note=f"ours: {steps}; limit: {kept}")  # fmt: skip
+
+
+def _balances_limit(rig: Rig, bank: int, day: dt.date) -> float:
+    """The figures of everybody by one statement into a narrow table."""
+    with rig.admin() as admin:
+        admin.execute("DROP TABLE IF EXISTS bench_figures")
+        return timed(admin, f"CREATE TABLE bench_figures AS {figures_sql(bank, day, 0, 2**62)}")
+
+
+def _summaries_limit(rig: Rig, bank: int) -> float:
+    """Branch x kind x tier x level by one GROUP BY into a narrow table."""
+    with rig.admin() as admin:
+        admin.execute("DROP TABLE IF EXISTS bench_summary")
+        return timed(
+            admin,
+            "CREATE TABLE bench_summary AS SELECT home_branch_id, kind, value_tier, wealth_level, count(*), sum(deposits_adb) AS adb"
+            ", sum(deposits_balance) AS balance, sum(loans) AS loans, sum(aum) AS aum, sum(overdue_amount) AS overdue, count(*) FILTER (WHERE churn_bp >= 0) AS scored"
+            f" FROM customers_standing WHERE bank_id = {bank} GROUP BY 1, 2, 3, 4",
+        )
+
+
+def _move_balances(admin: Any, bank: int, day: dt.date) -> None:
+    """One account in fifty has another balance on the day, with its balance-days carried on."""
+    admin.execute("SELECT banyan_ensure_month('customers_balancechange', %s)", [day])
+    admin.execute(
+        """INSERT INTO customers_balancechange (bank_id, account_id, date, balance, positive_days, negative_days)
+           SELECT b.bank_id, b.account_id, %(day)s, b.balance + 100000,
+               b.positive_days + (%(day)s - b.date) * greatest(b.balance, 0),
+               b.negative_days + (%(day)s - b.date) * greatest(-b.balance, 0)
+           FROM customers_account a JOIN LATERAL (
+               SELECT * FROM customers_balancechange b WHERE b.bank_id = a.bank_id AND b.account_id = a.id
+               ORDER BY b.date DESC LIMIT 1) b ON true
+           WHERE a.bank_id = %(bank)s AND a.id %% %(every)s = 0 AND a.closed_date IS NULL AND b.date < %(day)s""",
+        {"bank": bank, "day": day, "every": SHARE},
+    )
