@@ -19,6 +19,6 @@ END $$
 
 
 class Migration(migrations.Migration):
-    dependencies: ClassVar = [("customers", "0011_analyse")]
+    dependencies: ClassVar = [("customers", "0020_night")]
 
     operations: ClassVar = [migrations.RunSQL(DROP, migrations.RunSQL.noop)]
