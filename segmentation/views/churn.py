@@ -152,14 +152,14 @@ def calibration_chart(found: ChurnModel) -> dict[str, Any] | None:
     bars = [
         {"type": "bar", "name": str(_("Predicted")), "itemStyle": {"color": "c1"},
          "data": [round(g["predicted"] * 100, 2) for g in groups]},
-        {"type": "bar", "name": str(_("Did leave")), "itemStyle": {"color": "c3"},
+        {"type": "bar", "name": str(_("Actually left")), "itemStyle": {"color": "c3"},
          "data": [round(g["observed"] * 100, 2) for g in groups]},
     ]  # fmt: skip
     return {
         "id": "churn-calibration", "title": str(_("Predicted and observed, in tenths by score")), "unit": "%",
         "url": reverse("segmentation:churn-model", args=[found.pk]), "size": "short",
         "option": {"xAxis": {"type": "category", "data": names}, "yAxis": {"type": "value"}, "series": bars},
-        "head": [str(_("Tenth")), str(_("Customers")), str(_("Predicted")), str(_("Did leave"))],
+        "head": [str(_("Tenth")), str(_("Customers")), str(_("Predicted")), str(_("Actually left"))],
         "rows": [
             [name, formats.number(g["customers"]), formats.percent(g["predicted"], 2), formats.percent(g["observed"], 2)]
             for name, g in zip(names, groups, strict=True)
