@@ -132,9 +132,9 @@ def suggest(feed: Feed, headers: Sequence[str], known: Mapping[str, str]) -> dic
         if known.get(header) in feed.names and known[header] not in mapping.values():
             mapping[header] = known[header]
     for header in headers:
-        column = by_word.get(_word(header), "")
-        if header not in mapping and header not in known and column and column not in mapping.values():
-            mapping[header] = column
+        meant = by_word.get(_word(header), "")
+        if header not in mapping and header not in known and meant and meant not in mapping.values():
+            mapping[header] = meant
     return mapping
 
 
@@ -369,7 +369,7 @@ def retoken(customers: Sequence[int]) -> None:
     if not customers:
         return
     with connection.cursor() as cursor:
-        params = {"bank": require_bank(), "customers": list(customers)}
+        params: dict[str, Any] = {"bank": require_bank(), "customers": list(customers)}
         cursor.execute(
             "SELECT id, name FROM customers_customer WHERE bank_id = %(bank)s AND id = ANY(%(customers)s)",
             params,
