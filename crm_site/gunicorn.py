@@ -33,7 +33,7 @@ def child_exit(server: Any, worker: Any) -> None:
     """A worker is gone: what it was doing just then no longer counts."""
     from prometheus_client import multiprocess
 
-    multiprocess.mark_process_dead(worker.pid)
+    multiprocess.mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
 
 
 def when_ready(server: Any) -> None:

@@ -389,7 +389,9 @@ class Matches(Func):
         self.condition, self.as_of, self.actor = condition, as_of, actor
         parse(condition, actor=actor)
 
-    def as_sql(self, compiler: Any, connection: Any, **context: Any) -> tuple[str, list[Any]]:
+    def as_sql(  # type: ignore[override]  # no function's template: the compiled condition itself
+        self, compiler: Any, connection: Any, **context: Any
+    ) -> tuple[str, list[Any]]:
         customer, standing = (
             compiler.quote_name_unless_alias(e.alias) for e in self.get_source_expressions()
         )

@@ -30,7 +30,9 @@ class ScopeForm(forms.Form):
 
     def __init__(self, data: Any, units: Sequence[OrgUnit]) -> None:
         super().__init__(data)
-        self.fields["unit"].queryset = OrgUnit.objects.filter(pk__in=[unit.pk for unit in units])
+        field = self.fields["unit"]
+        assert isinstance(field, forms.ModelChoiceField)  # noqa: S101 - declared above
+        field.queryset = OrgUnit.objects.filter(pk__in=[unit.pk for unit in units])
 
     def value(self, name: str) -> Any:
         """The cleaned value, or None."""

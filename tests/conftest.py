@@ -101,9 +101,10 @@ def _hash() -> str:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _no_static_scan() -> None:
-    """Every test client builds the middleware anew: it must not scan the static files each time."""
+def _quick_settings() -> None:
+    """What costs a test time and proves nothing: hashing passwords slowly, scanning static files for each client."""
     settings.WHITENOISE_AUTOREFRESH = True
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
 @pytest.fixture(autouse=True)

@@ -73,9 +73,8 @@ class UnitChangeForm(forms.Form):
     parent = UnitField(label=_("Below"), required=False, show_hidden_initial=True)
 
     def __init__(self, *args: Any, unit: OrgUnit, **kwargs: Any) -> None:
-        super().__init__(
-            *args, initial={"name": unit.name, "region": unit.region, "parent": unit.parent_id}, **kwargs
-        )
+        kwargs["initial"] = {"name": unit.name, "region": unit.region, "parent": unit.parent_id}
+        super().__init__(*args, **kwargs)
         if unit.parent_id is None:
             del self.fields["parent"]
         else:
@@ -105,12 +104,13 @@ class StaffChangeForm(StaffForm):
 
     def __init__(self, *args: Any, staff: Staff, **kwargs: Any) -> None:
         fields = ("name", "email", "grade", "line_department")
-        initial = {"unit": staff.unit_id, **{name: getattr(staff, name) for name in fields}}
-        super().__init__(*args, initial=initial, **kwargs)
+        kwargs["initial"] = {"unit": staff.unit_id, **{name: getattr(staff, name) for name in fields}}
+        super().__init__(*args, **kwargs)
         del self.fields["number"]
         unit = self.fields["unit"]
-        if isinstance(unit, UnitField) and staff.unit_id not in {c[0] for c in unit.choices}:  # a closed one
-            unit.choices = [*unit.choices, (staff.unit_id, staff.unit.name)]
+        offered: list[Any] = list(getattr(unit, "choices", ()))
+        if isinstance(unit, UnitField) and staff.unit_id not in {c[0] for c in offered}:  # a closed one
+            unit.choices = [*offered, (staff.unit_id, staff.unit.name)]
         for name, field in self.fields.items():
             field.show_hidden_initial = True
             if staff.source_as_of is not None and name in ("name", "unit"):
@@ -144,7 +144,8 @@ class GrantForm(forms.Form):
     def __init__(
         self, *args: Any, actor: Actor, today: dt.date, unit_id: int | None = None, **kwargs: Any
     ) -> None:
-        super().__init__(*args, initial={"from_date": today, "unit": unit_id}, **kwargs)
+        kwargs["initial"] = {"from_date": today, "unit": unit_id}
+        super().__init__(*args, **kwargs)
         roles = [("", "–"), *((role.value, ROLE_LABELS[role]) for role in grantable(actor.bank_id))]
         self.fields["role"].choices = roles  # type: ignore[attr-defined]
         _offer(self, "unit")

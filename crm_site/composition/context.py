@@ -53,7 +53,7 @@ def shell(request: HttpRequest) -> dict[str, Any]:
         "theme": theme if theme in ("light", "dark", "auto") else "auto",
         "nav": [],
         "data_as_of": bank.data_as_of if bank else None,
-        "data_is_late": bool(bank) and data_is_late(bank),
+        "data_is_late": data_is_late(bank) if bank else False,
         "business_date": bank.business_date if bank else None,
         "today": working_day(bank) if bank else None,
     }

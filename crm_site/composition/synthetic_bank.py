@@ -94,7 +94,7 @@ TARGETS: dict[str, Target] = {
     ),
     "token": Target(
         "customers_searchtoken",
-        "customer bigint, token text",
+        "token text, customer bigint",
         "customer_id, token, weight",
         "customer, token, 0",
     ),

@@ -115,7 +115,8 @@ def _line(key: Any, rows: Iterable[Mapping[str, Any]], condition: dict[str, Any]
     rows = list(rows)
     money = {name: sum((row[f"sum_{name}"] for row in rows), Decimal(0)) for name in SUMS[3:]}
     heads = {name: sum(row[f"sum_{name}"] for row in rows) for name in SUMS[:3]}
-    return Line(key, **heads, **money, condition=condition)
+    figures: dict[str, Any] = {**heads, **money}
+    return Line(key, **figures, condition=condition)
 
 
 def by_tier(actor: Actor, scope: Scope, day: dt.date, scheme: str, *, is_newest: bool) -> list[Line]:

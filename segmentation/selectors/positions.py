@@ -43,8 +43,8 @@ def current_tiers(
     return found
 
 
-def tier_rows(periods: Iterable[TierHistory], currency: str) -> list[dict[str, Any]]:
-    """Rows of the API's list: codes by the policy that decided, figures of the newest business date."""
+def tier_rows(periods: Iterable[Any], currency: str) -> list[dict[str, Any]]:
+    """Rows of the API's list, from current_tiers: codes by the policy that decided, figures of the newest business date."""
     rows = []
     for period in periods:
         codes = {tier["rank"]: tier["code"] for tier in period.policy.tiers}

@@ -150,14 +150,14 @@ def matrix(moved: book.Movement, scheme: str, form: ScopeForm) -> dict[str, Any]
     largest = max((n for (a, b), (n, _d) in moved.cells.items() if a and a != b), default=0)
     rows = []
     for start in [*ranks, 0]:
-        cells = [
+        cells: list[dict[str, Any]] = [
             {
                 "count": moved.cells.get((start, end), (0, 0))[0], "from": start or end, "to": end,
                 "largest": largest, "url": _movers_url(form, moved, scheme, start=start, end=end),
             }
             for end in ranks
         ]  # fmt: skip
-        if start or any(cell["count"] for cell in cells):
+        if start or any(bool(cell["count"]) for cell in cells):
             rows.append(
                 {
                     "tier": ranks[start] if start and badge else "",

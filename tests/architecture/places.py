@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from allauth.idp.oidc.models import Client
 from django.utils import timezone
 
 from crm_site.accounts.banks import vault_of
-from allauth.idp.oidc.models import Client
-
 from crm_site.accounts.models import RoleGrant, Staff
 from crm_site.audit.models import Entry
 from crm_site.jobs.models import Run
 from crm_site.lib.tenancy import bank
 from crm_site.work.models import Notification, Task
-from customers.models import Batch, Customer, Standing
-from customers.models import Customer, Identifier, Interaction, SavedView, Standing
+from customers.models import Batch, Customer, Identifier, Interaction, SavedView, Standing
 from relationship.models import AssignmentProposal
 from segmentation.models import ChurnModel, TierPolicy
 from segmentation.services import ensure_default_policies

@@ -139,8 +139,8 @@ def _summaries_limit(rig: Rig, bank: int) -> float:
         admin.execute("DROP TABLE IF EXISTS bench_summary")
         return timed(
             admin,
-            "CREATE TABLE bench_summary AS SELECT home_branch_id, kind, value_tier, wealth_level, count(*), sum(deposits_adb)"
-            ", sum(deposits_balance), sum(loans), sum(aum), sum(overdue_amount), count(*) FILTER (WHERE churn_bp >= 0)"
+            "CREATE TABLE bench_summary AS SELECT home_branch_id, kind, value_tier, wealth_level, count(*), sum(deposits_adb) AS adb"
+            ", sum(deposits_balance) AS balance, sum(loans) AS loans, sum(aum) AS aum, sum(overdue_amount) AS overdue, count(*) FILTER (WHERE churn_bp >= 0) AS scored"
             f" FROM customers_standing WHERE bank_id = {bank} GROUP BY 1, 2, 3, 4",
         )
 

@@ -3,7 +3,7 @@
 from crm_site.settings import *  # noqa: F403
 
 ROOT_URLCONF = "tests.bench.bare"
-MIDDLEWARE: list[str] = []
+MIDDLEWARE = ["allauth.account.middleware.AccountMiddleware"]  # the library insists; it does nothing here
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",

@@ -135,7 +135,7 @@ def _is_first_of_two(actor: Actor, role: Role) -> bool:
 
 def _check_hands(actor: Actor, grant: RoleGrant, now: dt.datetime) -> None:
     """A proposer who has just reset a colleague's sign-in could be that colleague: the decision waits."""
-    decider = Staff.objects.get(pk=actor.staff_id)
+    decider = Staff.objects.get(pk=actor.staff_id or 0)
     if (
         decider.issued_by_id == grant.proposed_by_id
         and decider.issued_at is not None

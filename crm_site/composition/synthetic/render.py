@@ -172,7 +172,8 @@ def _tokens(book: Book, ids: Ids, seen: dict[int, list[str]]) -> Stream:
         found = name_tokens(name)
         found.add(f"#{number.lower()}")
         found.update(seen.get(at, ()))
-        lines.extend(f"{own}\t{token}\n" for token in sorted(found))
+        lines.extend(f"{token}\t{own}\n" for token in found)
+    lines.sort()  # in the order of the index that is the largest
     return Stream("token", len(lines), "".join(lines).encode())
 
 

@@ -81,10 +81,11 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
         return None
     set_rollback()
     headers = {}
-    if getattr(known, "auth_header", None):
-        headers["WWW-Authenticate"] = known.auth_header  # type: ignore[attr-defined]
-    if getattr(known, "wait", None):
-        headers["Retry-After"] = str(int(known.wait) + 1)  # type: ignore[attr-defined]
+    scheme, wait = getattr(known, "auth_header", None), getattr(known, "wait", None)
+    if scheme:
+        headers["WWW-Authenticate"] = scheme
+    if wait:
+        headers["Retry-After"] = str(int(wait) + 1)
     nested = isinstance(known.detail, dict | list)
     body = problem(
         known.status_code,

@@ -21,10 +21,7 @@ def grant_to_application(sender: Any, using: str, **kwargs: Any) -> None:
     rights = "SELECT, INSERT, UPDATE, DELETE" + (", MAINTAIN" if connection.pg_version >= 170_000 else "")
     with connection.cursor() as cursor:
         cursor.execute(f"GRANT USAGE ON SCHEMA public TO {name}")
-        cursor.execute(
-            "ALTER DEFAULT PRIVILEGES IN SCHEMA public "
-            f"GRANT {rights} ON TABLES TO {name}"
-        )
+        cursor.execute(f"ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT {rights} ON TABLES TO {name}")
         cursor.execute(
             f"ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT USAGE, SELECT ON SEQUENCES TO {name}"
         )
