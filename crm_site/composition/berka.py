@@ -441,8 +441,6 @@ def _deliver(
         batch = process_batch(batch.pk, progress=lambda done, total: progress(feed, done, total))
         if batch.rows_rejected:
             first = batch.errors.earliest("line", "id")
-            raise DomainError(
-                f"{feed}: {batch.rows_rejected} rows rejected, first: line {first.line} {first.field} {first.message}",
-                code="rejected",
-            )
+            what = f"line {first.line} {first.field} {first.message}"
+            raise DomainError(f"{feed}: {batch.rows_rejected} rows rejected, first: {what}", code="rejected")
     return batch
