@@ -1,4 +1,4 @@
-"""Money: bigint minor units in the database, Decimal in Python
+"""Money: bigint minor units in the database, Decimal in Python; two decimals everywhere.
 
 Currencies with three decimals (KWD, BHD, ...) are refused where they come in (ingest), see
 docs/decisions/0003-two-decimals.md.
