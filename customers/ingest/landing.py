@@ -130,9 +130,9 @@ class Landing:
         counts = Counts(received=part.received)
         if part.lines:
             self._resolve()
-            counts.unchanged += self._set_aside_older()
             ((newest,),) = self.rows("SELECT max(told_at) FROM part")
             self.newest = max(filter(None, (self.newest, newest)), default=None)
+            counts.unchanged += self._set_aside_older()
             landed = LANDINGS.get(self.feed.name, land_rows)(self)
             counts.add(landed)
             self.drop("part")
