@@ -154,7 +154,7 @@ class Reader:
         self.page.on("console", lambda m: self.faults.append(m.text) if m.type == "error" else None)
         self.page.on("pageerror", lambda error: self.faults.append(str(error)))
         self.page.on(
-            "response", lambda r: self.faults.append(f"{r.status} {r.url}") if r.status >= 500 else None
+            "response", lambda r: self.faults.append(f"{r.status} {r.url}") if r.status >= 400 else None
         )
 
     def sign_in(self, role: str, code: str = "demo") -> None:
