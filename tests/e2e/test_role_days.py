@@ -37,7 +37,7 @@ def test_relationship_manager(reader: Window) -> None:
     rm.page.keyboard.press("c")
     rm.page.locator("input[name=channel]").first.wait_for()
     rm.page.locator("label.choice:has(input[name=channel][value=call])").click()
-    rm.page.locator("label.choice:has(input[name=result][value=reached])").click()
+    rm.page.locator("label.choice:has(input[name=result])").first.click()
     rm.page.fill("[name=note]", "Asked about the term deposit")
     rm.page.locator(".dialog-foot .btn-primary").click()
     rm.settle()
