@@ -39,7 +39,7 @@ def test_relationship_manager(reader: Window) -> None:
     rm.page.locator("label.choice:has(input[name=channel][value=call])").click()
     rm.page.locator("label.choice:has(input[name=result])").first.click()
     rm.page.fill("[name=note]", "Asked about the term deposit")
-    rm.page.locator(".dialog-foot .btn-primary").click()
+    rm.page.get_by_role("button", name="Save").click()
     rm.settle()
     rm.page.goto(customer)
     rm.settle()
