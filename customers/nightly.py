@@ -27,16 +27,16 @@ TREND_MONTHS = 13
 
 
 def customer_ranges(bank_id: int, size: int = CHUNK) -> Iterator[dict[str, int]]:
-    """Ranges {"lo", "hi"} of customer ids with about `size` customers of the bank in each."""
+    """Ranges {"lo", "hi"} of customer ids with about `size` customers and prospects of the bank, `rows`, in each."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT min(id), max(id) FROM (SELECT id, (row_number() OVER (ORDER BY id) - 1) / %s AS part"
+            "SELECT min(id), max(id), count(*) FROM (SELECT id, (row_number() OVER (ORDER BY id) - 1) / %s AS part"
             " FROM customers_customer WHERE bank_id = %s) numbered GROUP BY part ORDER BY part",
             [size, bank_id],
         )
         rows = cursor.fetchall()
-    for lo, hi in rows:
-        yield {"lo": lo, "hi": hi}
+    for lo, hi, count in rows:
+        yield {"lo": lo, "hi": hi, "rows": count}
 
 
 def _row(sql: str, params: Any = None) -> tuple[Any, ...]:
@@ -135,7 +135,8 @@ month_end AS (
         f.open_accounts, coalesce(t.transactions, 0), coalesce(t.inflow, 0), coalesce(t.outflow, 0),
         f.overdue_amount, f.days_past_due, {tiers}, {run}
     FROM figures f LEFT JOIN activity t ON t.owner_id = f.customer_id
-    LEFT JOIN customers_standing s ON s.bank_id = {bank} AND s.customer_id = f.customer_id
+    LEFT JOIN customers_standing s ON s.bank_id = {bank} AND s.customer_id BETWEEN {lo} AND {hi}
+        AND s.customer_id = f.customer_id
     ON CONFLICT (bank_id, month_end, customer_id) DO UPDATE SET
         deposits_adb = excluded.deposits_adb, deposits_balance = excluded.deposits_balance, loans = excluded.loans,
         aum = excluded.aum, open_accounts = excluded.open_accounts, transactions = excluded.transactions,
@@ -159,7 +160,7 @@ trend AS (
         ELSE s.deposits_13[:cardinality(s.deposits_13) - 1] END AS months
     FROM customers_standing s
     LEFT JOIN customers_monthend m ON {at_month_end} AND m.bank_id = {bank} AND m.month_end = {day}
-        AND m.customer_id = s.customer_id
+        AND m.customer_id BETWEEN {lo} AND {hi} AND m.customer_id = s.customer_id
     WHERE s.bank_id = {bank} AND s.customer_id BETWEEN {lo} AND {hi}
 )"""
 _TREND_REBUILT = """
@@ -180,7 +181,7 @@ standing AS (
             {months} AS deposits_13
         FROM figures f LEFT JOIN trend t ON t.customer_id = f.customer_id
     ) n
-    WHERE s.bank_id = {bank} AND s.customer_id = n.customer_id
+    WHERE s.bank_id = {bank} AND s.customer_id BETWEEN {lo} AND {hi} AND s.customer_id = n.customer_id
       AND (s.as_of IS NULL
         OR (s.deposits_adb, s.deposits_balance, s.loans, s.aum, s.overdue_amount, s.days_past_due, s.adb_previous,
             s.deposits_13)

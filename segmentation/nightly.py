@@ -112,12 +112,17 @@ def finish_tiers(context: RunContext) -> Counts:
 # -- the usual night --------------------------------------------------------------------------------------------------
 
 
-def usual_night_sql(bank_id: int, run_id: int, day: dt.date, found: list[Ranking]) -> tuple[str, list[Any]]:
-    """The one statement of a usual night for the range %s..%s (its last two parameters)."""
+def usual_night_sql(
+    bank_id: int, run_id: int, day: dt.date, lo: int, hi: int, found: list[Ranking]
+) -> tuple[str, list[Any]]:
+    """The one statement of a usual night for customers lo..hi, with its parameters.
+
+    Each table is bound to the range, or every chunk would read the whole of it; only rows that change are kept.
+    """
     at = f"DATE '{day.isoformat()}'"
+    olds = {r.scheme: STANDING[r.scheme] for r in found}
     ranks = ", ".join(f"{r.rank} AS {r.scheme}_rank" for r in found)
     policies = ", ".join(f"{r.policy} AS {r.scheme}_policy" for r in found)
-    olds = {r.scheme: STANDING[r.scheme] for r in found}
     held = ", ".join(f"s.{column}" for column, _since in olds.values())
     differs = " OR ".join(f"n.{scheme}_rank <> n.{column}" for scheme, (column, _since) in olds.items())
     sets = ", ".join(
@@ -127,40 +132,44 @@ def usual_night_sql(bank_id: int, run_id: int, day: dt.date, found: list[Ranking
     )
     figures = ", ".join(FIGURES)
     moves = " UNION ALL ".join(
-        f"SELECT customer_id, '{scheme}'::text AS scheme, {column} AS held, {scheme}_rank AS rank,"
+        f"SELECT customer_id, '{scheme}'::varchar AS scheme, {column} AS held, {scheme}_rank AS rank,"
         f" {scheme}_policy AS policy, {figures} FROM changed WHERE {scheme}_rank <> {column}"
         for scheme, (column, _since) in olds.items()
     )
-    # The wide customer row is read for the rows that change only, unless a condition asks it something.
-    customer = f"JOIN customers_customer c ON c.bank_id = {bank_id} AND c.id = "
+    # The wide customer row is read for the rows that change only, one by one, unless a condition asks it something:
+    # as a join it would be planned for the whole range, since nobody can estimate how many tiers differ.
+    customer = f"customers_customer c ON c.bank_id = {bank_id} AND c.id BETWEEN {lo} AND {hi} AND c.id = s.customer_id"
     early = any(r.needs_customer for r in found)
     sql = f"""
-WITH ranked AS MATERIALIZED (
-    SELECT s.customer_id, {", ".join(f"s.{name}" for name in FIGURES)}, {held}, {ranks}, {policies}
-    FROM customers_standing s {customer + "s.customer_id" if early else ""}
-    WHERE s.bank_id = {bank_id} AND s.customer_id BETWEEN %s AND %s
+WITH differing AS MATERIALIZED (
+    SELECT n.* FROM (
+        SELECT s.customer_id, {", ".join(f"s.{name}" for name in FIGURES)}, {held}, {ranks}, {policies}
+        FROM customers_standing s {"JOIN " + customer if early else ""}
+        WHERE s.bank_id = {bank_id} AND s.customer_id BETWEEN {lo} AND {hi}
+    ) n WHERE {differs}
 ), changed AS MATERIALIZED (
-    SELECT n.* FROM ranked n {customer}n.customer_id
-    WHERE NOT c.is_prospect AND ({differs})
+    SELECT n.* FROM differing n WHERE NOT
+        (SELECT c.is_prospect FROM customers_customer c WHERE c.bank_id = {bank_id} AND c.id = n.customer_id)
 ), standing AS (
     UPDATE customers_standing s SET {sets}, run_id = {run_id} FROM changed n
-    WHERE s.bank_id = {bank_id} AND s.customer_id = n.customer_id
+    WHERE s.bank_id = {bank_id} AND s.customer_id BETWEEN {lo} AND {hi} AND s.customer_id = n.customer_id
 ), moves AS MATERIALIZED ({moves}
 ), closed AS (
     UPDATE segmentation_tierhistory h SET to_date = {at} FROM moves m
-    WHERE m.held > 0 AND h.bank_id = {bank_id} AND h.customer_id = m.customer_id AND h.scheme = m.scheme
-      AND h.to_date IS NULL
+    WHERE m.held > 0 AND h.bank_id = {bank_id} AND h.customer_id BETWEEN {lo} AND {hi}
+      AND h.customer_id = m.customer_id AND h.scheme = m.scheme AND h.to_date IS NULL
 ), opened AS (
     INSERT INTO segmentation_tierhistory (bank_id, customer_id, scheme, rank, from_date, policy_id, {figures}, run_id)
     SELECT {bank_id}, customer_id, scheme, rank, {at}, policy, {figures}, {run_id} FROM moves
 )
-SELECT (SELECT count(*) FROM ranked), (SELECT count(*) FROM moves)"""
+SELECT count(*) FROM moves"""
     return sql, [value for r in found for value in r.params]
 
 
 def _usual_night(context: RunContext, chunk: Mapping[str, Any], found: list[Ranking]) -> Counts:
-    sql, params = usual_night_sql(context.bank_id, context.run_id, context.business_date, found)
-    return Counts(*_row(sql, [*params, chunk["lo"], chunk["hi"]]))
+    lo, hi = int(chunk["lo"]), int(chunk["hi"])
+    sql, params = usual_night_sql(context.bank_id, context.run_id, context.business_date, lo, hi, found)
+    return Counts(chunk["rows"], _row(sql, params)[0])
 
 
 def _row(sql: str, params: Sequence[Any] | None = None) -> tuple[Any, ...]:
@@ -192,17 +201,17 @@ def _rewrite(context: RunContext, chunk: Mapping[str, Any], found: list[Ranking]
         else figures_sql(bank_id, day, chunk["lo"], chunk["hi"])
     )
     seen = _see(context, chunk, found, source, "tier_seen")
-    changed = _points(context, chunk["after"])
+    changed = _points(context, chunk)
     if changed:
-        _replace(context)
+        _replace(context, chunk)
         if chunk["after"]:
             _explain_remainders(context, chunk, dt.date.fromisoformat(chunk["after"]))
         if not context.is_newest:
             TierDay.objects.filter(business_date=day).update(since_pending=True)
     if context.is_newest:
-        _bring_standing(context, found)
+        _bring_standing(context, chunk, found)
     elif is_month_end(day):
-        _bring_month_end(context, found)
+        _bring_month_end(context, chunk, found)
     return Counts(seen // len(found), changed)
 
 
@@ -228,9 +237,9 @@ def _see(context: RunContext, chunk: Mapping[str, Any], found: list[Ranking], so
     return rows
 
 
-def _points(context: RunContext, after: str) -> int:
+def _points(context: RunContext, chunk: Mapping[str, Any]) -> int:
     """The new timeline of every customer and scheme whose tier on the date is not what history says."""
-    figures = ", ".join(FIGURES)
+    figures, after = ", ".join(FIGURES), chunk["after"]
     remainder = (
         f"""UNION ALL
         SELECT customer_id, scheme, rank, DATE '{after}', policy_id, {figures}, run_id, true
@@ -244,12 +253,12 @@ def _points(context: RunContext, after: str) -> int:
 CREATE TEMP TABLE tier_points ON COMMIT DROP AS
 WITH affected AS (
     SELECT v.* FROM tier_seen v LEFT JOIN segmentation_tierhistory h ON h.bank_id = %(bank)s
-        AND h.customer_id = v.customer_id AND h.scheme = v.scheme
+        AND h.customer_id BETWEEN %(lo)s AND %(hi)s AND h.customer_id = v.customer_id AND h.scheme = v.scheme
         AND h.from_date <= %(day)s AND (h.to_date IS NULL OR h.to_date > %(day)s)
     WHERE h.rank IS DISTINCT FROM v.rank
 ), old AS (
     SELECT h.* FROM segmentation_tierhistory h JOIN affected a ON a.customer_id = h.customer_id
-        AND a.scheme = h.scheme WHERE h.bank_id = %(bank)s
+        AND a.scheme = h.scheme WHERE h.bank_id = %(bank)s AND h.customer_id BETWEEN %(lo)s AND %(hi)s
 ), points AS (
     SELECT customer_id, scheme, rank, from_date, policy_id, {figures}, run_id, false AS is_remainder
     FROM old WHERE from_date <> %(day)s
@@ -262,19 +271,23 @@ WITH affected AS (
 SELECT customer_id, scheme, rank, from_date, policy_id, {figures}, run_id, is_remainder,
     lead(from_date) OVER (PARTITION BY customer_id, scheme ORDER BY from_date) AS to_date
 FROM compared WHERE rank_before IS DISTINCT FROM rank""",
-        {"bank": context.bank_id, "day": context.business_date, "run": context.run_id},
-    )
+        {
+            "bank": context.bank_id, "day": context.business_date, "run": context.run_id,
+            "lo": chunk["lo"], "hi": chunk["hi"],
+        },
+    )  # fmt: skip
     return int(
         _row("SELECT count(*) FROM (SELECT DISTINCT customer_id, scheme FROM tier_points) affected")[0]
     )
 
 
-def _replace(context: RunContext) -> None:
+def _replace(context: RunContext, chunk: Mapping[str, Any]) -> None:
     figures = ", ".join(FIGURES)
     _run(
         "DELETE FROM segmentation_tierhistory h USING (SELECT DISTINCT customer_id, scheme FROM tier_points) p"
-        " WHERE h.bank_id = %s AND h.customer_id = p.customer_id AND h.scheme = p.scheme",
-        [context.bank_id],
+        " WHERE h.bank_id = %s AND h.customer_id BETWEEN %s AND %s"
+        " AND h.customer_id = p.customer_id AND h.scheme = p.scheme",
+        [context.bank_id, chunk["lo"], chunk["hi"]],
     )
     _run(
         "INSERT INTO segmentation_tierhistory (bank_id, customer_id, scheme, rank, from_date, to_date, policy_id,"
@@ -299,29 +312,39 @@ def _explain_remainders(context: RunContext, chunk: Mapping[str, Any], after: dt
     )
 
 
-def _bring_standing(context: RunContext, found: list[Ranking]) -> None:
+def _bring_standing(context: RunContext, chunk: Mapping[str, Any], found: list[Ranking]) -> None:
     """Rank and since of the newest date from what was seen and the open row of history."""
     for scheme, (column, since) in STANDING.items():
         if any(r.scheme == scheme for r in found):
             _run(
                 f"UPDATE customers_standing s SET {column} = v.rank, {since} = h.from_date, run_id = %s"
                 " FROM tier_seen v JOIN segmentation_tierhistory h ON h.bank_id = %s AND h.customer_id = v.customer_id"
-                " AND h.scheme = v.scheme AND h.to_date IS NULL"
-                " WHERE v.scheme = %s AND s.bank_id = %s AND s.customer_id = v.customer_id"
+                " AND h.customer_id BETWEEN %s AND %s AND h.scheme = v.scheme AND h.to_date IS NULL"
+                " WHERE v.scheme = %s AND s.bank_id = %s AND s.customer_id BETWEEN %s AND %s"
+                " AND s.customer_id = v.customer_id"
                 f" AND (s.{column}, s.{since}) IS DISTINCT FROM (v.rank, h.from_date)",
-                [context.run_id, context.bank_id, scheme, context.bank_id],
+                [
+                    context.run_id,
+                    context.bank_id,
+                    chunk["lo"],
+                    chunk["hi"],
+                    scheme,
+                    context.bank_id,
+                    chunk["lo"],
+                    chunk["hi"],
+                ],
             )
 
 
-def _bring_month_end(context: RunContext, found: list[Ranking]) -> None:
+def _bring_month_end(context: RunContext, chunk: Mapping[str, Any], found: list[Ranking]) -> None:
     """The past month-end's record takes the tiers of its date."""
     for scheme, (column, _since) in STANDING.items():
         if any(r.scheme == scheme for r in found):
             _run(
                 f"UPDATE customers_monthend m SET {column} = v.rank FROM tier_seen v"
-                " WHERE v.scheme = %s AND m.bank_id = %s AND m.month_end = %s AND m.customer_id = v.customer_id"
-                f" AND m.{column} <> v.rank",
-                [scheme, context.bank_id, context.business_date],
+                " WHERE v.scheme = %s AND m.bank_id = %s AND m.month_end = %s AND m.customer_id BETWEEN %s AND %s"
+                f" AND m.customer_id = v.customer_id AND m.{column} <> v.rank",
+                [scheme, context.bank_id, context.business_date, chunk["lo"], chunk["hi"]],
             )
 
 

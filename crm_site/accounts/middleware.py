@@ -73,7 +73,8 @@ class BankMiddleware:
             status = 200 if request.path == "/" else 404
             shown = [] if settings.PRODUCTION or status != 200 else selectors.banks()
             port = f":{request.get_port()}" if request.get_port() not in ("80", "443") else ""
-            return render(request, "landing.html", {"banks": shown, "port": port}, status=status)
+            rows = [{**row, "url": f"{request.scheme}://{row['host']}{port}/"} for row in shown]
+            return render(request, "landing.html", {"banks": rows}, status=status)
         request.bank, request.bank_id = found, found.pk
         with bank(found.pk):
             response = self.get_response(request)

@@ -28,6 +28,7 @@ from crm_site.lib.tenancy import bank
 from customers.ingest.feeds import FEEDS
 from customers.ingest.services import process_batch, receive
 from customers.models import Batch
+from segmentation.services import set_default_value_policy
 
 FILES = {
     "district": "district.asc",
@@ -405,6 +406,11 @@ def load(
         raise DomainError(
             f"Bank {code} keeps {found.currency}; these files are in {CURRENCY}.", code="currency"
         )
+    with bank(found.pk):
+        set_default_value_policy(
+            high_deposits=Decimal(60_000), high_loans=Decimal(200_000), mid_deposits=Decimal(30_000),
+            mid_loans=Decimal(50_000),
+        )  # fmt: skip
     batches = {}
     for feed, rows in berka.feeds():
         with bank(found.pk):
@@ -434,7 +440,7 @@ def _deliver(
         )
         batch = process_batch(batch.pk, progress=lambda done, total: progress(feed, done, total))
         if batch.rows_rejected:
-            first = batch.errors.first()
-            what = f"line {first.line} {first.field} {first.message}" if first else "see the delivery"
+            first = batch.errors.earliest("line", "id")
+            what = f"line {first.line} {first.field} {first.message}"
             raise DomainError(f"{feed}: {batch.rows_rejected} rows rejected, first: {what}", code="rejected")
     return batch

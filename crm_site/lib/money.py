@@ -1,7 +1,7 @@
-"""Money: bigint minor units in the database, Decimal in Python (DECISION: two decimals everywhere).
+"""Money: bigint minor units in the database, Decimal in Python; two decimals everywhere.
 
 Currencies with three decimals (KWD, BHD, ...) are refused where they come in (ingest), see
-docs/decisions/0002-two-decimals.md.
+docs/decisions/0003-two-decimals.md.
 """
 
 from __future__ import annotations

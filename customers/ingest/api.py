@@ -62,7 +62,8 @@ class BatchOut(BatchAccepted):
 
 def as_json(batch: Batch) -> dict[str, Any]:
     """A delivery as the API shows it; its counts are 0 until it is done."""
-    body = {name: getattr(batch, name) for name in BatchOut().fields}
+    names: list[str] = list(BatchOut().get_fields())
+    body: dict[str, Any] = {name: getattr(batch, name) for name in names}
     body["status"] = state_of(batch)
     if body["status"] in (BatchStatus.RECEIVED, BatchStatus.RUNNING):
         body["rows_received"] = 0

@@ -20,7 +20,7 @@ from stdnum.iso7064 import mod_11_2
 
 from crm_site.lib.money import DECIMALS
 
-# ISO 4217 codes in circulation; those with three decimals are refused (docs/decisions/0002-two-decimals.md).
+# ISO 4217 codes in circulation; those with three decimals are refused (docs/decisions/0003-two-decimals.md).
 CURRENCIES = frozenset(
     [
         "AED",

@@ -74,6 +74,7 @@ class Landing:
     options: dict[str, Any] = field(default_factory=dict)
     part: Part = field(default_factory=Part)
     updated: set[int] = field(default_factory=set)  # numbers of the part's rows whose standing row changed
+    newest: dt.datetime | None = None  # as-of of what has landed so far, where rows say it
     _parts: int = 0
     _grown: dict[str, int] = field(
         default_factory=dict
@@ -129,6 +130,8 @@ class Landing:
         counts = Counts(received=part.received)
         if part.lines:
             self._resolve()
+            ((newest,),) = self.rows("SELECT max(told_at) FROM part")
+            self.newest = max(filter(None, (self.newest, newest)), default=None)
             counts.unchanged += self._set_aside_older()
             landed = LANDINGS.get(self.feed.name, land_rows)(self)
             counts.add(landed)
@@ -168,13 +171,15 @@ class Landing:
                     f"LEFT JOIN {table} r_{column.name} ON r_{column.name}.bank_id = %(bank)s "
                     f'AND r_{column.name}.{number} = s."{column.name}"'
                 )
-        found = "t.account_id" if feed.name == "balances" else "t.id"
+        found, new_id = "t.id", f"nextval(pg_get_serial_sequence('{feed.table}', 'id'))"
+        if feed.name == "balances":  # their key is account and date
+            found, new_id = "t.account_id", "NULL"
         self.cursor.execute("ANALYZE stage")
         self.run(
             f"""
             CREATE TEMP TABLE part ON COMMIT DROP AS
             SELECT s.*, coalesce(s.source_as_of, %(as_of)s) AS told_at, {"".join(p + ", " for p in picks)}
-                   {found} AS found_id, {found} AS id,
+                   {found} AS found_id, coalesce({found}, {new_id}) AS id,
                    coalesce(coalesce(s.source_as_of, %(as_of)s) < t.source_as_of, false) AS is_older
             FROM stage s {" ".join(joins)} LEFT JOIN {feed.table} t ON {self._key_match()}
             """
@@ -226,13 +231,6 @@ class Landing:
             for column in self.feed.columns
             if column.target and column.name not in self.feed.key and self.is_given(column)
         ]
-
-    def number_new(self) -> int:
-        """Give rows without a standing one their id."""
-        return self.run(
-            "UPDATE part SET id = nextval(pg_get_serial_sequence(%(table)s, 'id')) WHERE found_id IS NULL",
-            table=self.feed.table,
-        )
 
     def insert_new(self, extra: dict[str, str] | None = None, source: str = "part p") -> int:
         """Insert the rows that have no standing one. `extra`: further columns as SQL over p."""
@@ -287,6 +285,8 @@ class Landing:
             values = ", ".join(sql for _name, sql in pairs)
             differs = f"ROW({names}) IS DISTINCT FROM ROW({values})"
         self.updated = set()
+        if not self.rows("SELECT EXISTS (SELECT 1 FROM part WHERE found_id IS NOT NULL)")[0][0]:
+            return 0
         if pairs:
             if self.keep_changes:
                 self._remember(source, differs)
@@ -352,7 +352,6 @@ class Landing:
 
 def land_rows(landing: Landing) -> Counts:
     """The plain way: insert what is new, update what differs."""
-    landing.number_new()
     total = landing.count_part()
     updated = landing.update_changed()
     inserted = landing.insert_new()

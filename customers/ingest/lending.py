@@ -11,7 +11,6 @@ def land_loans(landing: Landing) -> Counts:
     `outstanding` makes a LoanBalance row for `as_of` when it differs from the one carried forward; the loan's own
     figure follows only when no later day is known.
     """
-    landing.number_new()
     total = landing.count_part()
     landing.run("UPDATE part SET as_of = %(business_date)s WHERE as_of IS NULL")
     updated = landing.update_changed()

@@ -24,7 +24,6 @@ def land_parties(landing: Landing) -> Counts:
     is_prospect = landing.feed.name == "prospects"
     if is_prospect:
         _reject_customers(landing)
-    landing.number_new()
     total = landing.count_part()
     _names(landing)
     _remember_kinds(landing)
@@ -136,11 +135,12 @@ def _name_tokens(landing: Landing) -> None:
         WHERE t.bank_id = %(bank)s AND t.token = o.token AND t.customer_id = o.customer_id
         """
     )
+    # In the order of the index that finds them; a new customer's name cannot meet a token that stands already.
+    already = "ON CONFLICT (bank_id, token, customer_id) DO NOTHING" if any(row[3] for row in changed) else ""
     landing.run(
-        """
+        f"""
         INSERT INTO customers_searchtoken (bank_id, customer_id, token, weight)
-        SELECT %(bank)s, customer_id, token, weight FROM new_tokens
-        ON CONFLICT (bank_id, token, customer_id) DO NOTHING
+        SELECT %(bank)s, customer_id, token, weight FROM new_tokens ORDER BY token, customer_id {already}
         """
     )
     landing.run(

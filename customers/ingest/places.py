@@ -14,7 +14,6 @@ def land_organisation(landing: Landing) -> Counts:
     )[0]
     _check_head_office(landing, root_id)
     _check_tree(landing, root_code)
-    landing.number_new()
     total = landing.count_part()
     updated = landing.update_changed()
     inserted = landing.insert_new(extra={"parent_id": str(int(root_id))})
@@ -124,7 +123,6 @@ def land_interactions(landing: Landing) -> Counts:
         """
     )
     landing.run("UPDATE part SET author_name = author WHERE author_name IS NULL AND author_id IS NULL")
-    landing.number_new()
     total = landing.count_part()
     extra = [("author_id", "p.author_id")] if landing.is_given(landing.feed.column("author")) else []
     updated = landing.update_changed(extra=extra)

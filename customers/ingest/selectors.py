@@ -76,7 +76,7 @@ def share_landed(batch: Batch) -> float:
     """How much of a delivery has been worked through, 0..1, while its transaction is still open."""
     if batch.status not in (BatchStatus.RECEIVED, BatchStatus.RUNNING):
         return 1.0
-    run = Run.objects.filter(pk=batch.run_id).first()
+    run = Run.objects.filter(pk=batch.run_id or 0).first()
     return share_done(run, step_views(run)) if run is not None else 0.0
 
 

@@ -42,6 +42,7 @@ from customers.models.ingest import Batch, BatchStatus
 
 Progress = Callable[[int, int], None]
 FIRST_ERRORS = 100  # kept of a dry run
+CORE = ("api", "sample")  # deliveries that move the bank's "data as of"
 UNDER_WAY = (BatchStatus.RECEIVED, BatchStatus.RUNNING)
 
 
@@ -149,6 +150,7 @@ class Outcome:
 
     counts: Counts = field(default_factory=Counts)
     first_errors: list[RowError] = field(default_factory=list)
+    as_of: dt.datetime | None = None  # of the newest row, where rows say it
 
 
 def process_batch(batch_id: int, *, progress: Progress = no_progress) -> Batch:
@@ -166,6 +168,9 @@ def process_batch(batch_id: int, *, progress: Progress = no_progress) -> Batch:
             outcome = _dry(batch, progress) if batch.is_dry_run else land(batch, progress=progress)
     except Refused as refusal:  # found only while reading: nothing of it has landed
         return _close(batch, BatchStatus.FAILED, Counts(), begun, refusal.code, refusal.message)
+    if batch.source in CORE and not batch.is_dry_run and outcome.counts.received > outcome.counts.rejected:
+        newest = outcome.as_of or batch.received_at
+        Bank.objects.filter(pk=batch.bank_id).exclude(data_as_of__gte=newest).update(data_as_of=newest)
     return _close(batch, BatchStatus.DONE, outcome.counts, begun)
 
 
@@ -231,6 +236,7 @@ def land(batch: Batch, *, progress: Progress = no_progress) -> Outcome:
             if len(outcome.first_errors) < FIRST_ERRORS:
                 outcome.first_errors += part.errors[: FIRST_ERRORS - len(outcome.first_errors)]
             write_errors(cursor, batch.bank_id, batch.pk, part.errors)
+            outcome.as_of = landing.newest
             progress(outcome.counts.received, max(total, outcome.counts.received))
     return outcome
 

@@ -49,12 +49,14 @@ class _Plan:
     """How the cells of one shape become a staged row."""
 
     def __init__(self, feed: Feed, shape: Shape, parsers: dict[str, Parser]) -> None:
-        self.names = shape.columns
         slots = {name: index for index, name in enumerate(feed.names)}
-        self.positions = [index for index, name in enumerate(shape.columns) if name in slots]
-        self.whole = len(self.positions) == len(shape.columns)
-        self.slots = [slots[shape.columns[p]] for p in self.positions]
-        self.parsers = [parsers[shape.columns[p]] for p in self.positions]
+        taken = [
+            (index, name) for index, name in enumerate(shape.columns) if name is not None and name in slots
+        ]
+        self.positions = [index for index, _name in taken]
+        self.whole = len(taken) == len(shape.columns)
+        self.slots = [slots[name] for _index, name in taken]
+        self.parsers = [parsers[name] for _index, name in taken]
         self.mask = sum(1 << slot for slot in self.slots)
 
     def taken(self, cells: Sequence[str]) -> Sequence[str]:

@@ -13,6 +13,7 @@ from django.db import connection
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
+from crm_site.lib.crypto import mask
 from crm_site.lib.errors import Conflict, DomainError
 from crm_site.lib.permissions import Actor, require
 from crm_site.lib.tenancy import act_as, require_bank
@@ -110,15 +111,23 @@ def choices(batch: Batch) -> list[HeaderChoice]:
     headers, samples = preview(_path(batch), batch.content_format, SAMPLE_ROWS)
     known = dict(ColumnMapping.objects.filter(feed=feed.name).values_list("header", "column"))
     mapping = batch.mapping or suggest(feed, headers, known)
+    meant = suggest(feed, headers, {})
+    secret = {
+        h for h in headers for name in (mapping.get(h), meant.get(h)) if name and feed.column(name).protected
+    }
     return [
         HeaderChoice(
             header,
-            [row[i] if i < len(row) else "" for row in samples],
+            [_shown(row[i], header in secret) if i < len(row) else "" for row in samples],
             mapping.get(header, ""),
             header in known,
         )
         for i, header in enumerate(headers)
     ]
+
+
+def _shown(value: str, is_secret: bool) -> str:
+    return mask(value) if is_secret and value else value
 
 
 def suggest(feed: Feed, headers: Sequence[str], known: Mapping[str, str]) -> dict[str, str]:
@@ -132,9 +141,9 @@ def suggest(feed: Feed, headers: Sequence[str], known: Mapping[str, str]) -> dic
         if known.get(header) in feed.names and known[header] not in mapping.values():
             mapping[header] = known[header]
     for header in headers:
-        column = by_word.get(_word(header), "")
-        if header not in mapping and header not in known and column and column not in mapping.values():
-            mapping[header] = column
+        meant = by_word.get(_word(header), "")
+        if header not in mapping and header not in known and meant and meant not in mapping.values():
+            mapping[header] = meant
     return mapping
 
 
@@ -369,7 +378,7 @@ def retoken(customers: Sequence[int]) -> None:
     if not customers:
         return
     with connection.cursor() as cursor:
-        params = {"bank": require_bank(), "customers": list(customers)}
+        params: dict[str, Any] = {"bank": require_bank(), "customers": list(customers)}
         cursor.execute(
             "SELECT id, name FROM customers_customer WHERE bank_id = %(bank)s AND id = ANY(%(customers)s)",
             params,

@@ -146,7 +146,7 @@ def import_progress(request: Any, pk: int) -> HttpResponse:
 
 @require_GET
 @page("import.upload")
-def import_errors(request: Any, pk: int) -> HttpResponse | StreamingHttpResponse:
+def import_errors(request: Any, pk: int) -> Any:
     """The rejected rows as CSV, with the row's own cells in full: written to the record first."""
     batch = get_batch(request, pk)
     record(

@@ -7,6 +7,7 @@ import http.client
 import json
 import re
 from collections.abc import Iterator
+from secrets import token_hex
 from urllib.parse import quote, urlencode
 
 from django.test import Client
@@ -99,7 +100,13 @@ def run(rig: Rig, code: str, customers: int, wanted: set[str]) -> Iterator[Row]:
 def _token(rig: Rig, found: Bank, port: int) -> dict[str, str]:
     """A bearer token as core banking gets it."""
     made = rig.json(
-        "create_api_client", "--bank", found.code, "--name", "bench", "--scopes", "customers:read"
+        "create_api_client",
+        "--bank",
+        found.code,
+        "--name",
+        f"bench {token_hex(4)}",
+        "--scopes",
+        "customers:read",
     )
     pair = base64.b64encode(f"{made['client_id']}:{made['client_secret']}".encode()).decode()
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)

@@ -8,8 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+import pytest
+
 from tests.e2e.conftest import Reader
 
+# Together on one worker: they share one server and one bank.
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 Window = Callable[..., Reader]
 
 

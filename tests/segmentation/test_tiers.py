@@ -88,8 +88,10 @@ def test_prospects_have_no_tier(inside: House) -> None:
 def test_history_has_a_row_for_a_change_only(inside: House) -> None:
     rich = {LONG_AGO: "2000000", DAY + 2 * D: "0"}
     owner, steady = owner_of(rich), owner_of({LONG_AGO: "150000"})
+    changed = 0
     for n in (*range(4), *range(15, 19), *range(28, 33)):
-        night(DAY + n * D, run=n + 1)
+        changed += night(DAY + n * D, run=n + 1)
+    assert changed == TierHistory.objects.count()
     # ADB falls below 1,000,000 once 15 of 30 days are at zero, below 100,000 after 28.
     fall, bottom = DAY + 17 * D, DAY + 30 * D
     assert history(owner) == [(3, DAY, fall), (2, fall, bottom), (1, bottom, None)]

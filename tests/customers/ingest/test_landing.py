@@ -87,6 +87,13 @@ class TestCustomers:
         deliver("customers", row.format("Between", "2026-02-15T00:00:00Z"))
         assert Customer.objects.get(number="1").name == "New"
 
+    def test_the_bank_knows_how_new_its_data_is(self, inside, deliver: Deliver) -> None:
+        row = "number,name,kind,source_as_of\n1,One,personal,{}\n"
+        deliver("customers", row.format("2026-02-01T00:00:00Z"))
+        deliver("customers", row.format("2026-01-01T00:00:00Z"))
+        inside.bank.refresh_from_db()
+        assert inside.bank.data_as_of == dt.datetime(2026, 2, 1, tzinfo=dt.UTC)
+
     def test_columns_left_out_keep_what_stands(self, inside, deliver: Deliver) -> None:
         deliver("customers", CUSTOMERS)
         deliver("customers", "number,name,kind\n100001,张伟明,personal\n")

@@ -56,6 +56,12 @@ class TestMapping:
             "birth_date": "birth_date",
         }
 
+    def test_first_values_of_protected_columns_stay_masked(self, inside: Any, marketing: Any) -> None:
+        tried = upload(marketing.actor, feed=FEEDS["customers"], file=as_file(FILE), now=NOW)
+        shown = {c.header: c.samples for c in choices(tried)}
+        assert shown["姓名"] == ["张伟明", "李娜"]
+        assert shown["手机号"][0] == "1381•••5678"
+
     def test_the_last_choice_is_remembered(self, inside: Any, marketing: Any) -> None:
         tried = upload(marketing.actor, feed=FEEDS["customers"], file=as_file(FILE), now=NOW)
         mapping = {c.header: c.column for c in choices(tried)} | {"手机号": "", "备注": "address"}
