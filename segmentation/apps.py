@@ -19,7 +19,6 @@ class SegmentationConfig(AppConfig):
                 "segments", _("Segments"), "segmentation:overview", "chart-dots-3", "segmentation.read", 30
             )
         )
-        add_nav(NavItem("churn", _("Churn"), "segmentation:churn", "trending-down", "model.read", 32))
         for tab, order in (("overview", 50), ("information", 30)):
             add_panel(
                 Panel(

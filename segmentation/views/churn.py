@@ -7,7 +7,6 @@ from typing import Any
 from django.contrib import messages
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
-from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
@@ -157,7 +156,7 @@ def calibration_chart(found: ChurnModel) -> dict[str, Any] | None:
     ]  # fmt: skip
     return {
         "id": "churn-calibration", "title": str(_("Predicted and observed, in tenths by score")), "unit": "%",
-        "url": reverse("segmentation:churn-model", args=[found.pk]), "size": "short",
+        "url": "", "size": "short",
         "option": {"xAxis": {"type": "category", "data": names}, "yAxis": {"type": "value"}, "series": bars},
         "head": [str(_("Tenth")), str(_("Customers")), str(_("Predicted")), str(_("Actually left"))],
         "rows": [
