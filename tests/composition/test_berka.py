@@ -108,6 +108,7 @@ def ledger() -> pd.DataFrame:
 
 
 @needs_files
+@pytest.mark.django_db
 class TestBerka:
     def test_everything_of_the_files_is_there_once(self, inside_berka: Bank) -> None:
         assert OrgUnit.objects.filter(kind="branch").count() == 77
