@@ -17,12 +17,13 @@ class CompositionConfig(AppConfig):
         SUBJECTS.add("customers", subjects)
         UNIT_USES.add("customers", customers_of)
         add_home(Role.OPERATOR, "operator-home", 5)
+        add_nav(NavItem("home", _("Home"), "home", "home", "", 0))
         add_nav(
             NavItem(
                 "administration",
-                _("Today"),
+                _("Morning check"),
                 "administrator-home",
-                "home",
+                "clipboard-check",
                 "administration.read",
                 5,
             )

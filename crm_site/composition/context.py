@@ -101,7 +101,8 @@ def _entries(request: HttpRequest, actor: Actor, items: Any) -> list[dict[str, A
     """What the actor may open of these, in order."""
     entries = []
     for item in items:
-        url = _url(item.url_name) if may(actor, item.permission) else ""
+        is_open = not item.permission or may(actor, item.permission)
+        url = _url(item.url_name) if is_open else ""
         if url:
             entries.append(
                 {

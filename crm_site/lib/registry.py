@@ -147,7 +147,7 @@ class Panel:
 
 @dataclass(frozen=True, slots=True)
 class NavItem:
-    """An entry of the left rail."""
+    """An entry of the left rail. `permission` "" is for everybody."""
 
     name: str
     title: Any
