@@ -14,7 +14,8 @@ from crm_site.accounts.api import ApiView
 from crm_site.lib.api.fields import MoneyString
 from crm_site.lib.api.paging import KeyPagination
 from customers.api import CHANGED_SINCE, changed_since
-from segmentation.models import TierHistory
+from segmentation.models import ChurnScore, TierHistory
+from segmentation.selectors.churn import current_scores, score_rows
 from segmentation.selectors.positions import current_tiers, tier_rows
 
 
@@ -32,6 +33,17 @@ class TierOut(serializers.Serializer):
     aum = MoneyString()
     currency = serializers.CharField()
     policy_version = serializers.IntegerField()
+
+
+class ScoreOut(serializers.Serializer):
+    """A customer's churn score of the newest date scored: a probability, with its reasons in words."""
+
+    customer = serializers.CharField()
+    model = serializers.CharField()
+    version = serializers.IntegerField()
+    score = serializers.DecimalField(max_digits=5, decimal_places=4)
+    as_of = serializers.DateField()
+    reasons = serializers.ListField(child=serializers.CharField())
 
 
 class TierListView(ApiView, generics.ListAPIView):
@@ -61,4 +73,34 @@ class TierListView(ApiView, generics.ListAPIView):
     def get_serializer(self, *args: Any, **kwargs: Any) -> Any:
         if args:
             args = (tier_rows(args[0], self.request.bank.currency), *args[1:])
+        return super().get_serializer(*args, **kwargs)
+
+
+class ScoreListView(ApiView, generics.ListAPIView):
+    """Newest churn scores with their reasons; customers without a score have no row."""
+
+    required_scopes: ClassVar = {"GET": "customers:read"}
+    pagination_class = KeyPagination
+    serializer_class = ScoreOut
+    sorts: ClassVar = {"id": "customer_id"}
+    key = "customer_id"
+
+    def get_queryset(self) -> QuerySet[ChurnScore]:
+        return current_scores(
+            self.request.user,
+            customer=self.request.query_params.get("customer", ""),
+            changed_since=changed_since(self.request),
+        )
+
+    @extend_schema(
+        operation_id="scores_list",
+        tags=["Customer Position"],
+        parameters=[CHANGED_SINCE, OpenApiParameter("customer", str)],
+    )
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        return super().get(request, *args, **kwargs)
+
+    def get_serializer(self, *args: Any, **kwargs: Any) -> Any:
+        if args:
+            args = (score_rows(args[0], self.request.bank.currency), *args[1:])
         return super().get_serializer(*args, **kwargs)

@@ -19,6 +19,7 @@ urlpatterns = [
     path("ingest/<int:batch_id>", ingest.BatchView.as_view(), name="api-ingest-state"),
     path("ingest/<int:batch_id>/errors", ingest.BatchErrorsView.as_view(), name="api-ingest-errors"),
     path("ingest/<str:feed>", ingest.IngestView.as_view(), name="api-ingest"),
+    path("scores", segmentation.ScoreListView.as_view(), name="api-score-list"),
     path("tiers", segmentation.TierListView.as_view(), name="api-tier-list"),
     path("assignments", relationship.AssignmentListView.as_view(), name="api-assignment-list"),
     path("jobs", jobs.RunListView.as_view(), name="api-job-list"),

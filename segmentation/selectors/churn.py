@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import datetime as dt
+from collections.abc import Iterable
 from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
 
 from django.db.models import QuerySet
 
@@ -12,10 +16,12 @@ from crm_site.lib.permissions import Actor, require
 from crm_site.lib.tenancy import require_bank
 from customers.facts import CHURN_ALARM_BP, CHURN_ALARM_PCT
 from customers.models import Standing
+from customers.models.parties import visible_rows
 from segmentation.churn_nightly import TRAIN, month_ends_until
 from segmentation.churn_reasons import label, sentence
 from segmentation.engine.churn import BY_NAME, MONTHS_NEEDED, Scorecard
 from segmentation.models import ChurnModel, ChurnScore, ModelStatus
+from segmentation.selectors.positions import runs_since
 
 ALARM_BP, ALARM_PCT = CHURN_ALARM_BP, CHURN_ALARM_PCT
 
@@ -98,6 +104,35 @@ def why(actor: Actor, customer_id: int, currency: str) -> Why | None:
         reasons=[sentence(code, value, currency) for code, value in found.reasons],
         is_alarm=found.score_bp >= ALARM_BP,
     )
+
+
+def current_scores(
+    actor: Actor, *, customer: str = "", changed_since: dt.datetime | None = None
+) -> QuerySet[ChurnScore]:
+    """Scores of the newest date scored, of customers the actor sees, with customer and model."""
+    newest = ChurnScore.objects.order_by("-as_of").values_list("as_of", flat=True).first()
+    found = ChurnScore.objects.filter(as_of=newest) if newest else ChurnScore.objects.none()
+    found = found.filter(visible_rows(actor, "customer__")).select_related("customer", "model")
+    if customer:
+        found = found.filter(customer__number=customer)
+    if changed_since is not None:
+        found = found.filter(run_id__in=runs_since(changed_since))
+    return found
+
+
+def score_rows(scores: Iterable[ChurnScore], currency: str) -> list[dict[str, Any]]:
+    """Rows of the API's list: the probability as a fraction, the reasons in words."""
+    return [
+        {
+            "customer": score.customer.number,
+            "model": f"churn_{score.model.kind}" if score.model.kind else "churn",
+            "version": score.model.version,
+            "score": Decimal(score.score_bp) / 10_000,
+            "as_of": score.as_of,
+            "reasons": [sentence(code, value, currency) for code, value in score.reasons],
+        }
+        for score in scores
+    ]
 
 
 def what_matters(model: ChurnModel) -> list[Line]:

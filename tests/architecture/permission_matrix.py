@@ -73,6 +73,7 @@ MATRIX: dict[str, Line] = {
     "api-ingest": api("feed", post="ingest:write"),
     "api-ingest-state": api("delivery", get="ingest:write"),
     "api-ingest-errors": api("delivery", get="ingest:write"),
+    "api-score-list": api(get="customers:read"),
     "api-tier-list": api(get="customers:read"),
     "api-assignment-list": api(get="customers:read"),
     "api-job-list": api(get="jobs:run", post="jobs:run"),
