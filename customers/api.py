@@ -16,6 +16,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from crm_site.accounts.api import ApiView
+from crm_site.accounts.models import Bank
 from crm_site.accounts.selectors import business_date
 from crm_site.lib.api.changes import Changes
 from crm_site.lib.api.fields import Day, Moment, MoneyString, StrictSerializer, Text
@@ -33,7 +34,7 @@ from customers.models import (
 from customers.models.interactions import Result
 from customers.models.standing import VALUE_TIERS, WEALTH_LEVELS
 from customers.party_io import party_schema, read_party, refusals
-from customers.selectors.single import accounts_held, addresses_of, loans_of
+from customers.selectors.single import accounts_held, addresses_of, loans_of, other_products
 from customers.services import record_interaction
 
 
@@ -112,8 +113,20 @@ class LoanOut(serializers.Serializer):
     next_due = serializers.DateField(allow_null=True)
 
 
+class WealthOut(serializers.Serializer):
+    """A wealth product, fund or insurance: the newest value known."""
+
+    reference = serializers.CharField()
+    product = serializers.CharField(source="product.code")
+    family = serializers.CharField(source="product.family")
+    date = serializers.DateField()
+    value = MoneyString()
+    currency = serializers.CharField()
+    maturity_date = serializers.DateField(allow_null=True)
+
+
 class CustomerViewOut(serializers.Serializer):
-    """The single view: who the customer is, how it stands as of a business date, what it has, who looks after it."""
+    """The single view: who the customer is, how it stands as of the newest business date, what it has, who looks after it."""
 
     customer = CustomerOut()
     as_of = serializers.DateField(allow_null=True)
@@ -128,6 +141,7 @@ class CustomerViewOut(serializers.Serializer):
     wealth_level = serializers.CharField(allow_blank=True)
     churn_score = serializers.DecimalField(max_digits=5, decimal_places=4, allow_null=True)
     accounts = HoldingOut(many=True)
+    holdings = WealthOut(many=True)
     loans = LoanOut(many=True)
     last_contact_date = serializers.DateField(allow_null=True)
 
@@ -278,11 +292,11 @@ class CustomerSingleView(ApiView):
     def get(self, request: Request, number: str) -> Response:
         customer = _customer(request.user, number)
         standing = Standing.objects.visible_to(request.user).get(customer=customer)
-        bank = request._request.bank
-        day = standing.as_of or business_date(bank)
+        bank = Bank.objects.get(pk=request.user.bank_id)
+        day = business_date(bank)
         view = {
             "customer": customer,
-            "as_of": standing.as_of,
+            "as_of": standing.as_of and day,  # none before the first night that knew this customer
             "currency": bank.currency,
             "deposits_adb": standing.deposits_adb,
             "deposits_balance": standing.deposits_balance,
@@ -294,6 +308,7 @@ class CustomerSingleView(ApiView):
             "wealth_level": WEALTH_LEVELS.get(standing.wealth_level, ""),
             "churn_score": None if standing.churn_bp < 0 else Decimal(standing.churn_bp) / 10_000,
             "accounts": accounts_held(request.user, customer, as_of=day, currency=bank.currency),
+            "holdings": other_products(request.user, customer, as_of=day).holdings,
             "loans": loans_of(request.user, customer, as_of=day),
             "last_contact_date": standing.last_contact_date,
         }

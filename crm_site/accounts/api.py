@@ -52,6 +52,8 @@ class ApiView(APIView):
     def _asked(self, request: Request) -> dict[str, Any]:
         """The query parameters, checked; those of lists are their paginator's."""
         method = "GET" if request.method in ("HEAD", "OPTIONS") else str(request.method)
+        if method not in self.required_scopes:
+            return {}  # answered 405 in a moment
         given = request.query_params.dict()
         given.pop("format", None)
         if getattr(self, "pagination_class", None) is not None and method == "GET":
