@@ -149,7 +149,7 @@ class CustomerViewOut(serializers.Serializer):
 class InteractionIn(StrictSerializer):
     customer = Text(max_length=32, help_text="Customer number.")
     channel = serializers.ChoiceField(Channel.choices)
-    result = serializers.ChoiceField(Result.choices, required=False, default="")
+    result = serializers.ChoiceField(Result.choices, required=False)
     note = Text(max_length=4000, required=False, default="")
     promise = Text(max_length=200, required=False, default="")
     promise_date = Day(required=False, allow_null=True, default=None)

@@ -13,7 +13,7 @@ from django.db import connection
 from crm_site.lib.tenancy import bank
 from customers.ingest import single
 from customers.models import Customer, Identifier, Standing
-from customers.selectors.search import search
+from customers.selectors.search import search_customers
 from tests.composition.test_api import Call, caller
 from tests.conftest import House, Person
 
@@ -46,7 +46,7 @@ class TestCreate:
         assert RESIDENT_ID not in answer.text and "12345678" not in answer.text
         with bank(house.id):
             assert Standing.objects.get(customer__number="C-1").kind == "personal"
-            found = search(president.actor, RESIDENT_ID)
+            found = search_customers(president.actor, RESIDENT_ID)
             assert [hit.number for hit in found.hits] == ["C-1"]
 
     def test_a_number_is_given_once(self, call: Call) -> None:
