@@ -65,7 +65,7 @@ class CustomerQuerySet(TenantQuerySet):
 
 
 class Customer(TenantModel):
-    """A party. Core-owned fields are written by feeds alone; CRM-owned fields by people alone.
+    """A party. Core-owned fields are written by feeds (and single rows by their rules); CRM-owned fields never by them.
 
     `home_branch` and `responsible` are written by relationship's services alone
     (`customers.services.place_customers`). No responsible person = waiting in the home branch's queue.

@@ -171,6 +171,12 @@ def test_an_expired_token_is_401(call: Call) -> None:
     assert (answer.status_code, answer["WWW-Authenticate"]) == (401, 'Bearer realm="banyan"')
 
 
+def test_a_night_ahead_of_the_calendar_is_refused(house: House) -> None:
+    answer = caller(house, "jobs:run")("post", "jobs", {"business_date": "2199-12-31"})
+    assert (answer.status_code, answer.json()["code"]) == (422, "future_date")
+    assert answer.json()["errors"][0]["pointer"] == "#/business_date"
+
+
 def test_the_schema_names_every_parameter_and_no_other(call: Call) -> None:
     schema = call("get", "schema/?format=json").json()
     named = {p["name"] for p in schema["paths"]["/api/v1/customers"]["get"]["parameters"]}
