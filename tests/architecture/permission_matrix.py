@@ -100,6 +100,7 @@ MATRIX: dict[str, Line] = {
     "accounts:grant-add": form("role.propose", "staff"),
     "accounts:grant-list": page("role.decide"),
     "accounts:grant-decide": act("role.decide", "grant"),
+    "accounts:grant-withdraw": act("role.propose", "grant"),
     "accounts:grant-revoke": act("role.decide", "grant"),
     "accounts:grades": form("organisation.manage"),
     "accounts:client-list": page("api_client.manage"),
