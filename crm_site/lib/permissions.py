@@ -95,7 +95,7 @@ ACTIONS: dict[str, frozenset[Role]] = {
     "ingest.write": frozenset({Role.API}),
     "ingest.run": frozenset({Role.API, Role.ADMINISTRATOR, Role.MARKETING}),
     "segmentation.read": _BRANCH | _HQ,
-    "policy.read": _READERS,
+    "policy.read": _READERS | {Role.ADMINISTRATOR},
     "policy.draft": frozenset({Role.LINE_DEPARTMENT, Role.RISK, Role.MARKETING}),
     "policy.publish": frozenset({Role.RISK, Role.PRESIDENT, Role.MARKETING}),
     "model.read": _BRANCH | _HQ,

@@ -49,7 +49,11 @@ def policy_list(request: Any) -> HttpResponse:
         schemes.setdefault(str(policy.scheme), []).append(
             (policy, policy.pk in in_force, TONES[policy.status])
         )
-    return render(request, "segmentation/policy_list.html", {"schemes": schemes})
+    return render(
+        request,
+        "segmentation/policy_list.html",
+        {"schemes": schemes, "may_see_segments": may(request.actor, "segmentation.read")},
+    )
 
 
 @allowed("policy.read")
@@ -77,6 +81,7 @@ def _policy_page(request: Any, found: TierPolicy, form: ProposalForm, status: in
         "versions": [v for v in policies.policy_versions() if v.scheme_id == found.scheme_id],
         "under_way": policies.open_version(found),
         "form": form,
+        "may_see_segments": may(request.actor, "segmentation.read"),
         "may_draft": may(request.actor, "policy.draft"),
         "may_publish": may(request.actor, "policy.publish")
         and staff not in (found.proposed_by_id, found.drafted_by_id),
