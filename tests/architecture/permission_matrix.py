@@ -116,6 +116,7 @@ MATRIX: dict[str, Line] = {
     "jobs:run-list": page("job.read"),
     "jobs:run-start": act("job.run"),
     "jobs:run-detail": page("job.read", "run"),
+    "jobs:run-cancel": act("job.run", "run"),
     "jobs:run-retry": act("job.run", "run"),
     "jobs:step-chunks": page("job.read", "run step"),
     "metrics": page(PUBLIC),
