@@ -172,6 +172,7 @@ MATRIX: dict[str, Line] = {
     "customers:export-selected": act("customer.export"),
     "customers:export-run": act("customer.export"),
     "customers:export-log": page("customer.read"),
+    "customers:log": page("interaction.write"),
     "customers:task-bulk": act("task.write"),
     "customers:prospect-add": form("customer.write"),
     "customers:customer": page("customer.read", "customer", "customer"),
