@@ -11,6 +11,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
 from crm_site.accounts.selectors import working_day
+from crm_site.lib.registry import Subject
 from customers import services
 from customers.selectors.recent import recent_customers
 from customers.views.guard import is_partial, page
@@ -35,7 +36,8 @@ def log(request: Any) -> HttpResponse:
     """Whom a contact to be logged was with: recent customers, those of today's work, or found by typing."""
     text = request.GET.get("q", "")
     found = services.locate_customer(request.actor, text) if text.strip() else None
-    last, today = [], []
+    last: list[Subject] = []
+    today: list[Subject] = []
     if found is None:
         last, today = recent_customers(request.actor, timezone.now(), working_day(request.bank))
     context = {"q": text, "found": found, "last": last, "today_customers": today}

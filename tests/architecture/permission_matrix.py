@@ -134,6 +134,8 @@ MATRIX: dict[str, Line] = {
     # segmentation
     "segmentation:overview": page("segmentation.read"),
     "segmentation:movers": page("segmentation.read"),
+    "segmentation:scheme-add": form("policy.draft"),
+    "segmentation:policy-kind": act("policy.draft", "tier policy"),
     "segmentation:policy-list": page("policy.read"),
     "segmentation:policy": page("policy.read", "tier policy"),
     "segmentation:policy-edit": form("policy.draft", "tier policy"),
