@@ -198,6 +198,7 @@ MATRIX: dict[str, Line] = {
     "customers:panel-completeness": page("customer.read", "customer", "customer"),
     # relationship
     "relationship:own-home": page("task.write"),
+    "relationship:counter-home": page("task.write"),
     "relationship:branch-home": page("dashboard.branch"),
     "relationship:branch": page("dashboard.branch", "unit", "customer"),
     "relationship:bank-home": page("dashboard.bank"),
