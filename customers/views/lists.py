@@ -59,9 +59,7 @@ def customer_list(request: Any) -> HttpResponse:
         "previous_url": list_url(query, cursor=found.previous) if found.previous else "",
         "next_url": list_url(query, cursor=found.next) if found.next else "",
         "is_first": not found.previous,
-        "rows": rows_html(
-            found.rows, columns, scale=scale, today=working_day(request.bank), packed=packed
-        ),
+        "rows": rows_html(found.rows, columns, scale=scale, today=working_day(request.bank), packed=packed),
         "heads": sort_heads(query),
         "scale": scale,
         "columns": columns,

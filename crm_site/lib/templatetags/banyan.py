@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from django import template
@@ -188,6 +189,7 @@ def password_rules() -> list[str]:
 
 
 @register.simple_tag
+@lru_cache(maxsize=1_000)  # the same few dozen on every page
 def icon(name: str, label: str = "") -> SafeString:
     """A Tabler icon; silent for a screen reader unless it is given a label."""
     if label:
