@@ -132,6 +132,13 @@ MATRIX: dict[str, Line] = {
     # segmentation
     "segmentation:overview": page("segmentation.read"),
     "segmentation:movers": page("segmentation.read"),
+    "credit_rating:policy-list": page("credit.read"),
+    "credit_rating:policy": page("credit.read", "credit policy"),
+    "credit_rating:policy-edit": form("credit_policy.draft", "credit policy"),
+    "credit_rating:policy-propose": act("credit_policy.draft", "credit policy"),
+    "credit_rating:policy-publish": act("credit_policy.publish", "credit policy"),
+    "credit_rating:policy-return": act("credit_policy.publish", "credit policy"),
+    "credit_rating:policy-discard": act("credit_policy.draft", "credit policy"),
     "segmentation:policy-list": page("policy.read"),
     "segmentation:policy": page("policy.read", "tier policy"),
     "segmentation:policy-edit": form("policy.draft", "tier policy"),

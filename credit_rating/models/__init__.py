@@ -1,0 +1,6 @@
+"""What a bank lends by and to whom: policies, scorecards, ratings, lines and how they were decided."""
+
+from credit_rating.models.kinds import CreditKind, credit_kind
+from credit_rating.models.policies import CreditPolicy
+
+__all__ = ["CreditKind", "CreditPolicy", "credit_kind"]
