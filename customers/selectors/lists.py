@@ -33,6 +33,7 @@ from customers.models.standing import VALUE_TIERS, WEALTH_LEVELS
 PAGE_SIZE = 50
 COUNT_LIMIT = 10_000
 REAL: Mapping[str, Any] = {"fact": "is_prospect", "op": "=", "value": False}
+PROSPECTS: Mapping[str, Any] = {"fact": "is_prospect", "op": "=", "value": True}
 DEFAULT_SORT = "-deposits_adb"
 CUSTOMER_TABLE, STANDING_TABLE = "customers_customer", "customers_standing"
 
@@ -255,7 +256,7 @@ def builtin_conditions(actor: Actor, as_of: dt.date) -> dict[str, tuple[Any, Map
         "top": (_("High and mid"), {"all": [REAL, top]}),
         "quiet": (_("Not contacted this quarter"), {"all": [REAL, top, quiet]}),
         "churn": (_("Churn alarm"), {"all": [REAL, {"fact": "churn", "op": ">=", "value": CHURN_ALARM_PCT}]}),
-        "overdue": (_("Overdue"), {"all": [REAL, {"fact": "days_past_due", "op": ">", "value": 0}]}),
+        "overdue": (_("Overdue"), {"all": [REAL, {"fact": "overdue_amount", "op": ">", "value": "0"}]}),
         "incomplete": (
             _("Data incomplete"),
             {"all": [REAL, {"fact": "missing_items", "op": ">", "value": 0}]},
@@ -266,7 +267,7 @@ def builtin_conditions(actor: Actor, as_of: dt.date) -> dict[str, tuple[Any, Map
             _("Waiting in the queue"),
             {"fact": "without_manager", "op": "=", "value": True},
         )
-    views["prospects"] = (_("Prospects"), {"fact": "is_prospect", "op": "=", "value": True})
+    views["prospects"] = (_("Prospects"), PROSPECTS)
     return views
 
 
@@ -284,6 +285,8 @@ def _key_value(query: CustomerQuery, standing: Any) -> Any:
 def _listed(actor: Actor, query: CustomerQuery, *, as_of: dt.date) -> Any:
     """The list's rows, joined to the customer where its own columns sort them."""
     found = matching(actor, query.condition, as_of=as_of)
+    if query.condition == PROSPECTS or PROSPECTS in query.condition.get("all", ()):
+        found = found.filter(value_tier=0)  # prospects stay 0: an index knows them, instead of after all customers
     return found.filter(customer__bank_id=actor.bank_id) if query.by.is_of_customer else found
 
 
