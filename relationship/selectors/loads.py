@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from django.db.models import Count, Q, Sum
+from django.db.models import Count, Sum
 
-from crm_site.accounts.models import GradeCapacity, OrgUnit, Staff
+from crm_site.accounts.models import GradeCapacity, OrgUnit, RoleGrant, Staff
 from crm_site.lib.permissions import OWN
 from crm_site.work.models import Task
 from relationship.models import AssignmentProposal, ManagerLoad
@@ -127,20 +127,13 @@ def loads(staff: Iterable[Staff], day: dt.date) -> list[Load]:
 
 def owners_of(unit: OrgUnit, day: dt.date) -> list[Staff]:
     """People of a unit and below who may look after customers on a day."""
-    in_force = Q(role_grants__to_date__isnull=True) | Q(role_grants__to_date__gte=day)
+    grants = RoleGrant.objects.in_force(day).filter(role__in=[role.value for role in OWN])
     return list(
         Staff.objects.active()
-        .filter(
-            in_force,
-            unit__lft__gte=unit.lft,
-            unit__lft__lte=unit.rgt,
-            role_grants__role__in=[role.value for role in OWN],
-            role_grants__status="effective",
-            role_grants__from_date__lte=day,
-        )
+        .filter(unit__lft__gte=unit.lft, unit__lft__lte=unit.rgt, pk__in=grants.values("staff"))
         .select_related("unit")
+        .only("number", "name", "grade", "unit__name")
         .order_by("number")
-        .distinct()
     )
 
 
