@@ -286,7 +286,9 @@ def _listed(actor: Actor, query: CustomerQuery, *, as_of: dt.date) -> Any:
     """The list's rows, joined to the customer where its own columns sort them."""
     found = matching(actor, query.condition, as_of=as_of)
     if query.condition == PROSPECTS or PROSPECTS in query.condition.get("all", ()):
-        found = found.filter(value_tier=0)  # prospects stay 0: an index knows them, instead of after all customers
+        found = found.filter(
+            value_tier=0
+        )  # prospects stay 0: an index knows them, instead of after all customers
     return found.filter(customer__bank_id=actor.bank_id) if query.by.is_of_customer else found
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import cached_property
 from typing import Any
 
@@ -23,6 +24,12 @@ from crm_site.lib.templatetags.banyan import sparkline
 from customers.selectors.lists import CustomerRow
 
 NONE = format_html('<span class="ink-3">{}</span>', formats.UNKNOWN)
+NOTHING, WATCH, RISK, QUIET = (
+    SafeString(""),
+    SafeString(" is-watch"),
+    SafeString(" is-risk"),
+    SafeString(" ink-2"),
+)
 NONE_ON_DESK = format_html('<span class="ink-3 desk-only">{}</span>', formats.UNKNOWN)
 PLAIN_LEVEL = "standard"  # the wealth level that nobody needs to be told of
 ANY_ID = 0  # stands in an address for the customer's id
@@ -57,14 +64,16 @@ class Page:
     def in_queue(self) -> SafeString:
         return format_html('<span class="tag tag-watch">{}</span>', _("in the queue"))
 
-    def amount(self, value: Any) -> str:
-        return formats.money_in(value, self.scale)
+    # Digits, signs and names of months: nothing in them needs escaping.
 
-    def amount_or_none(self, value: Any) -> str:
-        return formats.money_in(value, self.scale) if value else NONE
+    def amount(self, value: Decimal) -> SafeString:
+        return SafeString(formats.money_in(value, self.scale))
 
-    def day(self, value: dt.date | None) -> str:
-        return formats.day(value, self.today)
+    def amount_or_none(self, value: Decimal) -> SafeString:
+        return SafeString(formats.money_in(value, self.scale)) if value else NONE
+
+    def day(self, value: dt.date | None) -> SafeString:
+        return SafeString(formats.day(value, self.today))
 
     def badge(self, template: str, **given: str) -> SafeString:
         """A shared badge, rendered once for each value that the page shows."""
@@ -88,7 +97,7 @@ def _wealth(row: CustomerRow, page: Page) -> tuple[Any, ...]:
 
 
 def _change(row: CustomerRow, page: Page) -> tuple[Any, ...]:
-    return "is-watch" if row.is_alarm else "ink-2", formats.percent_signed(row.change)
+    return WATCH if row.is_alarm else QUIET, SafeString(formats.percent_signed(row.change))
 
 
 def _responsible(row: CustomerRow, page: Page) -> tuple[Any, ...]:
@@ -97,7 +106,7 @@ def _responsible(row: CustomerRow, page: Page) -> tuple[Any, ...]:
 
 def _next(row: CustomerRow, page: Page) -> tuple[Any, ...]:
     if row.next is None:
-        return "", NONE
+        return NOTHING, NONE
     text = row.next.text
     words = format_html('<span class="meta">{}</span> {}', page.day(row.next.due_date), text)
     return format_html(' title="{}"', text), words
@@ -122,7 +131,7 @@ CELLS: Mapping[str, tuple[str, Values]] = {
         '<td class="desk-only">{}</td>',
         lambda row, page: (sparkline(row.months, tone="watch" if row.is_alarm else ""),),
     ),
-    "change": ('<td class="num {}" data-label="{last_month}">{}</td>', _change),
+    "change": ('<td class="num{}" data-label="{last_month}">{}</td>', _change),
     "balance": (
         '<td class="num" data-label="{balance}">{}</td>',
         lambda row, page: (page.amount(row.deposits_balance),),
@@ -134,13 +143,13 @@ CELLS: Mapping[str, tuple[str, Values]] = {
     "aum": ('<td class="num desk-only">{}</td>', lambda row, page: (page.amount(row.aum),)),
     "overdue": (
         '<td class="num{}" data-label="{overdue}">{}</td>',
-        lambda row, page: (" is-risk" if row.overdue_amount else "", page.amount_or_none(row.overdue_amount)),
+        lambda row, page: (RISK if row.overdue_amount else NOTHING, page.amount_or_none(row.overdue_amount)),
     ),
     "churn": (
         '<td class="num{}" data-label="{churn}">{}</td>',
         lambda row, page: (
-            " is-watch" if row.is_alarm else "",
-            NONE if row.churn is None else formats.percent(row.churn, 0),
+            WATCH if row.is_alarm else NOTHING,
+            NONE if row.churn is None else SafeString(formats.percent(row.churn, 0)),
         ),
     ),
     "responsible": ('<td class="desk-only">{}</td>', _responsible),
@@ -163,16 +172,16 @@ def rows_html(
     page = Page(scale=scale, today=today, badges={})
     shown = [cell for name, cell in CELLS.items() if name == "deposits" or name in columns]
     pattern = HEAD + "".join(part for part, _values in shown) + "</tr>"
-    address = f"{reverse('customers:customer', args=[ANY_ID])}?list={packed}"
+    address = conditional_escape(f"{reverse('customers:customer', args=[ANY_ID])}?list={packed}")
     found = []
     for position, row in enumerate(rows):
         values: list[Any] = [
-            CURRENT if position == 0 else "",
+            CURRENT if position == 0 else NOTHING,
             row.id,
-            row.name,
-            address.replace(f"/{ANY_ID}/", f"/{row.id}/", 1),
-            row.name,
-            page.prospect if row.is_prospect else "",
+            name := conditional_escape(row.name),
+            SafeString(address.replace(f"/{ANY_ID}/", f"/{row.id}/", 1)),
+            name,
+            page.prospect if row.is_prospect else NOTHING,
         ]
         for _part, ask in shown:
             values += ask(row, page)
