@@ -10,7 +10,7 @@ from crm_site.lib.money import money
 
 
 class Migration(migrations.Migration):
-    dependencies: ClassVar = [("customers", "0021_lean_standing")]
+    dependencies: ClassVar = [("customers", "0022_changed_at")]
 
     operations: ClassVar = [
         migrations.AddIndex(

@@ -66,7 +66,7 @@ MATRIX: dict[str, Line] = {
     # API
     "api-schema": page(PUBLIC),
     "api-docs": page(PUBLIC),
-    "api-customer-list": api(get="customers:read"),
+    "api-customer-list": api(get="customers:read", post="customers:write"),
     "api-customer-detail": api("customer number", get="customers:read", patch="customers:write"),
     "api-customer-view": api("customer number", get="customers:read"),
     "api-interaction-list": api(post="customers:write"),
