@@ -156,6 +156,7 @@ class Actor:
     grants: tuple[Grant, ...] = ()
     scopes: frozenset[str] = frozenset()
     unit_id: int | None = None
+    unit_name: str = ""
     line_department: str = ""
     covers: tuple[int, ...] = ()
     language: str = "en"
