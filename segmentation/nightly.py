@@ -138,6 +138,8 @@ def usual_night_sql(
     )
     # The wide customer row is read for the rows that change only, one by one, unless a condition asks it something:
     # as a join it would be planned for the whole range, since nobody can estimate how many tiers differ.
+    # Nor is it asked of whoever has a tier already: a prospect has none.
+    known = " OR ".join(f"n.{column} > 0" for column, _since in olds.values())
     customer = f"customers_customer c ON c.bank_id = {bank_id} AND c.id BETWEEN {lo} AND {hi} AND c.id = s.customer_id"
     early = any(r.needs_customer for r in found)
     sql = f"""
@@ -148,7 +150,7 @@ WITH differing AS MATERIALIZED (
         WHERE s.bank_id = {bank_id} AND s.customer_id BETWEEN {lo} AND {hi}
     ) n WHERE {differs}
 ), changed AS MATERIALIZED (
-    SELECT n.* FROM differing n WHERE NOT
+    SELECT n.* FROM differing n WHERE {known} OR NOT
         (SELECT c.is_prospect FROM customers_customer c WHERE c.bank_id = {bank_id} AND c.id = n.customer_id)
 ), standing AS (
     UPDATE customers_standing s SET {sets}, run_id = {run_id} FROM changed n

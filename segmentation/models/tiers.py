@@ -113,12 +113,12 @@ class TierHistory(TenantModel):
     `scheme` is the scheme's code, which never changes: a key less to check for every row of a night.
     """
 
-    customer = BankForeignKey(Customer, on_delete=models.CASCADE, related_name="tiers")
+    customer = BankForeignKey(Customer, on_delete=models.CASCADE, related_name="tiers", set_based=True)
     scheme = models.CharField(max_length=20)
     rank = models.SmallIntegerField()
     from_date = models.DateField()
     to_date = models.DateField(null=True)
-    policy = BankForeignKey(TierPolicy, on_delete=models.PROTECT, related_name="+")
+    policy = BankForeignKey(TierPolicy, on_delete=models.PROTECT, related_name="+", set_based=True)
     deposits_adb = MoneyField()
     deposits_balance = MoneyField()
     loans = MoneyField()
