@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import get_language
@@ -139,7 +140,10 @@ class TierHistory(TenantModel):
             ),
         ]
         indexes: ClassVar = [
-            models.Index(fields=["bank_id", "from_date", "scheme", "customer"], name="tierhistory_day")
+            # Rows come in the order of their dates: a range of pages tells its dates, at next to no cost for each row.
+            BrinIndex(
+                fields=["bank_id", "from_date"], name="tierhistory_days", pages_per_range=32, autosummarize=True
+            )
         ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.db.backends.postgresql import schema
+from django.db.models import Index, UniqueConstraint
 
 from crm_site.lib.postgres.policy import POLICY
 from crm_site.lib.postgres.setbased import guards, unguard
@@ -62,7 +63,7 @@ class DatabaseSchemaEditor(schema.DatabaseSchemaEditor):
         )
 
     def _set_based_key(self, table: str, column: str) -> str:
-        return self._create_index_name(table, ["bank_id", column], suffix="_bsk")
+        return self._create_index_name(table, ["bank_id", column], suffix="_bsk")[:61]  # a trigger's name is longer by two
 
     def _drop_bank_fk(self, model: Any, field: Any) -> bool:
         """Returns whether the key had an index of its own."""
@@ -96,10 +97,9 @@ def _key_of(field: Any) -> tuple[str, bool]:
 
 
 def _covered(model: Any, field: Any) -> bool:
-    """Whether a declared index or unique constraint of the whole table begins with the bank and the field."""
-    wanted = ["bank_id", field.name]
+    """Whether a declared B-tree index or unique constraint of the whole table begins with the bank and the field."""
     return any(
-        list(declared.fields)[:2] == wanted and getattr(declared, "condition", None) is None
+        list(declared.fields)[:2] == ["bank_id", field.name] and declared.condition is None
         for declared in (*model._meta.indexes, *model._meta.constraints)
-        if getattr(declared, "fields", ())
+        if type(declared) in (Index, UniqueConstraint)
     )
