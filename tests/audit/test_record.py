@@ -160,7 +160,7 @@ FORGERIES = {
 }
 
 
-@rule("audit chain", few=4, many=300)
+@rule("audit chain", few=4, many=150)
 @given(
     written=st.lists(st.lists(st.integers(1, 4), min_size=1, max_size=3), min_size=1, max_size=4),
     unsealed=st.integers(0, 2),

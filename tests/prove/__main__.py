@@ -12,6 +12,8 @@ TESTS = Path(__file__).resolve().parents[1]
 
 if __name__ == "__main__":
     os.environ["BANYAN_PROVE"] = "1"
+    from tests.prove import table
+
     words = sys.argv[1:]
     chosen = [] if any(not word.startswith("-") for word in words) else [str(TESTS)]
-    sys.exit(pytest.main([*chosen, "-m", "prove or rule", "-n0", "-q", *words]))
+    sys.exit(pytest.main([*chosen, "-m", "prove or rule", "-n0", "-q", *words], plugins=[table]))
