@@ -213,13 +213,14 @@ def make_bank(
     seed: int,
     date: dt.date,
     now: dt.datetime,
+    to_the_day: bool = False,
     name: str = "",
     host: str = "",
     login: str = "admin",
     password: str | None = None,
     progress: Progress = lambda done, total: None,
 ) -> MadeBank:
-    """Found a bank and fill it with a synthetic book that ends at the month-end at or before `date`.
+    """Found a bank and fill it with a synthetic book that ends at the month-end at or before `date` (or on that very day).
 
     Deterministic by seed, size and date (keys, passwords and the order of ids aside). Raises Conflict when the
     bank exists, DomainError for a bad code or size.
@@ -230,7 +231,7 @@ def make_bank(
             code="bank_exists",
         )
     try:
-        plan = make_plan(customers=customers, seed=seed, date=date)
+        plan = make_plan(customers=customers, seed=seed, date=date, to_the_day=to_the_day)
     except ValueError as error:
         raise DomainError(str(error), code="customers", fields={"customers": "range"}) from error
     org = make_organisation(plan)
@@ -393,7 +394,7 @@ def _organisation(
     second = Staff.objects.create_user(
         SECOND_ADMINISTRATOR, None, name=names[1], unit=head_office, language=founded.bank.language
     )
-    begin = plan.month_dates[0] - dt.timedelta(days=400)
+    begin = plan.end_dates[0] - dt.timedelta(days=400)
     RoleGrant.objects.create(
         staff=second, role=Role.ADMINISTRATOR, unit=head_office, from_date=begin, status=GrantStatus.EFFECTIVE,
         founding=True, proposed_at=now, decided_at=now,
