@@ -143,19 +143,19 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='creditline',
-            constraint=models.CheckConstraint(condition=models.Q(('limit__gt', models.Value(Decimal('0'), output_field=crm_site.lib.money.MoneyField()))), name='creditline_positive'),
+            constraint=models.CheckConstraint(condition=models.Q(('limit__gt', models.Value(Decimal(0), output_field=crm_site.lib.money.MoneyField()))), name='creditline_positive'),
         ),
         migrations.AddConstraint(
             model_name='creditline',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('status', 'closed'), _negated=True), models.Q(('reserved', models.Value(Decimal('0'), output_field=crm_site.lib.money.MoneyField())), ('utilised', models.Value(Decimal('0'), output_field=crm_site.lib.money.MoneyField()))), _connector='OR'), name='creditline_closed_empty'),
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('status', 'closed'), _negated=True), models.Q(('reserved', models.Value(Decimal(0), output_field=crm_site.lib.money.MoneyField())), ('utilised', models.Value(Decimal(0), output_field=crm_site.lib.money.MoneyField()))), _connector='OR'), name='creditline_closed_empty'),
         ),
         migrations.AddConstraint(
             model_name='creditline',
-            constraint=models.CheckConstraint(condition=models.Q(('reserved__gte', models.Value(Decimal('0'), output_field=crm_site.lib.money.MoneyField()))), name='creditline_reserved'),
+            constraint=models.CheckConstraint(condition=models.Q(('reserved__gte', models.Value(Decimal(0), output_field=crm_site.lib.money.MoneyField()))), name='creditline_reserved'),
         ),
         migrations.AddConstraint(
             model_name='creditline',
-            constraint=models.CheckConstraint(condition=models.Q(('utilised__gte', models.Value(Decimal('0'), output_field=crm_site.lib.money.MoneyField()))), name='creditline_utilised'),
+            constraint=models.CheckConstraint(condition=models.Q(('utilised__gte', models.Value(Decimal(0), output_field=crm_site.lib.money.MoneyField()))), name='creditline_utilised'),
         ),
         migrations.AddConstraint(
             model_name='creditline',
@@ -167,11 +167,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='reservation',
-            constraint=models.CheckConstraint(condition=models.Q(('amount__gt', models.Value(Decimal('0'), output_field=crm_site.lib.money.MoneyField()))), name='reservation_positive'),
+            constraint=models.CheckConstraint(condition=models.Q(('amount__gt', models.Value(Decimal(0), output_field=crm_site.lib.money.MoneyField()))), name='reservation_positive'),
         ),
         migrations.AddConstraint(
             model_name='reservation',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('committed__gt', models.Value(Decimal('0'), output_field=crm_site.lib.money.MoneyField())), ('committed__lte', models.F('amount')), ('status', 'committed')), models.Q(models.Q(('status', 'committed'), _negated=True), ('committed', models.Value(Decimal('0'), output_field=crm_site.lib.money.MoneyField()))), _connector='OR'), name='reservation_committed'),
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('committed__gt', models.Value(Decimal(0), output_field=crm_site.lib.money.MoneyField())), ('committed__lte', models.F('amount')), ('status', 'committed')), models.Q(models.Q(('status', 'committed'), _negated=True), ('committed', models.Value(Decimal(0), output_field=crm_site.lib.money.MoneyField()))), _connector='OR'), name='reservation_committed'),
         ),
         migrations.AddConstraint(
             model_name='reservation',
@@ -187,11 +187,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='sublimit',
-            constraint=models.CheckConstraint(condition=models.Q(('reserved__gte', models.Value(Decimal('0'), output_field=crm_site.lib.money.MoneyField()))), name='sublimit_reserved'),
+            constraint=models.CheckConstraint(condition=models.Q(('reserved__gte', models.Value(Decimal(0), output_field=crm_site.lib.money.MoneyField()))), name='sublimit_reserved'),
         ),
         migrations.AddConstraint(
             model_name='sublimit',
-            constraint=models.CheckConstraint(condition=models.Q(('utilised__gte', models.Value(Decimal('0'), output_field=crm_site.lib.money.MoneyField()))), name='sublimit_utilised'),
+            constraint=models.CheckConstraint(condition=models.Q(('utilised__gte', models.Value(Decimal(0), output_field=crm_site.lib.money.MoneyField()))), name='sublimit_utilised'),
         ),
         migrations.AddConstraint(
             model_name='sublimit',

@@ -30,6 +30,10 @@ class LineStatus(models.TextChoices):
     CLOSED = "closed", _("Closed")
 
 
+# What may still be drawn on, now or later, while its last day has not passed.
+LIVING = (LineStatus.PENDING, LineStatus.ACTIVE, LineStatus.FROZEN)
+
+
 def counter_constraints(prefix: str) -> list[models.CheckConstraint]:
     """What the database holds of a limit and its two counters."""
     return [
@@ -66,13 +70,13 @@ class Room(TenantModel):
 class LineQuerySet(CustomerOwnedQuerySet):
     def in_status(self, status: str, day: dt.date) -> LineQuerySet:
         """Lines that stand so on a day (CreditLine.status_on says the same of one)."""
-        open_now = Q(status__in=(LineStatus.ACTIVE, LineStatus.FROZEN))
+        living = Q(expires_on__gte=day)
         conditions = {
-            LineStatus.PENDING: Q(status=LineStatus.PENDING)
-            | Q(status=LineStatus.ACTIVE, starts_on__gt=day, expires_on__gte=day),
-            LineStatus.ACTIVE: Q(status=LineStatus.ACTIVE, starts_on__lte=day, expires_on__gte=day),
-            LineStatus.FROZEN: Q(status=LineStatus.FROZEN, expires_on__gte=day),
-            LineStatus.EXPIRED: Q(status=LineStatus.EXPIRED) | open_now & Q(expires_on__lt=day),
+            LineStatus.PENDING: living
+            & (Q(status=LineStatus.PENDING) | Q(status=LineStatus.ACTIVE, starts_on__gt=day)),
+            LineStatus.ACTIVE: living & Q(status=LineStatus.ACTIVE, starts_on__lte=day),
+            LineStatus.FROZEN: living & Q(status=LineStatus.FROZEN),
+            LineStatus.EXPIRED: Q(status=LineStatus.EXPIRED) | Q(status__in=LIVING, expires_on__lt=day),
             LineStatus.CLOSED: Q(status=LineStatus.CLOSED),
         }
         return self.filter(conditions[LineStatus(status)])
@@ -133,7 +137,7 @@ class CreditLine(Room):
     def status_on(self, day: dt.date) -> LineStatus:
         """How it stands on a day: a line past its last day has expired, whether or not the night has said so yet."""
         status = LineStatus(self.status)
-        if status in (LineStatus.ACTIVE, LineStatus.FROZEN) and self.expires_on < day:
+        if status in LIVING and self.expires_on < day:
             return LineStatus.EXPIRED
         if status == LineStatus.ACTIVE and self.starts_on > day:
             return LineStatus.PENDING
@@ -186,9 +190,7 @@ class Reservation(TenantModel):
     product = BankForeignKey(Product, null=True, on_delete=models.PROTECT, related_name="+")
     amount = MoneyField()
     committed = MoneyField(default=0)
-    status = models.CharField(
-        max_length=9, choices=ReservationStatus, default=ReservationStatus.RESERVED
-    )
+    status = models.CharField(max_length=9, choices=ReservationStatus, default=ReservationStatus.RESERVED)
     reference = models.CharField(max_length=64)
     reserved_at = models.DateTimeField()
     expires_at = models.DateTimeField()
@@ -199,7 +201,9 @@ class Reservation(TenantModel):
     class Meta(TenantModel.Meta):
         indexes: ClassVar = [
             models.Index(
-                fields=["bank_id", "line", "expires_at"], name="reservation_open", condition=Q(status="reserved")
+                fields=["bank_id", "line", "expires_at"],
+                name="reservation_open",
+                condition=Q(status="reserved"),
             ),
         ]
         constraints: ClassVar = [
@@ -283,4 +287,3 @@ class LineEvent(TenantModel):
 
     class Meta(TenantModel.Meta):
         ordering: ClassVar = ["-id"]
-

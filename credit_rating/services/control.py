@@ -145,7 +145,14 @@ SELECT count(*) FROM r
 
 
 def check(
-    actor: Actor, *, line_id: int, amount: Decimal, currency: str, product: str = "", day: dt.date, now: dt.datetime
+    actor: Actor,
+    *,
+    line_id: int,
+    amount: Decimal,
+    currency: str,
+    product: str = "",
+    day: dt.date,
+    now: dt.datetime,
 ) -> CreditLine:
     """The line, when so much could be reserved now. Raises as `reserve` does; changes nothing but what has run out."""
     require(actor, CONTROL)
@@ -239,7 +246,7 @@ def repay(
 
 def expire_due(line_id: int, *, now: dt.datetime) -> int:
     """Give back the room of a line's reservations that have run out; returns how many."""
-    values = {"bank": require_bank(), "line": line_id, "now": now, "by": "expiry"}
+    values: dict[str, Any] = {"bank": require_bank(), "line": line_id, "now": now, "by": "expiry"}
     with connection.cursor() as cursor:
         cursor.execute(_EXPIRE, values)
         row = cursor.fetchone()
@@ -287,9 +294,7 @@ def _close(
     if found.status == ReservationStatus.RESERVED:
         message = _("That is more than was reserved.")
         raise DomainError(message, code="exceeds_reservation", fields={"amount": message})
-    raise Conflict(
-        _("The reservation is final: %s.") % found.get_status_display(), code="reservation_final"
-    )
+    raise Conflict(_("The reservation is final: %s.") % found.get_status_display(), code="reservation_final")
 
 
 def _positive(amount: Decimal) -> None:

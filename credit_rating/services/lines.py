@@ -16,6 +16,7 @@ from django.db.models import Max
 from django.utils.translation import gettext as _
 
 from credit_rating.models import CreditLine, LineEvent, LineEventKind, LineStatus, SubLimit
+from credit_rating.models.lines import LIVING
 from credit_rating.selectors.lines import control_policy
 from credit_rating.services.control import expire_due
 from crm_site.lib.dates import add_months
@@ -118,7 +119,7 @@ def unfreeze_line(actor: Actor, *, line_id: int, reason: str, now: dt.datetime) 
 
 def close_line(actor: Actor, *, line_id: int, reason: str, now: dt.datetime) -> CreditLine:
     """End a line for good. Only when nothing is drawn or reserved; until then it can be frozen."""
-    moves = {status: LineStatus.CLOSED for status in LineStatus if status != LineStatus.CLOSED}
+    moves = dict.fromkeys((*LIVING, LineStatus.EXPIRED), LineStatus.CLOSED)
 
     def empty(line: CreditLine) -> None:
         if line.used:
@@ -139,10 +140,11 @@ def lower_limit(actor: Actor, *, line_id: int, limit: Decimal, reason: str, now:
         line = _locked(line_id)
         expire_due(line_id, now=now)
         line.refresh_from_db()
-        if line.status in (LineStatus.CLOSED, LineStatus.EXPIRED):
-            raise _not_now(line)
+        _living(line)
         if not 0 < limit < line.limit:
-            message = _("It must be below %s; more needs a new approval.") % money_full(line.limit, line.currency)
+            message = _("It must be below %s; more needs a new approval.") % money_full(
+                line.limit, line.currency
+            )
             raise DomainError(message, code="limit", fields={"limit": message})
         _check_used(line, limit)
         _set_limit(line, limit)
@@ -151,16 +153,13 @@ def lower_limit(actor: Actor, *, line_id: int, limit: Decimal, reason: str, now:
     return line
 
 
-def record_review(
-    actor: Actor, *, line_id: int, reason: str, now: dt.datetime, today: dt.date
-) -> CreditLine:
+def record_review(actor: Actor, *, line_id: int, reason: str, now: dt.datetime, today: dt.date) -> CreditLine:
     """The annual review is done; the next one is due the policy's months from today, when the line lives so long."""
     require(actor, MANAGE)
     _needs_reason(reason)
     with transaction.atomic():
         line = _locked(line_id)
-        if line.status in (LineStatus.CLOSED, LineStatus.EXPIRED):
-            raise _not_now(line)
+        _living(line)
         following = add_months(today, int(control_policy(today).params["review_months"]))
         line.review_on = following if following < line.expires_on else None
         _save(line, now)
@@ -170,9 +169,7 @@ def record_review(
 
 def expire_lines(line_ids: Iterable[int], *, now: dt.datetime) -> int:
     """The night's act: lines past their last day, as the caller found them. Safe to repeat."""
-    found = CreditLine.objects.filter(
-        pk__in=list(line_ids), status__in=(LineStatus.ACTIVE, LineStatus.FROZEN)
-    )
+    found = CreditLine.objects.filter(pk__in=list(line_ids), status__in=LIVING)
     with transaction.atomic():
         lines = list(found.select_for_update(of=("self",)).order_by("pk"))
         for line in lines:
@@ -180,7 +177,9 @@ def expire_lines(line_ids: Iterable[int], *, now: dt.datetime) -> int:
         CreditLine.objects.filter(pk__in=[line.pk for line in lines]).update(
             status=LineStatus.EXPIRED, changed_at=now
         )
-        LineEvent.objects.bulk_create(_new_event(None, line, LineEventKind.EXPIRED, "", now) for line in lines)
+        LineEvent.objects.bulk_create(
+            _new_event(None, line, LineEventKind.EXPIRED, "", now) for line in lines
+        )
     return len(lines)
 
 
@@ -238,7 +237,12 @@ def _next_serial(year: int) -> int:
 
 
 def _event(
-    actor: Actor, line: CreditLine, kind: LineEventKind, reason: str, now: dt.datetime, case_id: int | None = None
+    actor: Actor,
+    line: CreditLine,
+    kind: LineEventKind,
+    reason: str,
+    now: dt.datetime,
+    case_id: int | None = None,
 ) -> None:
     _new_event(actor.staff_id, line, kind, reason, now, case_id).save(force_insert=True)
 
@@ -263,6 +267,11 @@ def _needs_reason(reason: str) -> None:
         raise DomainError(message, code="reason", fields={"reason": message})
 
 
+def _living(line: CreditLine) -> None:
+    if line.status not in LIVING:
+        raise _not_now(line)
+
+
 def _not_now(line: CreditLine) -> Conflict:
     return Conflict(
         _("The line is %s now; this cannot be done to it.") % line.get_status_display(), code="line_status"
@@ -271,7 +280,9 @@ def _not_now(line: CreditLine) -> Conflict:
 
 def _check_used(line: CreditLine, limit: Decimal) -> None:
     if limit < line.used:
-        message = _("%s of it are in use; the limit cannot be below that.") % money_full(line.used, line.currency)
+        message = _("%s of it are in use; the limit cannot be below that.") % money_full(
+            line.used, line.currency
+        )
         raise DomainError(message, code="limit_below_use", fields={"limit": message})
 
 
