@@ -21,7 +21,7 @@ def caller(house: House, scopes: str) -> Call:
     """call(method, path, body=None, key="") with a fresh token of a client with these scopes."""
     with bank(house.id):
         actor = Actor(house.id, "test", grants=(Grant(Role.ADMINISTRATOR, 0, 99),))
-        made = create_api_client(actor, name="core", scopes=scopes.split())
+        made = create_api_client(actor, name=f"core {scopes}", scopes=scopes.split())
     browser = Client(HTTP_HOST=house.bank.host)
     answer = browser.post(
         "/identity/o/api/token",
