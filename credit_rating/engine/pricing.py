@@ -74,14 +74,15 @@ def suggested_rate(p: PriceParts) -> Price:
     margin = step("margin", Term("margin", p.margin, "percent"), kind="percent", role="change")
     discount = step("discount", Term("discount", p.discount, "percent", "-"), kind="percent", role="change")
     parts = (funding, loss, operating, capital, margin)
-    # Up to the basis point: minus the floor of minus the sum.
     terms = [Term(part.code, part.amount, "percent", "+" if i else "") for i, part in enumerate(parts)] + [
         Term("discount", -discount.amount, "percent", "-"),
         Term("floor_rate", p.floor, "percent", "max"),
     ]
     raw = step("full_cost", *terms, kind="percent", role="level")
-    up = -(-raw.amount * BASIS // ONE) / BASIS
-    rate = Step("rate", up, (Term("full_cost", raw.amount, "percent"),), "percent", "limit", "basis_point")
+    rate = step(
+        "rate", Term("full_cost", raw.amount, "percent"), Term("basis_point", ONE / BASIS, "percent", "ceil"),
+        kind="percent", role="limit",
+    )  # fmt: skip
     return Price((funding, lgd, loss, operating, capital, margin, discount, raw, rate), p.lpr)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from decimal import ROUND_FLOOR, ROUND_HALF_UP, Decimal, localcontext
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Decimal, localcontext
 from typing import Any
 
 ZERO, ONE = Decimal(0), Decimal(1)
@@ -18,7 +18,7 @@ PRECISION = 50
 @dataclass(frozen=True, slots=True)
 class Term:
     """A figure of a formula. `op` stands before it: "" first, "+", "-", "*", "/" with the usual precedence, then
-    "min", "max" and "floor" (down to a multiple of it) on all that stands before, in their order.
+    "min", "max", "floor" and "ceil" (down or up to a multiple of it) on all that stands before, in their order.
 
     `kind`: money, percent (a fraction), times, days, months, number. `source`: the input it was taken from, "" for a
     figure of an earlier step or of the policy.
@@ -44,7 +44,7 @@ class Step:
     note: str = ""
 
 
-PLACES = {"money": 2, "percent": 6, "times": 6, "days": 2, "months": 0, "number": 6}
+PLACES = {"money": 2, "percent": 6, "times": 6, "days": 2, "months": 0, "number": 8}
 
 
 def settle(terms: Sequence[Term], kind: str = "money") -> Decimal:
@@ -76,8 +76,9 @@ def _over_all(term: Term, before: Decimal) -> Decimal:
         return min(before, term.value)
     if term.op == "max":
         return max(before, term.value)
-    if term.op == "floor":
-        return (before / term.value).to_integral_value(ROUND_FLOOR) * term.value
+    if term.op in ("floor", "ceil"):
+        rounding = ROUND_FLOOR if term.op == "floor" else ROUND_CEILING
+        return (before / term.value).to_integral_value(rounding) * term.value
     if term.op == "annuity":
         return annuity_factor(before, int(term.value))
     raise ValueError(f"unknown operation {term.op!r}")

@@ -94,7 +94,6 @@ class Migration(migrations.Migration):
                 'ordering': ['id'],
                 'abstract': False,
                 'base_manager_name': 'objects',
-                'indexes': [models.Index(fields=['bank_id', 'collateral'], name='guarantee_thing'), models.Index(fields=['bank_id', 'guarantor'], name='guarantee_guarantor'), models.Index(fields=['bank_id', 'customer'], name='guarantee_customer')],
                 'constraints': [models.UniqueConstraint(condition=models.Q(('collateral__isnull', False), ('status__in', ('proposed', 'active'))), fields=('bank_id', 'collateral', 'lien_order'), name='guarantee_one_rank'), models.UniqueConstraint(condition=models.Q(('guarantor__isnull', False), ('status__in', ('proposed', 'active'))), fields=('bank_id', 'guarantor', 'customer'), name='guarantee_one_promise'), models.CheckConstraint(condition=models.Q(models.Q(('collateral__isnull', False), ('guarantor__isnull', True), ('kind__in', ('mortgage', 'pledge'))), models.Q(('collateral__isnull', True), ('guarantor__isnull', False), ('kind', 'guarantor')), models.Q(('collateral__isnull', True), ('guarantor__isnull', True), ('kind', 'credit')), _connector='OR'), name='guarantee_of_something'), models.CheckConstraint(condition=models.Q(('guarantor__isnull', True), models.Q(('guarantor', models.F('customer')), _negated=True), _connector='OR'), name='guarantee_not_for_oneself'), models.CheckConstraint(condition=models.Q(('to_date__isnull', True), ('to_date__gte', models.F('from_date')), _connector='OR'), name='guarantee_ends_later')],
             },
         ),

@@ -140,8 +140,3 @@ class Guarantee(TenantModel):
                 condition=Q(to_date__isnull=True) | Q(to_date__gte=F("from_date")),
             ),
         ]
-        indexes: ClassVar = [
-            models.Index(fields=["bank_id", "collateral"], name="guarantee_thing"),
-            models.Index(fields=["bank_id", "guarantor"], name="guarantee_guarantor"),
-            models.Index(fields=["bank_id", "customer"], name="guarantee_customer"),
-        ]
