@@ -8,6 +8,6 @@ from django.db import migrations
 
 
 class Migration(migrations.Migration):
-    dependencies: ClassVar = [("customers", "0021_lean_standing")]
+    dependencies: ClassVar = [("customers", "0032_partial_lists")]
 
     operations: ClassVar = [migrations.RemoveIndex(model_name="standing", name="standing_tier_adb")]

@@ -11,7 +11,7 @@ from crm_site.lib.postgres.migrations import DropCoveredIndexes
 
 class Migration(migrations.Migration):
     dependencies: ClassVar = [
-        ("relationship", "0001_initial"),
+        ("relationship", "0002_changed_at"),
         ("segmentation", "0020_keys_once_a_statement"),
         ("customers", "0040_tiers_without_index"),
         ("work", "0002_task_handed_over_by"),
