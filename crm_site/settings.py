@@ -48,6 +48,7 @@ INSTALLED_APPS = [
     "crm_site.jobs",
     "crm_site.work",
     "customers",
+    "credit_rating",
     "segmentation",
     "relationship",
     "crm_site.composition",
@@ -211,7 +212,7 @@ LANGUAGES = [("en", "English"), ("zh-hans", "中文")]
 LOCALE_PATHS = [
     BASE_DIR / "locale" / room
     for room in (
-        "lib", "site", "accounts", "audit", "jobs", "work", "customers", "ingest", "segmentation", "churn", "relationship",
+        "lib", "site", "accounts", "audit", "jobs", "work", "customers", "ingest", "credit_rating", "segmentation", "churn", "relationship",
     )
 ]  # fmt: skip
 USE_I18N = USE_TZ = True

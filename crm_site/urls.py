@@ -29,6 +29,7 @@ urlpatterns = [
     path("api/v1/", include("crm_site.composition.api_urls")),
     path("search/", search, name="search"),
     path("customers/", include("customers.urls")),
+    path("credit/", include("credit_rating.urls")),
     path("segmentation/", include("segmentation.urls")),
     path("relationship/", include("relationship.urls")),
     path("jobs/", include("crm_site.jobs.urls")),

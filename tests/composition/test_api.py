@@ -21,11 +21,11 @@ from tests.conftest import House
 Call = Callable[..., Any]
 
 
-def token_of(house: House, scopes: str, *, name: str = "core") -> str:
+def token_of(house: House, scopes: str, *, name: str = "") -> str:
     """A token of a new client with these scopes."""
     with bank(house.id):
         actor = Actor(house.id, "test", grants=(Grant(Role.ADMINISTRATOR, 0, 99),))
-        made = create_api_client(actor, name=name, scopes=scopes.split())
+        made = create_api_client(actor, name=name or f"core {scopes}", scopes=scopes.split())
     answer = Client(HTTP_HOST=house.bank.host).post(
         "/identity/o/api/token",
         {
