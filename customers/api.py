@@ -24,6 +24,7 @@ from crm_site.accounts.selectors import business_date
 from crm_site.lib.api.changes import Changes
 from crm_site.lib.api.fields import Day, Moment, MoneyString, StrictSerializer, Text
 from crm_site.lib.api.paging import KeyPagination
+from crm_site.lib.tenancy import require_bank
 from customers.ingest.single import change_party, create_party
 from customers.models import (
     Channel,
@@ -326,7 +327,7 @@ class CustomerSingleView(ApiView):
     def get(self, request: Request, number: str) -> Response:
         customer = _customer(request.user, number)
         standing = Standing.objects.visible_to(request.user).get(customer=customer)
-        bank = Bank.objects.get(pk=request.user.bank_id)
+        bank = Bank.objects.get(pk=require_bank())
         day = business_date(bank)
         view = {
             "customer": _row(request.user, number),

@@ -18,6 +18,7 @@ from crm_site.jobs.models import Run, RunStatus
 from crm_site.jobs.services import refuse_day_to_come, start_run
 from crm_site.lib.api.fields import Day, StrictSerializer, Text
 from crm_site.lib.api.paging import KeyPagination
+from crm_site.lib.tenancy import require_bank
 
 
 class RunIn(StrictSerializer):
@@ -85,7 +86,7 @@ class RunListView(ApiView, generics.ListAPIView):
         given = RunIn(data=request.data)
         given.is_valid(raise_exception=True)
         words = given.validated_data
-        refuse_day_to_come(words["business_date"], bank_today(Bank.objects.get(pk=request.user.bank_id)))
+        refuse_day_to_come(words["business_date"], bank_today(Bank.objects.get(pk=require_bank())))
         run = start_run(
             request.user,
             pipeline=words["pipeline"],
