@@ -94,7 +94,7 @@ _READ_ELSEWHERE = {
     "identifiers": "shown_identifiers",
     "contact_points": "shown_contact_points",
 }
-_COLUMNS = {name: _READ_ELSEWHERE.get(name, name) for name in CustomerOut().fields}
+_COLUMNS = {name: _READ_ELSEWHERE.get(name, name) for name in CustomerOut().get_fields()}
 
 
 class AddressOut(serializers.Serializer):
