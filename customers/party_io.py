@@ -45,10 +45,11 @@ class Written:
 
 def party_schema(required: tuple[str, ...]) -> dict[str, Any]:
     """JSON schema of the body, from the feeds' columns and ProfileIn."""
+    lengths = {column.name: column.max_length for column in Customer._meta.local_concrete_fields}
     profile = {
         name: {
             "type": "string",
-            "maxLength": Customer._meta.get_field(name).max_length,
+            "maxLength": lengths[name],
             "description": "CRM-owned; no feed overwrites it",
         }
         for name in CRM_OWNED
