@@ -76,8 +76,8 @@ class CustomerOut(serializers.Serializer):
     identifiers = MaskedValue(many=True)
     contact_points = MaskedValue(many=True)
 
-    def to_representation(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        answer = {name: row[path] for name, path in _COLUMNS.items()}
+    def to_representation(self, row: Mapping[str, Any]) -> Any:
+        answer: dict[str, Any] = {name: row[path] for name, path in _COLUMNS.items()}
         for name in ("birth_date", "founded_date", "customer_since"):
             if answer[name] is not None:
                 answer[name] = answer[name].isoformat()
@@ -93,7 +93,9 @@ _READ_ELSEWHERE = {
     "identifiers": "shown_identifiers",
     "contact_points": "shown_contact_points",
 }
-_COLUMNS = {name: _READ_ELSEWHERE.get(name, name) for name in CustomerOut().fields}
+_COLUMNS: dict[str, str] = {
+    str(name): _READ_ELSEWHERE.get(str(name), str(name)) for name in CustomerOut().fields
+}
 
 
 class AddressOut(serializers.Serializer):
@@ -107,7 +109,7 @@ class CustomerDetail(CustomerOut):
 
     addresses = AddressOut(many=True)
 
-    def to_representation(self, row: Mapping[str, Any]) -> dict[str, Any]:
+    def to_representation(self, row: Mapping[str, Any]) -> Any:
         addresses = AddressOut(row["addresses"], many=True).data
         return {**super().to_representation(row), "addresses": addresses}
 

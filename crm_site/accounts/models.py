@@ -186,6 +186,7 @@ class GrantStatus(models.TextChoices):
     PROPOSED = "proposed", _("Proposed")
     EFFECTIVE = "effective", _("Effective")
     REJECTED = "rejected", _("Rejected")
+    WITHDRAWN = "withdrawn", _("Withdrawn")
     REVOKED = "revoked", _("Revoked")
 
 
@@ -227,7 +228,7 @@ class RoleGrant(TenantModel):
             models.CheckConstraint(
                 name="rolegrant_second_person",
                 condition=Q(founding=True)
-                | Q(status="proposed", proposed_by__isnull=False)
+                | Q(status__in=["proposed", "withdrawn"], proposed_by__isnull=False)
                 | Q(proposed_by__isnull=False, decided_by__isnull=False)
                 & ~Q(decided_by=F("proposed_by"))
                 & ~Q(decided_by=F("staff")),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
+from credit_rating import api as credit
 from crm_site.jobs import api as jobs
 from customers import api as customers
 from customers.ingest import api as ingest
@@ -23,6 +24,13 @@ urlpatterns = [
     path("scores", segmentation.ScoreListView.as_view(), name="api-score-list"),
     path("tiers", segmentation.TierListView.as_view(), name="api-tier-list"),
     path("assignments", relationship.AssignmentListView.as_view(), name="api-assignment-list"),
+    path("lines", credit.LineListView.as_view(), name="api-line-list"),
+    path("lines/<int:pk>", credit.LineView.as_view(), name="api-line-detail"),
+    path("lines/<int:pk>/check", credit.CheckView.as_view(), name="api-line-check"),
+    path("lines/<int:pk>/reservations", credit.ReserveView.as_view(), name="api-line-reserve"),
+    path("lines/<int:pk>/repayments", credit.RepayView.as_view(), name="api-line-repay"),
+    path("reservations/<int:pk>/commit", credit.CommitView.as_view(), name="api-reservation-commit"),
+    path("reservations/<int:pk>/release", credit.ReleaseView.as_view(), name="api-reservation-release"),
     path("jobs", jobs.RunListView.as_view(), name="api-job-list"),
     path("jobs/<int:run_id>", jobs.RunView.as_view(), name="api-job-detail"),
     path("schema/", SpectacularAPIView.as_view(), name="api-schema"),

@@ -25,7 +25,7 @@ Tab = tuple[Any, str, bool, tuple[tuple[str, str], ...]]
 TABS: tuple[Tab, ...] = (
     (_("Today"), "home", False, (("home", ""),)),
     (_("Customers"), "users", False, (("customers:customer-list", "customer.read"),)),
-    (_("Log"), "plus", True, (("relationship:log", "interaction.write"), ("search", "interaction.write"))),
+    (_("Log"), "plus", True, (("customers:log", "interaction.write"),)),
     (
         _("Decide"),
         "checklist",

@@ -114,7 +114,7 @@ ACTIONS: dict[str, frozenset[Role]] = {
     "line.manage": frozenset({Role.CREDIT_REVIEWER, Role.RISK}),
     "line.control": frozenset({Role.API}),
     "segmentation.read": _BRANCH | _HQ,
-    "policy.read": _READERS,
+    "policy.read": _READERS | {Role.ADMINISTRATOR},
     "policy.draft": frozenset({Role.LINE_DEPARTMENT, Role.RISK, Role.MARKETING}),
     "policy.publish": frozenset({Role.RISK, Role.PRESIDENT, Role.MARKETING}),
     "model.read": _BRANCH | _HQ,

@@ -10,7 +10,7 @@ from crm_site.lib.money import money
 
 
 class Migration(migrations.Migration):
-    dependencies: ClassVar = [("customers", "0022_changed_at")]
+    dependencies: ClassVar = [("customers", "0031_interaction_author")]
 
     operations: ClassVar = [
         migrations.AddIndex(

@@ -87,9 +87,6 @@ class Standing(TenantModel):
                 fields=["bank_id", "home_branch", "deposits_adb", "customer"], name="standing_branch_adb"
             ),
             models.Index(
-                fields=["bank_id", "value_tier", "deposits_adb", "customer"], name="standing_tier_adb"
-            ),
-            models.Index(
                 fields=["bank_id", "responsible", "deposits_adb", "customer"], name="standing_person_adb"
             ),
             # Few rows each, which the sorts above would look for among everybody.

@@ -282,13 +282,16 @@ def _key_value(query: CustomerQuery, standing: Any) -> Any:
     return getattr(standing, path)
 
 
+_THE_PROSPECTS = """customers_standing.customer_id = ANY (ARRAY(
+    SELECT p.id FROM customers_customer p WHERE p.bank_id = %s AND p.is_prospect))"""
+
+
 def _listed(actor: Actor, query: CustomerQuery, *, as_of: dt.date) -> Any:
     """The list's rows, joined to the customer where its own columns sort them."""
     found = matching(actor, query.condition, as_of=as_of)
     if query.condition == PROSPECTS or PROSPECTS in query.condition.get("all", ()):
-        found = found.filter(
-            value_tier=0
-        )  # prospects stay 0: an index knows them, instead of after all customers
+        # They have no balances: along an index of balances they would be looked for behind all customers.
+        found = found.filter(RawSQL(_THE_PROSPECTS, [actor.bank_id], output_field=BooleanField()))
     return found.filter(customer__bank_id=actor.bank_id) if query.by.is_of_customer else found
 
 

@@ -135,7 +135,13 @@ def filter_editor(request: Any) -> HttpResponse:
 def filter_row(request: Any) -> HttpResponse:
     """One row of the filter dialog, for the fact just chosen."""
     key = request.GET.get("key", "")
-    row = FilterRow.blank(request.actor, request.GET.get(f"fact-{key}", ""), key)
+    row = FilterRow.blank(
+        request.actor,
+        request.GET.get(f"fact-{key}", ""),
+        key,
+        prefix=request.GET.get("prefix", ""),
+        dated=request.GET.get("dated") == "1",
+    )
     return render(request, "customers/_filter_row.html", {"row": row})
 
 

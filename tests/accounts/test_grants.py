@@ -12,7 +12,14 @@ from django.test import Client
 
 from crm_site.accounts.models import GrantStatus, RoleGrant, Staff
 from crm_site.accounts.selectors import actor_for, effective_grants
-from crm_site.accounts.services import decide_grant, hire_staff, propose_grant, reset_password, revoke_grant
+from crm_site.accounts.services import (
+    decide_grant,
+    hire_staff,
+    propose_grant,
+    reset_password,
+    revoke_grant,
+    withdraw_grant,
+)
 from crm_site.lib.errors import Conflict, DomainError
 from crm_site.lib.permissions import Role
 from crm_site.lib.tenancy import bank
@@ -214,3 +221,34 @@ def test_the_queue_shows_and_takes_decisions(
     assert "Approved." in answer.content.decode()
     answer = second.post(address, {"verdict": "approve"}, follow=True)
     assert "Somebody was faster" in answer.content.decode()
+
+
+def test_who_proposed_a_role_withdraws_it_and_nobody_else(
+    inside: House, administrator: Person, administrator_two: Person, rm: Person
+) -> None:
+    grant = propose(administrator, rm, inside)
+    with pytest.raises(DomainError) as refused:
+        withdraw_grant(administrator_two.actor, grant_id=grant.pk)
+    assert refused.value.code == "not_yours"
+    assert withdraw_grant(administrator.actor, grant_id=grant.pk).status == GrantStatus.WITHDRAWN
+    assert withdraw_grant(administrator.actor, grant_id=grant.pk).status == GrantStatus.WITHDRAWN
+    with pytest.raises(Conflict):
+        decide_grant(administrator_two.actor, grant_id=grant.pk, approve=True, now=NOW)
+    assert Role.TELLER not in rm.actor.roles
+    again = propose(administrator, rm, inside)
+    decide_grant(administrator_two.actor, grant_id=again.pk, approve=True, now=NOW)
+    with pytest.raises(Conflict):
+        withdraw_grant(administrator.actor, grant_id=again.pk)
+    assert Role.TELLER in rm.actor.roles
+
+
+def test_a_proposal_is_withdrawn_on_the_page(
+    house: House, administrator: Person, rm: Person, client_for: Callable[[Person], Client]
+) -> None:
+    with bank(house.id):
+        grant = propose(administrator, rm, house)
+    client = client_for(administrator)
+    assert f"/settings/roles/{grant.pk}/withdraw/" in client.get("/settings/roles/").content.decode()
+    client.post(f"/settings/roles/{grant.pk}/withdraw/")
+    page = client.get("/settings/roles/").content.decode()
+    assert f"/settings/roles/{grant.pk}/withdraw/" not in page

@@ -25,8 +25,9 @@ def token_of(house: House, scopes: str) -> str:
     """A token of a new client with these scopes."""
     with bank(house.id):
         actor = Actor(house.id, "test", grants=(Grant(Role.ADMINISTRATOR, 0, 99),))
-        made = create_api_client(actor, name="core", scopes=scopes.split())
-    answer = Client(HTTP_HOST=house.bank.host).post(
+        made = create_api_client(actor, name=f"core {scopes}", scopes=scopes.split())
+    browser = Client(HTTP_HOST=house.bank.host)
+    answer = browser.post(
         "/identity/o/api/token",
         {
             "grant_type": "client_credentials",
