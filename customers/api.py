@@ -77,8 +77,8 @@ class CustomerOut(serializers.Serializer):
     identifiers = MaskedValue(many=True)
     contact_points = MaskedValue(many=True)
 
-    def to_representation(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        answer = {name: row[path] for name, path in _COLUMNS.items()}
+    def to_representation(self, row: Mapping[str, Any]) -> Any:
+        answer: dict[str, Any] = {name: row[path] for name, path in _COLUMNS.items()}
         for name in ("birth_date", "founded_date", "customer_since"):
             if answer[name] is not None:
                 answer[name] = answer[name].isoformat()
@@ -108,7 +108,7 @@ class CustomerDetail(CustomerOut):
 
     addresses = AddressOut(many=True)
 
-    def to_representation(self, row: Mapping[str, Any]) -> dict[str, Any]:
+    def to_representation(self, row: Mapping[str, Any]) -> Any:
         addresses = AddressOut(row["addresses"], many=True).data
         return {**super().to_representation(row), "addresses": addresses}
 

@@ -116,6 +116,7 @@ class Customer(TenantModel):
         ]
         indexes: ClassVar = [
             models.Index(fields=["bank_id", "name_sort", "id"], name="customer_name_sort"),
+            models.Index(fields=["bank_id", "id"], condition=Q(is_prospect=True), name="customer_prospects"),
             models.Index(fields=["bank_id", "changed_at", "id"], name="customer_changed"),
         ]
 
