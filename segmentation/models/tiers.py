@@ -142,7 +142,10 @@ class TierHistory(TenantModel):
         indexes: ClassVar = [
             # Rows come in the order of their dates: a range of pages tells its dates, at next to no cost for each row.
             BrinIndex(
-                fields=["bank_id", "from_date"], name="tierhistory_days", pages_per_range=32, autosummarize=True
+                fields=["bank_id", "from_date"],
+                name="tierhistory_days",
+                pages_per_range=32,
+                autosummarize=True,
             )
         ]
 

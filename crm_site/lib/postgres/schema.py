@@ -63,7 +63,9 @@ class DatabaseSchemaEditor(schema.DatabaseSchemaEditor):
         )
 
     def _set_based_key(self, table: str, column: str) -> str:
-        return self._create_index_name(table, ["bank_id", column], suffix="_bsk")[:61]  # a trigger's name is longer by two
+        return self._create_index_name(table, ["bank_id", column], suffix="_bsk")[
+            :61
+        ]  # a trigger's name is longer by two
 
     def _drop_bank_fk(self, model: Any, field: Any) -> bool:
         """Returns whether the key had an index of its own."""
