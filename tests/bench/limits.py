@@ -1,7 +1,7 @@
 """What each step of a night is for whoever writes it by hand: one statement, or the COPY path for the model.
 
-They write the same effect into narrow tables with the keys that it needs and no more: no row security, no foreign
-keys, no trigger, no chunks; only rows that differ. The tables begin as the night found them (`begin`), so that a
+They write the same effect, changes of tasks and loans with their entry in the record, into narrow tables with the keys
+that it needs and no more: no row security, no foreign keys, no trigger, no chunks; only rows that differ. The tables begin as the night found them (`begin`), so that a
 limit changes as much as the night does. Where a step of ours is itself one hand-written SELECT (figures, homes,
 statistics), the limit is that SELECT as the superuser over the whole book.
 """
@@ -91,12 +91,17 @@ _FEEDS = (
     " WHERE bank_id = %(bank)s AND status = 'done' GROUP BY feed"
 )
 _ARREARS = """
-UPDATE bench_loan t SET outstanding = n.outstanding, overdue_amount = n.overdue_amount, days_past_due = n.days
-FROM (SELECT DISTINCT ON (loan_id) loan_id, outstanding, overdue_amount,
-          CASE WHEN overdue_amount > 0 THEN greatest(%(day)s - overdue_since, 0) ELSE 0 END AS days
-      FROM customers_loanbalance WHERE bank_id = %(bank)s AND date <= %(day)s ORDER BY loan_id, date DESC) n
-WHERE t.bank_id = %(bank)s AND t.id = n.loan_id
-  AND (t.outstanding, t.overdue_amount, t.days_past_due) IS DISTINCT FROM (n.outstanding, n.overdue_amount, n.days)
+WITH now AS (
+    SELECT DISTINCT ON (loan_id) loan_id, outstanding, overdue_amount,
+        CASE WHEN overdue_amount > 0 THEN greatest(%(day)s - overdue_since, 0) ELSE 0 END AS days
+    FROM customers_loanbalance WHERE bank_id = %(bank)s AND date <= %(day)s ORDER BY loan_id, date DESC
+), moved AS (
+    UPDATE bench_loan t SET outstanding = n.outstanding, overdue_amount = n.overdue_amount, days_past_due = n.days
+    FROM now n WHERE t.bank_id = %(bank)s AND t.id = n.loan_id
+      AND (t.outstanding, t.overdue_amount, t.days_past_due) IS DISTINCT FROM (n.outstanding, n.overdue_amount, n.days)
+    RETURNING t.*
+)
+INSERT INTO bench_audit SELECT now(), bank_id, 'customers_loan', id::text, NULL, to_jsonb(moved) FROM moved
 """
 
 
