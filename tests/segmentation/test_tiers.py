@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Mapping
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from django.db import transaction
@@ -279,5 +279,5 @@ def expected(book: Mapping[dt.date, str], day: dt.date) -> int:
     for n in range(30):
         known = [d for d in book if d <= day - n * D]
         total += Decimal(book[max(known)]) if known else 0
-    adb = total / 30
-    return 3 if adb >= 1_000_000 else 2 if round(adb, 2) >= 100_000 else 1
+    adb = (total / 30).quantize(Decimal("0.01"), ROUND_HALF_UP)  # as the figure that policies compare
+    return 3 if adb >= 1_000_000 else 2 if adb >= 100_000 else 1
