@@ -92,7 +92,7 @@ def _superuser(statement: str) -> None:
     ) as conn:
         for table in ("audit_entry", "audit_seal"):
             conn.execute(f"alter table {table} disable row level security")
-        conn.execute(statement)  # type: ignore[arg-type]
+        conn.execute(statement)
         for table in ("audit_entry", "audit_seal"):
             conn.execute(f"alter table {table} enable row level security")
 

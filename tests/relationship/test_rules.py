@@ -134,6 +134,6 @@ def test_the_order_of_delivery_changes_nothing(parties: list[Party], random: obj
         }
 
     shuffled = list(parties)
-    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    random.shuffle(shuffled)
     first = {p.customer_id: c.staff_id for p, c in choose_all(parties, staff())}
     assert first == {p.customer_id: c.staff_id for p, c in choose_all(shuffled, staff())}
