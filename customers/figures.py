@@ -21,7 +21,9 @@ COLUMNS = (
     "deposits_adb", "deposits_balance", "loans", "aum", "overdue_amount", "days_past_due",
 )  # fmt: skip
 
-# Half-up: for a sum that is never negative, round() of a numeric is exactly that.
+# Half-up: for a sum that is never negative, round() of a numeric is exactly that. Each part is counted once
+# (MATERIALIZED): of a small bank beside a large one the planner expects one customer and would count the deposits of all
+# for every one of them (300 customers beside 160,000: more than 4 minutes instead of 0.1 s).
 _FIGURES = """
 WITH rates AS (
     SELECT currency, 1::numeric AS rate FROM accounts_bank WHERE id = {bank}
@@ -55,13 +57,13 @@ WITH rates AS (
         SELECT b.date, b.balance, b.positive_days FROM customers_balancechange b
         WHERE ended.date > a.start AND b.bank_id = {bank} AND b.account_id = a.id AND b.date <= a.start
         ORDER BY b.date DESC LIMIT 1) began ON true
-), deposits AS (
+), deposits AS MATERIALIZED (
     SELECT owner_id, count(*) AS open_accounts,
         sum(balance_days * ({common} / days)::numeric * rate) AS average,
         sum(greatest(balance, 0) * rate) AS balance,
         sum(greatest(-balance, 0) * rate) AS overdraft
     FROM account_figures GROUP BY owner_id
-), debts AS (
+), debts AS MATERIALIZED (
     SELECT l.customer_id,
         sum(b.outstanding * coalesce(r.rate, 'NaN')) AS outstanding,
         sum(b.overdue_amount * coalesce(r.rate, 'NaN')) AS overdue,
@@ -75,7 +77,7 @@ WITH rates AS (
     WHERE l.bank_id = {bank} AND l.customer_id BETWEEN {lo} AND {hi}
       AND (l.closed_date IS NULL OR l.closed_date > {day})
     GROUP BY l.customer_id
-), wealth AS (
+), wealth AS MATERIALIZED (
     SELECT h.customer_id, sum(h.value * coalesce(r.rate, 'NaN')) AS value
     FROM customers_holding h LEFT JOIN rates r ON r.currency = h.currency
     WHERE h.bank_id = {bank} AND h.customer_id BETWEEN {lo} AND {hi} AND h.date <= {day}
