@@ -27,7 +27,9 @@ COLUMNS = (
 # first day. Looked up one by one they are two walks through the months for every account of the bank. So they are
 # read in one go: `within` the window, `lately` the months before it; only who is in neither is looked up (`prior`),
 # and who was opened within the window, whose days begin later (`opening`).
-# Half-up: for a sum that is never negative, round() of a numeric is exactly that.
+# Half-up: for a sum that is never negative, round() of a numeric is exactly that. Each part is counted once
+# (MATERIALIZED): of a small bank beside a large one the planner expects one customer and would count the deposits of all
+# for every one of them (300 customers beside 160,000: more than 4 minutes instead of 0.1 s).
 _FIGURES = """
 WITH rates AS (
     SELECT currency, 1::numeric AS rate FROM accounts_bank WHERE id = {bank}
@@ -83,13 +85,13 @@ WITH rates AS (
     LEFT JOIN within w ON w.account_id = a.id
     LEFT JOIN prior p ON p.account_id = a.id
     LEFT JOIN opening o ON o.account_id = a.id
-), deposits AS (
+), deposits AS MATERIALIZED (
     SELECT owner_id, count(*) AS open_accounts,
         sum(balance_days * ({common} / days)::numeric * rate) AS average,
         sum(greatest(balance, 0) * rate) AS balance,
         sum(greatest(-balance, 0) * rate) AS overdraft
     FROM account_figures GROUP BY owner_id
-), debts AS (
+), debts AS MATERIALIZED (
     SELECT l.customer_id,
         sum(b.outstanding * coalesce(r.rate, 'NaN')) AS outstanding,
         sum(b.overdue_amount * coalesce(r.rate, 'NaN')) AS overdue,
@@ -103,7 +105,7 @@ WITH rates AS (
     WHERE l.bank_id = {bank} AND l.customer_id BETWEEN {lo} AND {hi}
       AND (l.closed_date IS NULL OR l.closed_date > {day})
     GROUP BY l.customer_id
-), wealth AS (
+), wealth AS MATERIALIZED (
     SELECT h.customer_id, sum(h.value * coalesce(r.rate, 'NaN')) AS value
     FROM customers_holding h LEFT JOIN rates r ON r.currency = h.currency
     WHERE h.bank_id = {bank} AND h.customer_id BETWEEN {lo} AND {hi} AND h.date <= {day}
