@@ -48,6 +48,7 @@ INSTALLED_APPS = [
     "crm_site.jobs",
     "crm_site.work",
     "customers",
+    "credit_rating",
     "segmentation",
     "relationship",
     "crm_site.composition",
@@ -185,7 +186,7 @@ REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["crm_site.accounts.clients.ClientAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["crm_site.accounts.clients.HasScope"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["crm_site.lib.api.parsing.BoundedJSONParser"],
     "DEFAULT_SCHEMA_CLASS": "crm_site.lib.api.schema.BanyanSchema",
     "EXCEPTION_HANDLER": "crm_site.lib.api.problems.handle",
     "UNAUTHENTICATED_USER": None,
@@ -211,7 +212,7 @@ LANGUAGES = [("en", "English"), ("zh-hans", "中文")]
 LOCALE_PATHS = [
     BASE_DIR / "locale" / room
     for room in (
-        "lib", "site", "accounts", "audit", "jobs", "work", "customers", "ingest", "segmentation", "churn", "relationship",
+        "lib", "site", "accounts", "audit", "jobs", "work", "customers", "ingest", "credit_rating", "segmentation", "churn", "relationship",
     )
 ]  # fmt: skip
 USE_I18N = USE_TZ = True

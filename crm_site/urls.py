@@ -10,6 +10,10 @@ from crm_site.composition.metrics import metrics
 from crm_site.lib.preferences import set_preferences
 from customers.views.search import search
 
+handler400 = views.bad_request
+handler404 = views.not_found
+handler500 = views.failed
+
 urlpatterns = [
     path("", views.home, name="home"),
     path("healthz", views.healthz, name="healthz"),
@@ -25,6 +29,7 @@ urlpatterns = [
     path("api/v1/", include("crm_site.composition.api_urls")),
     path("search/", search, name="search"),
     path("customers/", include("customers.urls")),
+    path("credit/", include("credit_rating.urls")),
     path("segmentation/", include("segmentation.urls")),
     path("relationship/", include("relationship.urls")),
     path("jobs/", include("crm_site.jobs.urls")),

@@ -69,6 +69,16 @@ HEADQUARTERS = WHOLE_BANK | {Role.LINE_DEPARTMENT}
 
 _OWN, _BRANCH, _HQ = OWN, SUBTREE, HEADQUARTERS
 _READERS = _OWN | _BRANCH | _HQ
+_CREDIT = frozenset(
+    {
+        Role.LINE_DEPARTMENT,
+        Role.CREDIT_REVIEWER,
+        Role.COMMITTEE_MEMBER,
+        Role.PRESIDENT,
+        Role.RISK,
+        Role.AUDITOR,
+    }
+)
 
 # action -> roles that may do it. A misspelt action raises.
 ACTIONS: dict[str, frozenset[Role]] = {
@@ -94,6 +104,15 @@ ACTIONS: dict[str, frozenset[Role]] = {
     "import.undo": frozenset({Role.ADMINISTRATOR, Role.MARKETING}),
     "ingest.write": frozenset({Role.API}),
     "ingest.run": frozenset({Role.API, Role.ADMINISTRATOR, Role.MARKETING}),
+    "credit.read": _OWN | _BRANCH | _CREDIT,
+    "credit.prepare": frozenset({Role.RELATIONSHIP_MANAGER, Role.BRANCH_MANAGER}),
+    "credit.decide": frozenset(
+        {Role.BRANCH_MANAGER, Role.CREDIT_REVIEWER, Role.COMMITTEE_MEMBER, Role.PRESIDENT}
+    ),
+    "credit_policy.draft": frozenset({Role.RISK, Role.LINE_DEPARTMENT}),
+    "credit_policy.publish": frozenset({Role.RISK, Role.PRESIDENT}),
+    "line.manage": frozenset({Role.CREDIT_REVIEWER, Role.RISK}),
+    "line.control": frozenset({Role.API}),
     "segmentation.read": _BRANCH | _HQ,
     "policy.read": _READERS | {Role.ADMINISTRATOR},
     "policy.draft": frozenset({Role.LINE_DEPARTMENT, Role.RISK, Role.MARKETING}),
@@ -137,6 +156,7 @@ class Actor:
     grants: tuple[Grant, ...] = ()
     scopes: frozenset[str] = frozenset()
     unit_id: int | None = None
+    unit_name: str = ""
     line_department: str = ""
     covers: tuple[int, ...] = ()
     language: str = "en"

@@ -200,6 +200,8 @@ NOTICES: Registry[NoticeKind] = Registry("notification")
 # Names of the customers with these ids that the actor may see: subjects(actor, ids) -> {id: Subject}.
 SUBJECTS: Registry[Callable[[Any, Iterable[int]], Mapping[int, Subject]]] = Registry("subjects")
 
+# What a room gives a bank on the day it is founded: hook(now), inside the new bank.
+FOUNDING: Registry[Callable[[dt.datetime], None]] = Registry("founding gift")
 
 # What a room keeps at an organisation unit, in words ("" for nothing): says whether the unit may be closed.
 UNIT_USES: Registry[Callable[[int], str]] = Registry("use of a unit")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from django.db import connection
 from django.db.models import Count, Exists, ExpressionWrapper, OuterRef, Q, QuerySet, Sum
 from django.urls import reverse
 
@@ -162,8 +163,15 @@ def notifications(actor: Actor) -> QuerySet[Notification]:
 
 
 def unread(actor: Actor) -> int:
-    """How many notifications wait for the actor; counting stops at 100."""
-    return len(notifications(actor).filter(read_at__isnull=True).values_list("pk")[:100])
+    """How many notifications wait for the actor; counting stops at 100. By hand: every page asks."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM (SELECT 1 FROM work_notification"
+            " WHERE bank_id = %s AND staff_id = %s AND read_at IS NULL LIMIT 100) waiting",
+            [actor.bank_id, actor.staff_id],
+        )
+        (count,) = cursor.fetchone()
+    return int(count)
 
 
 def notice_rows(notices: Iterable[Notification]) -> list[dict[str, Any]]:

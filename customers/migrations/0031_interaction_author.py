@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('customers', '0021_lean_standing'),
+        ('customers', '0022_changed_at'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

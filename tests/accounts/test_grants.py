@@ -28,7 +28,7 @@ from tests.conftest import NOW, TODAY, House, Person, build_house
 
 def propose(by: Person, of: Person, house: House, role: str = "teller", **more: object) -> RoleGrant:
     data = {"unit_id": house.north.pk, "from_date": TODAY, "to_date": None, "now": NOW, **more}
-    return propose_grant(by.actor, staff_id=of.staff.pk, role=role, **data)  # type: ignore[arg-type]
+    return propose_grant(by.actor, staff_id=of.staff.pk, role=role, **data)
 
 
 def test_a_role_holds_when_a_second_administrator_has_approved_it(
@@ -133,7 +133,7 @@ def test_what_cannot_be_proposed(
     inside: House, rm: Person, administrator: Person, more: dict[str, object], field: str
 ) -> None:
     with pytest.raises(DomainError) as refused:
-        propose(administrator, rm, inside, **more)  # type: ignore[arg-type]
+        propose(administrator, rm, inside, **more)
     assert field in refused.value.fields
 
 

@@ -66,7 +66,7 @@ MATRIX: dict[str, Line] = {
     # API
     "api-schema": page(PUBLIC),
     "api-docs": page(PUBLIC),
-    "api-customer-list": api(get="customers:read"),
+    "api-customer-list": api(get="customers:read", post="customers:write"),
     "api-customer-detail": api("customer number", get="customers:read", patch="customers:write"),
     "api-customer-view": api("customer number", get="customers:read"),
     "api-interaction-list": api(post="customers:write"),
@@ -135,6 +135,13 @@ MATRIX: dict[str, Line] = {
     # segmentation
     "segmentation:overview": page("segmentation.read"),
     "segmentation:movers": page("segmentation.read"),
+    "credit_rating:policy-list": page("credit.read"),
+    "credit_rating:policy": page("credit.read", "credit policy"),
+    "credit_rating:policy-edit": form("credit_policy.draft", "credit policy"),
+    "credit_rating:policy-propose": act("credit_policy.draft", "credit policy"),
+    "credit_rating:policy-publish": act("credit_policy.publish", "credit policy"),
+    "credit_rating:policy-return": act("credit_policy.publish", "credit policy"),
+    "credit_rating:policy-discard": act("credit_policy.draft", "credit policy"),
     "segmentation:scheme-add": form("policy.draft"),
     "segmentation:policy-kind": act("policy.draft", "tier policy"),
     "segmentation:policy-list": page("policy.read"),

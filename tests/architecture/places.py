@@ -7,6 +7,7 @@ from typing import Any
 from allauth.idp.oidc.models import Client
 from django.utils import timezone
 
+from credit_rating.models import CreditPolicy
 from crm_site.accounts.banks import vault_of
 from crm_site.accounts.models import RoleGrant, Staff
 from crm_site.audit.models import Entry
@@ -101,6 +102,8 @@ def place(house: House, what: str, responsible: Staff | None) -> dict[str, Any]:
         elif what == "tier policy":
             ensure_default_policies(NOW)
             key = TierPolicy.objects.earliest("id").pk
+        elif what == "credit policy":
+            key = CreditPolicy.objects.earliest("id").pk
         elif what == "churn model":
             key = ChurnModel.objects.create(
                 version=1 + ChurnModel.objects.count(), status="proposed", train_months=[TODAY], validation_month=TODAY,

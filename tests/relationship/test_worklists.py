@@ -31,7 +31,7 @@ def tasks(reason: str = "") -> list[Task]:
 
 def known(home: object, owner: Person, **fields: object) -> Customer:
     """A customer of whom nothing is missing but the phone (which a general customer without deposits need not have)."""
-    return customer(home, owner.staff, deposits="0.00", **fields)  # type: ignore[arg-type]
+    return customer(home, owner.staff, deposits="0.00", **fields)
 
 
 def balance(held: object, amount: int, day: dt.date = DAY) -> None:
@@ -40,7 +40,7 @@ def balance(held: object, amount: int, day: dt.date = DAY) -> None:
         cursor.execute(
             "insert into customers_balancechange (bank_id, account_id, date, balance, positive_days, negative_days)"
             " values (%s, %s, %s, %s, 0, 0)",
-            [held.bank_id, held.pk, day, amount],  # type: ignore[attr-defined]
+            [held.bank_id, held.pk, day, amount],
         )
 
 

@@ -27,6 +27,7 @@ from crm_site.accounts.signals import bank_created, bank_switched
 from crm_site.lib.crypto import master_key, new_wrapped_key
 from crm_site.lib.errors import Conflict, DomainError
 from crm_site.lib.permissions import Actor, Role, require
+from crm_site.lib.registry import FOUNDING
 from crm_site.lib.tenancy import bank, current_bank, founding
 
 PLATFORM_CODE = "platform"
@@ -124,6 +125,8 @@ def _found_organisation(created: Bank, *, now: dt.datetime, login: str, password
             GradeCapacity(grade=grade, max_customers=heads, max_value=value)
             for grade, (heads, value) in DEFAULT_CAPACITY.items()
         )
+        for give in FOUNDING:
+            give(now)
 
 
 def create_bank(actor: Actor, *, code: str, name: str, now: dt.datetime, **facts: str) -> FoundedBank:

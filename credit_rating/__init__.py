@@ -1,0 +1,1 @@
+"""Credit: scorecards, ratings, line calculation, approval, lines and early warning."""

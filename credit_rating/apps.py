@@ -1,0 +1,20 @@
+"""Credit: scorecards, ratings, line calculation, approval, lines and early warning."""
+
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+
+class CreditRatingConfig(AppConfig):
+    name = "credit_rating"
+    verbose_name = _("Credit")
+
+    def ready(self) -> None:
+        from credit_rating import policies
+        from credit_rating.services.policies import ensure_default_policies
+        from crm_site.lib.registry import FOUNDING, NavItem, add_nav
+
+        policies.register()
+        FOUNDING.add("credit policies", ensure_default_policies)
+        add_nav(
+            NavItem("credit", _("Credit"), "credit_rating:policy-list", "building-bank", "credit.read", 25)
+        )

@@ -1,0 +1,188 @@
+"""Credit policies: what is in force, a version, its draft as a grid, and its publication by a second person."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.contrib import messages
+from django.http import Http404, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from credit_rating.forms import PolicyGrid, PolicyNoteForm, ProposalForm
+from credit_rating.models import CreditPolicy
+from credit_rating.models.kinds import CreditKind
+from credit_rating.policies import SHAPES, Shape
+from credit_rating.selectors import policies
+from credit_rating.services import policies as services
+from crm_site.accounts.selectors import bank_today
+from crm_site.accounts.versions import is_second_person
+from crm_site.lib.errors import DomainError
+from crm_site.lib.guards import allowed
+from crm_site.lib.permissions import may
+
+TONES = {"draft": "", "proposed": "tag-watch", "published": "tag-ok", "retired": ""}
+
+
+@allowed("credit.read")
+@require_GET
+def policy_list(request: Any) -> HttpResponse:
+    """Every subject with the versions in force today."""
+    services.ensure_default_policies(timezone.now())
+    standing = policies.standing(bank_today(request.bank))
+    subjects = [(shape, standing.get(shape.subject, [])) for shape in SHAPES]
+    return render(request, "credit_rating/policy_list.html", {"subjects": subjects})
+
+
+def _version(policy_id: int) -> CreditPolicy:
+    try:
+        return policies.policy_version(policy_id)
+    except CreditPolicy.DoesNotExist:
+        raise Http404 from None
+
+
+@allowed("credit.read")
+@require_GET
+def policy(request: Any, policy_id: int) -> HttpResponse:
+    """A version: what it says, who made it, and what may be done with it."""
+    return _page(request, _version(policy_id), ProposalForm(), 200)
+
+
+def _page(request: Any, found: CreditPolicy, form: ProposalForm, status: int) -> HttpResponse:
+    shape = SHAPES[found.subject]
+    today = bank_today(request.bank)
+    versions = policies.policy_versions(found.subject)
+    in_force = {p.pk for p in policies.standing(today).get(found.subject, [])}
+    context = {
+        "policy": found,
+        "shape": shape,
+        "grid": PolicyGrid(shape, found.body),
+        "versions": [(v, TONES[v.status], v.pk in in_force) for v in versions],
+        "is_in_force": found.pk in in_force,
+        "tone": TONES[found.status],
+        "under_way": policies.under_way(found.subject, found.kind),
+        "form": form,
+        "kinds": [(k, label) for k, label in CreditKind.choices if k != found.kind] if shape.by_kind else [],
+        "may_draft": may(request.actor, services.DRAFT),
+        "may_publish": may(request.actor, services.PUBLISH) and is_second_person(request.actor, found),
+        "is_own": not is_second_person(request.actor, found),
+    }
+    return render(request, "credit_rating/policy.html", context, status=status)
+
+
+def _kind(shape: Shape, given: str) -> str:
+    if given and (not shape.by_kind or given not in CreditKind.values):
+        raise Http404
+    return given
+
+
+@allowed("credit_policy.draft")
+@require_http_methods(["GET", "POST"])
+def policy_edit(request: Any, policy_id: int) -> HttpResponse:
+    """The next version for this kind, or (`?kind=`) the first of another kind, beginning with what this one says."""
+    base = _version(policy_id)
+    shape = SHAPES[base.subject]
+    kind = _kind(shape, request.GET.get("kind", base.kind))
+    if request.method == "POST":
+        return _save(request, base, shape, kind)
+    form = PolicyNoteForm(initial={"note": base.note if base.status == "draft" else ""})
+    return _edit_page(request, base, PolicyGrid(shape, base.body), form, kind, 200)
+
+
+def _save(request: Any, base: CreditPolicy, shape: Shape, kind: str) -> HttpResponse:
+    grid, form = PolicyGrid.posted(shape, request.POST), PolicyNoteForm(request.POST)
+    if "add" in request.POST or "remove" in request.POST:
+        return _edit_page(
+            request, base, grid, PolicyNoteForm(initial={"note": request.POST.get("note", "")}), kind, 200
+        )
+    if not form.is_valid():
+        return _edit_page(request, base, grid, form, kind, 422)
+    try:
+        draft = services.draft_policy(
+            request.actor, subject=base.subject, kind=kind, body=grid.body, note=form.cleaned_data["note"],
+            now=timezone.now(),
+        )  # fmt: skip
+    except DomainError as error:
+        grid.faults = dict(error.fields) or {"": error.message}
+        return _edit_page(request, base, grid, form, kind, error.status)
+    messages.success(request, _("The draft is saved."))
+    return redirect("credit_rating:policy", draft.pk)
+
+
+def _edit_page(
+    request: Any, base: CreditPolicy, grid: PolicyGrid, form: PolicyNoteForm, kind: str, status: int
+) -> HttpResponse:
+    context = {
+        "policy": base, "grid": grid, "form": form, "kind": kind,
+        "kind_label": dict(CreditKind.choices).get(kind, ""),
+    }  # fmt: skip
+    return render(request, "credit_rating/policy_edit.html", context, status=status)
+
+
+@allowed("credit_policy.draft")
+@require_POST
+def policy_propose(request: Any, policy_id: int) -> HttpResponse:
+    """Send the draft to a second person."""
+    found, form = _version(policy_id), ProposalForm(request.POST)
+    if not form.is_valid():
+        return _page(request, found, form, 422)
+    try:
+        services.propose_policy(
+            request.actor, policy_id=policy_id, valid_from=form.cleaned_data["valid_from"],
+            today=bank_today(request.bank), now=timezone.now(),
+        )  # fmt: skip
+    except DomainError as error:
+        form.add_error("valid_from" if "valid_from" in error.fields else None, error.message)
+        return _page(request, found, form, error.status)
+    messages.success(request, _("It waits for a second person now."))
+    return redirect("credit_rating:policy", policy_id)
+
+
+def _done(request: Any, policy_id: int, act: Callable[[], object], said: str) -> HttpResponse:
+    _version(policy_id)
+    try:
+        act()
+    except DomainError as error:
+        messages.error(request, error.message)
+    else:
+        messages.success(request, said)
+    return redirect("credit_rating:policy", policy_id)
+
+
+@allowed("credit_policy.publish")
+@require_POST
+def policy_publish(request: Any, policy_id: int) -> HttpResponse:
+    """Put it in force from its date."""
+
+    def act() -> object:
+        return services.publish_policy(
+            request.actor, policy_id=policy_id, today=bank_today(request.bank), now=timezone.now()
+        )
+
+    return _done(request, policy_id, act, _("Published."))
+
+
+@allowed("credit_policy.publish")
+@require_POST
+def policy_return(request: Any, policy_id: int) -> HttpResponse:
+    """Give it back to who drafted it."""
+    return _done(
+        request, policy_id, lambda: services.return_policy(request.actor, policy_id=policy_id), _("Returned.")
+    )
+
+
+@allowed("credit_policy.draft")
+@require_POST
+def policy_discard(request: Any, policy_id: int) -> HttpResponse:
+    """Throw a draft away."""
+    _version(policy_id)
+    try:
+        services.discard_draft(request.actor, policy_id=policy_id)
+    except DomainError as error:
+        messages.error(request, error.message)
+        return redirect("credit_rating:policy", policy_id)
+    messages.success(request, _("The draft is thrown away."))
+    return redirect("credit_rating:policy-list")

@@ -1,0 +1,193 @@
+"""Versioned policy as data: drafted by one person, proposed for a date, published by another, never rewritten.
+
+Tier policies, credit policies and scorecards are such versions. What a version says and which versions compete
+(`line`) is the model's own; who may draft and publish is an action of crm_site.lib.permissions.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any, ClassVar, TypeVar
+
+from django.db import models
+from django.db.models import F, Max, Q
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from crm_site.accounts.models import Staff
+from crm_site.lib.errors import Conflict, DomainError
+from crm_site.lib.permissions import Actor, require
+from crm_site.lib.tenancy import BankForeignKey, TenantModel
+
+
+class VersionStatus(models.TextChoices):
+    DRAFT = "draft", gettext_lazy("Draft")
+    PROPOSED = "proposed", gettext_lazy("Proposed")
+    PUBLISHED = "published", gettext_lazy("Published")
+    RETIRED = "retired", gettext_lazy("Retired")
+
+
+OPEN = (VersionStatus.DRAFT, VersionStatus.PROPOSED)
+
+
+class VersionError(DomainError):
+    """A version cannot be drafted, proposed or published like this."""
+
+
+class Version(TenantModel):
+    """A version of something that people decide by. In force from `valid_from` until a later published version of
+    the same line begins. `founding`: the default that came with the bank; nobody proposed it.
+
+    `line_fields` name the columns whose versions follow one another (a scheme and a customer kind, say).
+    """
+
+    line_fields: ClassVar[tuple[str, ...]] = ()
+
+    version = models.PositiveIntegerField()
+    note = models.CharField(max_length=400, blank=True)
+    valid_from = models.DateField(null=True)
+    status = models.CharField(max_length=10, choices=VersionStatus, default=VersionStatus.DRAFT)
+    founding = models.BooleanField(default=False)
+    drafted_by = BankForeignKey(Staff, null=True, on_delete=models.PROTECT, related_name="+")
+    drafted_at = models.DateTimeField()
+    proposed_by = BankForeignKey(Staff, null=True, on_delete=models.PROTECT, related_name="+")
+    proposed_at = models.DateTimeField(null=True)
+    published_by = BankForeignKey(Staff, null=True, on_delete=models.PROTECT, related_name="+")
+    published_at = models.DateTimeField(null=True)
+
+    class Meta(TenantModel.Meta):
+        abstract = True
+        ordering: ClassVar = ["-version"]
+
+    @property
+    def line(self) -> dict[str, Any]:
+        """The filter that finds the versions this one competes with."""
+        return {name: getattr(self, name) for name in self.line_fields}
+
+
+def version_constraints(prefix: str, *line: str) -> list[Any]:
+    """What the database holds of every line of versions: numbered once, one open, one published a day, two people."""
+    return [
+        models.UniqueConstraint(fields=["bank_id", *line, "version"], name=f"{prefix}_version"),
+        models.UniqueConstraint(
+            fields=["bank_id", *line],
+            condition=Q(status__in=("draft", "proposed")),
+            name=f"{prefix}_one_open",
+        ),
+        models.UniqueConstraint(
+            fields=["bank_id", *line, "valid_from"],
+            condition=Q(status="published"),
+            name=f"{prefix}_one_a_day",
+        ),
+        models.CheckConstraint(
+            name=f"{prefix}_second_person",
+            condition=Q(founding=True)
+            | Q(status="draft")
+            | Q(status="proposed", proposed_by__isnull=False)
+            | Q(proposed_by__isnull=False, published_by__isnull=False)
+            & ~Q(published_by=F("proposed_by"))
+            & ~Q(published_by=F("drafted_by")),
+        ),
+        models.CheckConstraint(
+            name=f"{prefix}_dated",
+            condition=Q(status__in=("draft", "proposed")) | Q(valid_from__isnull=False),
+        ),
+    ]
+
+
+V = TypeVar("V", bound=Version)
+
+
+def draft(actor: Actor, model: type[V], line: dict[str, Any], *, now: dt.datetime, **content: Any) -> V:
+    """Write the next version of a line, or rewrite the draft that is open.
+
+    The caller has checked the right and the content. Raises Conflict when a version waits for its second person.
+    """
+    waiting = model._default_manager.select_for_update(of=("self",)).filter(**line, status__in=OPEN).first()
+    if waiting is not None and waiting.status == VersionStatus.PROPOSED:
+        raise Conflict(
+            _("Version %s waits for its second person; it must be decided or returned first.")
+            % waiting.version,
+            code="policy_proposed",
+        )
+    if waiting is not None:
+        for name, value in content.items():
+            setattr(waiting, name, value)
+        waiting.drafted_by_id, waiting.drafted_at = actor.staff_id, now
+        waiting.save(update_fields=[*content, "drafted_by", "drafted_at"])
+        return waiting
+    newest = model._default_manager.filter(**line).aggregate(newest=Max("version"))["newest"] or 0
+    return model._default_manager.create(
+        **line, **content, version=newest + 1, drafted_by_id=actor.staff_id, drafted_at=now
+    )
+
+
+def propose(
+    actor: Actor, model: type[V], version_id: int, *, action: str, valid_from: dt.date, now: dt.datetime
+) -> V:
+    """Hand a draft to a second person, to be in force from a date. The caller has checked the date."""
+    require(actor, action)
+    version = locked(model, version_id, VersionStatus.DRAFT)
+    version.status, version.valid_from = VersionStatus.PROPOSED, valid_from
+    version.proposed_by_id, version.proposed_at = actor.staff_id, now
+    version.save(update_fields=["status", "valid_from", "proposed_by", "proposed_at"])
+    return version
+
+
+def publish(actor: Actor, model: type[V], version_id: int, *, action: str, now: dt.datetime) -> V:
+    """Put a proposed version in force from its date: by a person who neither drafted nor proposed it.
+
+    A version published earlier for the very same date is retired. Raises VersionError, Conflict when it was decided
+    meanwhile.
+    """
+    require(actor, action)
+    version = locked(model, version_id, VersionStatus.PROPOSED)
+    if not is_second_person(actor, version):
+        raise VersionError(_("A second person publishes it."), code="second_person")
+    model._default_manager.filter(
+        **version.line, valid_from=version.valid_from, status=VersionStatus.PUBLISHED
+    ).update(status=VersionStatus.RETIRED)
+    version.status, version.published_by_id, version.published_at = (
+        VersionStatus.PUBLISHED,
+        actor.staff_id,
+        now,
+    )
+    version.save(update_fields=["status", "published_by", "published_at"])
+    return version
+
+
+def is_second_person(actor: Actor, version: Version) -> bool:
+    """Whether the actor is a person who neither drafted nor proposed the version."""
+    return actor.staff_id is not None and actor.staff_id not in (
+        version.proposed_by_id,
+        version.drafted_by_id,
+    )
+
+
+def give_back(actor: Actor, model: type[V], version_id: int, *, action: str) -> V:
+    """Give a proposal back as a draft."""
+    require(actor, action)
+    version = locked(model, version_id, VersionStatus.PROPOSED)
+    version.status, version.proposed_by, version.proposed_at = VersionStatus.DRAFT, None, None
+    version.save(update_fields=["status", "proposed_by", "proposed_at"])
+    return version
+
+
+def discard(actor: Actor, model: type[V], version_id: int, *, action: str) -> None:
+    """Throw a draft away."""
+    require(actor, action)
+    locked(model, version_id, VersionStatus.DRAFT).delete()
+
+
+def locked(model: type[V], version_id: int, status: VersionStatus) -> V:
+    """The version, locked. Raises Conflict when it has not (or no longer) that status."""
+    version = model._default_manager.select_for_update(of=("self",)).filter(pk=version_id).first()
+    if version is None or version.status != status:
+        raise Conflict(_("Somebody has decided this version meanwhile."), code="policy_changed")
+    return version
+
+
+def in_force(model: type[V], day: dt.date, **line: Any) -> V | None:
+    """The version of a line in force on a day: the latest published one that has begun."""
+    published = model._default_manager.filter(**line, status=VersionStatus.PUBLISHED, valid_from__lte=day)
+    return published.order_by("-valid_from", "-version").first()
