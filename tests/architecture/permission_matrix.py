@@ -96,6 +96,7 @@ MATRIX: dict[str, Line] = {
     "accounts:staff-deactivate": act("staff.manage", "staff"),
     "accounts:staff-reactivate": act("staff.manage", "staff"),
     "accounts:staff-password": act("staff.manage", "staff"),
+    "accounts:staff-unlock": act("staff.manage", "staff"),
     "accounts:staff-second-factor": act("staff.manage", "staff"),
     "accounts:grant-add": form("role.propose", "staff"),
     "accounts:grant-list": page("role.decide"),
