@@ -48,6 +48,7 @@ INSTALLED_APPS = [
     "crm_site.jobs",
     "crm_site.work",
     "customers",
+    "credit_rating",
     "segmentation",
     "relationship",
     "crm_site.composition",

@@ -11,7 +11,7 @@ and unseen categories. Where such a bin holds too few cases to say anything, its
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -26,12 +26,16 @@ MOST_BINS = 12
 LEAST_SHARE = 0.025  # of the sample in an ordinary bin
 LEAST_CASES = 20  # in a bin that is neither a range nor a group of categories, and of a category of its own
 PSEUDO_CASES = 10.0  # at the sample's own rate, added to each bin: small bins say less
-PENALTY = 2.0  # x ln(cases) for each further bin that a turn of the trend costs (twice the Bayesian criterion)
+PENALTY = (
+    2.0  # x ln(cases) for each further bin that a turn of the trend costs (twice the Bayesian criterion)
+)
 MOST_CODES = 5
 MANY_CATEGORIES = 10
 PARTS = 3
 # Numbers that files use to say why there is no number.
-LOW_CODES = frozenset(float(-c) for c in (*range(1, 10), 88, 98, 99, 888, 998, 999, 9998, 9999, 99999, 999999))
+LOW_CODES = frozenset(
+    float(-c) for c in (*range(1, 10), 88, 98, 99, 888, 998, 999, 9998, 9999, 99999, 999999)
+)
 HIGH_CODES = frozenset(
     float(c) for d in (2, 3, 4, 5, 6, 7, 8) for c in range(10**d - 4, 10**d)
 )  # 96 … 99, 996 … 999, …
@@ -179,7 +183,9 @@ def special_numbers(numbers: Floats) -> list[float]:
     values, counts = np.unique(known, return_counts=True)
     often = dict(zip(values.tolist(), counts.tolist(), strict=True))
     below = values[values < 0].tolist()
-    codes = below if len(below) <= MOST_CODES and LOW_CODES.issuperset(below) and len(below) < len(values) else []
+    codes = (
+        below if len(below) <= MOST_CODES and LOW_CODES.issuperset(below) and len(below) < len(values) else []
+    )
     rest = [v for v in values.tolist() if v not in codes]
     high: list[float] = []
     while len(rest) > 1 and len(high) < MOST_CODES and rest[-1] in HIGH_CODES:
@@ -202,7 +208,7 @@ def bin_factor(name: str, column: Column, bad: Bools, *, monotonic: bool = False
 
     def table(one_trend: bool) -> Factor:
         cuts = [None, *optimal_cuts(numbers, bads, size=len(bad), monotonic=one_trend), None]
-        ranges = [Bin("range", low, high) for low, high in zip(cuts[:-1], cuts[1:], strict=True)]
+        ranges = [Bin("range", low, high) for low, high in itertools.pairwise(cuts)]
         return _count(Factor(name, True, (*ranges, *rest)), column, bad)
 
     factor = table(True)
@@ -257,7 +263,9 @@ def _text_bins(column: Column, bad: Bools) -> list[Bin]:
     codes, names = pd.factorize(column.texts)
     count = np.bincount(codes, minlength=len(names)).astype(float)
     own = (count >= LEAST_CASES) & np.array([name != "" for name in names], bool)
-    rate = (np.bincount(codes, bad, minlength=len(names)) + PSEUDO_CASES * bad.mean()) / (count + PSEUDO_CASES)
+    rate = (np.bincount(codes, bad, minlength=len(names)) + PSEUDO_CASES * bad.mean()) / (
+        count + PSEUDO_CASES
+    )
     rank = -rate  # ordered from risky to safe
     rows = own[codes]
     cuts = optimal_cuts(rank[codes][rows], bad[rows], size=len(bad), monotonic=False)

@@ -22,7 +22,7 @@ Texts = NDArray[np.object_]
 
 # How files write that a value is not there.
 UNKNOWN = frozenset(
-    ("", "na", "n/a", "#n/a", "nan", "null", "none", "?", ".", "-", "--", "<na>", "nat", "inf", "-inf")
+    ("", "na", "n/a", "#n/a", "nan", "null", "?", ".", "-", "--", "<na>", "nat", "inf", "-inf")
 )
 NUMBERS_AT_LEAST = 0.5  # a column is of numbers when so large a share of its known values are
 WORDS_AT_MOST = 8  # … and no more different words stand between them
@@ -45,7 +45,8 @@ class Column:
     def take(self, rows: Ints | Bools) -> Column:
         """The given rows alone."""
         return Column(
-            None if self.numbers is None else self.numbers[rows], None if self.texts is None else self.texts[rows]
+            None if self.numbers is None else self.numbers[rows],
+            None if self.texts is None else self.texts[rows],
         )
 
     def unknown(self) -> Bools:

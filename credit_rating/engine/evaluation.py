@@ -3,12 +3,14 @@ inside each fold on the other folds alone."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from sklearn.model_selection import StratifiedKFold
+from threadpoolctl import threadpool_limits
 
-from credit_rating.engine.columns import Bools, Column, Floats, Ints
+from credit_rating.engine.columns import Bools, Column, Floats
 from credit_rating.engine.validation import auc, brier, ks
 
 Columns = Mapping[str, Column]
@@ -27,27 +29,18 @@ class Figures:
     fold_auc: tuple[float, ...]
 
 
-def folds(target: Bools, count: int, seed: int) -> Iterator[tuple[Ints, Ints]]:
-    """Rows to develop on and rows to predict, `count` times; each fold has its share of positives."""
-    order = np.random.default_rng(seed)
-    part = np.empty(len(target), np.int64)
-    for outcome in (True, False):
-        rows = order.permutation(np.flatnonzero(target == outcome))
-        part[rows] = np.arange(len(rows)) % count
-    for fold in range(count):
-        yield np.flatnonzero(part != fold), np.flatnonzero(part == fold)
-
-
 def cross_validate(
     method: Method, columns: Columns, target: Bools, *, count: int, seed: int,
     progress: Callable[[float], None] = lambda share: None,
 ) -> Figures:  # fmt: skip
-    """Mean AUC, KS, Gini and Brier score of `method` over the folds."""
+    """Mean AUC, KS, Gini and Brier score of `method` over stratified folds, drawn by `seed`."""
     found: list[tuple[float, float, float]] = []
-    for develop_on, predict_on in folds(target, count, seed):
+    parts = StratifiedKFold(count, shuffle=True, random_state=seed)
+    for develop_on, predict_on in parts.split(np.zeros(len(target)), target):
         there = {name: column.take(develop_on) for name, column in columns.items()}
         here = {name: column.take(predict_on) for name, column in columns.items()}
-        probability, outcome = method(there, target[develop_on], here), target[predict_on]
+        with threadpool_limits(1):  # threads that wait for each other crawl where cores are shared
+            probability, outcome = method(there, target[develop_on], here), target[predict_on]
         found.append((auc(probability, outcome), ks(probability, outcome), brier(probability, outcome)))
         progress(len(found) / count)
     areas, distances, squares = (np.array(column) for column in zip(*found, strict=True))

@@ -41,8 +41,16 @@ def logistic_regression(there: Columns, bad: Bools, here: Columns) -> Floats:
     numbers = [n for n in numbers if not np.isnan(there[n].numbers).all()]  # type: ignore[arg-type]
     steps = ColumnTransformer(
         [
-            ("numbers", make_pipeline(SimpleImputer(strategy="median", add_indicator=True), StandardScaler()), numbers),
-            ("texts", OneHotEncoder(handle_unknown="infrequent_if_exist", max_categories=MOST_CATEGORIES), texts),
+            (
+                "numbers",
+                make_pipeline(SimpleImputer(strategy="median", add_indicator=True), StandardScaler()),
+                numbers,
+            ),
+            (
+                "texts",
+                OneHotEncoder(handle_unknown="infrequent_if_exist", max_categories=MOST_CATEGORIES),
+                texts,
+            ),
         ]
     )
     model = make_pipeline(steps, LogisticRegression(max_iter=ITERATIONS))

@@ -16,8 +16,12 @@ from credit_rating.engine.columns import Bools, Column, Texts, column_of, number
 
 DELIMITERS = ",;\t|"
 LEAST_ROWS = 50
-_DATE = re.compile(r"(\d{4}[-/.年]\d{1,2}([-/.月]\d{1,2}日?)?|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4})([ T]\d{1,2}:\d{2}.*)?月?")
-_NAMED_ID = re.compile(r"(^|[^a-z])(id|no|nr|row|rownames|rownumber|index|unnamed: 0)([^a-z]|$)|(?<=[a-z])Id$|编号|序号|号码")
+_DATE = re.compile(
+    r"(\d{4}[-/.年]\d{1,2}([-/.月]\d{1,2}日?)?|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4})([ T]\d{1,2}:\d{2}.*)?月?"
+)
+_NAMED_ID = re.compile(
+    r"(^|[^a-z])(id|no|nr|row|rownames|rownumber|index|unnamed: 0)([^a-z]|$)|(?<=[a-z])Id$|编号|序号|号码"
+)
 
 
 class SampleError(ValueError):
@@ -50,7 +54,9 @@ def read_table(path: Path, *, header: bool = True) -> pd.DataFrame:
     options = {"dtype": str, "keep_default_na": False, "na_filter": False, "skipinitialspace": True}
     first = next(csv.reader(io.StringIO(text), delimiter=delimiter if len(delimiter) == 1 else " "), [])
     if header and first and all(not np.isnan(number_of(name.strip())) for name in first if name.strip()):
-        raise SampleError("The first line holds numbers, not column names; say --no-header if there are none.")
+        raise SampleError(
+            "The first line holds numbers, not column names; say --no-header if there are none."
+        )
     try:
         frame = pd.read_csv(
             io.StringIO(text), sep=delimiter, header=0 if header else None, index_col=False, **options
@@ -110,14 +116,16 @@ def read_sample(
     frame = read_table(path, header=header)
     for name in (target, *drop):
         if name not in frame.columns:
-            raise SampleError(f"There is no column {name}; the file has {', '.join(map(str, frame.columns[:30]))}.")
+            raise SampleError(
+                f"There is no column {name}; the file has {', '.join(map(str, frame.columns[:30]))}."
+            )
     labels = np.array([text_of(value) for value in frame[target]], object)
     known = np.asarray(labels != "", bool)
     outcome, yes, no, taken_by = _outcome(labels[known], target, positive)
     if len(outcome) < LEAST_ROWS:
         raise SampleError(f"{len(outcome)} rows with an outcome are too few; {LEAST_ROWS} are needed.")
     columns: dict[str, Column] = {}
-    left_out = {name: "named by --drop" for name in drop}
+    left_out = dict.fromkeys(drop, "named by --drop")
     for name in frame.columns:
         if name == target or name in left_out:
             continue

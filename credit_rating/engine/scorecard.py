@@ -165,7 +165,9 @@ def develop(
             fate[tables[i].name] = "adds nothing beside the others"
     factors = [
         _with_points(tables[kept[position]], float(weight), scale)
-        for position, weight in sorted(zip(chosen, weights, strict=True), key=lambda c: -tables[kept[c[0]]].iv)
+        for position, weight in sorted(
+            zip(chosen, weights, strict=True), key=lambda c: -tables[kept[c[0]]].iv
+        )
     ]
     base = round(scale.score_of(-intercept), scale.decimals)
     card = Scorecard(tuple(factors), base, scale, len(bad), int(bad.sum()))
@@ -214,6 +216,7 @@ def _choose(matrix: Floats, bad: Bools, most: int | None) -> tuple[list[int], fl
 
 def _with_points(table: Factor, weight: float, scale: Scale) -> Factor:
     bins = tuple(
-        replace(b, points=round(scale.per_log_odds * weight * b.woe, scale.decimals) + 0.0) for b in table.bins
+        replace(b, points=round(scale.per_log_odds * weight * b.woe, scale.decimals) + 0.0)
+        for b in table.bins
     )
     return replace(table, weight=weight, bins=bins)

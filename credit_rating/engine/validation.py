@@ -7,6 +7,7 @@ Working Paper 14, 2005.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -78,9 +79,7 @@ def calibration(probability: Floats, bad: Bools, places: Sequence[int], labels: 
         spread = float(np.sqrt((probability[rows] * (1 - probability[rows])).sum()))
         distance = abs(bads - float(probability[rows].sum()))
         p_value = _two_sided(distance / spread) if spread > 0 else float(distance == 0)
-        bands.append(
-            Band(label, count, bads, float(probability[rows].mean()), bads / count, p_value)
-        )
+        bands.append(Band(label, count, bads, float(probability[rows].mean()), bads / count, p_value))
     return bands
 
 
@@ -186,7 +185,7 @@ def validate(
     if bad.all() or not bad.any():
         raise ValueError("both outcomes are needed to validate")
     ends = ["", *(f"{cut:g}" for cut in cuts), ""]
-    named = labels or [f"{low}…{high}" for low, high in zip(ends[:-1], ends[1:], strict=True)]
+    named = labels or [f"{low}…{high}" for low, high in itertools.pairwise(ends)]
     return Report(
         sample, window, len(bad), int(bad.sum()), auc(probability, bad), gini(probability, bad),
         ks(probability, bad), brier(probability, bad),

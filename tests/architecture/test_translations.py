@@ -12,7 +12,7 @@ from django.utils.translation.template import templatize
 
 from crm_site.lib.translations import ROOT, catalogues
 
-APPS = ("crm_site", "customers", "segmentation", "relationship")
+APPS = ("crm_site", "customers", "credit_rating", "segmentation", "relationship")
 # function -> positions of (context, singular, plural)
 FUNCTIONS = {
     "_": (None, 0, None),
