@@ -58,14 +58,14 @@ def read_table(path: Path, *, header: bool = True) -> pd.DataFrame:
             "The first line holds numbers, not column names; say --no-header if there are none."
         )
     try:
-        frame = pd.read_csv(
-            io.StringIO(text), sep=delimiter, header=0 if header else None, index_col=False, **options
-        )
+        frame = pd.read_csv(io.StringIO(text), sep=delimiter, header=None, index_col=False, **options)
     except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
         raise SampleError(f"The file is no table: {str(error).strip().splitlines()[0]}") from error
-    if not header:
+    if header:
+        frame.columns = [str(name).strip() for name in frame.iloc[0]]
+        frame = frame.iloc[1:]
+    else:
         frame.columns = [str(i + 1) for i in range(frame.shape[1])]
-    frame.columns = [str(name).strip() for name in frame.columns]
     doubles = sorted(set(frame.columns[frame.columns.duplicated()]))
     if doubles:
         raise SampleError(f"Two columns are called {doubles[0]}.")
@@ -143,12 +143,14 @@ def read_sample(
 
 def _outcome(labels: Texts, target: str, positive: str | None) -> tuple[Bools, str, str, str]:
     names, counts = np.unique(labels.astype(str), return_counts=True)
+    if not len(names):
+        raise SampleError(f"{target} is empty.")
+    if len(names) == 1:
+        raise SampleError(f"{target} is always {names[0]}.")
     if positive is not None:
         same = [n for n in names if n == positive.strip() or _equal_numbers(n, positive)]
         if not same:
             raise SampleError(f"{target} is never {positive}; it has {', '.join(names[:10])}.")
-        if len(names) == 1:
-            raise SampleError(f"{target} is always {names[0]}.")
         rest = [n for n in names if n != same[0]]
         return np.asarray(labels == same[0], bool), str(same[0]), " or ".join(rest[:5]), "given"
     if len(names) != 2:
