@@ -114,7 +114,7 @@ class Factor:
         if column.numbers is None:
             words = {value: i for i, b in enumerate(self.bins) if b.kind == "values" for value in b.values}
             words[""] = at["missing"]
-            return pd.Series(column.texts).map(words).fillna(at["other"]).to_numpy(np.int64)
+            return np.asarray(pd.Series(column.words()).map(words).fillna(at["other"]), np.int64)
         edges = [b.upper for b in self.bins if b.kind == "range" and b.upper is not None]
         places = np.searchsorted(np.asarray(edges, float), column.numbers, side="right")
         for value, place in special.items():
@@ -127,7 +127,7 @@ class Factor:
             if column.texts is not None:
                 words = {value: place for value, place in special.items() if value}
                 found = pd.Series(column.texts[unknown]).map(words).fillna(at["missing"])
-                places[unknown] = found.to_numpy(np.int64)
+                places[unknown] = np.asarray(found, np.int64)
         return places.astype(np.int64)
 
     def as_json(self) -> dict[str, Any]:
@@ -149,6 +149,11 @@ def weight_of_evidence(bad: Floats, count: Floats, pseudo: float = 0.0) -> Float
     with np.errstate(divide="ignore", invalid="ignore"):
         woe = np.log(goods / bads) - np.log((1 - rate) / rate)
     return np.where(np.isfinite(woe), woe, 0.0)
+
+
+def tally(places: Ints, size: int, of: Bools | None = None) -> Floats:
+    """Cases at each place (size,), or of them those in `of`."""
+    return np.bincount(places, of, minlength=size).astype(float)
 
 
 def information_value(bad: Floats, count: Floats, woe: Floats) -> float:
@@ -243,7 +248,7 @@ def _finest(numbers: Floats, bad: Bools, size: int) -> float:
     least = int(np.ceil(max(LEAST_SHARE * size, LEAST_CASES)))
     tree = DecisionTreeClassifier(max_leaf_nodes=MOST_PREBINS, min_samples_leaf=least, random_state=0)
     leaves = tree.fit(numbers[:, None], bad).apply(numbers[:, None])
-    return _binomial(np.bincount(leaves, bad), np.bincount(leaves).astype(float))
+    return _binomial(tally(leaves, 0, bad), tally(leaves, 0))
 
 
 def _number_bins(column: Column) -> tuple[Bools, list[Bin]]:
@@ -260,12 +265,10 @@ def _number_bins(column: Column) -> tuple[Bools, list[Bin]]:
 
 def _text_bins(column: Column, bad: Bools) -> list[Bin]:
     """Categories of like evidence together, riskiest first; rare ones in one bin with those never seen."""
-    codes, names = pd.factorize(column.texts)
-    count = np.bincount(codes, minlength=len(names)).astype(float)
+    codes, names = pd.factorize(column.words())
+    count = tally(codes, len(names))
     own = (count >= LEAST_CASES) & np.array([name != "" for name in names], bool)
-    rate = (np.bincount(codes, bad, minlength=len(names)) + PSEUDO_CASES * bad.mean()) / (
-        count + PSEUDO_CASES
-    )
+    rate = (tally(codes, len(names), bad) + PSEUDO_CASES * bad.mean()) / (count + PSEUDO_CASES)
     rank = -rate  # ordered from risky to safe
     rows = own[codes]
     cuts = optimal_cuts(rank[codes][rows], bad[rows], size=len(bad), monotonic=False)
@@ -281,8 +284,7 @@ def _count(factor: Factor, column: Column, bad: Bools) -> Factor:
     """Fill in cases, evidence and information value."""
     places = factor.places(column)
     size = len(factor.bins)
-    count = np.bincount(places, minlength=size).astype(float)
-    bads = np.bincount(places, bad, minlength=size)
+    count, bads = tally(places, size), tally(places, size, bad)
     woe = weight_of_evidence(bads, count, PSEUDO_CASES)
     few = np.array([b.kind not in ("range", "values") for b in factor.bins]) & (count < LEAST_CASES)
     woe = np.where(few, 0.0, woe)

@@ -49,10 +49,14 @@ class Column:
             None if self.texts is None else self.texts[rows],
         )
 
+    def words(self) -> Texts:
+        """The texts (n,); "" where there is none."""
+        return np.full(len(self), "", object) if self.texts is None else self.texts
+
     def unknown(self) -> Bools:
         """Where neither a number nor a word is known."""
         if self.numbers is None:
-            return np.asarray(self.texts == "", bool)
+            return np.asarray(self.words() == "", bool)
         missing = np.isnan(self.numbers)
         return missing if self.texts is None else missing & np.asarray(self.texts == "", bool)
 
@@ -125,5 +129,5 @@ def column_of(values: Sequence[Any] | NDArray[Any]) -> Column:
         return as_numbers
     known = ~as_numbers.unknown()
     words = set(as_numbers.texts[known]) - {""}
-    share = (~np.isnan(as_numbers.numbers)).sum() / max(known.sum(), 1)  # type: ignore[arg-type]
+    share = np.mean(as_numbers.texts[known] == "")  # where a number is
     return as_numbers if share >= NUMBERS_AT_LEAST and len(words) <= WORDS_AT_MOST else text_column(values)

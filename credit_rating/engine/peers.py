@@ -15,7 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
-from credit_rating.engine.binning import weight_of_evidence
+from credit_rating.engine.binning import tally, weight_of_evidence
 from credit_rating.engine.columns import Bools, Column, Floats
 from credit_rating.engine.evaluation import Columns
 
@@ -38,7 +38,7 @@ def _kinds(columns: Columns) -> tuple[list[str], list[str]]:
 def logistic_regression(there: Columns, bad: Bools, here: Columns) -> Floats:
     """Numbers by median and scale, with marks where missing, text one column a category; logistic regression."""
     numbers, texts = _kinds(there)
-    numbers = [n for n in numbers if not np.isnan(there[n].numbers).all()]  # type: ignore[arg-type]
+    numbers = [n for n in numbers if not np.isnan(_numbers(there[n])).all()]
     steps = ColumnTransformer(
         [
             (
@@ -79,9 +79,9 @@ def tree_evidence(there: Columns, bad: Bools, here: Columns) -> Floats:
 
 def _tree_column(column: Column, bad: Bools, other: Column) -> tuple[Floats, Floats]:
     if column.numbers is None:
-        codes, names = pd.factorize(column.texts)
+        codes, names = pd.factorize(column.words())
         known = {name: code for code, name in enumerate(names)}
-        at = pd.Series(other.texts).map(known).fillna(len(names)).to_numpy(np.int64)
+        at = pd.Series(other.words()).map(known).fillna(len(names)).to_numpy(np.int64)
         size = len(names) + 1
     else:
         there = ~np.isnan(column.numbers)
@@ -95,8 +95,7 @@ def _tree_column(column: Column, bad: Bools, other: Column) -> tuple[Floats, Flo
             np.where(np.isnan(values), size - 1, np.searchsorted(cuts, values))
             for values in (column.numbers, _numbers(other))
         )
-    count = np.bincount(codes, minlength=size).astype(float)
-    woe = weight_of_evidence(np.bincount(codes, bad, minlength=size), count, pseudo=1.0)
+    woe = weight_of_evidence(tally(codes, size, bad), tally(codes, size), pseudo=1.0)
     return woe[codes], woe[at]
 
 

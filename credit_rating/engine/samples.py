@@ -51,14 +51,16 @@ def read_table(path: Path, *, header: bool = True) -> pd.DataFrame:
     `header` the columns are named 1, 2, … Raises SampleError."""
     text = _decode(path)
     delimiter = _delimiter(text)
-    options = {"dtype": str, "keep_default_na": False, "na_filter": False, "skipinitialspace": True}
     first = next(csv.reader(io.StringIO(text), delimiter=delimiter if len(delimiter) == 1 else " "), [])
     if header and first and all(not np.isnan(number_of(name.strip())) for name in first if name.strip()):
         raise SampleError(
             "The first line holds numbers, not column names; say --no-header if there are none."
         )
     try:
-        frame = pd.read_csv(io.StringIO(text), sep=delimiter, header=None, index_col=False, **options)
+        frame = pd.read_csv(
+            io.StringIO(text), sep=delimiter, header=None, index_col=False, dtype=str, keep_default_na=False,
+            na_filter=False, skipinitialspace=True,
+        )  # fmt: skip
     except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
         raise SampleError(f"The file is no table: {str(error).strip().splitlines()[0]}") from error
     if header:

@@ -170,7 +170,12 @@ class TestScoringFromTables:
         assert stored.score(columns).scores.tolist() == developed.card.score(columns).scores.tolist()
 
     def test_a_file_and_the_bank_write_values_differently(self, developed: Development) -> None:
-        as_numbers = {"income": [6.5, None], "savings": [-9, 20], "trade": ["shop", "farm"], "age": [30, 44.0]}
+        as_numbers = {
+            "income": [6.5, None],
+            "savings": [-9, 20],
+            "trade": ["shop", "farm"],
+            "age": [30, 44.0],
+        }
         as_text = {
             "income": ["6.50", ""], "savings": ["-9", "20.0"], "trade": [" shop", "farm "], "age": ["30", "44"],
         }  # fmt: skip
@@ -267,7 +272,10 @@ class TestFigures:
     def test_outcomes_of_the_fold_are_not_seen(self) -> None:
         """Pure noise, in many categories too, cannot be predicted."""
         rng = np.random.default_rng(2)
-        columns = {"a": number_column(rng.normal(size=900)), "b": text_column(rng.integers(0, 40, 900).astype(str))}
+        columns = {
+            "a": number_column(rng.normal(size=900)),
+            "b": text_column(rng.integers(0, 40, 900).astype(str)),
+        }
         bad = rng.random(900) < 0.3
 
         def method(there: Any, outcome: Any, here: Any) -> Any:
