@@ -9,11 +9,13 @@ class CreditRatingConfig(AppConfig):
     verbose_name = _("Credit")
 
     def ready(self) -> None:
-        from credit_rating import policies
+        from credit_rating import facts, nightly, policies
         from credit_rating.services.policies import ensure_default_policies
         from crm_site.lib.registry import FOUNDING, NavItem, add_nav
 
         policies.register()
+        facts.register()
+        nightly.register()
         FOUNDING.add("credit policies", ensure_default_policies)
         add_nav(
             NavItem("credit", _("Credit"), "credit_rating:policy-list", "building-bank", "credit.read", 25)
