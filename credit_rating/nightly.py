@@ -75,7 +75,7 @@ def _tasks(bank_id: int, day: dt.date, policy: Body, first: int, last: int) -> I
     warn = policy.params["warn_pct"]
     until = working_day + dt.timedelta(days=int(policy.params["watch_days"]))
     review = working_day + dt.timedelta(days=int(policy.params["review_days"]))
-    values = {
+    values: dict[str, Any] = {
         "bank": bank_id, "day": day, "first": first, "last": last, "until": until, "review": review,
         "since": day - dt.timedelta(days=EXPIRED_DAYS), "warn": int(warn * 10_000),
     }  # fmt: skip
@@ -124,7 +124,8 @@ def _day(params: Mapping[str, Any]) -> str:
 
 
 def _amount(params: Mapping[str, Any]) -> str:
-    return formats.money(Decimal(str(params["amount"])), str(params["currency"]))
+    currency = str(params["currency"])
+    return str(formats.money(Decimal(str(params["amount"])), currency, home=currency))
 
 
 def _say_expired(params: Mapping[str, Any]) -> str:
