@@ -9,12 +9,21 @@ class CreditRatingConfig(AppConfig):
     verbose_name = _("Credit")
 
     def ready(self) -> None:
-        from credit_rating import policies
+        from credit_rating import facts, nightly, policies
         from credit_rating.services.policies import ensure_default_policies
-        from crm_site.lib.registry import FOUNDING, NavItem, add_nav
+        from crm_site.lib.registry import FOUNDING, NavItem, Panel, add_nav, add_panel
 
         policies.register()
+        facts.register()
+        nightly.register()
         FOUNDING.add("credit policies", ensure_default_policies)
         add_nav(
             NavItem("credit", _("Credit"), "credit_rating:policy-list", "building-bank", "credit.read", 25)
         )
+        add_nav(NavItem("lines", _("Credit lines"), "credit_rating:line-list", "wallet", "credit.read", 26))
+        for tab, order in (("overview", 35), ("business", 25)):
+            add_panel(
+                Panel(
+                    f"lines-{tab}", _("Credit lines"), "credit_rating:line-panel", "credit.read", tab, order
+                )
+            )

@@ -25,6 +25,7 @@ from crm_site.accounts.models import Bank, GrantStatus, OrgUnit, OrgUnitKind, Ro
 from crm_site.accounts.services import FoundedBank, found_bank, renumber_tree
 from crm_site.composition.synthetic import words
 from crm_site.composition.synthetic.ledger import CHANNELS, ENTRY_KINDS
+from crm_site.composition.synthetic.lines import make_lines
 from crm_site.composition.synthetic.organisation import Organisation, make_organisation
 from crm_site.composition.synthetic.people import Names
 from crm_site.composition.synthetic.plan import Plan, make_plan
@@ -317,6 +318,7 @@ def _fill(
             progress(min((index + 1) * (plan.customers // plan.chunks), plan.customers), plan.customers)
         for name in TARGETS:
             cursor.execute(f"drop table made_{name}")
+    rows["line"] = make_lines(bank_id, currency=founded.bank.currency, date=plan.date, seed=plan.seed)
     return rows
 
 
