@@ -63,7 +63,9 @@ def test_no_cash_flow_statement_is_said_and_not_taken_for_zero() -> None:
 
 
 def test_losses_and_negative_equity_carry_nothing() -> None:
-    assert limits.company_limit(replace(COMPANY, equity=D(-5)), replace(FRAME, guarantee_most=D(1))).limit == 0
+    assert (
+        limits.company_limit(replace(COMPANY, equity=D(-5)), replace(FRAME, guarantee_most=D(1))).limit == 0
+    )
     assert limits.company_limit(replace(COMPANY, cash_flows=(D(-900),)), FRAME).limit == 0
 
 
@@ -75,7 +77,11 @@ def test_the_cap_of_the_grade_holds_even_with_guarantees() -> None:
 
 def test_small_business_is_the_lower_of_net_assets_and_sales() -> None:
     figures = SmallBusiness(
-        equity=300 * WAN, intangibles=D(0), sales=1200 * WAN, net_asset_coefficient=D("0.6"), sales_share=D("0.2")
+        equity=300 * WAN,
+        intangibles=D(0),
+        sales=1200 * WAN,
+        net_asset_coefficient=D("0.6"),
+        sales_share=D("0.2"),
     )
     found = amounts(limits.small_business_limit(figures, Frame(cap=800 * WAN, round_to=WAN)))
     assert (found["net_assets_method"], found["sales_method"], found["limit"]) == (180, 240, 180)

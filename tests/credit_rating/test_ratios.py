@@ -6,7 +6,14 @@ from decimal import Decimal
 
 import pytest
 
-from credit_rating.engine.ratios import ALL_ITEMS, RATIOS, SUMS, check_statements, compute_ratio, compute_ratios
+from credit_rating.engine.ratios import (
+    ALL_ITEMS,
+    RATIOS,
+    SUMS,
+    check_statements,
+    compute_ratio,
+    compute_ratios,
+)
 
 D = Decimal
 
