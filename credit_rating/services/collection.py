@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from django.db import transaction
 from django.utils.translation import gettext as _
@@ -18,12 +19,19 @@ from customers.models import Customer
 PREPARE = "credit.prepare"
 
 
-class CollectionConflict(Conflict):
-    """Somebody changed the same fields meanwhile. `theirs`: code -> what stands now; nothing was saved."""
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """What a save did: the draft, codes that changed, `theirs`: what stands of fields that another changed meanwhile,
+    `faults`: what is wrong with a field. Fields of the last two are not saved, all others are."""
 
-    def __init__(self, theirs: Mapping[str, str]) -> None:
-        super().__init__(_("Somebody changed the same fields meanwhile."), code="collection_conflict")
-        self.theirs = dict(theirs)
+    form: InformationForm
+    changed: list[str]
+    theirs: dict[str, str]
+    faults: dict[str, str]
+
+    @property
+    def is_whole(self) -> bool:
+        return not self.theirs and not self.faults
 
 
 def save_draft(
@@ -35,16 +43,15 @@ def save_draft(
     source: str,
     now: dt.datetime,
     today: dt.date,
-) -> tuple[InformationForm, list[str]]:
-    """Save what was typed into the customer's draft, begun when there is none; returns it and the changed codes.
+) -> Saved:
+    """Save what was typed into the customer's draft, begun when there is none.
 
     `base`: what the form showed when it was opened, as kept. Only fields that differ from it are mine; one that the
-    other changed meanwhile to something else raises CollectionConflict. The same save again changes nothing: a phone
-    may repeat what it does not know to have arrived. Raises CollectionFault naming each field.
+    other changed meanwhile to something else is left as theirs and reported. The same save again changes nothing: a
+    phone may repeat what it does not know to have arrived.
     """
     require(actor, PREPARE)
-    fields = fields_of(credit_kind(customer))
-    mine = _cleaned(fields, typed, base)
+    mine, faults = _cleaned(fields_of(credit_kind(customer)), typed, base)
     with transaction.atomic():
         form = _draft(actor, customer, now)
         stand = {code: cell.get("value", "") for code, cell in form.values.items()}
@@ -53,24 +60,26 @@ def save_draft(
             for code, value in mine.items()
             if stand.get(code, "") not in (base.get(code, ""), value)
         }
-        if theirs:
-            raise CollectionConflict(theirs)
-        changed = [code for code, value in mine.items() if stand.get(code, "") != value]
+        changed = [c for c, value in mine.items() if c not in theirs and stand.get(c, "") != value]
         for code in changed:
             form.values[code] = {
-                "value": mine[code], "as_of": today.isoformat(), "source": source, "by": actor.staff_id
-            }  # fmt: skip
+                "value": mine[code],
+                "as_of": today.isoformat(),
+                "source": source,
+                "by": actor.staff_id,
+            }
         if changed:
             form.revision += 1
             form.saved_at = now
             form.completeness_pct = _pct(customer, form)
             form.save(update_fields=["values", "revision", "saved_at", "completeness_pct"])
-    return form, changed
+    return Saved(form, changed, theirs, faults)
 
 
 def _cleaned(
     fields: Mapping[str, Field], typed: Mapping[str, str], base: Mapping[str, str]
-) -> dict[str, str]:
+) -> tuple[dict[str, str], dict[str, str]]:
+    """(what differs from the base, what is wrong) by code."""
     mine: dict[str, str] = {}
     faults: dict[str, str] = {}
     for code, given in typed.items():
@@ -83,9 +92,7 @@ def _cleaned(
             continue
         if kept != base.get(code, ""):
             mine[code] = kept
-    if faults:
-        raise CollectionFault(_("Some fields need mending."), code="collection", fields=faults)
-    return mine
+    return mine, faults
 
 
 def _draft(actor: Actor, customer: Customer, now: dt.datetime) -> InformationForm:

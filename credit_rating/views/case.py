@@ -1,0 +1,56 @@
+"""What the pages of a credit customer share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import Http404, HttpResponse
+from django.shortcuts import render
+
+from credit_rating.models import credit_kind
+from credit_rating.models.kinds import CreditKind
+from crm_site.accounts.selectors import bank_today
+from crm_site.lib.permissions import may
+from customers.models import Customer
+from customers.selectors.single import seen_customer
+
+COMPANIES = (CreditKind.CORPORATE, CreditKind.SME)
+
+
+def case_customer(request: Any, customer_id: int) -> Customer:
+    """The customer of an address; 404 for one that does not exist or that the person does not see."""
+    try:
+        return seen_customer(request.actor, customer_id)
+    except Customer.DoesNotExist:
+        raise Http404 from None
+
+
+def company_of(request: Any, customer_id: int) -> Customer:
+    """A company: nobody else has statements."""
+    customer = case_customer(request, customer_id)
+    if credit_kind(customer) not in COMPANIES:
+        raise Http404
+    return customer
+
+
+def is_partial(request: Any) -> bool:
+    """Whether htmx asks for the partial alone."""
+    return bool(request.htmx) and not request.htmx.boosted and not request.htmx.history_restore_request
+
+
+def page(
+    request: Any, template: str, customer: Customer, context: dict[str, Any], *, tab: str, status: int = 200
+) -> HttpResponse:
+    """A page of the customer's credit file, with its tabs."""
+    kind = credit_kind(customer)
+    shared = {
+        "customer": customer,
+        "kind": kind,
+        "kind_label": CreditKind(kind).label,
+        "has_statements": kind in COMPANIES,
+        "tab": tab,
+        "today": bank_today(request.bank),
+        "may_prepare": may(request.actor, "credit.prepare"),
+        "may_manage": may(request.actor, "line.manage"),
+    }
+    return render(request, template, {**shared, **context}, status=status)
