@@ -11,10 +11,13 @@ class CreditRatingConfig(AppConfig):
     def ready(self) -> None:
         from credit_rating import policies
         from credit_rating.services.policies import ensure_default_policies
-        from crm_site.lib.registry import FOUNDING, NavItem, add_nav
+        from crm_site.lib.registry import FOUNDING, NavItem, Panel, add_nav, add_panel
 
         policies.register()
         FOUNDING.add("credit policies", ensure_default_policies)
         add_nav(
             NavItem("credit", _("Credit"), "credit_rating:policy-list", "building-bank", "credit.read", 25)
+        )
+        add_panel(
+            Panel("credit-file", _("Credit file"), "credit_rating:panel-file", "credit.read", "business", 25)
         )

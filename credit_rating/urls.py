@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from credit_rating.views import calculations, collection, guarantees, policies, registers, statements
+from credit_rating.views import calculations, case, collection, guarantees, policies, registers, statements
 
 app_name = "credit_rating"
 urlpatterns = [
@@ -16,6 +16,7 @@ urlpatterns = [
     path("policies/<int:policy_id>/return/", policies.policy_return, name="policy-return"),
     path("policies/<int:policy_id>/discard/", policies.policy_discard, name="policy-discard"),
     # the credit file of a customer
+    path("customers/<int:customer_id>/file/", case.panel_file, name="panel-file"),
     path("customers/<int:customer_id>/collection/", collection.collection_form, name="collection"),
     path("customers/<int:customer_id>/statements/", statements.statement_list, name="statements"),
     path(

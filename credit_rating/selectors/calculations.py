@@ -116,12 +116,6 @@ class Reckoning:
         """Usable guarantees over what is asked for."""
         return self.usable / self.terms.requested if self.terms.requested else None
 
-    @property
-    def coefficients(self) -> Mapping[str, Decimal]:
-        """The grade's coefficients by the policy, without its cap."""
-        row = row_of(self.policies["methods"].body, self.kind, self.terms.grade) or {}
-        return {name: value for name, value in row.items() if name not in ("grade", "cap")}
-
 
 def gather(actor: Actor, customer: Customer) -> tuple[list[Input], list[str], tuple[Decimal, ...]]:
     """(inputs, codes of those that are missing, operating cash flows oldest first) of what is on record."""

@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods
 
 from credit_rating import words
+from credit_rating.engine.pricing import annualised, instalments
 from credit_rating.engine.steps import Step, from_data
 from credit_rating.forms_case import CalculationForm
 from credit_rating.models import LineCalculation, credit_kind
@@ -72,8 +73,16 @@ def _result(request: Any, customer: Customer, form: CalculationForm) -> dict[str
         "caps": [(use, words.CAPS[use.code]) for use in found.concentration.uses],
         "is_tried": bool(tried),
         "moved": None if before is None or found.limit is None else found.limit - before,
-        "coefficients": found.coefficients,
+        "rates": _yearly(found),
     }
+
+
+def _yearly(found: Reckoning) -> tuple[Decimal, Decimal] | None:
+    """(compound, simple) yearly rate when what is asked for is repaid in equal instalments."""
+    if found.price is None or not found.terms.requested:
+        return None
+    paid = instalments(found.terms.requested, found.price.rate, found.terms.term_months)
+    return annualised(found.terms.requested, paid)
 
 
 @allowed("credit.read")
