@@ -173,12 +173,24 @@ def put_in_force(actor: Actor, *, guarantee: Guarantee) -> Guarantee:
     return found
 
 
+def withdraw(actor: Actor, *, guarantee: Guarantee, now: dt.datetime) -> Guarantee:
+    """Take back a proposal that is not in force yet."""
+    require(actor, PREPARE)
+    return _let_go(actor, guarantee, (GuaranteeStatus.PROPOSED,), now)
+
+
 def release(actor: Actor, *, guarantee: Guarantee, now: dt.datetime) -> Guarantee:
-    """Let a guarantee go: who prepares may take back a proposal; one in force needs those who manage lines."""
+    """Let a guarantee go, in force or not."""
+    require(actor, MANAGE)
+    return _let_go(actor, guarantee, LIVE, now)
+
+
+def _let_go(
+    actor: Actor, guarantee: Guarantee, statuses: tuple[GuaranteeStatus, ...], now: dt.datetime
+) -> Guarantee:
     with transaction.atomic():
         found = _locked(actor, guarantee)
-        require(actor, PREPARE if found.status == GuaranteeStatus.PROPOSED else MANAGE)
-        if found.status not in LIVE:
+        if found.status not in statuses:
             raise Conflict(_("Somebody has decided this guarantee meanwhile."), code="guarantee_changed")
         found.status, found.released_at = GuaranteeStatus.RELEASED, now
         found.save(update_fields=["status", "released_at"])

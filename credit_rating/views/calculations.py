@@ -20,11 +20,12 @@ from credit_rating.forms_case import CalculationForm
 from credit_rating.models import LineCalculation, credit_kind
 from credit_rating.selectors import calculations
 from credit_rating.selectors.calculations import PERCENT_INPUTS, Reckoning
-from credit_rating.services.calculations import save_calculation
+from credit_rating.services.calculations import PREPARE, save_calculation
 from credit_rating.views.case import case_customer, is_partial, page
 from crm_site.accounts.selectors import bank_today
 from crm_site.lib.errors import DomainError
 from crm_site.lib.guards import allowed
+from crm_site.lib.permissions import require
 from customers.models import Customer
 
 START = {"grade": "A", "term_months": "12", "requested": "", "discount": "none"}
@@ -89,6 +90,8 @@ def _yearly(found: Reckoning) -> tuple[Decimal, Decimal] | None:
 @require_http_methods(["GET", "POST"])
 def calculation_form(request: Any, customer_id: int) -> HttpResponse:
     """Reckon while one types (GET: nothing is saved), or save what is on record (POST)."""
+    if request.method == "POST":
+        require(request.actor, PREPARE)
     customer = case_customer(request, customer_id)
     given = request.POST if request.method == "POST" else {**START, **request.GET.dict()}
     form = CalculationForm(given, kind=credit_kind(customer))

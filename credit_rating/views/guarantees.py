@@ -133,12 +133,27 @@ def guarantee_in_force(request: Any, guarantee_id: int) -> HttpResponse:
     )
 
 
-@allowed("credit.read")
+@allowed("credit.prepare")
+@require_POST
+def guarantee_withdraw(request: Any, guarantee_id: int) -> HttpResponse:
+    """Take a proposal back."""
+    found = _guarantee(request, guarantee_id)
+    return _done(
+        request,
+        found,
+        lambda: services.withdraw(request.actor, guarantee=found, now=timezone.now()),
+        _("The proposal is taken back."),
+    )
+
+
+@allowed("line.manage")
 @require_POST
 def guarantee_release(request: Any, guarantee_id: int) -> HttpResponse:
     """Let it go."""
     found = _guarantee(request, guarantee_id)
     return _done(
-        request, found, lambda: services.release(request.actor, guarantee=found, now=timezone.now()),
+        request,
+        found,
+        lambda: services.release(request.actor, guarantee=found, now=timezone.now()),
         _("The guarantee is released."),
-    )  # fmt: skip
+    )

@@ -149,8 +149,11 @@ MATRIX: dict[str, Line] = {
     "credit_rating:promise-add": form("credit.prepare", "credit customer", "customer"),
     "credit_rating:guarantee-value": form("credit.prepare", "guarantee", "customer"),
     "credit_rating:guarantee-in-force": act("line.manage", "guarantee", "customer"),
-    "credit_rating:guarantee-release": act("credit.read", "guarantee", "customer"),
-    "credit_rating:calculation-form": form("credit.read", "credit customer", "customer"),
+    "credit_rating:guarantee-withdraw": act("credit.prepare", "guarantee", "customer"),
+    "credit_rating:guarantee-release": act("line.manage", "guarantee", "customer"),
+    "credit_rating:calculation-form": form(
+        "credit.prepare", "credit customer", "customer", read="credit.read"
+    ),
     "credit_rating:calculation": page("credit.read", "calculation", "customer"),
     "credit_rating:calculation-print": page("credit.read", "calculation", "customer"),
     "credit_rating:registers": page("credit.read"),

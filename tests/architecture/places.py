@@ -55,7 +55,15 @@ def credit_place(what: str, customer: Customer) -> dict[str, Any]:
             customer=customer, kind="credit", amount=1, from_date=TODAY, entered_at=NOW
         )
         return {"guarantee_id": guarantee.pk}
-    content = {"policies": {}, "inputs": [], "steps": [], "guarantees": [], "usable": "0", "caps": [], "price": None}
+    content = {
+        "policies": {},
+        "inputs": [],
+        "steps": [],
+        "guarantees": [],
+        "usable": "0",
+        "caps": [],
+        "price": None,
+    }
     found = LineCalculation.objects.filter(customer=customer).first() or LineCalculation.objects.create(
         customer=customer, kind="corporate", number=f"CS-{customer.pk}-1", as_of=TODAY, grade="A", term_months=12,
         requested=1, limit=1, content=content, content_hash="x", created_at=NOW,

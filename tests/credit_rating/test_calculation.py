@@ -254,7 +254,7 @@ def test_the_same_thing_is_never_pledged_twice_at_one_rank(
     known = known_thing("沪2021松字第012345号")
     assert known is not None
     assert known.next_order == 3
-    guarantees.release(rm.actor, guarantee=first, now=NOW)
+    guarantees.withdraw(rm.actor, guarantee=first, now=NOW)
     assert guarantees_of(rm.actor, other, day=TODAY)[0].usable.amount == 2_400_000
 
 
@@ -312,6 +312,9 @@ def test_a_guarantee_is_put_in_force_by_those_who_manage_lines(
     assert guarantees.put_in_force(hq_credit.actor, guarantee=made).status == GuaranteeStatus.ACTIVE
     with pytest.raises(PermissionDenied):
         guarantees.release(rm.actor, guarantee=made, now=NOW)
+    with pytest.raises(Conflict):
+        guarantees.withdraw(rm.actor, guarantee=made, now=NOW)
+    assert guarantees.release(hq_credit.actor, guarantee=made, now=NOW).status == GuaranteeStatus.RELEASED
 
 
 def test_valuing_again_brings_an_overdue_thing_back(company: Customer, rm: Person) -> None:
