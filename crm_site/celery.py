@@ -35,9 +35,14 @@ app.conf.update(
         "tick": {"task": "jobs.tick", "schedule": 2.0, "options": {"expires": 10}},
         "forget": {"task": "jobs.forget", "schedule": 3600.0, "options": {"expires": 600}},
         "seal": {"task": "audit.seal_all", "schedule": 5.0, "options": {"expires": 5}},
+        "expire_reservations": {
+            "task": "credit.expire_reservations",
+            "schedule": 60.0,
+            "options": {"expires": 30},
+        },
     },
 )
-app.autodiscover_tasks(["crm_site.jobs", "crm_site.audit"])
+app.autodiscover_tasks(["crm_site.jobs", "crm_site.audit", "credit_rating"])
 
 
 @signals.worker_init.connect

@@ -26,7 +26,7 @@ DROP FUNCTION credit_rating_keep();
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('credit_rating', '0001_policies'),
+        ('credit_rating', '0011_lean_lines'),
         ('customers', '0021_lean_standing'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]

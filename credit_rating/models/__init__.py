@@ -12,6 +12,17 @@ from credit_rating.models.guarantees import (
     Valuation,
 )
 from credit_rating.models.kinds import CreditKind, credit_kind
+from credit_rating.models.lines import (
+    CreditLine,
+    EntryKind,
+    LineEntry,
+    LineEvent,
+    LineEventKind,
+    LineStatus,
+    Reservation,
+    ReservationStatus,
+    SubLimit,
+)
 from credit_rating.models.policies import CreditPolicy
 from credit_rating.models.statements import Statement, StatementSource
 
@@ -20,17 +31,26 @@ __all__ = [
     "Collateral",
     "CollectionStatus",
     "CreditKind",
+    "CreditLine",
     "CreditPolicy",
+    "EntryKind",
     "Guarantee",
     "GuaranteeKind",
     "GuaranteeStatus",
     "GuarantorCapacity",
     "InformationForm",
     "LineCalculation",
+    "LineEntry",
+    "LineEvent",
+    "LineEventKind",
+    "LineStatus",
     "RelatedKind",
     "RelatedParty",
+    "Reservation",
+    "ReservationStatus",
     "Statement",
     "StatementSource",
+    "SubLimit",
     "Valuation",
     "credit_kind",
 ]

@@ -24,6 +24,7 @@ urlpatterns = [
     path("staff/<int:staff_id>/roles/new/", grants.grant_add, name="grant-add"),
     path("roles/", grants.grant_list, name="grant-list"),
     path("roles/<int:grant_id>/decide/", grants.grant_decide, name="grant-decide"),
+    path("roles/<int:grant_id>/withdraw/", grants.grant_withdraw, name="grant-withdraw"),
     path("roles/<int:grant_id>/revoke/", grants.grant_revoke, name="grant-revoke"),
     path("grades/", organisation.grades, name="grades"),
     path("clients/", clients.client_list, name="client-list"),

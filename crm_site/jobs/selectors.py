@@ -48,7 +48,7 @@ class StepView:
 
 def recent_runs(actor: Actor) -> QuerySet[Run]:
     """The bank's runs, newest first."""
-    return Run.objects.visible_to(actor).select_related("requested_by")
+    return Run.objects.visible_to(actor).select_related("requested_by", "cancelled_by")
 
 
 def step_views(run: Run) -> list[StepView]:

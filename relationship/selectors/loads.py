@@ -8,12 +8,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from django.db.models import Count, Q, Sum
+from django.db import connection
 
-from crm_site.accounts.models import GradeCapacity, OrgUnit, Staff
+from crm_site.accounts.models import GradeCapacity, OrgUnit, RoleGrant, Staff
+from crm_site.lib.money import from_minor
 from crm_site.lib.permissions import OWN
-from crm_site.work.models import Task
-from relationship.models import AssignmentProposal, ManagerLoad
+from crm_site.lib.tenancy import require_bank
+from relationship.models import ManagerLoad
 
 NOTHING = Decimal("0.00")
 
@@ -85,8 +86,21 @@ class Load:
         return max(customers / max(self.max_customers, 1), float(value) / max(float(self.max_value), 0.01))
 
 
+# What waits for each person: proposals (how many, their value) and open tasks that are late.
+_PENDING = """
+    SELECT person, p.proposals, p.amount, t.late
+    FROM unnest(%(people)s::bigint[]) person
+    CROSS JOIN LATERAL (
+        SELECT count(*) AS proposals, sum(value) AS amount FROM relationship_assignmentproposal
+        WHERE bank_id = %(bank)s AND manager_id = person AND status = 'proposed') p
+    CROSS JOIN LATERAL (
+        SELECT count(*) AS late FROM work_task
+        WHERE bank_id = %(bank)s AND owner_id = person AND status = 'open' AND due_date < %(day)s) t
+"""
+
+
 def loads(staff: Iterable[Staff], day: dt.date) -> list[Load]:
-    """Loads of the given people, fullest managers first, then tellers. Four statements."""
+    """Loads of the given people, fullest managers first, then tellers. Three statements."""
     people = {person.pk: person for person in staff}
     caps = {row.grade: row for row in GradeCapacity.objects.all()}
     found = {}
@@ -102,24 +116,11 @@ def loads(staff: Iterable[Staff], day: dt.date) -> list[Load]:
         load.overdue_customers += row.overdue_customers
         load.overdue_amount += row.overdue_amount
         load.contacted += row.contacted
-    proposed = (
-        AssignmentProposal.objects.open()
-        .filter(manager__in=people)
-        .order_by()
-        .values_list("manager")
-        .annotate(n=Count("pk"), amount=Sum("value"))
-    )
-    for pk, count, amount in proposed:
-        found[pk].proposed, found[pk].proposed_value = count, amount
-    late = (
-        Task.objects.open()
-        .filter(owner__in=people, due_date__lt=day)
-        .order_by()
-        .values_list("owner")
-        .annotate(n=Count("pk"))
-    )
-    for pk, count in late:
-        found[pk].late_tasks = count
+    with connection.cursor() as cursor:
+        cursor.execute(_PENDING, {"bank": require_bank(), "people": list(people), "day": day})
+        for pk, count, amount, late in cursor.fetchall():
+            load = found[pk]
+            load.proposed, load.proposed_value, load.late_tasks = count, from_minor(amount or 0), late
     return sorted(
         found.values(), key=lambda x: (x.is_teller, -(x.share or 0.0), -x.customers, x.staff.number)
     )
@@ -127,20 +128,13 @@ def loads(staff: Iterable[Staff], day: dt.date) -> list[Load]:
 
 def owners_of(unit: OrgUnit, day: dt.date) -> list[Staff]:
     """People of a unit and below who may look after customers on a day."""
-    in_force = Q(role_grants__to_date__isnull=True) | Q(role_grants__to_date__gte=day)
+    grants = RoleGrant.objects.in_force(day).filter(role__in=[role.value for role in OWN])
     return list(
         Staff.objects.active()
-        .filter(
-            in_force,
-            unit__lft__gte=unit.lft,
-            unit__lft__lte=unit.rgt,
-            role_grants__role__in=[role.value for role in OWN],
-            role_grants__status="effective",
-            role_grants__from_date__lte=day,
-        )
+        .filter(unit__lft__gte=unit.lft, unit__lft__lte=unit.rgt, pk__in=grants.values("staff"))
         .select_related("unit")
+        .only("number", "name", "grade", "unit__name")
         .order_by("number")
-        .distinct()
     )
 
 

@@ -261,6 +261,6 @@ def test_the_discovery_document_announces_no_more(house: House) -> None:
 def test_an_unknown_host_names_banks_only_in_development(house: House, settings: object) -> None:
     stranger = Client(HTTP_HOST="nowhere.example")
     assert house.bank.name in stranger.get("/").content.decode()
-    settings.PRODUCTION = True  # type: ignore[attr-defined]
+    settings.PRODUCTION = True
     assert house.bank.name not in stranger.get("/").content.decode()
     assert stranger.get("/customers/").status_code == 404

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from crm_site.lib.tenancy import bank
@@ -17,6 +17,7 @@ from customers.models import Standing
 from customers.selectors.lists import SORTS, CustomerQuery, customer_list, list_totals, neighbours
 from tests.customers import factories
 from tests.customers.factories import AS_OF
+from tests.properties import rule
 
 SQL_BUDGET = 5  # what the list itself asks; who is asking costs every page the same
 SHELL = (
@@ -147,7 +148,7 @@ def walked(house: Any, rm: Any) -> Any:
         yield rm.actor
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@rule("pages of a list", few=12, many=300)
 @given(
     amounts=st.lists(st.integers(0, 3), min_size=0, max_size=23),
     sort=st.sampled_from([f"{sign}{name}" for name in SORTS for sign in ("", "-")]),

@@ -132,7 +132,7 @@ def test_a_line_department_sees_its_kinds_only(
     with bank(book.id):
         scope = Scope(line_department.actor, book.head_office)
         assert dashboards.months(scope, [DAY])[0].total.customers == 1
-        assert MigrationMonth.objects.count() > len(dashboards.moves(scope, DAY).cells)  # type: ignore[union-attr]
+        assert MigrationMonth.objects.count() > len(dashboards.moves(scope, DAY).cells)
     client = client_for(line_department)
     assert client.get("/").status_code == 200
     page = client.get(f"/relationship/branches/{book.north.pk}/").content.decode()

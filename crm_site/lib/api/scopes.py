@@ -9,4 +9,5 @@ SCOPES = {
     "customers:write": _("Write customers' CRM-owned fields"),
     "ingest:write": _("Deliver feeds"),
     "jobs:run": _("Start and read jobs"),
+    "lines:control": _("Check, reserve and draw on credit lines"),
 }

@@ -1,0 +1,300 @@
+"""The life of a credit line (C7): opened by an approval, frozen, lowered, reviewed, closed; each with its event.
+
+Raising and extending are decisions of credit and go through a new approval: `change_line` is for that alone. A change
+of terms takes the line's row first, as every reservation does, so that the two never cross.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from typing import Any
+
+from django.db import connection, transaction
+from django.db.models import Max
+from django.utils.translation import gettext as _
+
+from credit_rating.models import CreditLine, LineEvent, LineEventKind, LineStatus, SubLimit
+from credit_rating.models.lines import LIVING
+from credit_rating.selectors.lines import control_policy
+from credit_rating.services.control import expire_due
+from crm_site.lib.dates import add_months
+from crm_site.lib.errors import Conflict, DomainError
+from crm_site.lib.formats import money_full
+from crm_site.lib.permissions import Actor, require
+from crm_site.lib.tenancy import require_bank
+from customers.models import Customer, Product
+
+MANAGE = "line.manage"
+DECIDE = "credit.decide"
+
+
+def open_line(
+    actor: Actor,
+    *,
+    customer: Customer,
+    product: Product,
+    currency: str,
+    limit: Decimal,
+    starts_on: dt.date,
+    expires_on: dt.date,
+    now: dt.datetime,
+    case_id: int | None = None,
+    conditions_open: bool = False,
+    sub_limits: Mapping[Product, Decimal] | None = None,
+    reason: str = "",
+) -> CreditLine:
+    """Open a line as an approval has decided it. The caller has checked that the decision is final and is this one.
+
+    `conditions_open`: it waits, pending, for its conditions. `sub_limits`: by product, none above the line.
+    Raises DomainError with the field's name.
+    """
+    require(actor, DECIDE)
+    _check_terms(limit, starts_on, expires_on, sub_limits or {})
+    months = int(control_policy(starts_on).params["review_months"])
+    review_on = add_months(starts_on, months)
+    with transaction.atomic():
+        line = CreditLine.objects.create(
+            year=starts_on.year, serial=_next_serial(starts_on.year), customer=customer, product=product,
+            currency=currency, limit=limit, reserved=Decimal(0), utilised=Decimal(0), starts_on=starts_on,
+            expires_on=expires_on, review_on=review_on if review_on < expires_on else None, case_id=case_id,
+            status=LineStatus.PENDING if conditions_open else LineStatus.ACTIVE, opened_at=now, changed_at=now,
+        )  # fmt: skip
+        SubLimit.objects.bulk_create(
+            SubLimit(line=line, product=p, limit=amount, reserved=Decimal(0), utilised=Decimal(0))
+            for p, amount in (sub_limits or {}).items()
+        )
+        _event(actor, line, LineEventKind.OPENED, reason, now, case_id)
+    return line
+
+
+def change_line(
+    actor: Actor,
+    *,
+    line_id: int,
+    limit: Decimal,
+    expires_on: dt.date,
+    case_id: int,
+    now: dt.datetime,
+    reason: str = "",
+) -> CreditLine:
+    """Raise, lower or extend a line as a new approval has decided; an expired line that is extended is active again.
+
+    Raises DomainError for a limit below what is used or an end before today's, Conflict for a closed line.
+    """
+    require(actor, DECIDE)
+    with transaction.atomic():
+        line = _locked(line_id)
+        if line.status == LineStatus.CLOSED:
+            raise _not_now(line)
+        _check_terms(limit, line.starts_on, expires_on, {})
+        _check_used(line, limit)
+        if expires_on > line.expires_on:
+            line.status = LineStatus.ACTIVE if line.status == LineStatus.EXPIRED else line.status
+            line.expires_on = expires_on
+            _event(actor, line, LineEventKind.EXTENDED, reason, now, case_id)
+        if limit != line.limit:
+            _set_limit(line, limit)
+            _event(actor, line, LineEventKind.LIMIT_CHANGED, reason, now, case_id)
+        _save(line, now)
+    return line
+
+
+def activate_line(actor: Actor, *, line_id: int, reason: str, now: dt.datetime) -> CreditLine:
+    """The conditions of a pending line are met: it may be drawn on."""
+    moves = {LineStatus.PENDING: LineStatus.ACTIVE}
+    return _move(actor, line_id, LineEventKind.ACTIVATED, moves, reason, now)
+
+
+def freeze_line(actor: Actor, *, line_id: int, reason: str, now: dt.datetime) -> CreditLine:
+    """No new reservation from now on; what is reserved keeps its promise, and repayments are taken."""
+    return _move(actor, line_id, LineEventKind.FROZEN, {LineStatus.ACTIVE: LineStatus.FROZEN}, reason, now)
+
+
+def unfreeze_line(actor: Actor, *, line_id: int, reason: str, now: dt.datetime) -> CreditLine:
+    """Give a frozen line back to its use."""
+    return _move(actor, line_id, LineEventKind.UNFROZEN, {LineStatus.FROZEN: LineStatus.ACTIVE}, reason, now)
+
+
+def close_line(actor: Actor, *, line_id: int, reason: str, now: dt.datetime) -> CreditLine:
+    """End a line for good. Only when nothing is drawn or reserved; until then it can be frozen."""
+    moves = dict.fromkeys((*LIVING, LineStatus.EXPIRED), LineStatus.CLOSED)
+
+    def empty(line: CreditLine) -> None:
+        if line.used:
+            raise Conflict(
+                _("%s of it are in use. Freeze it now, and close it when all is repaid.")
+                % money_full(line.used, line.currency),
+                code="line_in_use",
+            )
+
+    return _move(actor, line_id, LineEventKind.CLOSED, moves, reason, now, empty)
+
+
+def lower_limit(actor: Actor, *, line_id: int, limit: Decimal, reason: str, now: dt.datetime) -> CreditLine:
+    """Cut the limit, never below what is used; sub-limits above it are cut with it. More needs an approval."""
+    require(actor, MANAGE)
+    _needs_reason(reason)
+    with transaction.atomic():
+        line = _locked(line_id)
+        expire_due(line_id, now=now)
+        line.refresh_from_db()
+        _living(line)
+        if not 0 < limit < line.limit:
+            message = _("It must be below %s; more needs a new approval.") % money_full(
+                line.limit, line.currency
+            )
+            raise DomainError(message, code="limit", fields={"limit": message})
+        _check_used(line, limit)
+        _set_limit(line, limit)
+        _save(line, now)
+        _event(actor, line, LineEventKind.LIMIT_CHANGED, reason, now)
+    return line
+
+
+def record_review(actor: Actor, *, line_id: int, reason: str, now: dt.datetime, today: dt.date) -> CreditLine:
+    """The annual review is done; the next one is due the policy's months from today, when the line lives so long."""
+    require(actor, MANAGE)
+    _needs_reason(reason)
+    with transaction.atomic():
+        line = _locked(line_id)
+        _living(line)
+        following = add_months(today, int(control_policy(today).params["review_months"]))
+        line.review_on = following if following < line.expires_on else None
+        _save(line, now)
+        _event(actor, line, LineEventKind.REVIEWED, reason, now)
+    return line
+
+
+def expire_lines(line_ids: Iterable[int], *, now: dt.datetime) -> int:
+    """The night's act: lines past their last day, as the caller found them. Safe to repeat."""
+    found = CreditLine.objects.filter(pk__in=list(line_ids), status__in=LIVING)
+    with transaction.atomic():
+        lines = list(found.select_for_update(of=("self",)).order_by("pk"))
+        for line in lines:
+            line.status, line.changed_at = LineStatus.EXPIRED, now
+        CreditLine.objects.filter(pk__in=[line.pk for line in lines]).update(
+            status=LineStatus.EXPIRED, changed_at=now
+        )
+        LineEvent.objects.bulk_create(
+            _new_event(None, line, LineEventKind.EXPIRED, "", now) for line in lines
+        )
+    return len(lines)
+
+
+def _move(
+    actor: Actor,
+    line_id: int,
+    kind: LineEventKind,
+    moves: Mapping[LineStatus, LineStatus],
+    reason: str,
+    now: dt.datetime,
+    check: Any = None,
+) -> CreditLine:
+    require(actor, MANAGE)
+    _needs_reason(reason)
+    with transaction.atomic():
+        line = _locked(line_id)
+        if line.status not in moves:
+            raise _not_now(line)
+        if check is not None:
+            expire_due(line_id, now=now)
+            line.refresh_from_db()
+            check(line)
+        line.status = moves[LineStatus(line.status)]
+        _save(line, now)
+        _event(actor, line, kind, reason, now)
+    return line
+
+
+def _locked(line_id: int) -> CreditLine:
+    """The line, its row taken. Raises CreditLine.DoesNotExist."""
+    return CreditLine.objects.select_for_update(of=("self",)).get(pk=line_id)
+
+
+def _save(line: CreditLine, now: dt.datetime) -> None:
+    """Terms alone: the counters are the ledger's."""
+    line.changed_at = now
+    line.save(update_fields=["limit", "status", "expires_on", "review_on", "changed_at"])
+
+
+def _set_limit(line: CreditLine, limit: Decimal) -> None:
+    line.limit = limit
+    for sub in SubLimit.objects.select_for_update(of=("self",)).filter(line=line).order_by("pk"):
+        if sub.limit > limit:
+            sub.limit = limit
+            sub.save(update_fields=["limit"])
+
+
+def _next_serial(year: int) -> int:
+    """The bank's next number of the year; two openings wait for each other."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "select pg_advisory_xact_lock(hashtextextended('credit line number', %s))", [require_bank()]
+        )
+    return int(CreditLine.objects.filter(year=year).aggregate(newest=Max("serial"))["newest"] or 0) + 1
+
+
+def _event(
+    actor: Actor,
+    line: CreditLine,
+    kind: LineEventKind,
+    reason: str,
+    now: dt.datetime,
+    case_id: int | None = None,
+) -> None:
+    _new_event(actor.staff_id, line, kind, reason, now, case_id).save(force_insert=True)
+
+
+def _new_event(
+    staff_id: int | None,
+    line: CreditLine,
+    kind: LineEventKind,
+    reason: str,
+    now: dt.datetime,
+    case_id: int | None = None,
+) -> LineEvent:
+    return LineEvent(
+        line=line, kind=kind, at=now, by_id=staff_id, reason=reason.strip()[:400], case_id=case_id,
+        limit=line.limit, reserved=line.reserved, utilised=line.utilised, expires_on=line.expires_on,
+    )  # fmt: skip
+
+
+def _needs_reason(reason: str) -> None:
+    if not reason.strip():
+        message = _("Say why.")
+        raise DomainError(message, code="reason", fields={"reason": message})
+
+
+def _living(line: CreditLine) -> None:
+    if line.status not in LIVING:
+        raise _not_now(line)
+
+
+def _not_now(line: CreditLine) -> Conflict:
+    return Conflict(
+        _("The line is %s now; this cannot be done to it.") % line.get_status_display(), code="line_status"
+    )
+
+
+def _check_used(line: CreditLine, limit: Decimal) -> None:
+    if limit < line.used:
+        message = _("%s of it are in use; the limit cannot be below that.") % money_full(
+            line.used, line.currency
+        )
+        raise DomainError(message, code="limit_below_use", fields={"limit": message})
+
+
+def _check_terms(
+    limit: Decimal, starts_on: dt.date, expires_on: dt.date, sub_limits: Mapping[Product, Decimal]
+) -> None:
+    faults = {}
+    if limit <= 0:
+        faults["limit"] = _("The amount must be above zero.")
+    if expires_on < starts_on:
+        faults["expires_on"] = _("It must not end before it begins.")
+    if any(not 0 < amount <= limit for amount in sub_limits.values()):
+        faults["sub_limits"] = _("A sub-limit lies between zero and the limit.")
+    if faults:
+        raise DomainError(next(iter(faults.values())), code="terms", fields=faults)
