@@ -111,6 +111,7 @@ ACTIONS: dict[str, frozenset[Role]] = {
     ),
     "credit_policy.draft": frozenset({Role.RISK, Role.LINE_DEPARTMENT}),
     "credit_policy.publish": frozenset({Role.RISK, Role.PRESIDENT}),
+    "credit_register.manage": frozenset({Role.RISK}),
     "line.manage": frozenset({Role.CREDIT_REVIEWER, Role.RISK}),
     "line.control": frozenset({Role.API}),
     "segmentation.read": _BRANCH | _HQ,

@@ -90,6 +90,13 @@ def number(value: Decimal | int | None, decimals: int = 0) -> str:
 
 
 @register.filter
+def plain(value: Decimal) -> str:
+    """A bare number with as many decimals as it has: 0.003625, 12."""
+    text = f"{value:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+@register.filter
 def signed(value: Decimal | int | None, decimals: int = 0) -> str:
     """A change with its sign."""
     return formats.signed(value, decimals)
