@@ -7,8 +7,14 @@ from typing import Any
 from allauth.idp.oidc.models import Client
 from django.utils import timezone
 
-from credit_rating.models import CreditLine, CreditPolicy, Reservation
-from credit_rating.models import CreditPolicy, Guarantee, LineCalculation, RelatedParty
+from credit_rating.models import (
+    CreditLine,
+    CreditPolicy,
+    Guarantee,
+    LineCalculation,
+    RelatedParty,
+    Reservation,
+)
 from crm_site.accounts.banks import vault_of
 from crm_site.accounts.models import RoleGrant, Staff
 from crm_site.audit.models import Entry
