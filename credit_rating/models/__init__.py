@@ -1,6 +1,21 @@
 """What a bank lends by and to whom: policies, scorecards, ratings, lines and how they were decided."""
 
 from credit_rating.models.calculations import LineCalculation
+from credit_rating.models.cases import (
+    CaseCondition,
+    CaseCopy,
+    CaseKind,
+    CaseMaker,
+    CaseSeat,
+    CaseStatus,
+    CreditCase,
+    Delegation,
+    Opinion,
+    OpinionPart,
+    SeatKind,
+    StaffRelation,
+    Verdict,
+)
 from credit_rating.models.collection import CollectionStatus, InformationForm
 from credit_rating.models.exposure import BankCapital, RelatedKind, RelatedParty
 from credit_rating.models.guarantees import (
@@ -28,11 +43,19 @@ from credit_rating.models.statements import Statement, StatementSource
 
 __all__ = [
     "BankCapital",
+    "CaseCondition",
+    "CaseCopy",
+    "CaseKind",
+    "CaseMaker",
+    "CaseSeat",
+    "CaseStatus",
     "Collateral",
     "CollectionStatus",
+    "CreditCase",
     "CreditKind",
     "CreditLine",
     "CreditPolicy",
+    "Delegation",
     "EntryKind",
     "Guarantee",
     "GuaranteeKind",
@@ -44,13 +67,18 @@ __all__ = [
     "LineEvent",
     "LineEventKind",
     "LineStatus",
+    "Opinion",
+    "OpinionPart",
     "RelatedKind",
     "RelatedParty",
     "Reservation",
     "ReservationStatus",
+    "SeatKind",
+    "StaffRelation",
     "Statement",
     "StatementSource",
     "SubLimit",
     "Valuation",
+    "Verdict",
     "credit_kind",
 ]
