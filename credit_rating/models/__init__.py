@@ -4,6 +4,7 @@ from credit_rating.models.calculations import LineCalculation
 from credit_rating.models.cases import (
     CaseCondition,
     CaseCopy,
+    CaseDossier,
     CaseKind,
     CaseMaker,
     CaseSeat,
@@ -45,6 +46,7 @@ __all__ = [
     "BankCapital",
     "CaseCondition",
     "CaseCopy",
+    "CaseDossier",
     "CaseKind",
     "CaseMaker",
     "CaseSeat",

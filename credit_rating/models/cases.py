@@ -53,8 +53,9 @@ class CreditCase(TenantModel):
     """A case. `amount` in `currency`; `rate_bp` the suggested rate in basis points; `line`: the one it changes, or has
     opened. `calculation_id` and `rating_id` name evidence (credit_rating.evidence), plain numbers.
 
-    `dossier`: everything that is shown to who decides, `dossier_hash` its SHA-256. `route`: the stages it goes
-    through, recomputed with the dossier. A round begins with each submission. `deadline` is the stage's last day.
+    `dossier_hash`: the SHA-256 of everything that is shown to who decides (CaseDossier). `route`: the stages it goes
+    through, recomputed with the dossier, by the policy and the rates of `as_of`. A round begins with each submission.
+    `deadline` is the stage's last day.
     """
 
     year = models.SmallIntegerField()
@@ -84,8 +85,7 @@ class CreditCase(TenantModel):
     route_why = models.CharField(max_length=16, blank=True)
     quorum = models.PositiveSmallIntegerField(default=1)
     majority_pct = models.PositiveSmallIntegerField(default=100)
-    policy_version = models.BigIntegerField(null=True)
-    dossier = models.JSONField(default=dict)
+    as_of = models.DateField(null=True)
     dossier_hash = models.CharField(max_length=64, blank=True)
 
     objects = CustomerOwnedManager()
@@ -140,6 +140,23 @@ class CaseOwnedQuerySet(TenantQuerySet):
 CaseOwnedManager = TenantManager.from_queryset(CaseOwnedQuerySet)
 
 
+class CaseDossier(TenantModel):
+    """Everything that was shown to who decided, as it was: `content` in its canonical form has this `hash`."""
+
+    case = BankForeignKey(CreditCase, on_delete=models.CASCADE, related_name="dossiers")
+    hash = models.CharField(max_length=64)
+    content = models.JSONField()
+    at = models.DateTimeField()
+
+    objects = CaseOwnedManager()
+
+    class Meta(TenantModel.Meta):
+        ordering: ClassVar = ["-id"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["bank_id", "case", "hash"], name="casedossier_once")
+        ]
+
+
 class CaseMaker(TenantModel):
     """Somebody who had a hand in what the case rests on, and so never decides it: `part` says in what."""
 
@@ -158,6 +175,10 @@ class CaseMaker(TenantModel):
 class SeatKind(models.TextChoices):
     MEMBER = "member", _("Committee member")
     SIGNER = "signer", _("Added signer")
+
+
+# Begins the recusal that a rule found ("rule:relative"); any other is what the person said himself.
+BY_RULE = "rule:"
 
 
 class CaseSeat(TenantModel):

@@ -50,7 +50,13 @@ _MATRIX = (
 def default(kind: str) -> Mapping[str, Any]:
     """What a new bank begins with; what no row covers goes to the president."""
     rows = [
-        {"stage": s, "up_to": f"{amount}.00", "worst_grade": grade, "kinds": list(kinds), "guarantees": list(g)}
+        {
+            "stage": s,
+            "up_to": f"{amount}.00",
+            "worst_grade": grade,
+            "kinds": list(kinds),
+            "guarantees": list(g),
+        }
         for s, amount, grade, kinds, g in _MATRIX
     ]
     return {
