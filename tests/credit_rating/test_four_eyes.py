@@ -361,25 +361,52 @@ def rm_opens_a_line(desk: Desk) -> object:
     )  # fmt: skip
 
 
-CHEATS: list[Cheat] = [
-    own_case, maker_in_the_table, maker_as_delegate, away_maker, decides_twice, votes_twice,
-    votes_after_the_stand_in, own_customer, relative, relative_in_the_table, relative_by_a_stand_in, jumps_a_stage,
-    status_by_hand, shorter_route_by_hand, smaller_quorum_by_hand, president_over_the_committee, president_revives,
-    president_returns_twice, stale, changed_after_the_committee, edits_under_way, another_branch, past_the_deadline,
-    machine, delegation_that_is_over, friend_on_the_committee, rewrites_an_opinion, deletes_an_opinion,
-    accepts_own_evidence, draws_before_the_conditions, seats_himself, rm_opens_a_line,
-]  # fmt: skip
+# what is tried -> by what it is refused: the code of the rule, or the words of the database
+CHEATS: dict[Cheat, str] = {
+    own_case: "four_eyes_maker",
+    maker_in_the_table: "a maker is never the checker",
+    maker_as_delegate: "four_eyes_maker",
+    away_maker: "four_eyes_maker",
+    decides_twice: "four_eyes_decided",
+    votes_twice: "four_eyes_decided",
+    votes_after_the_stand_in: "four_eyes_decided",
+    own_customer: "four_eyes_own",
+    relative: "four_eyes_relative",
+    relative_in_the_table: "nobody decides on a relative",
+    relative_by_a_stand_in: "four_eyes_relative",
+    jumps_a_stage: "credit.decide",
+    status_by_hand: "stage branch has not approved",
+    shorter_route_by_hand: "the route changes with the dossier alone",
+    smaller_quorum_by_hand: "the route changes with the dossier alone",
+    president_over_the_committee: "case_status",
+    president_revives: "an ended case never changes",
+    president_returns_twice: "opinion",
+    stale: "stale_dossier",
+    changed_after_the_committee: "stale_dossier",
+    edits_under_way: "case_status",
+    another_branch: "matching query does not exist",
+    past_the_deadline: "deadline_passed",
+    machine: "credit.decide",
+    delegation_that_is_over: "credit.decide",
+    friend_on_the_committee: "four_eyes_recused",
+    rewrites_an_opinion: "an opinion is never changed",
+    deletes_an_opinion: "an opinion is never deleted",
+    accepts_own_evidence: "casecondition_second_person",
+    draws_before_the_conditions: "conditions_open",
+    seats_himself: "caseseat_added",
+    rm_opens_a_line: "credit.decide",
+}
 
 
-@pytest.mark.parametrize("cheat", CHEATS, ids=lambda cheat: cheat.__name__)
-def test_a_cheat_is_refused_and_nothing_comes_of_it(house: House, cheat: Cheat) -> None:
+@pytest.mark.parametrize(("cheat", "refusal"), CHEATS.items(), ids=lambda x: getattr(x, "__name__", ""))
+def test_a_cheat_is_refused_and_nothing_comes_of_it(house: House, cheat: Cheat, refusal: str) -> None:
     people = tables.staffed(house)
     with bank(house.id):
         desk = tables.with_customer(people)
-        with pytest.raises(REFUSALS):
+        with pytest.raises(REFUSALS) as refused:
             cheat(desk)
-        approved = CreditCase.objects.filter(status=CaseStatus.APPROVED)
+        assert refusal in f"{getattr(refused.value, 'code', '')} {refused.value}"
         if cheat is not draws_before_the_conditions:
-            assert not approved.exists()
+            assert not CreditCase.objects.filter(status=CaseStatus.APPROVED).exists()
             assert not CreditLine.objects.exists()
         assert not CreditLine.objects.filter(status="active").exists()
