@@ -18,7 +18,7 @@ class CreditRatingConfig(AppConfig):
         evidence.register()
         nightly.register()
         FOUNDING.add("credit policies", ensure_default_policies)
-        add_nav(NavItem("credit", _("Credit"), "credit_rating:line-list", "building-bank", "credit.read", 25))
+        add_nav(NavItem("credit", _("Credit"), "credit_rating:inbox", "building-bank", "credit.read", 25))
         for tab, order in (("overview", 35), ("business", 25)):
             add_panel(
                 Panel(
