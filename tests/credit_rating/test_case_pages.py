@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 import pytest
@@ -11,7 +10,7 @@ from django.test import Client
 from credit_rating.models import CaseStatus, CreditCase, CreditLine, Opinion, StaffRelation
 from crm_site.lib.tenancy import bank
 from customers.models import Customer
-from tests.conftest import NOW, TODAY, House, Person
+from tests.conftest import NOW, PASSWORD, TODAY, House, Person
 from tests.credit_rating import desk as tables
 from tests.credit_rating.desk import Desk, a_case, say, to_committee
 
@@ -33,9 +32,7 @@ def _day(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def confirmed(client: Client) -> Client:
     """Somebody who has just proved who he is."""
-    session = client.session
-    session["account_authentication_methods"] = [{"method": "password", "at": time.time()}]
-    session.save()
+    assert client.post("/accounts/reauthenticate/", {"password": PASSWORD}).status_code == 302
     return client
 
 
