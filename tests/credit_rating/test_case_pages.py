@@ -117,6 +117,22 @@ def test_nobody_reads_another_members_vote_on_page_or_paper(
             assert "secret words" not in client.get(address).content.decode()
 
 
+def test_the_very_same_opinion_goes_on_after_the_person_has_proved_who_he_is(
+    house: House, desk: Desk, client_for: SignIn
+) -> None:
+    with bank(house.id):
+        case = a_case(desk)
+    client = client_for(desk.manager)
+    asked = client.post(f"/credit/cases/{case.pk}/decide/", opinion(case))
+    assert client.post(asked.headers["Location"], {"password": "wrong"}).status_code == 200
+    with bank(house.id):
+        assert not Opinion.objects.exists()
+    gone_on = client.post(asked.headers["Location"], {"password": PASSWORD})
+    assert gone_on.headers["Location"] == f"/credit/cases/{case.pk}/"
+    with bank(house.id):
+        assert Opinion.objects.get().staff_id == desk.manager.staff.pk
+
+
 def test_a_batch_lists_what_it_could_not_decide(house: House, desk: Desk, client_for: SignIn) -> None:
     with bank(house.id):
         case = a_case(desk)
