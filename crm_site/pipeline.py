@@ -1,6 +1,6 @@
 """The nightly pipeline in order. Each app registers its steps in AppConfig.ready(); here is the whole of it.
 
-feeds -> balances -> arrears -> tiers -> churn -> placement -> proposals -> worklists -> summaries -> statistics
+feeds -> balances -> arrears -> tiers -> churn -> placement -> proposals -> revaluations -> worklists -> summaries -> statistics
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ NIGHTLY = (
     "churn",
     "placement",
     "proposals",
+    "revaluations",
     "worklists",
     "summaries",
     "statistics",
