@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 ITEMS = {
     "cash": _("Cash"), "receivables": _("Receivables"), "prepayments": _("Prepayments"),
@@ -82,13 +83,13 @@ TERMS = {
     **ITEMS, **RATIOS, **INPUTS, **STEPS, **PRICE_STEPS,
     "other_banks": INPUTS["other_banks"], "margin": PRICE_STEPS["margin"],
     "net_asset_coefficient": _("coefficient"), "cash_flow_multiple": _("years of cash flow"),
-    "years": _("years"), "year_days": _("days a year"), "one_less_margin": _("(1 − profit margin)"),
+    "years": pgettext_lazy("of time", "years"), "year_days": _("days a year"), "one_less_margin": _("(1 − profit margin)"),
     "one_plus_growth": _("(1 + expected growth)"), "sales_share": _("share of sales"),
     "income_multiple": _("years of income"), "months_of_a_year": _("months"),
     "service_ratio": _("debt service ratio"), "annual_rate": _("yearly rate"), "term_months": _("term, months"),
     "asset_share": _("share of net assets"), "cap": _("cap"), "term_factor": _("factor of the term"),
     "usable_guarantee": _("usable guarantees"), "guarantee_share": _("weight"),
-    "guarantee_most_share": _("at most"), "round_to": _("rounded down to"), "zero": _("not below"),
+    "guarantee_most_share": _("highest share"), "round_to": _("rounded down to"), "zero": _("not below"),
     "pd": _("probability of default"), "lgd": _("loss given default, unsecured"),
     "lgd_secured": _("loss given default, secured"), "secured_part": _("secured part"),
     "unsecured_part": _("unsecured part"), "risk_weight": _("risk weight"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 from itertools import count
 from typing import Any
@@ -20,10 +21,12 @@ from credit_rating.forms_case import CalculationForm
 from credit_rating.models import LineCalculation, credit_kind
 from credit_rating.selectors import calculations
 from credit_rating.selectors.calculations import PERCENT_INPUTS, Reckoning
+from credit_rating.selectors.guarantees import GuaranteeRow
 from credit_rating.services.calculations import PREPARE, save_calculation
 from credit_rating.views.case import case_customer, is_partial, page
 from crm_site.accounts.selectors import bank_today
 from crm_site.lib.errors import DomainError
+from crm_site.lib.formats import Unit, column_unit
 from crm_site.lib.guards import allowed
 from crm_site.lib.permissions import require
 from customers.models import Customer
@@ -43,6 +46,16 @@ def drawn_steps(steps: tuple[Step, ...] | list[Step]) -> list[dict[str, Any]]:
         }
         for s in steps
     ]  # fmt: skip
+
+
+def _scale(steps: tuple[Step, ...] | list[Step]) -> Unit:
+    """The one unit of the steps' amounts."""
+    return column_unit([s.amount for s in steps if s.kind == "money"])
+
+
+def guarantee_scale(rows: Sequence[GuaranteeRow]) -> Unit:
+    """The one unit of a table of guarantees."""
+    return column_unit([row.valued for row in rows])
 
 
 def _drawn_inputs(found: Reckoning) -> list[tuple[Any, Any, str, Any]]:
@@ -75,6 +88,11 @@ def _result(request: Any, customer: Customer, form: CalculationForm) -> dict[str
         "is_tried": bool(tried),
         "moved": None if before is None or found.limit is None else found.limit - before,
         "rates": _yearly(found),
+        "scale": _scale(found.steps),
+        "guarantee_scale": guarantee_scale(found.guarantees),
+        "caps_scale": column_unit(
+            [found.concentration.credit_after, *(u.cap for u in found.concentration.uses)]
+        ),
     }
 
 
@@ -128,9 +146,11 @@ def _saved(request: Any, calculation_id: int) -> dict[str, Any]:
         raise Http404 from None
     content = found.content
     price = content["price"]
+    saved_steps = from_data(content["steps"])
     return {
         "calculation": found, "customer": found.customer, "content": content,
-        "steps": drawn_steps(from_data(content["steps"])),
+        "steps": drawn_steps(saved_steps),
+        "scale": _scale(saved_steps),
         "price_steps": drawn_steps(from_data(price["steps"])) if price else [],
         "rate": Decimal(found.rate_bp) / 10_000 if found.rate_bp is not None else None,
         "inputs": [(words.TERMS[i["code"]], i, words.SOURCES[i["source"]]) for i in content["inputs"]],

@@ -58,10 +58,11 @@ def make_credit_book(*, date: dt.date, now: dt.datetime, seed: int, region: str)
         dice = random.Random(f"{seed}-{customer.number}")  # noqa: S311 - a made-up bank, not a secret
         statements += _statements(customer, loans[customer.pk], date, now, dice)
     Statement.objects.bulk_create(statements, batch_size=500)
+    sales = {s.customer_id: Decimal(s.figures["sales"]) for s in statements}
     equity = {s.customer_id: Decimal(s.figures["equity"]) for s in statements}
     for position, customer in enumerate(chosen):
         dice = random.Random(f"{seed}-{customer.number}-2")  # noqa: S311 - as above
-        _information(customer, date, now, dice)
+        _information(customer, sales[customer.pk], date, now, dice)
         _guarantees(customer, loans[customer.pk], f"{region}({date.year - 4})", position, date, now, dice)
     _promises(chosen, loans, equity, date, now)
     for customer in Customer.objects.filter(is_related_party=True).order_by("number")[:3]:
@@ -139,11 +140,13 @@ def _year(sales: int, profit: int, cash: int, loans: int, dice: random.Random) -
     }  # fmt: skip
 
 
-def _information(customer: Customer, date: dt.date, now: dt.datetime, dice: random.Random) -> None:
+def _information(
+    customer: Customer, sales: Decimal, date: dt.date, now: dt.datetime, dice: random.Random
+) -> None:
     typed = {
-        "own_funds": str(dice.randrange(20, 200) * 10_000), "other_sources": str(dice.randrange(0, 6) * 100_000),
+        "own_funds": _share(sales, dice.uniform(0.02, 0.06)), "other_sources": _share(sales, dice.choice((0, 0, 0.01))),
         "growth": str(dice.randrange(0, 18)), "settlement_share": str(dice.randrange(40, 90)),
-        "other_banks": str(dice.randrange(0, 8) * 250_000), "manager_years": str(dice.randrange(4, 26)),
+        "other_banks": _share(sales, dice.choice((0, 0, 0.02, 0.04))), "manager_years": str(dice.randrange(4, 26)),
         "outlook": dice.choice(("rising", "steady", "steady", "falling")), "top_five_share": str(dice.randrange(25, 75)),
         "environment": dice.choice("aab"), "record": "clean", "purpose": "采购原材料", "security": "mixed",
     }  # fmt: skip
@@ -166,6 +169,11 @@ def _information(customer: Customer, date: dt.date, now: dt.datetime, dice: rand
         saved_at=now, submitted_at=now, started_by=customer.responsible, submitted_by=customer.responsible,
         completeness_pct=completeness(kind, values, 3)[0],
     )  # fmt: skip
+
+
+def _share(sales: Decimal, part: float) -> str:
+    """A part of a year's sales in whole ten thousands."""
+    return str(int(sales * Decimal(part)) // 10_000 * 10_000)
 
 
 def _guarantees(
