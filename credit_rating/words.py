@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import pgettext_lazy
 
 ITEMS = {
     "cash": _("Cash"), "receivables": _("Receivables"), "prepayments": _("Prepayments"),
@@ -83,7 +82,7 @@ TERMS = {
     **ITEMS, **RATIOS, **INPUTS, **STEPS, **PRICE_STEPS,
     "other_banks": INPUTS["other_banks"], "margin": PRICE_STEPS["margin"],
     "net_asset_coefficient": _("coefficient"), "cash_flow_multiple": _("years of cash flow"),
-    "years": pgettext_lazy("of time", "years"), "year_days": _("days a year"), "one_less_margin": _("(1 − profit margin)"),
+    "years": _("number of years"), "year_days": _("days a year"), "one_less_margin": _("(1 − profit margin)"),
     "one_plus_growth": _("(1 + expected growth)"), "sales_share": _("share of sales"),
     "income_multiple": _("years of income"), "months_of_a_year": _("months"),
     "service_ratio": _("debt service ratio"), "annual_rate": _("yearly rate"), "term_months": _("term, months"),

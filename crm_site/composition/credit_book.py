@@ -67,7 +67,8 @@ def make_credit_book(*, date: dt.date, now: dt.datetime, seed: int, region: str)
     _promises(chosen, loans, equity, date, now)
     for customer in Customer.objects.filter(is_related_party=True).order_by("number")[:3]:
         RelatedParty.objects.create(
-            customer=customer, kind="controlled", basis="董事任职企业", from_date=date - dt.timedelta(days=400),
+            customer=customer, kind="controlled" if customer.kind == CustomerKind.CORPORATE else "relative",
+            basis="董事任职企业" if customer.kind == CustomerKind.CORPORATE else "董事近亲属", from_date=date - dt.timedelta(days=400),
             entered_at=now,
         )  # fmt: skip
     return len(chosen)
