@@ -9,12 +9,13 @@ class CreditRatingConfig(AppConfig):
     verbose_name = _("Credit")
 
     def ready(self) -> None:
-        from credit_rating import policies, revaluations
+        from credit_rating import feeds, policies, revaluations
         from credit_rating.services.policies import ensure_default_policies
         from crm_site.lib.registry import FOUNDING, NavItem, Panel, add_nav, add_panel
 
         policies.register()
         revaluations.register()
+        feeds.register()
         FOUNDING.add("credit policies", ensure_default_policies)
         add_nav(
             NavItem("credit", _("Credit"), "credit_rating:policy-list", "building-bank", "credit.read", 25)
