@@ -47,9 +47,16 @@ def refused(do: Callable[[], Any]) -> bool:
     return getattr(caught.value.__cause__, "sqlstate", "") == "23503"
 
 
-def test_a_row_refers_to_parents_of_its_own_bank_alone(ours: tuple[int, int], theirs: tuple[int, int]) -> None:
+def test_a_row_refers_to_parents_of_its_own_bank_alone(
+    ours: tuple[int, int], theirs: tuple[int, int]
+) -> None:
     customer, policy = ours
-    for wrong in (row(theirs[0], policy), row(ABSENT, policy), row(customer, theirs[1]), row(customer, ABSENT)):
+    for wrong in (
+        row(theirs[0], policy),
+        row(ABSENT, policy),
+        row(customer, theirs[1]),
+        row(customer, ABSENT),
+    ):
         good = row(customer, policy, DAY + dt.timedelta(days=1))
         assert refused(lambda wrong=wrong, good=good: TierHistory.objects.bulk_create([good, wrong]))
     assert not TierHistory.objects.exists()
@@ -57,7 +64,9 @@ def test_a_row_refers_to_parents_of_its_own_bank_alone(ours: tuple[int, int], th
     assert TierHistory.objects.count() == 1
 
 
-def test_a_row_cannot_be_turned_to_another_banks_parent(ours: tuple[int, int], theirs: tuple[int, int]) -> None:
+def test_a_row_cannot_be_turned_to_another_banks_parent(
+    ours: tuple[int, int], theirs: tuple[int, int]
+) -> None:
     kept = row(*ours)
     kept.save()
     for column, value in (("customer_id", theirs[0]), ("policy_id", theirs[1]), ("policy_id", ABSENT)):
