@@ -15,6 +15,7 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
 import numpy as np
 from django.conf import settings
@@ -275,7 +276,7 @@ def _fill(
     products = _products(plan)
     _fx_rates(plan)
     analyze(_OWNERS)
-    parameters = {
+    parameters: dict[str, Any] = {
         "bank": bank_id,
         "stamp": _closing(plan.date),
         "date": plan.date,
@@ -356,18 +357,18 @@ def _take_ids(table: str, count: int) -> np.ndarray:
     return np.array(row[0] if row else [], np.int64)
 
 
-def _load(cursor: object, stream: Stream, parameters: dict[str, object]) -> None:
+def _load(cursor: Any, stream: Stream, parameters: dict[str, Any]) -> None:
     if not stream.rows:
         return
-    target, raw = TARGETS[stream.name], cursor.connection.cursor()  # type: ignore[attr-defined]
+    target, raw = TARGETS[stream.name], cursor.connection.cursor()
     how = " (format binary)" if stream.is_binary else ""
     with raw.copy(f"copy made_{stream.name} from stdin{how}") as copy:
         for start in range(0, len(stream.data), 1 << 20):
             copy.write(stream.data[start : start + (1 << 20)])
     statement = f"insert into {target.table} (bank_id, {target.into}) select %(bank)s, {target.select} from made_{stream.name}"
-    cursor.execute(statement, parameters)  # type: ignore[attr-defined]
+    cursor.execute(statement, parameters)
     if stream.name != "customer":  # the standing rows are made of them
-        cursor.execute(f"truncate made_{stream.name}")  # type: ignore[attr-defined]
+        cursor.execute(f"truncate made_{stream.name}")
 
 
 def _organisation(
