@@ -21,6 +21,7 @@ from crm_site.accounts.selectors import visible_units
 from crm_site.lib.permissions import HEADQUARTERS, SUBTREE, Actor
 
 MAX_ROWS = 200
+ALL = "all"
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +180,127 @@ class LineFilterForm:
         )
         self.staff = [] if below is None else list(below.order_by("name"))
         self.manager = next((s for s in self.staff if str(s.pk) == given.get("manager")), None)
-        self.status = given.get("status", "") if given.get("status") in LineStatus.values else ""
+        self.status = given.get("status", "") if given.get("status") in (*LineStatus.values, ALL) else ""
+        self.band = given.get("use", "") if given.get("use") in BANDS else ""
+        self.within = int(given["within"]) if given.get("within") in {str(days) for days in LADDER} else 0
+        self.number = given.get("q", "").strip()[:40]
+
+    def query(self) -> LineQuery:
+        return LineQuery(
+            "" if self.status == ALL else self.status, self.unit, self.manager.pk if self.manager else None,
+            self.within, self.band, self.number, self.status == ALL or bool(self.number),
+        )  # fmt: skip
+
+    def params(self) -> list[CellField]:
+        given = self.body.get("params") or {}
+        return [self._cell(c, c.name, given.get(c.name)) for c in self.shape.params]
+
+    def tables(self) -> Iterator[tuple[Table, list[tuple[str, list[CellField]]], str]]:
+        """(table, [(row's name, cells)], what is wrong with the table)."""
+        for table in self.shape.tables:
+            rows = (self.body.get("tables") or {}).get(table.name) or []
+            drawn = [
+                (f"{table.name}-{i}",
+                 [self._cell(c, f"{table.name}-{i}-{c.name}", row.get(c.name)) for c in table.columns])
+                for i, row in enumerate(rows)
+            ]  # fmt: skip
+            yield table, drawn, self.faults.get(table.name, "")
+
+    def _cell(self, column: Column, name: str, value: Any) -> CellField:
+        return CellField(column, name, "" if value is None else value, self.faults.get(name, ""))
+
+
+def _given(column: Column, name: str, data: Any) -> Any:
+    if column.type == "choices":
+        return data.getlist(name)
+    if column.type == "flag":
+        return "true" if data.get(name) else "false"
+    return data.get(name, "").strip()
+
+
+def _posted_rows(table: Table, data: Any) -> list[dict[str, Any]]:
+    try:
+        count = min(int(data.get(f"{table.name}-rows", 0)), MAX_ROWS)
+    except ValueError:
+        count = 0
+    rows: list[dict[str, Any]] = []
+    for i in range(count):
+        where = f"{table.name}-{i}"
+        row = {c.name: _given(c, f"{where}-{c.name}", data) for c in table.columns}
+        if data.get("remove") != where and any(v not in ("", "false", []) for v in row.values()):
+            rows.append(row)
+        if data.get("add") == where:
+            rows.append({})
+    if data.get("add") == table.name:
+        rows.append({})
+    return rows
+
+
+class PolicyNoteForm(forms.Form):
+    """Why a version is drafted."""
+
+    note = forms.CharField(label=_("Reason"), max_length=400, widget=forms.Textarea(attrs={"rows": 2}))
+
+
+class ProposalForm(forms.Form):
+    """From which day a version is to be in force."""
+
+    valid_from = forms.DateField(label=_("In force from"), widget=forms.DateInput(attrs={"type": "date"}))
+
+
+class LineActForm(forms.Form):
+    """What is done to a credit line, and why. `limit`: the new one, when it is lowered."""
+
+    act = forms.ChoiceField(
+        choices=[(act, act) for act in ("activate", "freeze", "unfreeze", "review", "lower", "close")],
+        widget=forms.HiddenInput,
+    )
+    limit = forms.DecimalField(label=_("New limit"), max_digits=17, decimal_places=2, required=False)
+    reason = forms.CharField(label=_("Reason"), max_length=400, widget=forms.Textarea(attrs={"rows": 2}))
+
+    def clean(self) -> dict[str, Any]:
+        given = super().clean() or {}
+        if given.get("act") == "lower" and given.get("limit") is None and "limit" not in self.errors:
+            self.add_error("limit", _("This is needed."))
+        return given
+
+
+@dataclass(frozen=True, slots=True)
+class FilterOption:
+    """An entry of a filter's menu."""
+
+    text: str
+    url: str
+    is_on: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FilterMenu:
+    """A filter of a list: its name, its entries (the first drops it), and what is chosen ("" for nothing)."""
+
+    text: str
+    options: list[FilterOption]
+    chosen: str
+
+
+class LineFilterForm:
+    """The filters of the list of lines, from its address and back. What is no filter is passed over."""
+
+    def __init__(self, actor: Actor, given: Mapping[str, str]) -> None:
+        self.actor = actor
+        units = visible_units(actor, SUBTREE | HEADQUARTERS)
+        self.units = (
+            list(units.exclude(kind=OrgUnitKind.HEAD_OFFICE)) if actor.has(SUBTREE | HEADQUARTERS) else []
+        )
+        self.unit = next((u for u in self.units if str(u.pk) == given.get("unit")), None)
+        below = (
+            Staff.objects.filter(unit__lft__gte=self.unit.lft, unit__lft__lte=self.unit.rgt)
+            if self.unit
+            else None
+        )
+        self.staff = [] if below is None else list(below.order_by("name"))
+        self.manager = next((s for s in self.staff if str(s.pk) == given.get("manager")), None)
+        self.status = given.get("status", "") if given.get("status") in (*LineStatus.values, ALL) else ""
         self.band = given.get("use", "") if given.get("use") in BANDS else ""
         self.within = int(given["within"]) if given.get("within") in {str(days) for days in LADDER} else 0
         self.number = given.get("q", "").strip()[:40]
@@ -215,7 +336,13 @@ class LineFilterForm:
         """Menus of what can be chosen; `labels` names the bands of use."""
         rungs = [(days, ngettext("within %s day", "within %s days", days) % days) for days in LADDER]
         menus = [
-            self._menu("status", _("Status"), list(LineStatus.choices), self.status),
+            self._menu(
+                "status",
+                _("Status"),
+                [*LineStatus.choices, (ALL, gettext("every status"))],
+                self.status,
+                none=gettext("alive or in use"),
+            ),
             self._menu("within", _("Ends"), rungs, self.within),
             self._menu("use", _("Use"), [(name, labels[name]) for name in BANDS], self.band),
         ]
@@ -230,9 +357,9 @@ class LineFilterForm:
         return menus
 
     def _menu(
-        self, name: str, text: Any, choices: list[tuple[Any, Any]], chosen: Any, **drop: str
+        self, name: str, text: Any, choices: list[tuple[Any, Any]], chosen: Any, none: str = "", **drop: str
     ) -> FilterMenu:
-        options = [FilterOption(str(gettext("all")), self.url(**{name: "", **drop}), not chosen)]
+        options = [FilterOption(none or gettext("all"), self.url(**{name: "", **drop}), not chosen)]
         options += [
             FilterOption(str(label), self.url(**{name: code, **drop}), code == chosen)
             for code, label in choices
