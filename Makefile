@@ -5,7 +5,7 @@ LAUNCH := $(PY) -m crm_site.launcher
 ARGS ?=
 CUSTOMERS ?= 1000000
 
-.PHONY: setup run test prove bench lint format browser lock clean
+.PHONY: setup run test prove bench lint format browser pooler lock clean
 .DELETE_ON_ERROR:
 
 setup: $(VENV)/run.stamp static/vendor/.stamp
@@ -44,7 +44,7 @@ run: setup
 test: setup $(VENV)/test.stamp
 	@exec $(LAUNCH) test -- $(ARGS)
 
-prove: setup $(VENV)/test.stamp
+prove: setup $(VENV)/test.stamp pooler
 	@exec $(LAUNCH) exec -- $(PY) -m tests.prove $(ARGS)
 
 bench: setup $(VENV)/test.stamp
@@ -72,6 +72,18 @@ browser:
 	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium fonts-noto-cjk >/dev/null; \
 	else \
 	  echo "No Chromium: install the packages chromium and fonts-noto-cjk; until then browser tests are skipped."; \
+	fi
+
+# For the proof behind a pooler of `make prove`.
+pooler:
+	@if PATH="$$PATH:/usr/sbin" command -v pgbouncer >/dev/null; then \
+	  echo "A PgBouncer is here."; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 \
+	    apt-get install -qq -y --no-install-recommends pgbouncer >/dev/null; } \
+	  || echo "PgBouncer could not be installed: its row of the table will say NOT RUN."; \
+	else \
+	  echo "No PgBouncer: install the package pgbouncer; until then its row of the table says NOT RUN."; \
 	fi
 
 lock:

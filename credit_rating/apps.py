@@ -17,13 +17,13 @@ class CreditRatingConfig(AppConfig):
         facts.register()
         nightly.register()
         FOUNDING.add("credit policies", ensure_default_policies)
-        add_nav(
-            NavItem("credit", _("Credit"), "credit_rating:policy-list", "building-bank", "credit.read", 25)
-        )
-        add_nav(NavItem("lines", _("Credit lines"), "credit_rating:line-list", "wallet", "credit.read", 26))
+        add_nav(NavItem("credit", _("Credit"), "credit_rating:line-list", "building-bank", "credit.read", 25))
         for tab, order in (("overview", 35), ("business", 25)):
             add_panel(
                 Panel(
                     f"lines-{tab}", _("Credit lines"), "credit_rating:line-panel", "credit.read", tab, order
                 )
             )
+        add_panel(
+            Panel("credit-file", _("Credit file"), "credit_rating:panel-file", "credit.read", "business", 25)
+        )

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from django.urls import path
 
-from credit_rating.views import lines, policies
+from credit_rating.views import (
+    calculations,
+    case,
+    collection,
+    guarantees,
+    lines,
+    policies,
+    registers,
+    statements,
+)
 
 app_name = "credit_rating"
 urlpatterns = [
@@ -20,4 +29,31 @@ urlpatterns = [
     path("policies/<int:policy_id>/publish/", policies.policy_publish, name="policy-publish"),
     path("policies/<int:policy_id>/return/", policies.policy_return, name="policy-return"),
     path("policies/<int:policy_id>/discard/", policies.policy_discard, name="policy-discard"),
+    # the credit file of a customer
+    path("customers/<int:customer_id>/file/", case.panel_file, name="panel-file"),
+    path("customers/<int:customer_id>/collection/", collection.collection_form, name="collection"),
+    path("customers/<int:customer_id>/statements/", statements.statement_list, name="statements"),
+    path(
+        "customers/<int:customer_id>/statements/upload/", statements.statement_upload, name="statement-upload"
+    ),
+    path(
+        "customers/<int:customer_id>/statements/<int:year>/", statements.statement_edit, name="statement-edit"
+    ),
+    path("customers/<int:customer_id>/guarantees/", guarantees.guarantee_list, name="guarantees"),
+    path("customers/<int:customer_id>/guarantees/thing/", guarantees.thing_add, name="thing-add"),
+    path("customers/<int:customer_id>/guarantees/promise/", guarantees.promise_add, name="promise-add"),
+    path("guarantees/<int:guarantee_id>/value/", guarantees.guarantee_value, name="guarantee-value"),
+    path("guarantees/<int:guarantee_id>/in-force/", guarantees.guarantee_in_force, name="guarantee-in-force"),
+    path("guarantees/<int:guarantee_id>/withdraw/", guarantees.guarantee_withdraw, name="guarantee-withdraw"),
+    path("guarantees/<int:guarantee_id>/release/", guarantees.guarantee_release, name="guarantee-release"),
+    path("customers/<int:customer_id>/calculation/", calculations.calculation_form, name="calculation-form"),
+    path("calculations/<int:calculation_id>/", calculations.calculation, name="calculation"),
+    path(
+        "calculations/<int:calculation_id>/print/", calculations.calculation_print, name="calculation-print"
+    ),
+    # what concentration is measured by
+    path("registers/", registers.registers, name="registers"),
+    path("registers/capital/", registers.capital_add, name="capital-add"),
+    path("registers/related/", registers.related_add, name="related-add"),
+    path("registers/related/<int:entry_id>/end/", registers.related_end, name="related-end"),
 ]

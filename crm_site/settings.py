@@ -186,7 +186,7 @@ REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["crm_site.accounts.clients.ClientAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["crm_site.accounts.clients.HasScope"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["crm_site.lib.api.parsing.BoundedJSONParser"],
     "DEFAULT_SCHEMA_CLASS": "crm_site.lib.api.schema.BanyanSchema",
     "EXCEPTION_HANDLER": "crm_site.lib.api.problems.handle",
     "UNAUTHENTICATED_USER": None,

@@ -10,6 +10,10 @@ from crm_site.composition.metrics import metrics
 from crm_site.lib.preferences import set_preferences
 from customers.views.search import search
 
+handler400 = views.bad_request
+handler404 = views.not_found
+handler500 = views.failed
+
 urlpatterns = [
     path("", views.home, name="home"),
     path("healthz", views.healthz, name="healthz"),

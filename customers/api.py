@@ -2,39 +2,42 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import uuid
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, ClassVar
+from urllib.parse import quote
 
-from django.db.models import Prefetch, QuerySet
+from django.db.models import JSONField, QuerySet
+from django.db.models.expressions import RawSQL
 from django.http import Http404
 from django.utils import timezone
-from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field
+from django.utils.timezone import localtime
+from drf_spectacular.utils import extend_schema
 from rest_framework import generics, serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from crm_site.accounts.api import ApiView
+from crm_site.accounts.models import Bank
 from crm_site.accounts.selectors import business_date
-from crm_site.lib.api.fields import MoneyString, StrictSerializer
+from crm_site.lib.api.changes import Changes
+from crm_site.lib.api.fields import Day, Moment, MoneyString, StrictSerializer, Text
 from crm_site.lib.api.paging import KeyPagination
+from crm_site.lib.tenancy import require_bank
+from customers.ingest.single import change_party, create_party
 from customers.models import (
     Channel,
-    ContactPoint,
     Customer,
     CustomerKind,
     CustomerStatus,
-    Identifier,
     Standing,
 )
 from customers.models.interactions import Result
-from customers.models.parties import CRM_OWNED
 from customers.models.standing import VALUE_TIERS, WEALTH_LEVELS
-from customers.selectors.single import accounts_held, loans_of
-from customers.services import record_interaction, update_profile
-
-NUMBER = r"^[\x21-\x7e]{1,32}$"
+from customers.party_io import party_schema, read_party, refusals
+from customers.selectors.single import accounts_held, addresses_of, loans_of, other_products
+from customers.services import record_interaction
 
 
 class MaskedValue(serializers.Serializer):
@@ -45,6 +48,9 @@ class MaskedValue(serializers.Serializer):
 
 
 class CustomerOut(serializers.Serializer):
+    """A party. The fields are what the schema says; `to_representation` writes them from a row of `_rows`, by hand:
+    field by field and model by model a page of 100 takes five times as long."""
+
     number = serializers.CharField()
     kind = serializers.ChoiceField(CustomerKind.choices)
     is_prospect = serializers.BooleanField()
@@ -59,8 +65,8 @@ class CustomerOut(serializers.Serializer):
     customer_since = serializers.DateField(allow_null=True)
     is_related_party = serializers.BooleanField()
     is_excluded = serializers.BooleanField()
-    home_branch = serializers.CharField(source="home_branch.code", allow_null=True, default=None)
-    manager = serializers.CharField(source="responsible.number", allow_null=True, default=None)
+    home_branch = serializers.CharField(allow_null=True)
+    manager = serializers.CharField(allow_null=True)
     occupation = serializers.CharField()
     employer = serializers.CharField()
     family_note = serializers.CharField()
@@ -68,27 +74,43 @@ class CustomerOut(serializers.Serializer):
     needs_note = serializers.CharField()
     contact_language = serializers.CharField()
     source_as_of = serializers.DateTimeField(allow_null=True)
-    identifiers = serializers.SerializerMethodField()
-    contact_points = serializers.SerializerMethodField()
+    identifiers = MaskedValue(many=True)
+    contact_points = MaskedValue(many=True)
 
-    @extend_schema_field(MaskedValue(many=True))
-    def get_identifiers(self, customer: Customer) -> list[dict[str, str]]:
-        return [{"kind": row.scheme, "masked": row.masked} for row in customer.identifiers.all()]
+    def to_representation(self, row: Mapping[str, Any]) -> Any:
+        answer: dict[str, Any] = {name: row[path] for name, path in _COLUMNS.items()}
+        for name in ("birth_date", "founded_date", "customer_since"):
+            if answer[name] is not None:
+                answer[name] = answer[name].isoformat()
+        if answer["source_as_of"] is not None:
+            answer["source_as_of"] = localtime(answer["source_as_of"]).isoformat().replace("+00:00", "Z")
+        return answer
 
-    @extend_schema_field(MaskedValue(many=True))
-    def get_contact_points(self, customer: Customer) -> list[dict[str, str]]:
-        return [{"kind": row.kind, "masked": row.masked} for row in customer.contact_points.all()]
+
+# Member of the answer -> what it is read from.
+_READ_ELSEWHERE = {
+    "home_branch": "home_branch__code",
+    "manager": "responsible__number",
+    "identifiers": "shown_identifiers",
+    "contact_points": "shown_contact_points",
+}
+_COLUMNS = {name: _READ_ELSEWHERE.get(name, name) for name in CustomerOut().get_fields()}
 
 
-class CustomerPatch(StrictSerializer):
-    """CRM-owned fields alone; the core's own fields come through the feed `customers`."""
+class AddressOut(serializers.Serializer):
+    kind = serializers.CharField()
+    region = serializers.CharField()
+    line = serializers.CharField()
 
-    occupation = serializers.CharField(max_length=80, allow_blank=True, required=False)
-    employer = serializers.CharField(max_length=120, allow_blank=True, required=False)
-    family_note = serializers.CharField(max_length=400, allow_blank=True, required=False)
-    preference_note = serializers.CharField(max_length=400, allow_blank=True, required=False)
-    needs_note = serializers.CharField(max_length=400, allow_blank=True, required=False)
-    contact_language = serializers.CharField(max_length=10, allow_blank=True, required=False)
+
+class CustomerDetail(CustomerOut):
+    """One customer, with its addresses."""
+
+    addresses = AddressOut(many=True)
+
+    def to_representation(self, row: Mapping[str, Any]) -> Any:
+        addresses = AddressOut(row["addresses"], many=True).data
+        return {**super().to_representation(row), "addresses": addresses}
 
 
 class HoldingOut(serializers.Serializer):
@@ -111,8 +133,20 @@ class LoanOut(serializers.Serializer):
     next_due = serializers.DateField(allow_null=True)
 
 
+class WealthOut(serializers.Serializer):
+    """A wealth product, fund or insurance: the newest value known."""
+
+    reference = serializers.CharField()
+    product = serializers.CharField(source="product.code")
+    family = serializers.CharField(source="product.family")
+    date = serializers.DateField()
+    value = MoneyString()
+    currency = serializers.CharField()
+    maturity_date = serializers.DateField(allow_null=True)
+
+
 class CustomerViewOut(serializers.Serializer):
-    """The single view: who the customer is, how it stands as of a business date, what it has, who looks after it."""
+    """The single view: who the customer is, how it stands as of the newest business date, what it has, who looks after it."""
 
     customer = CustomerOut()
     as_of = serializers.DateField(allow_null=True)
@@ -127,18 +161,19 @@ class CustomerViewOut(serializers.Serializer):
     wealth_level = serializers.CharField(allow_blank=True)
     churn_score = serializers.DecimalField(max_digits=5, decimal_places=4, allow_null=True)
     accounts = HoldingOut(many=True)
+    holdings = WealthOut(many=True)
     loans = LoanOut(many=True)
     last_contact_date = serializers.DateField(allow_null=True)
 
 
 class InteractionIn(StrictSerializer):
-    customer = serializers.RegexField(NUMBER, max_length=32, help_text="Customer number.")
+    customer = Text(max_length=32, help_text="Customer number.")
     channel = serializers.ChoiceField(Channel.choices)
-    result = serializers.ChoiceField(Result.choices, required=False, default="")
-    note = serializers.CharField(max_length=4000, required=False, default="")
-    promise = serializers.CharField(max_length=200, required=False, default="")
-    promise_date = serializers.DateField(required=False, allow_null=True, default=None)
-    at = serializers.DateTimeField(required=False, allow_null=True, default=None)
+    result = serializers.ChoiceField(Result.choices, required=False)
+    note = Text(max_length=4000, required=False, default="")
+    promise = Text(max_length=200, required=False, default="")
+    promise_date = Day(required=False, allow_null=True, default=None)
+    at = Moment(required=False, allow_null=True, default=None)
 
 
 class InteractionOut(serializers.Serializer):
@@ -150,67 +185,94 @@ class InteractionOut(serializers.Serializer):
     at = serializers.DateTimeField()
 
 
-def _customers(actor: Any) -> QuerySet[Customer]:
+_JSON = JSONField()
+_SHOWN = """(
+    SELECT coalesce(jsonb_agg(jsonb_build_object('kind', {0}, 'masked', masked) ORDER BY {2}), '[]') FROM {1} p
+    WHERE p.bank_id = customers_customer.bank_id AND p.customer_id = customers_customer.id)"""
+
+
+def _rows(actor: Any) -> QuerySet[Customer, dict[str, Any]]:
+    """What CustomerOut shows of each customer, in one statement; the first three are for paging."""
     return (
         Customer.objects.visible_to(actor)
-        .select_related("home_branch", "responsible")
-        .prefetch_related(
-            Prefetch("identifiers", Identifier.objects.order_by("scheme")),
-            Prefetch("contact_points", ContactPoint.objects.order_by("kind", "position")),
+        .annotate(
+            shown_identifiers=RawSQL(_SHOWN.format("scheme", "customers_identifier", "scheme"), [], _JSON),
+            shown_contact_points=RawSQL(
+                _SHOWN.format("kind", "customers_contactpoint", "kind, position"), [], _JSON
+            ),
         )
+        .values("id", "name_sort", "changed_at", *_COLUMNS.values())
     )
 
 
-def _customer(actor: Any, number: str) -> Customer:
-    found = _customers(actor).filter(number=number).first()
+def _row(actor: Any, number: str) -> dict[str, Any]:
+    found = _rows(actor).filter(number=number).first()
     if found is None:
         raise Http404
     return found
 
 
-def changed_since(request: Request) -> dt.datetime | None:
-    """The `changed_since` parameter, an ISO 8601 moment with its offset; raises ValidationError otherwise."""
-    text = request.query_params.get("changed_since")
-    if not text:
-        return None
-    return serializers.DateTimeField().run_validation(text)
+def _customer(actor: Any, number: str) -> Customer:
+    found = Customer.objects.visible_to(actor).filter(number=number).first()
+    if found is None:
+        raise Http404
+    return found
 
 
-CHANGED_SINCE = OpenApiParameter(
-    "changed_since", dt.datetime, description="Rows changed at or after this moment."
-)
+class CustomersQuery(Changes):
+    kind = serializers.ChoiceField(CustomerKind.choices, required=False)
+    is_prospect = serializers.BooleanField(required=False)
+
+
+def shown(actor: Any, number: str) -> dict[str, Any]:
+    """A customer as one is answered."""
+    addresses = addresses_of(actor, _customer(actor, number))
+    return CustomerDetail({**_row(actor, number), "addresses": addresses}).data
 
 
 class CustomerListView(ApiView, generics.ListAPIView):
     """Customers and prospects of the bank, paged by key."""
 
-    required_scopes: ClassVar = {"GET": "customers:read"}
+    required_scopes: ClassVar = {"GET": "customers:read", "POST": "customers:write"}
+    query: ClassVar = {"GET": CustomersQuery}
     pagination_class = KeyPagination
     serializer_class = CustomerOut
-    sorts: ClassVar = {"id": "id", "name": "name_sort"}
+    sorts: ClassVar = {"id": "id", "name": "name_sort", "changed_at": "changed_at"}
 
-    def get_queryset(self) -> QuerySet[Customer]:
-        found = _customers(self.request.user)
-        params = self.request.query_params
-        if params.get("kind"):
-            kind = serializers.ChoiceField(CustomerKind.choices).run_validation(params["kind"])
-            found = found.filter(kind=kind)
-        if params.get("is_prospect"):
-            found = found.filter(is_prospect=serializers.BooleanField().run_validation(params["is_prospect"]))
-        since = changed_since(self.request)
-        return found if since is None else found.filter(source_as_of__gte=since)
+    def get_queryset(self) -> QuerySet[Customer, dict[str, Any]]:
+        found, asked = _rows(self.request.user), self.asked
+        if "kind" in asked:
+            found = found.filter(kind=asked["kind"])
+        if "is_prospect" in asked:
+            found = found.filter(is_prospect=asked["is_prospect"])
+        return found.filter(changed_at__gte=asked["changed_since"]) if "changed_since" in asked else found
 
-    @extend_schema(
-        operation_id="customers_list",
-        tags=["Party Reference Data Directory"],
-        parameters=[
-            CHANGED_SINCE,
-            OpenApiParameter("kind", str, enum=CustomerKind.values),
-            OpenApiParameter("is_prospect", bool),
-        ],
-    )
+    @extend_schema(operation_id="customers_list", tags=["Party Reference Data Directory"])
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         return super().get(request, *args, **kwargs)
+
+    @extend_schema(
+        operation_id="customers_create",
+        tags=["Party Reference Data Directory"],
+        request={"application/json": party_schema(("number", "name", "kind"))},
+        responses={201: CustomerDetail},
+    )
+    def post(self, request: Request) -> Response:
+        """A new customer, or a new prospect with `is_prospect` true, by the rules of the feeds of those names."""
+        answer = self.replayed(request)
+        if answer is None:
+            written = read_party(request.data)
+            with refusals():
+                customer = create_party(
+                    request.user,
+                    is_prospect=bool(written.is_prospect),
+                    cells=written.cells,
+                    profile=written.profile,
+                    now=timezone.now(),
+                )
+            answer = Response(shown(request.user, customer.number), status=201)
+        answer["Location"] = f"/api/v1/customers/{quote(answer.data['number'], safe='')}"
+        return answer
 
 
 class CustomerDetailView(ApiView):
@@ -221,29 +283,37 @@ class CustomerDetailView(ApiView):
     @extend_schema(
         operation_id="customers_retrieve",
         tags=["Party Reference Data Directory"],
-        responses={200: CustomerOut},
+        responses={200: CustomerDetail},
     )
     def get(self, request: Request, number: str) -> Response:
-        return Response(CustomerOut(_customer(request.user, number)).data)
+        return Response(shown(request.user, number))
 
     @extend_schema(
         operation_id="customers_update",
         tags=["Party Reference Data Directory"],
-        request=CustomerPatch,
-        responses={200: CustomerOut},
+        request={"application/json": party_schema(())},
+        responses={200: CustomerDetail},
     )
     def patch(self, request: Request, number: str) -> Response:
+        """What is given changes, null clears. Core-owned fields older than what stands (`source_as_of`) change nothing.
+
+        A prospect becomes a customer by `is_prospect` false.
+        """
         replay = self.replayed(request)
         if replay is not None:
             return replay
         customer = _customer(request.user, number)
-        given = CustomerPatch(data=request.data)
-        given.is_valid(raise_exception=True)
-        base = {name: getattr(customer, name) for name in CRM_OWNED}
-        update_profile(
-            request.user, customer=customer, base=base, typed=given.validated_data, now=timezone.now()
-        )
-        return Response(CustomerOut(_customer(request.user, number)).data)
+        written = read_party(request.data, without=("number",))
+        with refusals():
+            change_party(
+                request.user,
+                customer=customer,
+                cells=written.cells,
+                profile=written.profile,
+                is_prospect=written.is_prospect,
+                now=timezone.now(),
+            )
+        return Response(shown(request.user, number))
 
 
 class CustomerSingleView(ApiView):
@@ -257,11 +327,11 @@ class CustomerSingleView(ApiView):
     def get(self, request: Request, number: str) -> Response:
         customer = _customer(request.user, number)
         standing = Standing.objects.visible_to(request.user).get(customer=customer)
-        bank = request._request.bank
-        day = standing.as_of or business_date(bank)
+        bank = Bank.objects.get(pk=require_bank())
+        day = business_date(bank)
         view = {
-            "customer": customer,
-            "as_of": standing.as_of,
+            "customer": _row(request.user, number),
+            "as_of": standing.as_of and day,  # none before the first night that knew this customer
             "currency": bank.currency,
             "deposits_adb": standing.deposits_adb,
             "deposits_balance": standing.deposits_balance,
@@ -273,6 +343,7 @@ class CustomerSingleView(ApiView):
             "wealth_level": WEALTH_LEVELS.get(standing.wealth_level, ""),
             "churn_score": None if standing.churn_bp < 0 else Decimal(standing.churn_bp) / 10_000,
             "accounts": accounts_held(request.user, customer, as_of=day, currency=bank.currency),
+            "holdings": other_products(request.user, customer, as_of=day).holdings,
             "loans": loans_of(request.user, customer, as_of=day),
             "last_contact_date": standing.last_contact_date,
         }
@@ -297,7 +368,7 @@ class InteractionListView(ApiView):
         given = InteractionIn(data=request.data)
         given.is_valid(raise_exception=True)
         words = dict(given.validated_data)
-        customer = _customers(request.user).filter(number=words.pop("customer")).first()
+        customer = Customer.objects.visible_to(request.user).filter(number=words.pop("customer")).first()
         if customer is None:
             raise serializers.ValidationError({"customer": ["No such customer."]})
         interaction = record_interaction(

@@ -49,7 +49,10 @@ LOGGED_RESULTS = (
 
 @dataclass(frozen=True, slots=True)
 class FilterRow:
-    """One comparison of the filter dialog. `key` tells its fields apart; `values` are as typed."""
+    """One comparison of a condition editor. `key` tells its fields apart; `values` are as typed.
+
+    `prefix`: of the keys of one of several editors on a page; `dated`: it offers facts of any date alone.
+    """
 
     key: str
     fact: Fact
@@ -57,19 +60,33 @@ class FilterRow:
     values: Sequence[str]
     facts: Sequence[Fact]
     people: Sequence[tuple[str, str]] = ()
+    prefix: str = ""
+    dated: bool = False
 
     @classmethod
-    def blank(cls, actor: Actor, name: str, key: str = "") -> FilterRow:
-        facts = visible_facts(actor)
+    def blank(
+        cls, actor: Actor, name: str, key: str = "", *, prefix: str = "", dated: bool = False
+    ) -> FilterRow:
+        facts = offered_facts(actor, dated=dated)
         fact = next((fact for fact in facts if fact.name == name), facts[0])
-        return cls.of(actor, fact, fact.operators[0], [], facts, key)
+        # A tier begins at a boundary; a list's filter with equality.
+        op = ">=" if dated and ">=" in fact.operators else fact.operators[0]
+        return cls.of(actor, fact, op, [], facts, key, prefix=prefix, dated=dated)
 
     @classmethod
     def of(
-        cls, actor: Actor, fact: Fact, op: str, values: Sequence[str], facts: Sequence[Fact], key: str = ""
-    ) -> FilterRow:
-        clean = key if key.isalnum() and len(key) <= 16 else secrets.token_hex(4)
-        return cls(clean, fact, op, values, facts, _people(actor, fact))
+        cls, actor: Actor, fact: Fact, op: str, values: Sequence[str], facts: Sequence[Fact], key: str = "",
+        *, prefix: str = "", dated: bool = False,
+    ) -> FilterRow:  # fmt: skip
+        start = prefix if prefix.isalnum() and len(prefix) <= 8 else ""
+        is_clean = key.isalnum() and len(key) <= 16 and key.startswith(start)
+        clean = key if is_clean else start + secrets.token_hex(4)
+        return cls(clean, fact, op, values, facts, _people(actor, fact), start, dated)
+
+    @property
+    def scope(self) -> str:
+        """What the address of a row's editor says besides its key."""
+        return f"&prefix={self.prefix}{'&dated=1' if self.dated else ''}" if self.prefix else ""
 
     @property
     def operators(self) -> list[tuple[str, Any]]:
@@ -93,6 +110,11 @@ class FilterRow:
         return self.values[1] if len(self.values) > 1 else ""
 
 
+def offered_facts(actor: Actor, *, dated: bool = False) -> list[Fact]:
+    """The facts that an editor offers the actor; `dated`: those known for any business date (tier policies)."""
+    return [fact for fact in visible_facts(actor) if fact.dated or not dated]
+
+
 def _people(actor: Actor, fact: Fact) -> Sequence[tuple[str, str]]:
     if fact.type == "unit":
         return [(str(pk), name) for pk, name in OrgUnit.objects.order_by("lft").values_list("pk", "name")]
@@ -114,30 +136,39 @@ class FilterForm:
         *,
         rows: Sequence[Mapping[str, Any]] = (),
         kept: Mapping[str, Any] | None = None,
+        prefix: str = "",
+        dated: bool = False,
     ) -> None:
         self.problem = ""
-        self.facts = visible_facts(actor)
+        self.facts = offered_facts(actor, dated=dated)
+        scope: dict[str, Any] = {"prefix": prefix, "dated": dated}
         self.kept: Mapping[str, Any] = kept or {}
         by_name = {fact.name: fact for fact in self.facts}
         if data is None:
             self.rows = [
-                FilterRow.of(actor, by_name[row["fact"]], row["op"], _as_typed(row.get("value")), self.facts)
+                FilterRow.of(
+                    actor, by_name[row["fact"]], row["op"], _as_typed(row.get("value")), self.facts, **scope
+                )
                 for row in rows
                 if row["fact"] in by_name
-            ] or [FilterRow.blank(actor, "deposits_adb")]
+            ] or [FilterRow.blank(actor, "deposits_adb", **scope)]
             return
-        self.kept = from_query(data.get("kept", ""), actor=actor)
+        self.kept = {} if prefix else from_query(data.get("kept", ""), actor=actor)
         self.rows = []
-        for key in data.getlist("row")[:50]:
+        for key in [key for key in data.getlist("row") if key.startswith(prefix)][:50]:
             fact = by_name.get(data.get(f"fact-{key}", ""))
             if fact is not None:
                 values = data.getlist(f"value-{key}")
                 self.rows.append(
-                    FilterRow.of(actor, fact, data.get(f"op-{key}", ""), values, self.facts, key)
+                    FilterRow.of(actor, fact, data.get(f"op-{key}", ""), values, self.facts, key, **scope)
                 )
 
     def condition(self) -> dict[str, Any]:
-        """The condition the rows say together; rows without a value are left out."""
+        """The condition the rows say together."""
+        return both(self.kept, *self.said())
+
+    def said(self) -> list[dict[str, Any]]:
+        """What each row says; rows without a value are left out."""
         said: list[dict[str, Any]] = []
         for row in self.rows:
             values = [value.strip() for value in row.values if value.strip()]
@@ -146,7 +177,7 @@ class FilterForm:
             elif values:
                 many = row.op in ("in", "between")
                 said.append({"fact": row.fact.name, "op": row.op, "value": values if many else values[0]})
-        return both(self.kept, *said)
+        return said
 
 
 def _as_typed(value: Any) -> list[str]:

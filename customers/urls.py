@@ -3,7 +3,7 @@ from __future__ import annotations
 from django.urls import path
 
 from customers.ingest import views as imports
-from customers.views import actions, exports, lists, single, tasks
+from customers.views import actions, exports, lists, search, single, tasks
 
 app_name = "customers"
 urlpatterns = [
@@ -18,6 +18,7 @@ urlpatterns = [
     path("export/selected/", exports.export_selected, name="export-selected"),
     path("export/run/", exports.export_run, name="export-run"),
     path("exports/", exports.export_log, name="export-log"),
+    path("log/", search.log, name="log"),
     path("tasks/", tasks.task_bulk, name="task-bulk"),
     path("prospects/new/", actions.prospect_add, name="prospect-add"),
     path("imports/", imports.import_list, name="import-list"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from django.db.models import Q, QuerySet
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import generics, serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -13,9 +13,10 @@ from rest_framework.response import Response
 from crm_site.accounts.api import ApiView
 from crm_site.accounts.models import Bank
 from crm_site.accounts.selectors import working_day
+from crm_site.lib.api.changes import Changes
+from crm_site.lib.api.fields import Text
 from crm_site.lib.api.paging import KeyPagination
 from crm_site.lib.tenancy import require_bank
-from customers.api import CHANGED_SINCE, changed_since
 from relationship.models import Assignment
 
 
@@ -29,10 +30,16 @@ class AssignmentOut(serializers.Serializer):
     reason = serializers.CharField(source="rule")
 
 
+class AssignmentsQuery(Changes):
+    customer = Text(max_length=32, required=False, help_text="Customer number.")
+    manager = Text(max_length=30, required=False, help_text="Staff number.")
+
+
 class AssignmentListView(ApiView, generics.ListAPIView):
     """Responsible relationship managers of customers, one row per assigned customer."""
 
     required_scopes: ClassVar = {"GET": "customers:read"}
+    query: ClassVar = {"GET": AssignmentsQuery}
     pagination_class = KeyPagination
     serializer_class = AssignmentOut
     sorts: ClassVar = {"id": "id"}
@@ -42,18 +49,14 @@ class AssignmentListView(ApiView, generics.ListAPIView):
         still = Q(to_date__isnull=True) | Q(to_date__gt=day)  # a later change may be decided already
         found = Assignment.objects.visible_to(self.request.user).filter(still, applied=True)
         found = found.select_related("customer", "manager", "unit")
-        params = self.request.query_params
-        if params.get("customer"):
-            found = found.filter(customer__number=params["customer"])
-        if params.get("manager"):
-            found = found.filter(manager__number=params["manager"])
-        since = changed_since(self.request)
-        return found if since is None else found.filter(decided_at__gte=since)
+        if "customer" in self.asked:
+            found = found.filter(customer__number=self.asked["customer"])
+        if "manager" in self.asked:
+            found = found.filter(manager__number=self.asked["manager"])
+        if "changed_since" in self.asked:
+            found = found.filter(changed_at__gte=self.asked["changed_since"])
+        return found
 
-    @extend_schema(
-        operation_id="assignments_list",
-        tags=["Customer Relationship Management"],
-        parameters=[CHANGED_SINCE, OpenApiParameter("customer", str), OpenApiParameter("manager", str)],
-    )
+    @extend_schema(operation_id="assignments_list", tags=["Customer Relationship Management"])
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         return super().get(request, *args, **kwargs)

@@ -34,7 +34,7 @@ class RelationshipConfig(AppConfig):
             add_home(role, "relationship:bank-home", 20)
         add_home(Role.BRANCH_MANAGER, "relationship:branch-home", 30)
         add_home(Role.RELATIONSHIP_MANAGER, "relationship:own-home", 40)
-        add_home(Role.TELLER, "relationship:own-home", 50)
+        add_home(Role.TELLER, "relationship:counter-home", 50)
         add_nav(
             NavItem(
                 "relationship", _("Relations"), "relationship:portfolio", "user-heart", "assignment.read", 40

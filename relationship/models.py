@@ -8,6 +8,7 @@ from django.contrib.postgres.constraints import ExclusionConstraint
 from django.contrib.postgres.fields import RangeOperators
 from django.db import models
 from django.db.models import F, Func, Q, Value
+from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 from crm_site.accounts.models import OrgUnit, Staff
@@ -46,6 +47,7 @@ class Assignment(TenantModel):
     decided_by = BankForeignKey(Staff, null=True, on_delete=models.PROTECT, related_name="+")
     decided_at = models.DateTimeField()
     applied = models.BooleanField(default=True)
+    changed_at = models.DateTimeField(db_default=Now(), editable=False)  # by a trigger (migration 0002)
 
     objects = CustomerOwnedManager()
 
@@ -72,6 +74,7 @@ class Assignment(TenantModel):
                 fields=["bank_id", "from_date"], condition=Q(applied=False), name="assignment_waiting"
             ),
             models.Index(fields=["bank_id", "customer", "-from_date"], name="assignment_history"),
+            models.Index(fields=["bank_id", "changed_at"], name="assignment_changed"),
         ]
 
 

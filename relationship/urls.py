@@ -10,6 +10,7 @@ app_name = "relationship"
 urlpatterns = [
     path("", portfolio.portfolio, name="portfolio"),
     path("home/", home.own_home, name="own-home"),
+    path("counter/", home.counter_home, name="counter-home"),
     path("branch/", dashboards.branch, name="branch-home"),
     path("branches/<int:pk>/", dashboards.branch, name="branch"),
     path("bank/", dashboards.bank, name="bank-home"),

@@ -153,14 +153,14 @@ select * from (
     cross join (select distinct date_part('year', d)::int as year
                 from unnest(array[%(day)s::date, %(until)s::date]) as d) y
     where s.bank_id = %(bank)s and s.customer_id between %(first)s and %(last)s and s.responsible_id is not null
-      and s.value_tier >= 2 and c.kind <> 'corporate'
+      and s.value_tier >= 2 and c.kind <> 'corporate' and s.overdue_amount = 0
 ) b
 where birthday between %(day)s and %(until)s
 """
 
 
 def birthdays(night: Night, first: int, last: int) -> Iterator[TaskRow]:
-    """Birthdays of high and mid customers on the day and the three after it."""
+    """Birthdays of high and mid customers on the day and the three after it; silent while a loan is overdue."""
     until = night.working_day + dt.timedelta(days=BIRTHDAY_DAYS)
     for customer, owner, unit, tier, day, age in _select(_BIRTHDAYS, night, first, last, until=until):
         yield TaskRow(
@@ -300,13 +300,16 @@ select s.customer_id, s.responsible_id, s.home_branch_id, s.value_tier, {_ITEMS}
 from customers_standing s
 join customers_customer c on c.bank_id = s.bank_id and c.id = s.customer_id
 where s.bank_id = %(bank)s and s.customer_id between %(first)s and %(last)s and s.responsible_id is not null
-  and not c.is_prospect and c.status <> 'closed'
+  and not c.is_prospect and c.status <> 'closed' and s.overdue_amount = 0
   and (s.value_tier >= 2 or s.value_tier = 1 and s.deposits_adb > 0 and {_PHONE})
 """
 
 
 def missing(night: Night, first: int, last: int) -> Iterator[TaskRow]:
-    """What the bank should know of high and mid customers, and the phone of every depositor; once a quarter."""
+    """What the bank should know of high and mid customers, and the phone of every depositor; once a quarter.
+
+    Silent while a loan is overdue: who is called about arrears is not asked for his hobbies.
+    """
     codes = [item.code for item in MISSING_ITEMS]
     quarter = quarter_end(night.working_day)
     for customer, owner, unit, tier, *flags in _select(_MISSING, night, first, last):

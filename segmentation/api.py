@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from django.db.models import QuerySet
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import generics, serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from crm_site.accounts.api import ApiView
-from crm_site.lib.api.fields import MoneyString
+from crm_site.lib.api.changes import Changes
+from crm_site.lib.api.fields import MoneyString, Text
 from crm_site.lib.api.paging import KeyPagination
-from customers.api import CHANGED_SINCE, changed_since
 from segmentation.models import ChurnScore, TierHistory
 from segmentation.selectors.churn import current_scores, score_rows
 from segmentation.selectors.positions import current_tiers, tier_rows
@@ -46,10 +46,19 @@ class ScoreOut(serializers.Serializer):
     reasons = serializers.ListField(child=serializers.CharField())
 
 
+class ScoresQuery(Changes):
+    customer = Text(max_length=32, required=False, help_text="Customer number.")
+
+
+class TiersQuery(ScoresQuery):
+    scheme = serializers.ChoiceField(["value", "wealth"], required=False)
+
+
 class TierListView(ApiView, generics.ListAPIView):
     """Current tiers of every scheme; `?scheme=value` or `wealth` for one."""
 
     required_scopes: ClassVar = {"GET": "customers:read"}
+    query: ClassVar = {"GET": TiersQuery}
     pagination_class = KeyPagination
     serializer_class = TierOut
     sorts: ClassVar = {"id": "id"}
@@ -57,15 +66,14 @@ class TierListView(ApiView, generics.ListAPIView):
     def get_queryset(self) -> QuerySet[TierHistory]:
         return current_tiers(
             self.request.user,
-            scheme=self.request.query_params.get("scheme", ""),
-            customer=self.request.query_params.get("customer", ""),
-            changed_since=changed_since(self.request),
+            scheme=self.asked.get("scheme", ""),
+            customer=self.asked.get("customer", ""),
+            changed_since=self.asked.get("changed_since"),
         )
 
     @extend_schema(
         operation_id="tiers_list",
         tags=["Customer Position"],
-        parameters=[CHANGED_SINCE, OpenApiParameter("scheme", str), OpenApiParameter("customer", str)],
     )
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         return super().get(request, *args, **kwargs)
@@ -80,6 +88,7 @@ class ScoreListView(ApiView, generics.ListAPIView):
     """Newest churn scores with their reasons; customers without a score have no row."""
 
     required_scopes: ClassVar = {"GET": "customers:read"}
+    query: ClassVar = {"GET": ScoresQuery}
     pagination_class = KeyPagination
     serializer_class = ScoreOut
     sorts: ClassVar = {"id": "customer_id"}
@@ -88,14 +97,13 @@ class ScoreListView(ApiView, generics.ListAPIView):
     def get_queryset(self) -> QuerySet[ChurnScore]:
         return current_scores(
             self.request.user,
-            customer=self.request.query_params.get("customer", ""),
-            changed_since=changed_since(self.request),
+            customer=self.asked.get("customer", ""),
+            changed_since=self.asked.get("changed_since"),
         )
 
     @extend_schema(
         operation_id="scores_list",
         tags=["Customer Position"],
-        parameters=[CHANGED_SINCE, OpenApiParameter("customer", str)],
     )
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         return super().get(request, *args, **kwargs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
@@ -11,11 +12,13 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from crm_site.accounts.models import OrgUnit
+from crm_site.lib.permissions import Actor
 from customers.facts import FACTS
+from customers.forms import FilterForm
 from customers.models import CustomerKind
 from segmentation.engine.policies import at_least, thresholds_of
 from segmentation.models import TierPolicy
-from segmentation.models.tiers import tier_label
+from segmentation.models.tiers import SCHEME_LABELS, tier_label
 
 DEPOSITS = ("deposits_adb", "deposits_balance")
 
@@ -54,17 +57,50 @@ class MoversForm(ScopeForm):
         return self.cleaned_data.get(name)
 
 
+def flat(condition: Mapping[str, Any] | None) -> tuple[str, list[dict[str, Any]]] | None:
+    """("all" or "any", comparisons) of a condition that an editor of rows can show; None for a nested one."""
+    if not condition:
+        return "all", []
+    how = "any" if set(condition) == {"any"} else "all"
+    parts = condition.get(how, [condition])
+    return (how, [dict(part) for part in parts]) if all("fact" in part for part in parts) else None
+
+
+class TierEditor:
+    """The condition of one tier as rows of comparisons, all or any of which must hold."""
+
+    def __init__(self, actor: Actor, tier: Mapping[str, Any], data: Any) -> None:
+        self.code, self.label, self.prefix = tier["code"], tier_label(dict(tier)), f"t{tier['rank']}x"
+        how, rows = flat(tier["condition"]) or ("all", [])
+        self.how = how if data is None else ("any" if data.get(f"how-{self.prefix}") == "any" else "all")
+        self.rows = FilterForm(actor, data, rows=rows, prefix=self.prefix, dated=True)
+        self.problem = ""
+
+    def condition(self) -> dict[str, Any]:
+        said = self.rows.said()
+        return {} if not said else said[0] if len(said) == 1 else {self.how: said}
+
+
 class ThresholdForm(forms.Form):
-    """The thresholds of a policy: a field for each boundary, or the condition itself where it is more than that."""
+    """The rules of a policy: a field for each boundary of the bank's own two schemes, an editor of the condition for
+    a tier that is more than that and for every tier of a scheme the bank has added; nested ones as they stand."""
 
     note = forms.CharField(
         label=_("Reason"), max_length=400, required=False, widget=forms.Textarea(attrs={"rows": 3})
     )
 
-    def __init__(self, base: TierPolicy, data: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, base: TierPolicy, actor: Actor, data: Any = None) -> None:
         super().__init__(data, initial={"note": base.note if base.status == "draft" else ""})
         self.base = base
-        self.limits = {tier["code"]: thresholds_of(tier["condition"]) for tier in base.tiers[:-1]}
+        has_limits = base.scheme.code in SCHEME_LABELS
+        self.limits = {
+            tier["code"]: thresholds_of(tier["condition"]) if has_limits else {} for tier in base.tiers[:-1]
+        }
+        self.editors = {
+            tier["code"]: TierEditor(actor, tier, data)
+            for tier in base.tiers[:-1]
+            if not self.limits[tier["code"]] and flat(tier["condition"]) is not None
+        }
         note = self.fields.pop("note")
         facts = {fact for limits in self.limits.values() for fact in limits}
         for tier in base.tiers[:-1]:
@@ -86,7 +122,7 @@ class ThresholdForm(forms.Form):
                 label=_("%(tier)s: %(fact)s at least") % {"tier": tier_label(dict(tier)), "fact": FACTS[fact].label},
                 initial=amount, min_value=Decimal("0.01"), max_digits=17, decimal_places=2,
             )  # fmt: skip
-        if not self.limits[tier["code"]]:
+        if not self.limits[tier["code"]] and tier["code"] not in self.editors:
             self.fields[tier["code"]] = forms.JSONField(
                 label=_("%(tier)s: condition") % {"tier": tier_label(dict(tier))},
                 initial=tier["condition"],
@@ -107,16 +143,47 @@ class ThresholdForm(forms.Form):
                 for fact in self.limits[tier["code"]]
             ]
             condition = limits[0] if len(limits) == 1 else {"any": limits}
-            found.append({**tier, "condition": condition if limits else self.cleaned_data[tier["code"]]})
+            if tier["code"] in self.editors:
+                condition = self.editors[tier["code"]].condition()
+            elif not limits:
+                condition = self.cleaned_data[tier["code"]]
+            found.append({**tier, "condition": condition})
         return [*found, dict(self.base.tiers[-1])]
 
     def take(self, fields: Mapping[str, str], message: str) -> None:
         """Put a refusal of the service beside its field."""
         for name, text in fields.items():
+            if name in self.editors:
+                self.editors[name].problem = text
+                self.add_error(None, f"{self.editors[name].label}: {text}")
+                continue
             alias = name.replace(DEPOSITS[0], DEPOSITS[1]) if name not in self.fields else name
             self.add_error(alias if alias in self.fields else None, text)
         if not fields:
             self.add_error(None, message)
+
+
+class SchemeForm(forms.Form):
+    """A segmentation scheme of the bank's own: its name and its tiers, whose conditions come next."""
+
+    name = forms.CharField(label=_("Name"), max_length=80)
+    code = forms.RegexField(
+        label=_("Short name for interfaces"), regex=re.compile(r"^[a-z][a-z0-9_]{1,19}$", re.ASCII),
+        help_text=_("Lower-case letters, digits and _; it never changes."),
+    )  # fmt: skip
+    levels = forms.CharField(
+        label=_("Tiers, the best first, one on each line"), widget=forms.Textarea(attrs={"rows": 5}),
+        help_text=_("The last one takes everybody who fits no line above it."),
+    )  # fmt: skip
+
+    def clean_levels(self) -> list[str]:
+        return [line.strip() for line in self.cleaned_data["levels"].splitlines() if line.strip()]
+
+
+class KindForm(forms.Form):
+    """For which kind of customer a policy of its own is begun."""
+
+    kind = forms.ChoiceField(label=_("Customer kind"), choices=CustomerKind.choices)
 
 
 class ProposalForm(forms.Form):

@@ -1,6 +1,6 @@
 """The tier step of the night (B1, B2): every scheme's tier of every customer, history rows for changes alone.
 
-The usual night is one statement per range of customers: rank from Standing, update Standing where it differs,
+The usual night is two statements per range of customers: rank from Standing, update Standing where it differs,
 close the old row of history, open the new one. A date in the past, a date run again, a bank's first night and a
 bank's own schemes take the longer way (`_rewrite`), whose outcome does not depend on the order in which dates
 are run: history is what a run of all those dates in order would have written.
@@ -112,19 +112,19 @@ def finish_tiers(context: RunContext) -> Counts:
 # -- the usual night --------------------------------------------------------------------------------------------------
 
 
-def usual_night_sql(
-    bank_id: int, run_id: int, day: dt.date, lo: int, hi: int, found: list[Ranking]
-) -> tuple[str, list[Any]]:
-    """The one statement of a usual night for customers lo..hi, with its parameters.
+def _usual_night(context: RunContext, chunk: Mapping[str, Any], found: list[Ranking]) -> Counts:
+    """Rank from Standing; where it differs update Standing, close the old row of history and open the new one.
 
-    Each table is bound to the range, or every chunk would read the whole of it; only rows that change are kept.
+    Two statements with a table between: nobody can estimate how many tiers differ, and a night that changes two in
+    a hundred wants other plans than one that changes all. Each table is bound to the range, or every chunk would
+    read the whole of it.
     """
-    at = f"DATE '{day.isoformat()}'"
+    bank_id, run_id, lo, hi = context.bank_id, context.run_id, int(chunk["lo"]), int(chunk["hi"])
+    at = f"DATE '{context.business_date.isoformat()}'"
     olds = {r.scheme: STANDING[r.scheme] for r in found}
-    ranks = ", ".join(f"{r.rank} AS {r.scheme}_rank" for r in found)
-    policies = ", ".join(f"{r.policy} AS {r.scheme}_policy" for r in found)
-    held = ", ".join(f"s.{column}" for column, _since in olds.values())
-    differs = " OR ".join(f"n.{scheme}_rank <> n.{column}" for scheme, (column, _since) in olds.items())
+    moved = _see_changes(bank_id, lo, hi, found)
+    if not moved:
+        return Counts(chunk["rows"])
     sets = ", ".join(
         f"{column} = n.{scheme}_rank,"
         f" {since} = CASE WHEN n.{scheme}_rank <> n.{column} THEN {at} ELSE s.{since} END"
@@ -133,43 +133,52 @@ def usual_night_sql(
     figures = ", ".join(FIGURES)
     moves = " UNION ALL ".join(
         f"SELECT customer_id, '{scheme}'::varchar AS scheme, {column} AS held, {scheme}_rank AS rank,"
-        f" {scheme}_policy AS policy, {figures} FROM changed WHERE {scheme}_rank <> {column}"
+        f" {scheme}_policy AS policy, {figures} FROM tier_changed WHERE {scheme}_rank <> {column}"
         for scheme, (column, _since) in olds.items()
     )
-    # The wide customer row is read for the rows that change only, one by one, unless a condition asks it something:
-    # as a join it would be planned for the whole range, since nobody can estimate how many tiers differ.
-    customer = f"customers_customer c ON c.bank_id = {bank_id} AND c.id BETWEEN {lo} AND {hi} AND c.id = s.customer_id"
-    early = any(r.needs_customer for r in found)
     sql = f"""
-WITH differing AS MATERIALIZED (
-    SELECT n.* FROM (
-        SELECT s.customer_id, {", ".join(f"s.{name}" for name in FIGURES)}, {held}, {ranks}, {policies}
-        FROM customers_standing s {"JOIN " + customer if early else ""}
-        WHERE s.bank_id = {bank_id} AND s.customer_id BETWEEN {lo} AND {hi}
-    ) n WHERE {differs}
-), changed AS MATERIALIZED (
-    SELECT n.* FROM differing n WHERE NOT
-        (SELECT c.is_prospect FROM customers_customer c WHERE c.bank_id = {bank_id} AND c.id = n.customer_id)
-), standing AS (
-    UPDATE customers_standing s SET {sets}, run_id = {run_id} FROM changed n
+WITH standing AS (
+    UPDATE customers_standing s SET {sets}, run_id = {run_id} FROM tier_changed n
     WHERE s.bank_id = {bank_id} AND s.customer_id BETWEEN {lo} AND {hi} AND s.customer_id = n.customer_id
-), moves AS MATERIALIZED ({moves}
 ), closed AS (
-    UPDATE segmentation_tierhistory h SET to_date = {at} FROM moves m
+    UPDATE segmentation_tierhistory h SET to_date = {at} FROM ({moves}) m
     WHERE m.held > 0 AND h.bank_id = {bank_id} AND h.customer_id BETWEEN {lo} AND {hi}
       AND h.customer_id = m.customer_id AND h.scheme = m.scheme AND h.to_date IS NULL
-), opened AS (
-    INSERT INTO segmentation_tierhistory (bank_id, customer_id, scheme, rank, from_date, policy_id, {figures}, run_id)
-    SELECT {bank_id}, customer_id, scheme, rank, {at}, policy, {figures}, {run_id} FROM moves
 )
-SELECT count(*) FROM moves"""
-    return sql, [value for r in found for value in r.params]
+INSERT INTO segmentation_tierhistory (bank_id, customer_id, scheme, rank, from_date, policy_id, {figures}, run_id)
+SELECT {bank_id}, customer_id, scheme, rank, {at}, policy, {figures}, {run_id} FROM ({moves}) m"""
+    return Counts(chunk["rows"], _run(sql))
 
 
-def _usual_night(context: RunContext, chunk: Mapping[str, Any], found: list[Ranking]) -> Counts:
-    lo, hi = int(chunk["lo"]), int(chunk["hi"])
-    sql, params = usual_night_sql(context.bank_id, context.run_id, context.business_date, lo, hi, found)
-    return Counts(chunk["rows"], _row(sql, params)[0])
+def _see_changes(bank_id: int, lo: int, hi: int, found: list[Ranking]) -> int:
+    """A temporary table of the customers whose rank differs in some scheme: what they hold and what they get."""
+    olds = {r.scheme: STANDING[r.scheme][0] for r in found}
+    ranks = ", ".join(f"{r.rank} AS {r.scheme}_rank" for r in found)
+    policies = ", ".join(f"{r.policy} AS {r.scheme}_policy" for r in found)
+    figures = ", ".join(f"s.{name}" for name in FIGURES)
+    held = ", ".join(f"s.{column}" for column in olds.values())
+    differs = " OR ".join(f"n.{scheme}_rank <> n.{column}" for scheme, column in olds.items())
+    # The wide customer row is read only where a condition asks it something, or to learn of somebody without a tier
+    # whether it is a prospect, which has none.
+    customer = f"JOIN customers_customer c ON c.bank_id = {bank_id} AND c.id BETWEEN {lo} AND {hi} AND c.id = s.customer_id"
+    known = " OR ".join(f"n.{column} > 0" for column in olds.values())
+    _run("DROP TABLE IF EXISTS pg_temp.tier_changed")
+    rows = _run(
+        f"""
+CREATE TEMP TABLE tier_changed ON COMMIT DROP AS
+WITH differing AS MATERIALIZED (
+    SELECT n.* FROM (
+        SELECT s.customer_id, {figures}, {held}, {ranks}, {policies}
+        FROM customers_standing s {customer if any(r.needs_customer for r in found) else ""}
+        WHERE s.bank_id = {bank_id} AND s.customer_id BETWEEN {lo} AND {hi}
+    ) n WHERE {differs}
+)
+SELECT n.* FROM differing n WHERE {known} OR NOT
+    (SELECT c.is_prospect FROM customers_customer c WHERE c.bank_id = {bank_id} AND c.id = n.customer_id)""",
+        [value for r in found for value in r.params],
+    )
+    _run("ANALYZE tier_changed (customer_id)")
+    return rows
 
 
 def _row(sql: str, params: Sequence[Any] | None = None) -> tuple[Any, ...]:

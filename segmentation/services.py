@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from itertools import pairwise
 from typing import Any
@@ -110,6 +110,57 @@ def draft_policy(
     )  # fmt: skip
 
 
+MOST_TIERS = 10
+
+
+def create_scheme(
+    actor: Actor, *, code: str, name: str, levels: Sequence[str], now: dt.datetime
+) -> TierPolicy:
+    """A segmentation scheme of the bank's own, with an open draft for all kinds whose conditions are yet to be said.
+
+    `levels`: the tiers' names, best first; the last one takes the rest. The night decides by it once a second person
+    has published its first version. Raises PolicyError with fields.
+    """
+    require(actor, "policy.draft")
+    ensure_default_policies(now)
+    fields = {}
+    if Scheme.objects.filter(code=code).exists():
+        fields["code"] = _("The bank has a scheme with this short name.")
+    if name in {str(scheme) for scheme in Scheme.objects.all()}:
+        fields["name"] = _("The bank has a scheme of this name.")
+    if not 2 <= len(levels) <= MOST_TIERS:
+        fields["levels"] = _("A scheme has two to %s tiers.") % MOST_TIERS
+    elif len(set(levels)) != len(levels) or any(len(level) > 40 for level in levels):
+        fields["levels"] = _("Each tier needs a name of its own, of at most 40 characters.")
+    if fields:
+        raise PolicyError(next(iter(fields.values())), code="scheme", fields=fields)
+    scheme = Scheme.objects.create(code=code, name=name)
+    tiers = [
+        {"rank": rank, "code": f"tier_{rank}", "label": {"zh": level, "en": level}, "condition": None}
+        for rank, level in zip(range(len(levels), 0, -1), levels, strict=True)
+    ]
+    return TierPolicy.objects.create(
+        scheme=scheme, version=1, tiers=tiers, drafted_by_id=actor.staff_id, drafted_at=now
+    )
+
+
+def draft_for_kind(actor: Actor, *, policy_id: int, kind: str, now: dt.datetime) -> TierPolicy:
+    """Begin the first policy of one kind of customer, as a copy of the published one for all kinds.
+
+    Raises PolicyError when the kind has versions of its own, or the policy is not a published one for all.
+    """
+    require(actor, "policy.draft")
+    base = TierPolicy.objects.select_related("scheme").get(pk=policy_id)
+    if base.kind or base.status != PolicyStatus.PUBLISHED:
+        raise PolicyError(
+            _("A kind's own policy begins with the published one for all kinds."), code="kind_base"
+        )
+    if TierPolicy.objects.filter(scheme=base.scheme, kind=kind).exists():
+        message = _("This kind has a policy of its own already.")
+        raise PolicyError(message, code="kind_exists", fields={"kind": message})
+    return draft_policy(actor, scheme=base.scheme, kind=kind, tiers=base.tiers, now=now)
+
+
 def check_tiers(scheme: Scheme, tiers: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The tiers with canonical conditions. Raises PolicyError naming the tier whose condition is wrong.
 
@@ -150,6 +201,7 @@ def propose_policy(actor: Actor, *, policy_id: int, valid_from: dt.date, now: dt
     """Hand a draft to a second person, to be in force from a business date that has not been run."""
     require(actor, "policy.draft")
     policy = _locked(policy_id, PolicyStatus.DRAFT)
+    check_tiers(policy.scheme, policy.tiers)
     check_valid_from(valid_from)
     policy.status, policy.valid_from = PolicyStatus.PROPOSED, valid_from
     policy.proposed_by_id, policy.proposed_at = actor.staff_id, now
@@ -177,6 +229,9 @@ def publish_policy(actor: Actor, *, policy_id: int, now: dt.datetime) -> TierPol
         raise PolicyError(_("A second person publishes it."), code="second_person")
     assert policy.valid_from is not None  # noqa: S101 - the database holds that a proposal is dated
     check_valid_from(policy.valid_from)
+    for_all = TierPolicy.objects.filter(scheme_id=policy.scheme_id, kind="", status=PolicyStatus.PUBLISHED)
+    if policy.kind and not for_all.filter(valid_from__lte=policy.valid_from).exists():
+        raise PolicyError(_("The policy for all kinds must be in force first."), code="kind_base")
     TierPolicy.objects.filter(
         scheme_id=policy.scheme_id,
         kind=policy.kind,
@@ -198,9 +253,13 @@ def return_policy(actor: Actor, *, policy_id: int) -> TierPolicy:
 
 
 def discard_draft(actor: Actor, *, policy_id: int) -> None:
-    """Throw a draft away."""
+    """Throw a draft away; a scheme of the bank's own goes with its only one."""
     require(actor, "policy.draft")
-    _locked(policy_id, PolicyStatus.DRAFT).delete()
+    policy = _locked(policy_id, PolicyStatus.DRAFT)
+    scheme = policy.scheme
+    policy.delete()
+    if scheme.code not in (VALUE, WEALTH) and not scheme.policies.exists():
+        scheme.delete()
 
 
 def _locked(policy_id: int, status: PolicyStatus) -> TierPolicy:

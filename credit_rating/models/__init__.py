@@ -1,5 +1,16 @@
 """What a bank lends by and to whom: policies, scorecards, ratings, lines and how they were decided."""
 
+from credit_rating.models.calculations import LineCalculation
+from credit_rating.models.collection import CollectionStatus, InformationForm
+from credit_rating.models.exposure import BankCapital, RelatedKind, RelatedParty
+from credit_rating.models.guarantees import (
+    Collateral,
+    Guarantee,
+    GuaranteeKind,
+    GuaranteeStatus,
+    GuarantorCapacity,
+    Valuation,
+)
 from credit_rating.models.kinds import CreditKind, credit_kind
 from credit_rating.models.lines import (
     CreditLine,
@@ -13,18 +24,33 @@ from credit_rating.models.lines import (
     SubLimit,
 )
 from credit_rating.models.policies import CreditPolicy
+from credit_rating.models.statements import Statement, StatementSource
 
 __all__ = [
+    "BankCapital",
+    "Collateral",
+    "CollectionStatus",
     "CreditKind",
     "CreditLine",
     "CreditPolicy",
     "EntryKind",
+    "Guarantee",
+    "GuaranteeKind",
+    "GuaranteeStatus",
+    "GuarantorCapacity",
+    "InformationForm",
+    "LineCalculation",
     "LineEntry",
     "LineEvent",
     "LineEventKind",
     "LineStatus",
+    "RelatedKind",
+    "RelatedParty",
     "Reservation",
     "ReservationStatus",
+    "Statement",
+    "StatementSource",
     "SubLimit",
+    "Valuation",
     "credit_kind",
 ]

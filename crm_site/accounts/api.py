@@ -8,7 +8,7 @@ import json
 from typing import Any, ClassVar
 
 from django.db import connection
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest
 from django.utils import timezone
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -16,6 +16,8 @@ from rest_framework.views import APIView
 
 from crm_site.accounts.clients import ClientAuthentication, ClientThrottle, HasScope
 from crm_site.accounts.models import IdempotencyKey
+from crm_site.lib.api.fields import StrictSerializer
+from crm_site.lib.api.paging import PAGING
 from crm_site.lib.api.problems import ConflictProblem
 from crm_site.lib.errors import DomainError
 from crm_site.lib.permissions import Actor
@@ -27,20 +29,38 @@ KEY_HOURS = 48
 class ApiView(APIView):
     """Base of every API view: `required_scopes` {method: scope}; the actor is `request.user`.
 
-    POST and PATCH honour Idempotency-Key while `idempotent_writes` is True.
+    `query` {method: serializer of its query parameters}: an unknown or unfit one is refused, what was asked is in
+    `self.asked`, and the schema lists them. POST and PATCH honour Idempotency-Key while `idempotent_writes` is True.
     """
 
     authentication_classes: ClassVar = [ClientAuthentication]
     permission_classes: ClassVar = [HasScope]
     throttle_classes: ClassVar = [ClientThrottle]
     required_scopes: ClassVar[dict[str, str]] = {}
+    query: ClassVar[dict[str, type[StrictSerializer]]] = {}
     idempotent_writes = True
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
+        if any("\0" in str(value) for value in kwargs.values()):
+            raise Http404
+        self.asked = self._asked(request)
         self._claim: IdempotencyKey | None = None
         if request.method in ("POST", "PATCH", "PUT", "DELETE") and isinstance(request.user, Actor):
             act_as(request.user)
+
+    def _asked(self, request: Request) -> dict[str, Any]:
+        """The query parameters, checked; those of lists are their paginator's."""
+        method = "GET" if request.method in ("HEAD", "OPTIONS") else str(request.method)
+        if method not in self.required_scopes:
+            return {}  # answered 405 in a moment
+        given = request.query_params.dict()
+        given.pop("format", None)
+        if getattr(self, "pagination_class", None) is not None and method == "GET":
+            given = {name: value for name, value in given.items() if name not in PAGING}
+        checked = self.query.get(method, StrictSerializer)(data=given)
+        checked.is_valid(raise_exception=True)
+        return dict(checked.validated_data)
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         key = request.headers.get("Idempotency-Key", "")

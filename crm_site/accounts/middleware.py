@@ -17,6 +17,7 @@ from django.utils import translation
 from crm_site.accounts import selectors
 from crm_site.accounts.banks import bank_for_host
 from crm_site.accounts.selectors import actor_for, bank_today
+from crm_site.lib.api.problems import MACHINES, error_answer
 from crm_site.lib.tenancy import act_as, bank, in_bank
 
 Handler = Callable[[HttpRequest], HttpResponse]
@@ -70,6 +71,8 @@ class BankMiddleware:
             return self.get_response(request)
         found = bank_for_host(request.get_host().rsplit(":", 1)[0].lower())
         if found is None:
+            if request.path.startswith(MACHINES):
+                return error_answer(404, "No bank has this host name.")
             status = 200 if request.path == "/" else 404
             shown = [] if settings.PRODUCTION or status != 200 else selectors.banks()
             port = f":{request.get_port()}" if request.get_port() not in ("80", "443") else ""

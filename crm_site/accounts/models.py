@@ -186,12 +186,13 @@ class GrantStatus(models.TextChoices):
     PROPOSED = "proposed", _("Proposed")
     EFFECTIVE = "effective", _("Effective")
     REJECTED = "rejected", _("Rejected")
+    WITHDRAWN = "withdrawn", _("Withdrawn")
     REVOKED = "revoked", _("Revoked")
 
 
 class RoleGrantQuerySet(TenantQuerySet):
     def in_force(self, day: dt.date) -> RoleGrantQuerySet:
-        """Grants that hold on a day."""
+        """Grants that hold on a day. `selectors.actor_for` says the same in SQL; a test keeps them equal."""
         return self.filter(
             Q(to_date__isnull=True) | Q(to_date__gte=day), status=GrantStatus.EFFECTIVE, from_date__lte=day
         )
@@ -227,7 +228,7 @@ class RoleGrant(TenantModel):
             models.CheckConstraint(
                 name="rolegrant_second_person",
                 condition=Q(founding=True)
-                | Q(status="proposed", proposed_by__isnull=False)
+                | Q(status__in=["proposed", "withdrawn"], proposed_by__isnull=False)
                 | Q(proposed_by__isnull=False, decided_by__isnull=False)
                 & ~Q(decided_by=F("proposed_by"))
                 & ~Q(decided_by=F("staff")),

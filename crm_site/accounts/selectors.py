@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from allauth.idp.oidc.models import Client
 from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX
 from django.core.exceptions import PermissionDenied
+from django.db import connection
 from django.db.models import Count, F, Max, Prefetch, Q, QuerySet
 from django.utils import timezone
 
@@ -61,19 +62,33 @@ def effective_grants(staff_id: int, day: dt.date) -> QuerySet[RoleGrant]:
     return RoleGrant.objects.in_force(day).filter(staff_id=staff_id)
 
 
+# Every request asks this first. By hand: Django takes ten times as long over the words as PostgreSQL over the answer.
+_WHO = """
+    SELECT home.name, g.role, place.lft, place.rgt
+    FROM accounts_staff person
+    LEFT JOIN accounts_orgunit home ON home.bank_id = person.bank_id AND home.id = person.unit_id
+    LEFT JOIN accounts_rolegrant g ON g.bank_id = person.bank_id AND g.staff_id = person.id
+        AND g.status = 'effective' AND g.from_date <= %s AND (g.to_date IS NULL OR g.to_date >= %s)
+    LEFT JOIN accounts_orgunit place ON place.bank_id = person.bank_id AND place.id = g.unit_id
+    WHERE person.bank_id = %s AND person.id = %s
+"""
+
+
 def actor_for(
     staff: Staff, *, day: dt.date, language: str = "en", request_id: str = "", address: str = ""
 ) -> Actor:
-    """The actor of a signed-in person: the roles in force on `day` and the places they reach."""
-    rows = effective_grants(staff.pk, day).values_list("role", "unit__lft", "unit__rgt")
+    """The actor of a signed-in person: the roles in force on `day` and the places they reach. One statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(_WHO, [day, day, staff.bank_id, staff.pk])
+        rows = cursor.fetchall()
+    grants = [Grant(Role(role), lft, rgt) for _name, role, lft, rgt in rows if role is not None]
     return Actor(
         bank_id=staff.bank_id,
         label=f"{staff.number} {staff.name}",
         staff_id=staff.pk,
-        grants=tuple(
-            sorted((Grant(Role(r), lft, rgt) for r, lft, rgt in rows), key=lambda g: (g.role, g.lft))
-        ),
+        grants=tuple(sorted(grants, key=lambda grant: (grant.role, grant.lft))),
         unit_id=staff.unit_id,
+        unit_name=rows[0][0] or "" if rows else "",
         line_department=staff.line_department,
         language=language,
         request_id=request_id,

@@ -86,7 +86,8 @@ BEGIN
             SELECT jsonb_object_agg(a.key, CASE WHEN a.key = ANY (secret) THEN '["(secret)", "(secret)"]'::jsonb
                                     ELSE jsonb_build_array(a.value, b.value) END) AS changes
             FROM jsonb_each(pair.o) a JOIN jsonb_each(pair.n) b USING (key)
-            WHERE a.value IS DISTINCT FROM b.value AND a.key <> 'last_login' AND a.key <> 'last_used_at') diff
+            WHERE a.value IS DISTINCT FROM b.value AND a.key <> 'last_login' AND a.key <> 'last_used_at'
+              AND a.key <> 'changed_at') diff
         WHERE diff.changes IS NOT NULL;
     END IF;
     RETURN NULL;

@@ -10,7 +10,7 @@ from django.db.models import Count, Q, Sum
 
 from crm_site.accounts import selectors as accounts
 from crm_site.accounts.models import Bank, Staff
-from crm_site.jobs.models import Chunk, Outbox, Run, RunStatus
+from crm_site.jobs.models import LEFT, Chunk, Outbox, Run, RunStatus
 from crm_site.lib.permissions import Actor, require
 from crm_site.lib.tenancy import require_bank
 from customers.models import Batch, BatchStatus, BusinessDay
@@ -87,6 +87,7 @@ def bank_states(actor: Actor) -> list[BankState]:
     banks = list(accounts.bank_list(actor).filter(is_platform=False))
     parked = dict(
         Chunk.objects.filter(done_at__isnull=True, due_at__isnull=True)
+        .exclude(error=LEFT)
         .values_list("bank_id")
         .annotate(n=Count("id"))
     )

@@ -14,8 +14,9 @@ from segmentation import api as segmentation
 
 urlpatterns = [
     path("customers", customers.CustomerListView.as_view(), name="api-customer-list"),
-    path("customers/<str:number>", customers.CustomerDetailView.as_view(), name="api-customer-detail"),
-    path("customers/<str:number>/view", customers.CustomerSingleView.as_view(), name="api-customer-view"),
+    # A number may hold a slash (sent as %2F, which arrives here as one).
+    path("customers/<path:number>/view", customers.CustomerSingleView.as_view(), name="api-customer-view"),
+    path("customers/<path:number>", customers.CustomerDetailView.as_view(), name="api-customer-detail"),
     path("interactions", customers.InteractionListView.as_view(), name="api-interaction-list"),
     path("ingest/<int:batch_id>", ingest.BatchView.as_view(), name="api-ingest-state"),
     path("ingest/<int:batch_id>/errors", ingest.BatchErrorsView.as_view(), name="api-ingest-errors"),

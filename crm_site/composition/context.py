@@ -1,7 +1,6 @@
 """What the shell of every page shows: bank, person, navigation, as-of, theme.
 
-Two SQL statements a page (the unit's name and what waits unread), and none for a partial: they are asked where the
-template asks.
+One SQL statement a page (what waits unread), and none for a partial: it is asked where the template asks.
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 from django.utils.translation import gettext_lazy as _
 
-from crm_site.accounts.models import OrgUnit
 from crm_site.accounts.selectors import data_is_late, working_day
 from crm_site.lib.permissions import ROLE_LABELS, Actor, may
 from crm_site.lib.registry import HOMES, NAV, NavItem
@@ -27,7 +25,7 @@ Tab = tuple[Any, str, bool, tuple[tuple[str, str], ...]]
 TABS: tuple[Tab, ...] = (
     (_("Today"), "home", False, (("home", ""),)),
     (_("Customers"), "users", False, (("customers:customer-list", "customer.read"),)),
-    (_("Log"), "plus", True, (("relationship:log", "interaction.write"), ("search", "interaction.write"))),
+    (_("Log"), "plus", True, (("customers:log", "interaction.write"),)),
     (
         _("Decide"),
         "checklist",
@@ -63,7 +61,8 @@ def shell(request: HttpRequest) -> dict[str, Any]:
     context["nav_foot"] = _entries(request, actor, FOOT)
     context["phone_tabs"] = _tabs(request, actor)
     context["person_role"] = _role_words(actor)
-    context["unit_name"] = _once(lambda: _unit_name(actor, bank.name if bank else ""))
+    # A head office that is called like the bank need not be named twice.
+    context["unit_name"] = "" if bank and actor.unit_name == bank.name else actor.unit_name
     context["bell_url"] = _url("work:inbox")
     context["bell_count"] = _once(lambda: unread(actor))
     return context
@@ -72,12 +71,6 @@ def shell(request: HttpRequest) -> dict[str, Any]:
 def _once(ask: Callable[[], Any]) -> Callable[[], Any]:
     """Asked when the template first needs it, and not again."""
     return cache(ask)
-
-
-def _unit_name(actor: Actor, bank_name: str) -> str:
-    """The person's unit; nothing for a head office that is called like the bank."""
-    name = OrgUnit.objects.filter(pk=actor.unit_id).values_list("name", flat=True).first() or ""
-    return "" if name == bank_name else name
 
 
 def _role_words(actor: Actor) -> str:
@@ -134,7 +127,13 @@ def _tabs(request: HttpRequest, actor: Actor) -> list[dict[str, Any]]:
                     "count": 0,
                 }
             )
-    return tabs
+    return _one_active(tabs)
+
+
+def _one_active(tabs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Of several tabs that hold the page the one whose address says most: /customers/log/ is no list."""
+    best = max((len(tab["url"]) for tab in tabs if tab["active"]), default=0)
+    return [{**tab, "active": tab["active"] and len(tab["url"]) == best} for tab in tabs]
 
 
 def _is_active(request: HttpRequest, url: str) -> bool:

@@ -13,6 +13,7 @@ from pathlib import Path
 from django.conf import settings
 from django.contrib.auth.hashers import make_password
 from django.db.models import Count
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from crm_site.accounts.models import Bank, RoleGrant, Staff
@@ -38,7 +39,7 @@ SHOWN = (
     Role.RELATIONSHIP_MANAGER, Role.TELLER, Role.BRANCH_MANAGER, Role.LINE_DEPARTMENT, Role.CREDIT_REVIEWER,
     Role.COMMITTEE_MEMBER, Role.PRESIDENT, Role.RISK, Role.MARKETING, Role.SERVICE_QUALITY, Role.AUDITOR,
 )  # fmt: skip
-# What a month-end of the past needs; its worklists and proposals would be yesterday's news.
+# What a month-end before the last date needs; its worklists and proposals would be yesterday's news.
 BACKFILL = ("feeds", "balances", "arrears", "tiers", "placement", "summaries", "statistics")
 Say = Callable[[str], None]
 
@@ -64,6 +65,7 @@ def is_embedded() -> bool:
 def create_demo(*, now: dt.datetime, date: dt.date, say: Say, port: int) -> list[Login]:
     """Make what is missing of the demo banks, let their nights run, and write who can sign in. Safe to repeat.
 
+    Their books end on `date`, not on a month-end: a first visitor finds a bank whose core has delivered last night.
     Returns the logins made by this call (none when everything was there).
     """
     password = f"banyan-{secrets.token_hex(4)}"
@@ -80,15 +82,18 @@ def create_demo(*, now: dt.datetime, date: dt.date, say: Say, port: int) -> list
         if not Bank.objects.filter(code=code).exists():
             began = time.monotonic()
             made = make_bank(
-                code=code, name=name, customers=customers, seed=seed, date=date, now=now, password=password
-            )
+                code=code, name=name, customers=customers, seed=seed, date=date, now=now, to_the_day=True,
+                password=password,
+            )  # fmt: skip
             logins += _open_doors(made.founded.bank, password, hashed, port)
             say(f"{code}: {customers:,} customers in {time.monotonic() - began:.1f} s")
     _remember(settings.DATA_DIR / LOGINS, logins)
     for code, _name, customers, seed in BANKS:
         found = Bank.objects.get(code=code)
         began = time.monotonic()
-        dates = make_plan(customers=customers, seed=seed, date=date).month_dates
+        # Begun on an earlier day, the book ends on the day before that.
+        last = min(date, timezone.localdate(found.data_as_of)) if found.data_as_of else date
+        dates = make_plan(customers=customers, seed=seed, date=last, to_the_day=True).end_dates
         if ran := run_nights(found, dates):
             say(f"{code}: {ran} nights in {time.monotonic() - began:.1f} s")
         began = time.monotonic()

@@ -7,9 +7,11 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.urls import resolve, reverse
+from django.views import defaults
 from django.views.decorators.http import require_safe
 
 from crm_site.composition.readiness import readiness
+from crm_site.lib.api.problems import MACHINES, error_answer
 from crm_site.lib.guards import signed_in
 from crm_site.lib.registry import HOMES
 
@@ -38,6 +40,23 @@ def home(request: Any) -> HttpResponse:
         return render(request, "home_without_role.html", status=200)
     match = resolve(reverse(homes[0].url_name))
     return match.func(request, *match.args, **match.kwargs)
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return (
+        error_answer(400) if request.path.startswith(MACHINES) else defaults.bad_request(request, exception)
+    )
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    if request.path.startswith(MACHINES):
+        return error_answer(404)
+    return defaults.page_not_found(request, exception)
+
+
+def failed(request: HttpRequest) -> HttpResponse:
+    """A defect of ours: in the log with its trace, never in the answer."""
+    return error_answer(500) if request.path.startswith(MACHINES) else defaults.server_error(request)
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:

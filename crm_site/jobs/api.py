@@ -6,22 +6,29 @@ from typing import Any, ClassVar
 
 from django.db.models import QuerySet
 from django.http import Http404
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import generics, serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from crm_site.accounts.api import ApiView
+from crm_site.accounts.models import Bank
+from crm_site.accounts.selectors import bank_today
 from crm_site.jobs.models import Run, RunStatus
-from crm_site.jobs.services import start_run
-from crm_site.lib.api.fields import StrictSerializer
+from crm_site.jobs.services import refuse_day_to_come, start_run
+from crm_site.lib.api.fields import Day, StrictSerializer, Text
 from crm_site.lib.api.paging import KeyPagination
+from crm_site.lib.tenancy import require_bank
 
 
 class RunIn(StrictSerializer):
-    pipeline = serializers.CharField(max_length=40, default="nightly")
-    business_date = serializers.DateField()
-    steps = serializers.ListField(child=serializers.CharField(max_length=40), required=False, max_length=50)
+    pipeline = Text(max_length=40, default="nightly")
+    business_date = Day()
+    steps = serializers.ListField(child=Text(max_length=40), required=False, max_length=50)
+
+
+class RunsQuery(StrictSerializer):
+    pipeline = Text(max_length=40, required=False)
 
 
 class RunOut(serializers.Serializer):
@@ -58,18 +65,16 @@ class RunListView(ApiView, generics.ListAPIView):
     """Runs of pipelines, and starting one."""
 
     required_scopes: ClassVar = {"GET": "jobs:run", "POST": "jobs:run"}
+    query: ClassVar = {"GET": RunsQuery}
     pagination_class = KeyPagination
     serializer_class = RunOut
     sorts: ClassVar = {"id": "id"}
 
     def get_queryset(self) -> QuerySet[Run]:
         found = Run.objects.visible_to(self.request.user)
-        pipeline = self.request.query_params.get("pipeline", "")
-        return found.filter(pipeline=pipeline) if pipeline else found
+        return found.filter(pipeline=self.asked["pipeline"]) if "pipeline" in self.asked else found
 
-    @extend_schema(
-        operation_id="jobs_list", tags=["Operations"], parameters=[OpenApiParameter("pipeline", str)]
-    )
+    @extend_schema(operation_id="jobs_list", tags=["Operations"])
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         return super().get(request, *args, **kwargs)
 
@@ -81,6 +86,7 @@ class RunListView(ApiView, generics.ListAPIView):
         given = RunIn(data=request.data)
         given.is_valid(raise_exception=True)
         words = given.validated_data
+        refuse_day_to_come(words["business_date"], bank_today(Bank.objects.get(pk=require_bank())))
         run = start_run(
             request.user,
             pipeline=words["pipeline"],

@@ -135,11 +135,23 @@ def _work(claimed: Claim, watch: Callable[[int, int], None] | None) -> None:
         if chunk is None:
             return  # somebody else has it by now
         step = Step.objects.select_related("run").get(pk=chunk.step_id)
+        if step.run.cancel_asked_at is not None:
+            runs.leave([chunk.pk])
+            _stop_if_asked(step.run)
+            return
         spec = STEPS[f"{step.run.pipeline}:{step.name}"]
         act_as(system_actor(claimed.bank_id, f"{step.run.pipeline} {step.run.business_date}", step.run_id))
         context = context_of(step.run, step.pk, progress)
         counts = _do(spec, context, chunk)
         _tick_off(chunk, spec, counts)
+        _stop_if_asked(step.run)
+
+
+def _stop_if_asked(run: Run) -> None:
+    """The piece in hand is over: a run that was cancelled meanwhile ends with the last of them."""
+    if Run.objects.filter(pk=run.pk, cancel_asked_at__isnull=False).exists():
+        runs.hold(run.pipeline)
+        runs.end_cancelled(Run.objects.get(pk=run.pk), now=timezone.now())
 
 
 def context_of(run: Run, step_id: int, progress: Callable[[int, int], None]) -> RunContext:

@@ -18,6 +18,7 @@ class RunStatus(models.TextChoices):
     RUNNING = "running", _("Running")
     DONE = "done", _("Done")
     FAILED = "failed", _("Failed")
+    CANCELLED = "cancelled", _("Cancelled")
 
 
 UNFINISHED = (RunStatus.QUEUED, RunStatus.RUNNING)
@@ -36,6 +37,7 @@ class Run(TenantModel):
     `params`: JSON for the steps, without protected values. `is_newest` is settled when the run is admitted.
     `whole`: every registered step takes part; only such a run moves the bank's business date.
     `error`: why it failed: the step's first error, one line.
+    `cancel_asked_at`, `cancelled_by`: somebody has asked it to stop; it is still running while a chunk is in hand.
     """
 
     pipeline = models.CharField(max_length=40)
@@ -53,6 +55,8 @@ class Run(TenantModel):
     rows_in = models.BigIntegerField(default=0)
     rows_changed = models.BigIntegerField(default=0)
     error = models.CharField(max_length=500, blank=True)
+    cancel_asked_at = models.DateTimeField(null=True)
+    cancelled_by = BankForeignKey(Staff, null=True, on_delete=models.PROTECT, related_name="+")
 
     objects = TenantManager.from_queryset(RunQuerySet)()
 
@@ -125,11 +129,15 @@ class ChunkKind(models.TextChoices):
     FINISH = "finish", _("Finish")
 
 
+# What `Chunk.error` says of a piece that was left because its run was cancelled.
+LEFT = "Cancelled"
+
+
 class Chunk(models.Model):
     """A piece of a ready step that one worker does in one transaction. Global: taken before the bank is known.
 
     Holds nothing of a customer: `payload` is ranges of ids, `error` the name of an exception's type.
-    `due_at` NULL: parked, because its step failed. `claimed_until` bridges the moment between the two transactions
+    `due_at` NULL: parked, because its step failed or its run was cancelled (`error` is LEFT). `claimed_until` bridges the moment between the two transactions
     of a claim; after it the row lock of the working transaction is what keeps others away.
     """
 

@@ -17,7 +17,7 @@ from django.utils import timezone
 from crm_site.accounts.banks import forget_banks
 from crm_site.accounts.models import Bank
 from crm_site.jobs import outbox
-from crm_site.jobs.models import Chunk, ChunkKind, Run, RunStatus, Step, StepStatus
+from crm_site.jobs.models import LEFT, Chunk, ChunkKind, Run, RunStatus, Step, StepStatus
 from crm_site.lib.registry import PIPELINES, STEPS, RunContext
 from crm_site.lib.tenancy import require_bank
 
@@ -38,9 +38,20 @@ def admit(run: Run, *, now: dt.datetime) -> None:
     newest = Bank.objects.values_list("business_date", flat=True).get(pk=run.bank_id)
     run.status, run.error, run.finished_at = RunStatus.RUNNING, "", None
     run.started_at = run.started_at or now
+    run.cancel_asked_at = run.cancelled_by = None
     run.is_newest = newest is None or run.business_date >= newest
-    run.save(update_fields=["status", "error", "finished_at", "started_at", "is_newest"])
-    for step in run.steps.filter(status=StepStatus.FAILED):
+    run.save(
+        update_fields=[
+            "status",
+            "error",
+            "finished_at",
+            "started_at",
+            "is_newest",
+            "cancel_asked_at",
+            "cancelled_by",
+        ]
+    )
+    for step in run.steps.filter(status__in=(StepStatus.FAILED, StepStatus.READY, StepStatus.RUNNING)):
         _revive(step)
     advance(run, now=now)
 
@@ -51,7 +62,8 @@ def _others(run: Run) -> Any:
 
 def _revive(step: Step) -> None:
     """Due again from where it stopped, with all its tries."""
-    Step.objects.filter(pk=step.pk).update(status=StepStatus.RUNNING, error="", finished_at=None)
+    begun = StepStatus.READY if step.status == StepStatus.READY else StepStatus.RUNNING
+    Step.objects.filter(pk=step.pk).update(status=begun, error="", finished_at=None)
     stopped = Chunk.objects.filter(step_id=step.pk, done_at__isnull=True)
     ids = list(stopped.select_for_update(skip_locked=True).values_list("pk", flat=True))
     Chunk.objects.filter(pk__in=ids).update(
@@ -110,8 +122,43 @@ def close_step(step: Step, *, now: dt.datetime) -> None:
     pipeline = Run.objects.values_list("pipeline", flat=True).get(pk=step.run_id)
     hold(pipeline)
     run = Run.objects.get(pk=step.run_id)
-    if run.status == RunStatus.RUNNING:
+    if run.status == RunStatus.RUNNING and run.cancel_asked_at is None:
         advance(run, now=now)
+
+
+def cancel(run: Run, *, now: dt.datetime) -> None:
+    """Leave every piece that nobody has in hand; the run ends at once when no other is left, else with the last one.
+
+    The caller holds the pipeline and has set `cancel_asked_at`.
+    """
+    idle = Chunk.objects.filter(run_id=run.pk, bank_id=run.bank_id, done_at__isnull=True)
+    leave(list(idle.select_for_update(skip_locked=True).values_list("pk", flat=True)))
+    end_cancelled(run, now=now)
+
+
+def leave(chunk_ids: list[int]) -> None:
+    """Park pieces of a cancelled run until it is resumed."""
+    Chunk.objects.filter(pk__in=chunk_ids).update(due_at=None, claimed_until=None, error=LEFT)
+
+
+def end_cancelled(run: Run, *, now: dt.datetime) -> None:
+    """End a run that was asked to stop, once no piece of it is in hand; the next run of the bank begins.
+
+    The caller holds the pipeline, so that of two pieces that end together the second one sees the first.
+    """
+    if run.status not in (RunStatus.QUEUED, RunStatus.RUNNING) or run.cancel_asked_at is None:
+        return
+    in_hand = Chunk.objects.filter(
+        run_id=run.pk, bank_id=run.bank_id, done_at__isnull=True, due_at__isnull=False
+    )
+    if in_hand.exists():
+        return
+    pipeline = PIPELINES[run.pipeline]
+    first = run.steps.order_by("position").first()
+    if pipeline.on_failure is not None and first is not None:
+        context = RunContext(run.bank_id, run.pk, first.pk, run.business_date, run.is_newest, run.params)
+        pipeline.on_failure(context, LEFT)
+    _end(run, RunStatus.CANCELLED, "", now=now)
 
 
 def fail_step(step_id: int, error: str, *, now: dt.datetime) -> None:

@@ -19,6 +19,15 @@ from crm_site.lib.registry import PIPELINES, pipeline_steps
 from crm_site.lib.tenancy import bank, require_bank
 
 NIGHTLY = "nightly"
+STOPPED = (RunStatus.FAILED, RunStatus.CANCELLED)
+
+
+def refuse_day_to_come(day: dt.date, today: dt.date) -> None:
+    """Whoever asks from outside may not run ahead of the calendar: its balances cannot be there yet, and every real
+    night after it would count as late. DomainError."""
+    if day > today:
+        message = _("This day is still to come.")
+        raise DomainError(message, code="future_date", fields={"business_date": message})
 
 
 def start_run(
@@ -85,7 +94,7 @@ def _chosen(pipeline: str, steps: Sequence[str] | None) -> list[str]:
 
 
 def retry_run(actor: Actor, *, run_id: int, now: dt.datetime | None = None) -> Run:
-    """Go on with a failed run from the step that failed; what is done stays done. Idempotent while it runs.
+    """Go on with a failed run from the step that failed, with a cancelled one from where it stopped; what is done stays done. Idempotent while it runs.
 
     Raises Conflict when a newer run of the same date is under way or has already replaced it.
     """
@@ -95,15 +104,37 @@ def retry_run(actor: Actor, *, run_id: int, now: dt.datetime | None = None) -> R
     runs.hold(run.pipeline)
     run.refresh_from_db()
     if run.status in UNFINISHED:
+        if run.cancel_asked_at is not None:
+            raise Conflict(_("This run is stopping; go on with it when it has stopped."), code="run_stopping")
         return run
-    if run.status != RunStatus.FAILED:
+    if run.status not in STOPPED:
         raise Conflict(_("This run is done; there is nothing to retry."), code="run_done")
     same = Run.objects.filter(pipeline=run.pipeline, business_date=run.business_date, key=run.key)
-    if same.filter(pk__gt=run.pk).exclude(status=RunStatus.FAILED).exists():
+    if same.filter(pk__gt=run.pk).exclude(status__in=STOPPED).exists():
         raise Conflict(_("A newer run for this date has taken its place."), code="run_replaced")
-    run.status, run.finished_at = RunStatus.QUEUED, None
-    run.save(update_fields=["status", "finished_at"])
+    run.status, run.finished_at, run.cancel_asked_at, run.cancelled_by = RunStatus.QUEUED, None, None, None
+    run.save(update_fields=["status", "finished_at", "cancel_asked_at", "cancelled_by"])
     runs.admit(run, now=now or timezone.now())
+    return run
+
+
+def cancel_run(actor: Actor, *, run_id: int, now: dt.datetime | None = None) -> Run:
+    """Stop a run after the pieces in hand: what is done stays, the rest is left, the date can be run again.
+
+    The run ends by itself when the last piece in hand is ticked off (or its dead worker's piece is taken up and
+    left). Again: no change. Raises Conflict for a run that has ended otherwise.
+    """
+    run = Run.objects.visible_to(actor).get(pk=run_id)
+    require(actor, PIPELINES[run.pipeline].action)
+    runs.hold(run.pipeline)
+    run.refresh_from_db()
+    if run.status == RunStatus.CANCELLED or (run.status in UNFINISHED and run.cancel_asked_at is not None):
+        return run
+    if run.status not in UNFINISHED:
+        raise Conflict(_("This run has ended already."), code="run_ended")
+    run.cancel_asked_at, run.cancelled_by_id = now or timezone.now(), actor.staff_id
+    run.save(update_fields=["cancel_asked_at", "cancelled_by_id"])
+    runs.cancel(run, now=run.cancel_asked_at)
     return run
 
 

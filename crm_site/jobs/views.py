@@ -78,7 +78,24 @@ def run_retry(request: Any, pk: int) -> HttpResponse:
     except DomainError as error:
         messages.error(request, error.message)
     else:
-        messages.success(request, _("The run goes on from the failed step."))
+        messages.success(request, _("The run goes on from where it stopped."))
+    return redirect("jobs:run-detail", run.pk)
+
+
+@require_POST
+@allowed("job.run")
+def run_cancel(request: Any, pk: int) -> HttpResponse:
+    run = _run(request, pk)
+    try:
+        with transaction.atomic():
+            run = services.cancel_run(request.actor, run_id=run.pk)
+    except DomainError as error:
+        messages.error(request, error.message)
+    else:
+        stopped = (
+            _("The run is cancelled.") if run.is_finished else _("The run stops after the part in hand.")
+        )
+        messages.success(request, stopped)
     return redirect("jobs:run-detail", run.pk)
 
 

@@ -111,10 +111,11 @@ ACTIONS: dict[str, frozenset[Role]] = {
     ),
     "credit_policy.draft": frozenset({Role.RISK, Role.LINE_DEPARTMENT}),
     "credit_policy.publish": frozenset({Role.RISK, Role.PRESIDENT}),
+    "credit_register.manage": frozenset({Role.RISK}),
     "line.manage": frozenset({Role.CREDIT_REVIEWER, Role.RISK}),
     "line.control": frozenset({Role.API}),
     "segmentation.read": _BRANCH | _HQ,
-    "policy.read": _READERS,
+    "policy.read": _READERS | {Role.ADMINISTRATOR},
     "policy.draft": frozenset({Role.LINE_DEPARTMENT, Role.RISK, Role.MARKETING}),
     "policy.publish": frozenset({Role.RISK, Role.PRESIDENT, Role.MARKETING}),
     "model.read": _BRANCH | _HQ,
@@ -156,6 +157,7 @@ class Actor:
     grants: tuple[Grant, ...] = ()
     scopes: frozenset[str] = frozenset()
     unit_id: int | None = None
+    unit_name: str = ""
     line_department: str = ""
     covers: tuple[int, ...] = ()
     language: str = "en"

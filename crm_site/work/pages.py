@@ -19,22 +19,19 @@ PAGE = 50
 
 
 def task_page(actor: Actor, as_of: dt.date, query: Mapping[str, str]) -> dict[str, Any]:
-    """The actor's open tasks: filtered by `reason`, shown now or `later`, `after` a task by key.
+    """The actor's worklist, a customer once: filtered by `reason`, shown now or `later`, `after` a task by key.
 
     A page costs the same wherever it lies: it begins after the last row's urgency, stake, date and id.
     """
     reason, later = query.get("reason", ""), query.get("when", "") == "later"
-    mine = Task.objects.open().filter(owner__in=actor.portfolio)
-    shown = mine.filter(show_from__gt=as_of) if later else mine.filter(show_from__lte=as_of)
-    if reason:
-        shown = shown.filter(reason=reason)
+    shown = selectors.worklist(actor, as_of, later=later, reason=reason)
     key = _number(query.get("after", ""))
     after = Task.objects.visible_to(actor).filter(pk=key).first() if key else None
-    rows = list((shown.filter(_after(after)) if after else shown).order_by(*selectors.ORDER)[: PAGE + 1])
+    rows = list((shown.filter(_after(after)) if after else shown)[: PAGE + 1])
     kept = {k: v for k, v in (("reason", reason), ("when", "later" if later else "")) if v}
     sizes = selectors.counts(actor, as_of, since=dt.datetime.combine(as_of, dt.time(), dt.UTC))
     return {
-        "items": selectors.task_rows(actor, rows[:PAGE], as_of),
+        "items": selectors.worklist_rows(actor, rows[:PAGE], as_of, later=later),
         "next_url": f"?{urlencode({**kept, 'after': rows[PAGE - 1].pk})}" if len(rows) > PAGE else "",
         "first_url": f"?{urlencode(kept)}" if after else "",
         "reasons": _reasons(sizes.by_reason, reason, kept),

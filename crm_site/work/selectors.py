@@ -8,29 +8,79 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from django.db.models import Count, Q, QuerySet, Sum
+from django.db import connection
+from django.db.models import Count, Exists, ExpressionWrapper, OuterRef, Q, QuerySet, Sum
 from django.urls import reverse
 
 from crm_site.accounts.models import GrantStatus, OrgUnit, RoleGrant, Staff
 from crm_site.jobs.models import Run, RunStatus
+from crm_site.lib.money import MoneyField
 from crm_site.lib.permissions import HEADQUARTERS, SUBTREE, Actor, Role
 from crm_site.lib.registry import NOTICES, SUBJECTS, WORK_REASONS, NoticeKind, Subject
 from crm_site.work.models import Notification, Task, TaskStatus
 
+ORDER = ("-urgency", "-stake", "due_date", "id")
+_STAKE = ExpressionWrapper(OuterRef("stake"), output_field=MoneyField())
+_BEFORE = (  # stands before another task of the same customer: ORDER, said as a condition
+    Q(urgency__gt=OuterRef("urgency"))
+    | Q(urgency=OuterRef("urgency"), stake__gt=_STAKE)
+    | Q(urgency=OuterRef("urgency"), stake=_STAKE, due_date__lt=OuterRef("due_date"))
+    | Q(
+        urgency=OuterRef("urgency"),
+        stake=_STAKE,
+        due_date=OuterRef("due_date"),
+        id__lt=OuterRef("id"),
+    )
+)
 
-def worklist(actor: Actor, as_of: dt.date) -> QuerySet[Task]:
-    """Open tasks of the actor and of whom he covers for that may be seen on the day, most urgent first."""
+
+def _mine(actor: Actor, as_of: dt.date, *, later: bool = False, reason: str = "") -> QuerySet[Task]:
+    """Open tasks of the actor and of whom he covers for: those to be seen on the day, or those put off beyond it."""
     if not actor.portfolio:
         return Task.objects.none()
-    return Task.objects.open().filter(owner__in=actor.portfolio, show_from__lte=as_of).order_by(*ORDER)
+    mine = Task.objects.open().filter(owner__in=actor.portfolio)
+    mine = mine.filter(show_from__gt=as_of) if later else mine.filter(show_from__lte=as_of)
+    return mine.filter(reason=reason) if reason else mine
 
 
-ORDER = ("-urgency", "-stake", "due_date", "id")
+def worklist(actor: Actor, as_of: dt.date, *, later: bool = False, reason: str = "") -> QuerySet[Task]:
+    """The rows of the actor's worklist, most urgent first: of each customer the task that comes first.
+
+    A customer's other tasks of the list are what `worklist_rows` says below it. Tasks about nobody stand alone.
+    """
+    mine = _mine(actor, as_of, later=later, reason=reason)
+    before = mine.filter(_BEFORE, customer_id=OuterRef("customer_id"))
+    return mine.filter(~Exists(before)).order_by(*ORDER)
+
+
+def worklist_rows(
+    actor: Actor, leads: Iterable[Task], as_of: dt.date, *, later: bool = False
+) -> list[dict[str, Any]]:
+    """Rows of the worklist: `task_rows` of the leads, each with its customer's other reasons (`also`) by urgency."""
+    listed = list(leads)
+    also: dict[int, list[dict[str, Any]]] = {}
+    customers = {task.customer_id for task in listed if task.customer_id}
+    others = _mine(actor, as_of, later=later).filter(customer_id__in=customers)
+    for task in others.exclude(pk__in=[t.pk for t in listed]).order_by(*ORDER) if customers else ():
+        also.setdefault(task.customer_id or 0, []).append(task_row(task, None, as_of))
+    rows = task_rows(actor, listed, as_of)
+    return [
+        {**row, "also": also.get(task.customer_id or 0, [])} for row, task in zip(rows, listed, strict=True)
+    ]
+
+
+def row_of(actor: Actor, task: Task, as_of: dt.date) -> list[Task]:
+    """The tasks that share the task's row of the actor's worklist, the first one first; else the task alone."""
+    if task.customer_id is None or task.owner_id not in actor.portfolio:
+        return [task]
+    mine = _mine(actor, as_of, later=task.show_from > as_of).filter(customer_id=task.customer_id)
+    return list(mine.order_by(*ORDER)) or [task]
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """A person's work on a day. `by_reason`: open tasks now, by reason code; `stake` in the bank's currency."""
+    """A person's work on a day, in rows of the worklist (a customer once). `by_reason`: rows with that reason, so a
+    customer may count under several; `stake` of the rows' first reasons, in the bank's currency; `done_today`: tasks."""
 
     open: int
     later: int
@@ -42,18 +92,16 @@ class Counts:
 
 def counts(actor: Actor, as_of: dt.date, since: dt.datetime) -> Counts:
     """How much of the actor's work is open, hidden until later, overdue, and done since a moment (midnight)."""
-    mine = Task.objects.filter(owner__in=actor.portfolio) if actor.portfolio else Task.objects.none()
-    shown = mine.open().filter(show_from__lte=as_of)
-    by_reason = dict(shown.order_by().values_list("reason").annotate(n=Count("id")))
-    sums = mine.open().aggregate(
-        later=Count("id", filter=Q(show_from__gt=as_of)),
-        overdue=Count("id", filter=Q(show_from__lte=as_of, due_date__lt=as_of)),
-        stake=Sum("stake", filter=Q(show_from__lte=as_of)),
+    rows = Count("customer_id", distinct=True) + Count("id", filter=Q(customer_id__isnull=True))
+    by_reason = dict(_mine(actor, as_of).order_by().values_list("reason").annotate(n=rows))
+    later = _mine(actor, as_of, later=True).aggregate(n=rows)["n"]
+    sums = (
+        worklist(actor, as_of)
+        .order_by()
+        .aggregate(n=Count("id"), overdue=Count("id", filter=Q(due_date__lt=as_of)), stake=Sum("stake"))
     )
     done = Task.objects.filter(closed_by=actor.staff_id, status=TaskStatus.DONE, closed_at__gte=since).count()
-    return Counts(
-        sum(by_reason.values()), sums["later"], done, sums["overdue"], sums["stake"] or Decimal(0), by_reason
-    )
+    return Counts(sums["n"], later, done, sums["overdue"], sums["stake"] or Decimal(0), by_reason)
 
 
 def task_rows(actor: Actor, tasks: Iterable[Task], as_of: dt.date) -> list[dict[str, Any]]:
@@ -115,8 +163,15 @@ def notifications(actor: Actor) -> QuerySet[Notification]:
 
 
 def unread(actor: Actor) -> int:
-    """How many notifications wait for the actor; counting stops at 100."""
-    return len(notifications(actor).filter(read_at__isnull=True).values_list("pk")[:100])
+    """How many notifications wait for the actor; counting stops at 100. By hand: every page asks."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM (SELECT 1 FROM work_notification"
+            " WHERE bank_id = %s AND staff_id = %s AND read_at IS NULL LIMIT 100) waiting",
+            [actor.bank_id, actor.staff_id],
+        )
+        (count,) = cursor.fetchone()
+    return int(count)
 
 
 def notice_rows(notices: Iterable[Notification]) -> list[dict[str, Any]]:

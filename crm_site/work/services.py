@@ -255,8 +255,35 @@ def postpone_task(actor: Actor, *, task_id: int, until: dt.date, as_of: dt.date)
     return task
 
 
-def hand_over_task(actor: Actor, *, task_id: int, to_id: int, now: dt.datetime, note: str = "") -> Task:
-    """Give a task to a colleague, who is notified. Twice to the same: no change.
+def postpone_row(actor: Actor, *, task_id: int, until: dt.date, as_of: dt.date) -> list[Task]:
+    """Put off every reason of the task's row of the worklist: a customer who waits waits for all of them.
+
+    Raises as postpone_task; all or nothing within the caller's transaction.
+    """
+    task = Task.objects.visible_to(actor).get(pk=task_id)
+    return [
+        postpone_task(actor, task_id=one.pk, until=until, as_of=as_of)
+        for one in selectors.row_of(actor, task, as_of)
+    ]
+
+
+def hand_over_row(
+    actor: Actor, *, task_id: int, to_id: int, as_of: dt.date, now: dt.datetime, note: str = ""
+) -> list[Task]:
+    """Give every reason of the task's row to a colleague, who is told of the first. Raises as hand_over_task."""
+    require(actor, "task.write")
+    task = Task.objects.filter(pk=task_id).get()
+    first, *others = selectors.row_of(actor, task, as_of)
+    return [
+        hand_over_task(actor, task_id=first.pk, to_id=to_id, now=now, note=note),
+        *(hand_over_task(actor, task_id=one.pk, to_id=to_id, now=now, is_told=False) for one in others),
+    ]
+
+
+def hand_over_task(
+    actor: Actor, *, task_id: int, to_id: int, now: dt.datetime, note: str = "", is_told: bool = True
+) -> Task:
+    """Give a task to a colleague, who is notified (`is_told`). Twice to the same: no change.
 
     Raises DomainError for somebody the actor may not give work to, Conflict for a closed task.
     """
@@ -270,7 +297,8 @@ def hand_over_task(actor: Actor, *, task_id: int, to_id: int, now: dt.datetime, 
     task.owner, task.unit_id, task.handed_over_by_id = receiver, receiver.unit_id, actor.staff_id
     task.save(update_fields=["owner", "unit_id", "handed_over_by_id"])
     params = {"by": actor.label, "reason": task.reason, "note": note.strip()[:200]}
-    notify([to_id], "task.handed_over", params, _address(task), now=now)
+    if is_told:
+        notify([to_id], "task.handed_over", params, _address(task), now=now)
     return task
 
 

@@ -38,12 +38,14 @@ def _back(request: Any) -> str:
     return came if safe and urlsplit(came).path != request.path else reverse("work:task-list")
 
 
-def _gone(request: Any, text: str, undo: str = "") -> HttpResponse:
-    """The row leaves the list; a toast says what happened. Without a script: back to where one came from."""
+def _gone(request: Any, text: str, undo: str = "", task: Task | None = None) -> HttpResponse:
+    """The row leaves the list, or shows its customer's next reason; a toast says what happened.
+
+    Without a script: back to where one came from.
+    """
     if request.htmx:
-        return trigger_client_event(
-            HttpResponse(), "toast", {"text": text, **({"undo": undo} if undo else {})}
-        )
+        answer = _next_reason(request, task) if task else HttpResponse()
+        return trigger_client_event(answer, "toast", {"text": text, **({"undo": undo} if undo else {})})
     messages.success(request, text)
     return HttpResponseRedirect(_back(request))
 
@@ -60,8 +62,15 @@ def _refused(request: Any, error: DomainError, task: Task) -> HttpResponse:
 def _row(request: Any, task: Task) -> HttpResponse:
     if task.status != "open":
         return HttpResponse()
-    rows = selectors.task_rows(request.actor, [task], working_day(request.bank))
+    as_of = working_day(request.bank)
+    rows = selectors.worklist_rows(request.actor, [task], as_of, later=task.show_from > as_of)
     return render(request, "work/_task_row.html", {"item": rows[0]})
+
+
+def _next_reason(request: Any, task: Task) -> HttpResponse:
+    """The row of what else is to be done for the customer of a task that is done; empty when nothing is."""
+    left = [t for t in selectors.row_of(request.actor, task, working_day(request.bank)) if t.pk != task.pk]
+    return _row(request, left[0]) if left else HttpResponse()
 
 
 def _form_page(request: Any, task: Task, form: Any, **about: Any) -> HttpResponse:
@@ -69,10 +78,18 @@ def _form_page(request: Any, task: Task, form: Any, **about: Any) -> HttpRespons
         "form": form,
         "task": task,
         "item": selectors.task_rows(request.actor, [task], working_day(request.bank))[0],
+        "also": [],
         "next": _back(request),
         **about,
     }
     return render(request, "work/task_action.html", context, status=422 if form.is_bound else 200)
+
+
+def _also(request: Any, task: Task) -> list[dict[str, Any]]:
+    """The other reasons of the task's row, which go along with it."""
+    as_of = working_day(request.bank)
+    others = [t for t in selectors.row_of(request.actor, task, as_of) if t.pk != task.pk]
+    return selectors.task_rows(request.actor, others, as_of)
 
 
 @require_GET
@@ -106,7 +123,7 @@ def task_done(request: Any, pk: int) -> HttpResponse:
             )
     except DomainError as error:
         return _refused(request, error, task)
-    return _gone(request, _("Done"), undo=reverse("work:task-undo", args=[pk]))
+    return _gone(request, _("Done"), undo=reverse("work:task-undo", args=[pk]), task=task)
 
 
 @require_POST
@@ -131,7 +148,7 @@ def task_later(request: Any, pk: int) -> HttpResponse:
     try:
         if form.is_valid():
             with transaction.atomic():
-                services.postpone_task(
+                services.postpone_row(
                     request.actor, task_id=pk, until=form.cleaned_data["until"], as_of=as_of
                 )
             return _gone(request, _("Postponed"))
@@ -139,13 +156,14 @@ def task_later(request: Any, pk: int) -> HttpResponse:
         if "until" not in error.fields:
             return _refused(request, error, task)
         form.add_error("until", error.message)
-    return _form_page(request, task, form, title=_("Later"), verb=_("Postpone"), icon="clock")
+    also = _also(request, task)
+    return _form_page(request, task, form, title=_("Later"), verb=_("Postpone"), icon="clock", also=also)
 
 
 @require_http_methods(["GET", "POST"])
 @allowed("task.write")
 def task_hand_over(request: Any, pk: int) -> HttpResponse:
-    task = _task(request, pk)
+    task, as_of = _task(request, pk), working_day(request.bank)
     form = HandOverForm(
         request.POST if request.method == "POST" else None, actor=request.actor, owner_id=task.owner_id
     )
@@ -153,15 +171,21 @@ def task_hand_over(request: Any, pk: int) -> HttpResponse:
         if form.is_valid():
             given = form.cleaned_data
             with transaction.atomic():
-                services.hand_over_task(
-                    request.actor, task_id=pk, to_id=given["to"], note=given["note"], now=timezone.now()
+                services.hand_over_row(
+                    request.actor,
+                    task_id=pk,
+                    to_id=given["to"],
+                    note=given["note"],
+                    as_of=as_of,
+                    now=timezone.now(),
                 )
             return _gone(request, _("Handed over"))
     except DomainError as error:
         if "to" not in error.fields:
             return _refused(request, error, task)
         form.add_error("to", error.message)
-    return _form_page(request, task, form, title=_("Hand over"), verb=_("Hand over"), icon="arrow-forward-up")
+    words = {"title": _("Hand over"), "verb": _("Hand over"), "icon": "arrow-forward-up"}
+    return _form_page(request, task, form, also=_also(request, task), **words)
 
 
 @require_http_methods(["GET", "POST"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
@@ -15,6 +14,7 @@ from rest_framework.response import Response
 
 from crm_site.accounts.api import ApiView, claim_key
 from crm_site.accounts.models import IdempotencyKey
+from crm_site.lib.api.fields import Day, StrictSerializer
 from customers.ingest.docs import csv_example, row_schema
 from customers.ingest.feeds import FEEDS, Feed
 from customers.ingest.jobs import start
@@ -99,16 +99,6 @@ def asked_format(request: Request) -> str:
     return FORMATS[kind]
 
 
-def asked_date(request: Request) -> dt.date | None:
-    text = request.query_params.get("business_date", "")
-    if not text:
-        return None
-    try:
-        return dt.date.fromisoformat(text)
-    except ValueError:
-        raise serializers.ValidationError({"business_date": ["A date as YYYY-MM-DD."]}) from None
-
-
 ROWS = {
     "application/x-ndjson": {
         "description": "One JSON object a line.",
@@ -120,29 +110,36 @@ ROWS = {
         "example": csv_example("customers"),
     },
     "application/gzip": {"type": "string", "format": "binary", "description": "Either of them, packed."},
+    "application/octet-stream": {
+        "type": "string",
+        "format": "binary",
+        "description": "Any of them: told apart by how it begins.",
+    },
 }
+
+
+class DeliveryQuery(StrictSerializer):
+    business_date = Day(required=False, help_text="As-of of rows that carry none: the end of that day.")
 
 
 class IngestView(ApiView):
     """Take in a delivery. Whole-delivery faults are answered at once; rows are checked by the job."""
 
     required_scopes: ClassVar = {"POST": "ingest:write"}
+    query: ClassVar = {"POST": DeliveryQuery}
 
     @extend_schema(
         operation_id="ingest_deliver",
         tags=["Ingest"],
         parameters=[
             OpenApiParameter("feed", str, OpenApiParameter.PATH, enum=FEEDS.names()),
-            OpenApiParameter(
-                "business_date", dt.date, description="As-of of rows that carry none: the end of that day."
-            ),
         ],
         request=ROWS,
         responses={202: BatchAccepted},
     )
     def post(self, request: Request, feed: str) -> Response:
         chosen = feed_named(feed)
-        kind, business_date = asked_format(request), asked_date(request)
+        kind = asked_format(request)
         spooled, content_format = take_in(
             actor=request.user,
             feed=chosen,
@@ -161,7 +158,7 @@ class IngestView(ApiView):
             content_format=content_format,
             source="api",
             now=timezone.now(),
-            business_date=business_date,
+            business_date=self.asked.get("business_date"),
         )
         start(request.user, batch)
         answer = {"id": batch.pk, "status": batch.status}

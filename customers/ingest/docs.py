@@ -23,6 +23,8 @@ def column_schema(column: Column) -> dict[str, Any]:
         schema["format"] = _FORMATS[column.type]
     if column.most:
         schema["maxLength"] = column.most
+    if column.required and not column.choices:
+        schema["minLength"] = 1
     if column.example:
         schema["example"] = column.example
     return schema
@@ -38,6 +40,20 @@ def row_schema(feed: Feed) -> dict[str, Any]:
         "required": list(feed.required),
         "properties": {column.name: column_schema(column) for column in feed.columns},
     }
+
+
+def cell_of(column: Column, value: Any) -> str:
+    """A JSON value as the feed's cell, by the column's schema; raises ValueError with what it should be."""
+    wanted = _JSON_TYPES.get(column.type, "string")
+    if value is None:
+        return ""
+    if wanted == "boolean" and isinstance(value, bool):
+        return "true" if value else "false"
+    if wanted == "integer" and type(value) is int:
+        return str(value)
+    if wanted == "string" and isinstance(value, str) and (value or column.type not in _FORMATS):
+        return value
+    raise ValueError(f"Not a {wanted} as the schema says.")
 
 
 def csv_example(name: str) -> str:

@@ -458,6 +458,9 @@ ROW_ERRORS = {
     "formula": gettext_noop("A formula, not a value."),
     "bad_choice": gettext_noop("Not one of: %(choices)s."),
     "bad_date": gettext_noop("Not a date as YYYY-MM-DD."),
+    "ambiguous_date": gettext_noop(
+        "%(given)s: day or month first? Write 2026-01-31, 2026/1/31 or 2026年1月31日."
+    ),
     "bad_datetime": gettext_noop("Not a time as ISO 8601."),
     "date_range": gettext_noop("The year must lie between 1900 and 2199."),
     "date_order": gettext_noop("The dates are in the wrong order."),

@@ -36,10 +36,23 @@ def land_parties(landing: Landing) -> Counts:
     _name_tokens(landing)
     touched = _secrets(landing) | _addresses(landing)
     landing.drop("names", "kinds_before")
-    only_derived = len(touched - landing.updated)
+    only_derived = _mark_changed(landing, touched - landing.updated)
     return Counts(
         inserted=inserted, updated=updated + only_derived, unchanged=total - inserted - updated - only_derived
     )
+
+
+def _mark_changed(landing: Landing, numbers: set[int]) -> int:
+    """Standing customers of which only contacts, identifiers or the address changed have changed too."""
+    if numbers:
+        landing.run(
+            """
+            UPDATE customers_customer t SET changed_at = statement_timestamp() FROM part p
+            WHERE t.bank_id = %(bank)s AND t.id = p.found_id AND p.n = ANY(%(numbers)s)
+            """,
+            numbers=list(numbers),
+        )
+    return len(numbers)
 
 
 def _reject_customers(landing: Landing) -> None:

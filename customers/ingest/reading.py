@@ -38,12 +38,13 @@ class Shape:
 
 @dataclass(frozen=True)
 class Row:
-    """One row as delivered. `bad`: why it cannot be read at all."""
+    """One row as delivered. `bad`: why it cannot be read at all, because of `bad_column` ("": of the whole row)."""
 
     line: int
     shape: Shape
     cells: Sequence[str]
     bad: Bad | None = None
+    bad_column: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         names = [name or f"column {i}" for i, name in enumerate(self.shape.columns, start=1)]

@@ -15,6 +15,7 @@ from django.utils.translation import gettext
 from crm_site.accounts.banks import vault_of
 from crm_site.jobs.models import Run
 from crm_site.jobs.selectors import share_done, step_views
+from crm_site.lib.formats import is_chinese
 from crm_site.lib.permissions import Actor, require
 from customers.ingest.feeds import FEEDS, ROW_ERRORS
 from customers.ingest.staging import opened
@@ -48,13 +49,15 @@ class ShownError:
 def first_errors(batch: Batch, number: int = 20) -> list[ShownError]:
     """The first rejected rows, in the reader's language; protected cells stay masked."""
     found = BatchError.objects.filter(batch=batch).order_by("line", "id")[:number]
+    feed = FEEDS[batch.feed]
+    names = {c.name: c.chinese if is_chinese() else c.name for c in feed.columns}
     return [
         ShownError(
             error.line,
-            error.field,
+            names.get(error.field, error.field),
             message_of(error.code, error.params),
             [
-                (name, "••••" if isinstance(value, dict) else str(value))
+                (names.get(name, name), "••••" if isinstance(value, dict) else str(value))
                 for name, value in error.row.items()
                 if value != ""
             ][:8],

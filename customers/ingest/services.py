@@ -28,6 +28,7 @@ from crm_site.lib.tenancy import require_bank
 from customers.ingest import ledger, lending, parties, places  # noqa: F401  each adds its landings
 from customers.ingest.columns import REGION_OF_CURRENCY, Place
 from customers.ingest.feeds import FEEDS, Feed
+from customers.ingest.handwriting import as_meant
 from customers.ingest.landing import Counts, Landing
 from customers.ingest.reading import (
     CSV,
@@ -227,6 +228,8 @@ def land(batch: Batch, *, progress: Progress = no_progress) -> Outcome:
         landing.begin()
         path = settings.MEDIA_ROOT / batch.path
         rows = rows_of(path, feed, batch.content_format, batch.mapping or None)
+        if batch.source == "upload":
+            rows = as_meant(rows, feed)
         total = max(batch.rows_received, 1)
         while True:
             part = landing.stager.stage_part(cursor, rows)

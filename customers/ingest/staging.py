@@ -143,7 +143,7 @@ class Stager:
 
     def _parse(self, row: Row, part: Part, seen: dict[tuple[str, ...], int]) -> str | None:
         if row.bad is not None:
-            self.reject(part, row, "", row.bad)
+            self.reject(part, row, row.bad_column, row.bad)
             return None
         plan = self._plans.get(row.shape)
         if plan is None:

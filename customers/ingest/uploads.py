@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from django.db import connection
+from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
@@ -22,6 +23,7 @@ from customers.ingest.jobs import start
 from customers.ingest.reading import CSV, XLSX, check_header, check_workbook, preview
 from customers.ingest.services import register
 from customers.ingest.spool import ZIP_MAGIC, Refused, Spooled, discard, spool
+from customers.models import Customer
 from customers.models.ingest import Batch, BatchStatus, ColumnMapping, RowChange
 from customers.tokens import name_tokens
 
@@ -31,7 +33,7 @@ MOST_CONFLICTS = 200
 DERIVED = (
     "customers_searchtoken", "customers_standing", "customers_identifier", "customers_contactpoint", "customers_address",
 )  # fmt: skip
-NOT_COMPARED = ["source_as_of"]
+NOT_COMPARED = ["source_as_of", "changed_at"]
 
 
 class UploadedFile(Protocol):
@@ -249,6 +251,7 @@ def undo_import(actor: Actor, *, batch_id: int, now: dt.datetime) -> Batch:
         for table in sorted(tables, key=lambda name: name == "customers_customer"):
             undo.take_back(table)
     retoken(touched)
+    Customer.objects.filter(pk__in=touched).update(changed_at=Now())
     batch.status, batch.undone_by_id, batch.undone_at = BatchStatus.UNDONE, actor.staff_id, now
     batch.save(update_fields=["status", "undone_by_id", "undone_at"])
     return batch
@@ -291,12 +294,17 @@ class _Undo:
         return [StandingInTheWay(what, _(CHANGED)) for (what,) in found]
 
     def in_use(self, table: str) -> list[StandingInTheWay]:
-        """Inserted rows that others refer to by now, found by the foreign keys of the catalogue."""
+        """Inserted rows that others refer to by now, found by the foreign keys of the catalogue: constraints, and
+        the triggers of keys that are checked once a statement."""
         references = self.rows(
             """
             SELECT c.conrelid::regclass::text, a.attname FROM pg_constraint c
             JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = c.conkey[array_length(c.conkey, 1)]
             WHERE c.contype = 'f' AND c.confrelid = %(table)s::regclass AND c.conparentid = 0
+            UNION ALL
+            SELECT split_part(given, '\\000', 1), split_part(given, '\\000', 2)
+            FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid AND p.proname = 'banyan_parent_deleted'
+            CROSS JOIN LATERAL encode(t.tgargs, 'escape') given WHERE t.tgrelid = %(table)s::regclass
             """,
             table=table,
         )
@@ -318,7 +326,7 @@ class _Undo:
         return found
 
     def touched_customers(self) -> list[int]:
-        """Standing customers whose name, identifiers or contact points the import changed."""
+        """Standing customers whose name, identifiers, contact points or addresses the import changed."""
         found = self.rows(
             """
             SELECT DISTINCT CASE WHEN "table" = 'customers_customer' THEN row_id
@@ -326,7 +334,7 @@ class _Undo:
             FROM customers_rowchange r
             WHERE bank_id = %(bank)s AND batch_id = %(batch)s
               AND ("table" <> 'customers_customer' OR before IS NOT NULL)
-              AND "table" IN ('customers_customer', 'customers_identifier', 'customers_contactpoint')
+              AND "table" IN ('customers_customer', 'customers_identifier', 'customers_contactpoint', 'customers_address')
             """
         )
         return [customer for (customer,) in found]

@@ -61,7 +61,10 @@ class Interaction(TenantModel):
                 condition=~models.Q(reference=""),
             )
         ]
-        indexes: ClassVar = [models.Index(fields=["bank_id", "customer", "-at"], name="interaction_recent")]
+        indexes: ClassVar = [
+            models.Index(fields=["bank_id", "customer", "-at"], name="interaction_recent"),
+            models.Index(fields=["bank_id", "author", "-at"], name="interaction_author"),
+        ]
 
     @property
     def result_label(self) -> str:

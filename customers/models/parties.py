@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 from crm_site.accounts.models import OrgUnit, Staff
@@ -64,11 +65,13 @@ class CustomerQuerySet(TenantQuerySet):
 
 
 class Customer(TenantModel):
-    """A party. Core-owned fields are written by feeds alone; CRM-owned fields by people alone.
+    """A party. Core-owned fields are written by feeds (and single rows by their rules); CRM-owned fields never by them.
 
     `home_branch` and `responsible` are written by relationship's services alone
     (`customers.services.place_customers`). No responsible person = waiting in the home branch's queue.
     `name_sort`: pinyin sort key. `source_as_of`: when the core last said so; older never overwrites newer.
+    `changed_at`: when anything but that as-of last changed here, contacts, identifiers and addresses included; a
+    trigger sets it (migration 0022), by the database's clock, for readers of changes (lib.api.changes).
     """
 
     # core-owned
@@ -102,6 +105,7 @@ class Customer(TenantModel):
     needs_note = models.CharField(max_length=400, blank=True)
     contact_language = models.CharField(max_length=10, blank=True)
     edited_at = models.DateTimeField(null=True)
+    changed_at = models.DateTimeField(db_default=Now(), editable=False)
 
     objects = TenantManager.from_queryset(CustomerQuerySet)()
 
@@ -112,6 +116,8 @@ class Customer(TenantModel):
         ]
         indexes: ClassVar = [
             models.Index(fields=["bank_id", "name_sort", "id"], name="customer_name_sort"),
+            models.Index(fields=["bank_id", "id"], condition=Q(is_prospect=True), name="customer_prospects"),
+            models.Index(fields=["bank_id", "changed_at", "id"], name="customer_changed"),
         ]
 
     def __str__(self) -> str:

@@ -6,10 +6,11 @@ from typing import ClassVar
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from crm_site.accounts.models import OrgUnit, Staff
-from crm_site.lib.money import MoneyField
+from crm_site.lib.money import MoneyField, money
 from crm_site.lib.permissions import Actor
 from crm_site.lib.tenancy import BankField, BankForeignKey, TenantManager, TenantModel, TenantQuerySet
 from customers.models.parties import Customer, CustomerKind, visible_rows
@@ -86,10 +87,18 @@ class Standing(TenantModel):
                 fields=["bank_id", "home_branch", "deposits_adb", "customer"], name="standing_branch_adb"
             ),
             models.Index(
-                fields=["bank_id", "value_tier", "deposits_adb", "customer"], name="standing_tier_adb"
+                fields=["bank_id", "responsible", "deposits_adb", "customer"], name="standing_person_adb"
+            ),
+            # Few rows each, which the sorts above would look for among everybody.
+            models.Index(
+                fields=["bank_id", "home_branch", "loans", "customer"],
+                condition=Q(overdue_amount__gt=money(0)),
+                name="standing_overdue",
             ),
             models.Index(
-                fields=["bank_id", "responsible", "deposits_adb", "customer"], name="standing_person_adb"
+                fields=["bank_id", "home_branch", "deposits_adb", "customer"],
+                condition=Q(responsible__isnull=True),
+                name="standing_queue",
             ),
         ]
 

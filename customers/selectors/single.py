@@ -68,13 +68,7 @@ def customer_header(actor: Actor, customer_id: int) -> CustomerHeader:
     """
     standing = (
         Standing.objects.visible_to(actor)
-        .select_related(
-            "customer",
-            "customer__responsible",
-            "customer__home_branch",
-            "customer__opening_branch",
-            "customer__won_by",
-        )
+        .select_related("customer", "customer__responsible", "customer__home_branch")
         .get(customer_id=customer_id)
     )
     customer = standing.customer

@@ -97,15 +97,8 @@ def create_prospect(
     if known:
         return known
     indexes = [vault.blind_index(scheme, value)] if value else []
-    match = SearchToken.objects.filter(token=f"x:{indexes[0].hex()}").first() if indexes else None
-    if match:
-        record(
-            actor, Action.LOCATE, "customers_customer", customer_id=match.customer_id, reason="new prospect"
-        )
-        message = _(
-            "A customer with this identifier exists already: search for it to see who is responsible."
-        )
-        raise Conflict(message, code="identifier_known", fields={"identifier": message})
+    for index in indexes:
+        refuse_known_identifier(actor, index, "identifier")
     if e164:
         indexes.append(vault.blind_index("phone", e164))
     responsible = actor.staff_id if actor.has(OWN) else None
@@ -138,6 +131,16 @@ def create_prospect(
     except IntegrityError as error:
         raise Conflict(_("This form was sent twice at the same moment."), code="sent_twice") from error
     return customer
+
+
+def refuse_known_identifier(actor: Actor, index: bytes, field: str) -> None:
+    """A prospect's identifier (its blind index) that somebody is known by already: Conflict, and it is on the record."""
+    match = SearchToken.objects.filter(token=f"x:{index.hex()}").first()
+    if match is None:
+        return
+    record(actor, Action.LOCATE, "customers_customer", customer_id=match.customer_id, reason="new prospect")
+    message = _("A customer with this identifier exists already: search for it to see who is responsible.")
+    raise Conflict(message, code="identifier_known", fields={field: message})
 
 
 def _contact_of(phone: str) -> str:

@@ -13,6 +13,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from crm_site.accounts.selectors import working_day
 from crm_site.lib import formats
 from crm_site.lib.errors import DomainError
 from crm_site.lib.permissions import may
@@ -34,6 +35,7 @@ from customers.views.listing import (
     sort_heads,
     tabs,
 )
+from customers.views.rows import rows_html
 
 YEAR = 365 * 24 * 3600
 HUNDRED_MILLION = 100_000_000
@@ -45,8 +47,10 @@ def customer_list(request: Any) -> HttpResponse:
     """The list as its address says; htmx gets the table alone."""
     query, problem = read_query(request.actor, request.GET)
     day = as_of(request)
-    found = lists.customer_list(request.actor, query, as_of=day, cursor=request.GET.get("cursor", ""))
     columns = columns_for(request.actor, request.GET, request.COOKIES)
+    cursor = request.GET.get("cursor", "")
+    found = lists.customer_list(request.actor, query, as_of=day, cursor=cursor, with_tasks="next" in columns)
+    packed, scale = pack(query), list_unit(found.rows)
     address = urlencode({"c": to_query(query.condition), "sort": query.sort})
     context = {
         "query": query,
@@ -56,9 +60,9 @@ def customer_list(request: Any) -> HttpResponse:
         "previous_url": list_url(query, cursor=found.previous) if found.previous else "",
         "next_url": list_url(query, cursor=found.next) if found.next else "",
         "is_first": not found.previous,
-        "packed": pack(query),
+        "rows": rows_html(found.rows, columns, scale=scale, today=working_day(request.bank), packed=packed),
         "heads": sort_heads(query),
-        "scale": list_unit(found.rows),
+        "scale": scale,
         "columns": columns,
         "column_choices": [(name, label, name in columns) for name, label in COLUMNS.items()],
         "c": to_query(query.condition),
@@ -132,7 +136,13 @@ def filter_editor(request: Any) -> HttpResponse:
 def filter_row(request: Any) -> HttpResponse:
     """One row of the filter dialog, for the fact just chosen."""
     key = request.GET.get("key", "")
-    row = FilterRow.blank(request.actor, request.GET.get(f"fact-{key}", ""), key)
+    row = FilterRow.blank(
+        request.actor,
+        request.GET.get(f"fact-{key}", ""),
+        key,
+        prefix=request.GET.get("prefix", ""),
+        dated=request.GET.get("dated") == "1",
+    )
     return render(request, "customers/_filter_row.html", {"row": row})
 
 

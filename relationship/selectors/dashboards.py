@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from django.db import connection
 from django.db.models import Count, Q, QuerySet, Sum, Window
 
 from crm_site.accounts.models import OrgUnit
 from crm_site.lib.money import money
 from crm_site.lib.permissions import WHOLE_BANK, Actor, Role
+from crm_site.lib.tenancy import require_bank
 from customers.conditions import fact_is
 from customers.facts import CHURN_ALARM_BP, CHURN_ALARM_PCT
 from customers.models import PortfolioMonth, Standing
@@ -119,9 +121,23 @@ def _summed(scope: Scope, days: Iterable[dt.date], *by: str) -> list[dict[str, A
     )
 
 
+# From date to date along the index: DISTINCT would read every cell of every date.
+_DAYS = """
+    WITH RECURSIVE days AS (
+        SELECT max(as_of) AS day FROM customers_portfoliomonth WHERE bank_id = %(bank)s
+        UNION ALL
+        SELECT (SELECT max(as_of) FROM customers_portfoliomonth WHERE bank_id = %(bank)s AND as_of < days.day)
+        FROM days WHERE days.day IS NOT NULL
+    )
+    SELECT day FROM days WHERE day IS NOT NULL LIMIT 13
+"""
+
+
 def counted_days() -> list[dt.date]:
     """The newest counted date and the month-ends before it, newest first, thirteen at most."""
-    return list(PortfolioMonth.objects.order_by("-as_of").values_list("as_of", flat=True).distinct()[:13])
+    with connection.cursor() as cursor:
+        cursor.execute(_DAYS, {"bank": require_bank()})
+        return [day for (day,) in cursor.fetchall()]
 
 
 def months(scope: Scope, days: Sequence[dt.date]) -> list[Month]:
@@ -222,9 +238,12 @@ def likely_to_leave(scope: Scope, currency: str) -> list[Leaver]:
     """The most likely of the high and mid customers; two statements."""
     rows = list(
         scope.standings.filter(churn_bp__gte=CHURN_ALARM_BP, value_tier__gte=2)
-        .select_related("customer", "responsible")
-        .order_by("-churn_bp", "-customer_id")[:TOP]
-    )
+        .order_by("-churn_bp", "-customer_id")
+        .values_list(
+            "customer_id", "customer__name", "value_tier", "deposits_adb", "churn_bp", "responsible__name", "as_of",
+            named=True,
+        )[:TOP]
+    )  # fmt: skip
     # A score lies in its date's partition: ask for the dates that the customers stand at, not for the newest.
     scores = ChurnScore.objects.filter(
         customer__in=[row.customer_id for row in rows], as_of__in={row.as_of for row in rows if row.as_of}
@@ -236,15 +255,27 @@ def likely_to_leave(scope: Scope, currency: str) -> list[Leaver]:
     return [
         Leaver(
             customer_id=row.customer_id,
-            name=row.customer.name,
+            name=row.customer__name,
             tier=VALUE_TIERS[row.value_tier],
             deposits=row.deposits_adb,
             reason=reasons.get(row.customer_id, ""),
             chance=row.churn_bp / 10_000,
-            manager=row.responsible.name if row.responsible else "",
+            manager=row.responsible__name or "",
         )
         for row in rows
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class Borrower:
+    """A borrower in arrears."""
+
+    customer_id: int
+    name: str
+    days_past_due: int
+    overdue_amount: Decimal
+    loans: Decimal
+    manager: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,7 +284,7 @@ class Overdue:
 
     count: int
     amount: Decimal
-    rows: Sequence[Standing]
+    rows: Sequence[Borrower]
 
 
 def overdue(scope: Scope) -> Overdue:
@@ -261,10 +292,19 @@ def overdue(scope: Scope) -> Overdue:
     rows = list(
         scope.standings.filter(overdue_amount__gt=money(0))
         .annotate(all_of_them=Window(Count("pk")), together=Window(Sum("overdue_amount")))
-        .select_related("customer", "responsible")
-        .order_by("-days_past_due", "-overdue_amount", "customer_id")[:TOP]
-    )
-    return Overdue(rows[0].all_of_them, rows[0].together, rows) if rows else Overdue(0, NOTHING, [])
+        .order_by("-days_past_due", "-overdue_amount", "customer_id")
+        .values_list(
+            "customer_id", "customer__name", "days_past_due", "overdue_amount", "loans", "responsible__name",
+            "all_of_them", "together",
+        )[:TOP]
+    )  # fmt: skip
+    if not rows:
+        return Overdue(0, NOTHING, [])
+    longest = [
+        Borrower(customer_id, name, days, amount, loans, manager or "")
+        for customer_id, name, days, amount, loans, manager, _count, _sum in rows
+    ]
+    return Overdue(rows[0][-2], rows[0][-1], longest)
 
 
 def churn_url(scope: Scope, tier: str = "") -> str:

@@ -148,7 +148,7 @@ class Hidden:
 
 @dataclass(frozen=True, slots=True)
 class Today:
-    """The actor's work now. `items`, `promises`, `waiting`: rows of work.selectors.task_rows."""
+    """The actor's work now; `total`, `done`: rows, a customer once however many its reasons. `items`, `promises`, `waiting`: rows of work.selectors.task_rows."""
 
     items: Sequence[dict[str, Any]]
     stake: Decimal
@@ -166,7 +166,7 @@ class Today:
 
 
 def today(actor: Actor, day: dt.date, midnight: dt.datetime) -> Today:
-    """First the most urgent and valuable, and what is not shown; six statements."""
+    """First the most urgent and valuable, and what is not shown; eight statements."""
     first = list(work.worklist(actor, day)[:FIRST])
     rest = (
         work.worklist(actor, day)
@@ -176,9 +176,11 @@ def today(actor: Actor, day: dt.date, midnight: dt.datetime) -> Today:
         .annotate(n=Count("pk"), amount=Sum("stake"), until=Min("due_date"))
     )
     kinds = sorted(rest, key=lambda row: -row["n"])
-    done = Task.objects.filter(
-        closed_by=actor.staff_id, status=TaskStatus.DONE, closed_at__gte=midnight
-    ).count()
+    done = Task.objects.filter(closed_by=actor.staff_id, status=TaskStatus.DONE, closed_at__gte=midnight)
+    standing = work.worklist(actor, day).filter(customer_id__isnull=False).order_by().values("customer_id")
+    finished = done.exclude(customer_id__in=standing).aggregate(
+        customers=Count("customer_id", distinct=True), others=Count("pk", filter=Q(customer_id__isnull=True))
+    )
     promises = list(
         Task.objects.open()
         .filter(owner__in=actor.portfolio, reason="promise")
@@ -191,8 +193,8 @@ def today(actor: Actor, day: dt.date, midnight: dt.datetime) -> Today:
         .select_related("owner")
         .order_by("due_date", "pk")[:50]
     )
-    rows = work.task_rows(actor, [*first, *promises[:ASIDE], *waiting[:ASIDE]], day)
-    cut = len(first) + len(promises[:ASIDE])
+    rows = work.task_rows(actor, [*promises[:ASIDE], *waiting[:ASIDE]], day)
+    cut = len(promises[:ASIDE])
     owners = [task.owner.name if task.owner else "" for task in waiting]
     hidden = Hidden(
         count=sum(row["n"] for row in kinds),
@@ -207,12 +209,12 @@ def today(actor: Actor, day: dt.date, midnight: dt.datetime) -> Today:
         ],
     )
     return Today(
-        items=rows[: len(first)],
+        items=work.worklist_rows(actor, first, day),
         stake=sum((task.stake for task in first), Decimal("0.00")),
         hidden=hidden,
         total=len(first) + hidden.count,
-        done=done,
-        promises=rows[len(first) : cut],
+        done=finished["customers"] + finished["others"],
+        promises=rows[:cut],
         promises_total=len(promises),
         waiting=[{**row, "owner": owner} for row, owner in zip(rows[cut:], owners, strict=False)],
         waiting_total=len(waiting),

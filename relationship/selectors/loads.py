@@ -8,12 +8,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from django.db.models import Count, Q, Sum
+from django.db import connection
 
-from crm_site.accounts.models import GradeCapacity, OrgUnit, Staff
+from crm_site.accounts.models import OrgUnit, RoleGrant, Staff
+from crm_site.lib.money import from_minor
 from crm_site.lib.permissions import OWN
-from crm_site.work.models import Task
-from relationship.models import AssignmentProposal, ManagerLoad
+from crm_site.lib.tenancy import require_bank
 
 NOTHING = Decimal("0.00")
 
@@ -85,62 +85,78 @@ class Load:
         return max(customers / max(self.max_customers, 1), float(value) / max(float(self.max_value), 0.01))
 
 
+# For each person: bounds of the grade, open proposals (how many, their value), open tasks that are late; and a row
+# for each tier of the summary. Amounts in minor units.
+_LOADS = """
+    SELECT person.id, cap.max_customers, cap.max_value, waiting.proposals, waiting.amount, tasks.late,
+        load.value_tier, load.customers, load.deposits_adb, load.loans, load.overdue_customers, load.overdue_amount,
+        load.contacted
+    FROM accounts_staff person
+    LEFT JOIN accounts_gradecapacity cap ON cap.bank_id = person.bank_id AND cap.grade = person.grade
+    CROSS JOIN LATERAL (
+        SELECT count(*) AS proposals, coalesce(sum(value), 0) AS amount FROM relationship_assignmentproposal
+        WHERE bank_id = %(bank)s AND manager_id = person.id AND status = 'proposed') waiting
+    CROSS JOIN LATERAL (
+        SELECT count(*) AS late FROM work_task
+        WHERE bank_id = %(bank)s AND owner_id = person.id AND status = 'open' AND due_date < %(day)s) tasks
+    LEFT JOIN relationship_managerload load ON load.bank_id = person.bank_id AND load.manager_id = person.id
+    WHERE person.bank_id = %(bank)s AND person.id = ANY (%(people)s)
+    ORDER BY load.value_tier
+"""
+
+
 def loads(staff: Iterable[Staff], day: dt.date) -> list[Load]:
-    """Loads of the given people, fullest managers first, then tellers. Four statements."""
+    """Loads of the given people, fullest managers first, then tellers. One statement."""
     people = {person.pk: person for person in staff}
-    caps = {row.grade: row for row in GradeCapacity.objects.all()}
-    found = {}
-    for pk, person in people.items():
-        cap = caps.get(person.grade)
-        found[pk] = Load(person, cap.max_customers if cap else None, cap.max_value if cap else None)
-    for row in ManagerLoad.objects.filter(manager__in=people).order_by("value_tier"):
-        load = found[row.manager_id]
-        load.by_tier[row.value_tier] = row.customers
-        load.customers += row.customers
-        load.deposits += row.deposits_adb
-        load.loans += row.loans
-        load.overdue_customers += row.overdue_customers
-        load.overdue_amount += row.overdue_amount
-        load.contacted += row.contacted
-    proposed = (
-        AssignmentProposal.objects.open()
-        .filter(manager__in=people)
-        .order_by()
-        .values_list("manager")
-        .annotate(n=Count("pk"), amount=Sum("value"))
-    )
-    for pk, count, amount in proposed:
-        found[pk].proposed, found[pk].proposed_value = count, amount
-    late = (
-        Task.objects.open()
-        .filter(owner__in=people, due_date__lt=day)
-        .order_by()
-        .values_list("owner")
-        .annotate(n=Count("pk"))
-    )
-    for pk, count in late:
-        found[pk].late_tasks = count
+    found: dict[int, Load] = {}
+    with connection.cursor() as cursor:
+        cursor.execute(_LOADS, {"bank": require_bank(), "people": list(people), "day": day})
+        for pk, heads, value, proposals, amount, late, tier, *counted in cursor.fetchall():
+            if pk not in found:
+                found[pk] = Load(
+                    people[pk],
+                    heads,
+                    None if value is None else from_minor(value),
+                    proposed=proposals,
+                    proposed_value=from_minor(amount),
+                    late_tasks=late,
+                )
+            if tier is not None:
+                _add_tier(found[pk], tier, *counted)
     return sorted(
         found.values(), key=lambda x: (x.is_teller, -(x.share or 0.0), -x.customers, x.staff.number)
     )
 
 
+def _add_tier(
+    load: Load,
+    tier: int,
+    customers: int,
+    deposits: int,
+    loans: int,
+    overdue: int,
+    amount: int,
+    contacted: int,
+) -> None:
+    """Add a tier's row of the summary, amounts in minor units."""
+    load.by_tier[tier] = customers
+    load.customers += customers
+    load.deposits += from_minor(deposits)
+    load.loans += from_minor(loans)
+    load.overdue_customers += overdue
+    load.overdue_amount += from_minor(amount)
+    load.contacted += contacted
+
+
 def owners_of(unit: OrgUnit, day: dt.date) -> list[Staff]:
     """People of a unit and below who may look after customers on a day."""
-    in_force = Q(role_grants__to_date__isnull=True) | Q(role_grants__to_date__gte=day)
+    grants = RoleGrant.objects.in_force(day).filter(role__in=[role.value for role in OWN])
     return list(
         Staff.objects.active()
-        .filter(
-            in_force,
-            unit__lft__gte=unit.lft,
-            unit__lft__lte=unit.rgt,
-            role_grants__role__in=[role.value for role in OWN],
-            role_grants__status="effective",
-            role_grants__from_date__lte=day,
-        )
+        .filter(unit__lft__gte=unit.lft, unit__lft__lte=unit.rgt, pk__in=grants.values("staff"))
         .select_related("unit")
+        .only("number", "name", "grade", "unit__name")
         .order_by("number")
-        .distinct()
     )
 
 

@@ -1,4 +1,4 @@
-"""Homes by role: relationship manager and teller."""
+"""Homes by role: relationship manager, and teller."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from django.views.decorators.http import require_GET
 from crm_site.accounts.selectors import bank_today, business_date, working_day
 from crm_site.lib.dates import quarter_end
 from crm_site.lib.guards import allowed
-from crm_site.lib.permissions import Role
 from customers.conditions import fact_is
 from relationship import links
 from relationship.selectors import home
+from relationship.selectors.counter import counter
 
 
 def greeting(name: str, hour: int) -> str:
@@ -31,7 +31,7 @@ def greeting(name: str, hour: int) -> str:
 @require_GET
 @allowed("task.write")
 def own_home(request: Any) -> HttpResponse:
-    """The home of a relationship manager or a teller."""
+    """The home of a relationship manager."""
     bank, actor = request.bank, request.actor
     now = timezone.now().astimezone(ZoneInfo(bank.timezone))
     day, date = working_day(bank), business_date(bank)
@@ -43,7 +43,6 @@ def own_home(request: Any) -> HttpResponse:
         "portfolio": home.portfolio(actor, date),
         "today_work": home.today(actor, day, midnight),
         "changes": {change.code: change for change in home.last_night(actor, date)},
-        "is_teller": not actor.has({Role.RELATIONSHIP_MANAGER}),
         "urls": {
             "all": links.list_url(links.ME),
             "high": links.list_url(links.ME, fact_is("value_tier", "high")),
@@ -53,3 +52,19 @@ def own_home(request: Any) -> HttpResponse:
         },
     }
     return render(request, "relationship/own_home.html", context)
+
+
+@require_GET
+@allowed("task.write")
+def counter_home(request: Any) -> HttpResponse:
+    """The home of a teller: search first, then what is due, what to ask and whom to congratulate."""
+    bank, actor = request.bank, request.actor
+    now = timezone.now().astimezone(ZoneInfo(bank.timezone))
+    day = working_day(bank)
+    context = {
+        "greeting": greeting(request.user.name, now.hour),
+        "day": day,
+        "counter": counter(actor, day, business_date(bank)),
+        "all_url": links.list_url(links.ME),
+    }
+    return render(request, "relationship/counter_home.html", context)

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 
-from segmentation.models import PolicyStatus, TierPolicy
+from django.db.models import Count
+
+from crm_site.lib.permissions import Actor
+from customers.models import CustomerKind
+from segmentation.models import PolicyStatus, TierHistory, TierPolicy
 
 
 def policies_on(day: dt.date) -> dict[str, dict[str, TierPolicy]]:
@@ -39,3 +43,15 @@ def open_version(policy: TierPolicy) -> TierPolicy | None:
         kind=policy.kind,
         status__in=(PolicyStatus.DRAFT, PolicyStatus.PROPOSED),
     ).first()
+
+
+def kinds_without_policy(policy: TierPolicy) -> list[tuple[str, str]]:
+    """Kinds of customer that have no version of their own in the policy's scheme."""
+    taken = set(TierPolicy.objects.filter(scheme_id=policy.scheme_id).values_list("kind", flat=True))
+    return [(code, str(label)) for code, label in CustomerKind.choices if code not in taken]
+
+
+def tier_counts(actor: Actor, scheme: str) -> dict[int, int]:
+    """How many of the actor's customers stand in each rank of a scheme, after the newest night that decided it."""
+    standing = TierHistory.objects.visible_to(actor).filter(scheme=scheme, to_date__isnull=True)
+    return dict(standing.order_by().values_list("rank").annotate(n=Count("pk")))

@@ -8,8 +8,10 @@ from typing import Any
 
 from django.db.models import F, QuerySet
 
+from crm_site.accounts.models import Bank
 from crm_site.jobs.models import Run
 from crm_site.lib.permissions import Actor
+from crm_site.lib.tenancy import require_bank
 from segmentation.models import TierHistory
 
 
@@ -44,8 +46,12 @@ def current_tiers(
 
 
 def tier_rows(periods: Iterable[Any], currency: str) -> list[dict[str, Any]]:
-    """Rows of the API's list, from current_tiers: codes by the policy that decided, figures of the newest business date."""
+    """Rows of the API's list, from current_tiers: codes by the policy that decided, figures of the newest business date.
+
+    `as_of` is that date: figures that did not move since an earlier night (Standing.as_of) hold on it too.
+    """
     rows = []
+    day = Bank.objects.values_list("business_date", flat=True).get(pk=require_bank())
     for period in periods:
         codes = {tier["rank"]: tier["code"] for tier in period.policy.tiers}
         rows.append(
@@ -54,7 +60,7 @@ def tier_rows(periods: Iterable[Any], currency: str) -> list[dict[str, Any]]:
                 "scheme": period.scheme,
                 "tier": codes[period.rank],
                 "since": period.from_date,
-                "as_of": period.as_of,
+                "as_of": day or period.as_of,
                 "deposits_adb": period.standing_adb,
                 "deposits_balance": period.standing_balance,
                 "loans": period.standing_loans,

@@ -125,6 +125,32 @@ def tier_history(actor: Actor, customer_id: int, scheme: str, day: dt.date) -> l
     return periods
 
 
+@dataclass(frozen=True, slots=True)
+class OwnTier:
+    """A customer's place in a scheme that the bank has added: since when, by which version."""
+
+    scheme: str
+    label: str
+    since: dt.date
+    policy: TierPolicy
+
+
+def own_tiers(actor: Actor, customer_id: int) -> list[OwnTier]:
+    """The customer's tiers in the bank's own schemes, in their order."""
+    rows = (
+        TierHistory.objects.visible_to(actor)
+        .filter(customer_id=customer_id, to_date__isnull=True)
+        .exclude(scheme__in=(VALUE, WEALTH))
+        .select_related("policy__scheme")
+        .order_by("policy__scheme__position", "policy__scheme_id")
+    )
+    found = []
+    for row in rows:
+        tier = next(tier for tier in row.policy.tiers if tier["rank"] == row.rank)
+        found.append(OwnTier(str(row.policy.scheme), tier_label(tier), row.from_date, row.policy))
+    return found
+
+
 # -- movers ---------------------------------------------------------------------------------------------------------
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.contrib import messages
+from django.db import transaction
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
@@ -18,9 +19,9 @@ from crm_site.lib.guards import allowed
 from crm_site.lib.permissions import may
 from customers.conditions import sentence
 from segmentation import services
-from segmentation.forms import ProposalForm, ThresholdForm
+from segmentation.forms import KindForm, ProposalForm, SchemeForm, ThresholdForm
 from segmentation.models import TierPolicy
-from segmentation.models.tiers import tier_label
+from segmentation.models.tiers import SCHEME_LABELS, tier_label
 from segmentation.selectors import policies
 
 TONES = {"draft": "", "proposed": "tag-watch", "published": "tag-ok", "retired": ""}
@@ -49,7 +50,50 @@ def policy_list(request: Any) -> HttpResponse:
         schemes.setdefault(str(policy.scheme), []).append(
             (policy, policy.pk in in_force, TONES[policy.status])
         )
-    return render(request, "segmentation/policy_list.html", {"schemes": schemes})
+    context = {
+        "schemes": schemes,
+        "may_draft": may(request.actor, "policy.draft"),
+        "may_see_segments": may(request.actor, "segmentation.read"),
+    }
+    return render(request, "segmentation/policy_list.html", context)
+
+
+@allowed("policy.draft")
+@require_http_methods(["GET", "POST"])
+def scheme_add(request: Any) -> HttpResponse:
+    """A scheme of the bank's own: name and tiers; the conditions of its first draft come next."""
+    form = SchemeForm(request.POST if request.method == "POST" else None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            with transaction.atomic():
+                draft = services.create_scheme(request.actor, now=timezone.now(), **form.cleaned_data)
+        except DomainError as error:
+            for name, text in error.fields.items() or [("", error.message)]:
+                form.add_error(name or None, text)
+        else:
+            messages.success(request, _("The scheme is drafted: say who belongs into each tier."))
+            return redirect("segmentation:policy-edit", draft.pk)
+    return render(
+        request, "segmentation/scheme_form.html", {"form": form}, status=422 if form.errors else 200
+    )
+
+
+@allowed("policy.draft")
+@require_POST
+def policy_kind(request: Any, policy_id: int) -> HttpResponse:
+    """Begin a policy of its own for one kind of customer."""
+    base, form = _policy(policy_id), KindForm(request.POST)
+    if not form.is_valid():
+        messages.error(request, _("Choose a kind of customer."))
+        return redirect("segmentation:policy", base.pk)
+    try:
+        draft = services.draft_for_kind(
+            request.actor, policy_id=base.pk, kind=form.cleaned_data["kind"], now=timezone.now()
+        )
+    except DomainError as error:
+        messages.error(request, error.message)
+        return redirect("segmentation:policy", base.pk)
+    return redirect("segmentation:policy-edit", draft.pk)
 
 
 @allowed("policy.read")
@@ -59,24 +103,38 @@ def policy(request: Any, policy_id: int) -> HttpResponse:
     return _policy_page(request, _policy(policy_id), ProposalForm(), 200)
 
 
+def _words(tier: dict[str, Any], *, is_last: bool) -> str:
+    if tier["condition"]:
+        return sentence(tier["condition"])
+    return _("everybody else") if is_last else _("not said yet")
+
+
 def _policy_page(request: Any, found: TierPolicy, form: ProposalForm, status: int) -> HttpResponse:
     staff = request.actor.staff_id
+    is_own_scheme = found.scheme.code not in SCHEME_LABELS
+    counts = policies.tier_counts(request.actor, found.scheme.code) if is_own_scheme else {}
     context = {
         "policy": found,
         "tiers": [
             (
                 tier,
                 tier_label(tier),
-                sentence(tier["condition"]) if tier["condition"] else _("everybody else"),
+                _words(tier, is_last=tier is found.tiers[-1]),
+                counts.get(tier["rank"], 0),
             )
             for tier in found.tiers
         ],
+        "is_counted": bool(counts),
+        "free_kinds": policies.kinds_without_policy(found)
+        if not found.kind and found.status == "published"
+        else [],
         "is_value": found.scheme.code == "value",
         "in_force": found.pk in _in_force(request),
         "tone": TONES[found.status],
         "versions": [v for v in policies.policy_versions() if v.scheme_id == found.scheme_id],
         "under_way": policies.open_version(found),
         "form": form,
+        "may_see_segments": may(request.actor, "segmentation.read"),
         "may_draft": may(request.actor, "policy.draft"),
         "may_publish": may(request.actor, "policy.publish")
         and staff not in (found.proposed_by_id, found.drafted_by_id),
@@ -90,7 +148,7 @@ def _policy_page(request: Any, found: TierPolicy, form: ProposalForm, status: in
 def policy_edit(request: Any, policy_id: int) -> HttpResponse:
     """The thresholds of the next version, beginning with those of this one."""
     base = _policy(policy_id)
-    form = ThresholdForm(base, request.POST if request.method == "POST" else None)
+    form = ThresholdForm(base, request.actor, request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
         try:
             draft = services.draft_policy(
@@ -118,7 +176,7 @@ def policy_propose(request: Any, policy_id: int) -> HttpResponse:
             request.actor, policy_id=policy_id, valid_from=form.cleaned_data["valid_from"], now=timezone.now()
         )
     except DomainError as error:
-        form.add_error("valid_from" if error.fields else None, error.message)
+        form.add_error("valid_from" if "valid_from" in error.fields else None, error.message)
         return _policy_page(request, found, form, error.status)
     messages.success(request, _("Sent to a second person for publication."))
     return redirect("segmentation:policy", policy_id)

@@ -46,6 +46,7 @@ def tier_panel(request: Any, customer_id: int) -> HttpResponse:
         "customer": customer,
         "value": value,
         "bar": [(period.code, period.days) for period in value],
+        "own": tiers.own_tiers(request.actor, customer_id),
         "wealth": tiers.tier_history(request.actor, customer_id, WEALTH, day),
     }
     if request.htmx and not request.htmx.boosted:

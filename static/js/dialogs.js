@@ -42,6 +42,12 @@ document.addEventListener("submit", async (event) => {
   event.stopImmediatePropagation();
   const { target, submitter } = event;
   if (!(await ask(asked))) return;
+  if (!target.isConnected) {
+    // A page that refreshes itself has put a new copy of the form in its place meanwhile; gone: too late.
+    const copy = document.querySelector(`form[action="${CSS.escape(target.getAttribute("action") ?? "")}"]`);
+    if (copy) copy.submit();
+    return;
+  }
   asked.dataset.confirmed = "yes";
   target.requestSubmit(submitter);
   delete asked.dataset.confirmed;

@@ -28,7 +28,9 @@ const restore = (form) => {
     if (checked === null) field.value = value;
     else field.checked = checked;
   }
-  if (changed) toast(word("draft"));
+  if (!changed) return;
+  toast(word("draft"));
+  form.dispatchEvent(new Event("input", { bubbles: true })); // a form that saves itself sends it now
 };
 
 const restoreAll = () => document.querySelectorAll("form[data-draft]").forEach(restore);
@@ -38,11 +40,18 @@ document.addEventListener("input", (event) => {
   if (form) save(form);
 });
 
-// Sent by htmx: forgotten once the server has taken it (422 is an answer with errors, not a success).
+// Sent by htmx: forgotten once the server has taken it (422 is an answer with errors, not a success), unless more was
+// typed while it was on its way.
+const underWay = new WeakMap();
+document.addEventListener("htmx:beforeRequest", (event) => {
+  const form = event.detail.elt.closest("form[data-draft]");
+  if (form) underWay.set(event.detail.xhr, sessionStorage.getItem(key(form)));
+});
 document.addEventListener("htmx:afterRequest", (event) => {
   const form = event.detail.elt.closest("form[data-draft]");
-  const { status } = event.detail.xhr;
-  if (form && event.detail.successful && status !== 422) sessionStorage.removeItem(key(form));
+  const { xhr, successful } = event.detail;
+  if (!form || !successful || xhr.status === 422) return;
+  if (sessionStorage.getItem(key(form)) === underWay.get(xhr)) sessionStorage.removeItem(key(form));
 });
 
 // Sent as a page: the draft goes once the server has answered with another page, or with this one without errors.

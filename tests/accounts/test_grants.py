@@ -11,8 +11,15 @@ from django.db import IntegrityError, transaction
 from django.test import Client
 
 from crm_site.accounts.models import GrantStatus, RoleGrant, Staff
-from crm_site.accounts.selectors import effective_grants
-from crm_site.accounts.services import decide_grant, hire_staff, propose_grant, reset_password, revoke_grant
+from crm_site.accounts.selectors import actor_for, effective_grants
+from crm_site.accounts.services import (
+    decide_grant,
+    hire_staff,
+    propose_grant,
+    reset_password,
+    revoke_grant,
+    withdraw_grant,
+)
 from crm_site.lib.errors import Conflict, DomainError
 from crm_site.lib.permissions import Role
 from crm_site.lib.tenancy import bank
@@ -21,7 +28,7 @@ from tests.conftest import NOW, TODAY, House, Person, build_house
 
 def propose(by: Person, of: Person, house: House, role: str = "teller", **more: object) -> RoleGrant:
     data = {"unit_id": house.north.pk, "from_date": TODAY, "to_date": None, "now": NOW, **more}
-    return propose_grant(by.actor, staff_id=of.staff.pk, role=role, **data)  # type: ignore[arg-type]
+    return propose_grant(by.actor, staff_id=of.staff.pk, role=role, **data)
 
 
 def test_a_role_holds_when_a_second_administrator_has_approved_it(
@@ -110,6 +117,10 @@ def test_dates_decide_from_when_to_when(
         effective_grants(rm.staff.pk, TODAY + dt.timedelta(n)).filter(role="teller").count() for n in range(5)
     ]
     assert held == [0, 1, 1, 1, 0]
+    for n in range(5):  # who acts is asked in SQL of its own: by the same rule
+        day = TODAY + dt.timedelta(n)
+        roles = effective_grants(rm.staff.pk, day).values_list("role", flat=True)
+        assert actor_for(rm.staff, day=day).roles == set(roles)
 
 
 @pytest.mark.parametrize(
@@ -126,7 +137,7 @@ def test_what_cannot_be_proposed(
     inside: House, rm: Person, administrator: Person, more: dict[str, object], field: str
 ) -> None:
     with pytest.raises(DomainError) as refused:
-        propose(administrator, rm, inside, **more)  # type: ignore[arg-type]
+        propose(administrator, rm, inside, **more)
     assert field in refused.value.fields
 
 
@@ -210,3 +221,34 @@ def test_the_queue_shows_and_takes_decisions(
     assert "Approved." in answer.content.decode()
     answer = second.post(address, {"verdict": "approve"}, follow=True)
     assert "Somebody was faster" in answer.content.decode()
+
+
+def test_who_proposed_a_role_withdraws_it_and_nobody_else(
+    inside: House, administrator: Person, administrator_two: Person, rm: Person
+) -> None:
+    grant = propose(administrator, rm, inside)
+    with pytest.raises(DomainError) as refused:
+        withdraw_grant(administrator_two.actor, grant_id=grant.pk)
+    assert refused.value.code == "not_yours"
+    assert withdraw_grant(administrator.actor, grant_id=grant.pk).status == GrantStatus.WITHDRAWN
+    assert withdraw_grant(administrator.actor, grant_id=grant.pk).status == GrantStatus.WITHDRAWN
+    with pytest.raises(Conflict):
+        decide_grant(administrator_two.actor, grant_id=grant.pk, approve=True, now=NOW)
+    assert Role.TELLER not in rm.actor.roles
+    again = propose(administrator, rm, inside)
+    decide_grant(administrator_two.actor, grant_id=again.pk, approve=True, now=NOW)
+    with pytest.raises(Conflict):
+        withdraw_grant(administrator.actor, grant_id=again.pk)
+    assert Role.TELLER in rm.actor.roles
+
+
+def test_a_proposal_is_withdrawn_on_the_page(
+    house: House, administrator: Person, rm: Person, client_for: Callable[[Person], Client]
+) -> None:
+    with bank(house.id):
+        grant = propose(administrator, rm, house)
+    client = client_for(administrator)
+    assert f"/settings/roles/{grant.pk}/withdraw/" in client.get("/settings/roles/").content.decode()
+    client.post(f"/settings/roles/{grant.pk}/withdraw/")
+    page = client.get("/settings/roles/").content.decode()
+    assert f"/settings/roles/{grant.pk}/withdraw/" not in page

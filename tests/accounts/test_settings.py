@@ -150,7 +150,7 @@ def test_people_are_found_by_name_number_and_unit(
     inside: House, administrator: Person, rm: Person, rm_other_branch: Person
 ) -> None:
     def found(**asked: object) -> set[str]:
-        return {p.number for p in staff_page(administrator.actor, **asked).people}  # type: ignore[arg-type]
+        return {p.number for p in staff_page(administrator.actor, **asked).people}
 
     assert found(query="other_br") == {"rm_other_branch"}
     assert found(unit_id=inside.north.pk) == {"rm"}
@@ -161,7 +161,7 @@ def test_grades_are_edited_together(house: House, desk: Client) -> None:
     with bank(house.id):
         rows = {c.grade: c for c in GradeCapacity.objects.all()}
     sent = {f"{g}-max_customers": c.max_customers for g, c in rows.items()}
-    sent |= {f"{g}-max_value": c.max_value for g, c in rows.items()}  # type: ignore[misc]
+    sent |= {f"{g}-max_value": c.max_value for g, c in rows.items()}
     assert desk.post("/settings/grades/", {**sent, "senior-max_customers": "-1"}).status_code == 422
     assert desk.post("/settings/grades/", {**sent, "senior-max_value": "5.50"}).status_code == 302
     with bank(house.id):

@@ -7,7 +7,14 @@ from typing import Any
 from allauth.idp.oidc.models import Client
 from django.utils import timezone
 
-from credit_rating.models import CreditLine, CreditPolicy, Reservation
+from credit_rating.models import (
+    CreditLine,
+    CreditPolicy,
+    Guarantee,
+    LineCalculation,
+    RelatedParty,
+    Reservation,
+)
 from crm_site.accounts.banks import vault_of
 from crm_site.accounts.models import RoleGrant, Staff
 from crm_site.audit.models import Entry
@@ -37,6 +44,38 @@ def a_customer(house: House, responsible: Staff | None) -> Customer:
             customer=found, kind="corporate", home_branch=house.north, responsible=responsible, as_of=TODAY
         )
     return found
+
+
+def credit_place(what: str, customer: Customer) -> dict[str, Any]:
+    """Something of a customer's credit file."""
+    if what == "credit customer":
+        return {"customer_id": customer.pk}
+    if what == "statement year":
+        return {"customer_id": customer.pk, "year": 2025}
+    if what == "related party":
+        entry, _made = RelatedParty.objects.get_or_create(
+            customer=customer, kind="director", from_date=TODAY, defaults={"basis": "test", "entered_at": NOW}
+        )
+        return {"entry_id": entry.pk}
+    if what == "guarantee":
+        guarantee = Guarantee.objects.create(
+            customer=customer, kind="credit", amount=1, from_date=TODAY, entered_at=NOW
+        )
+        return {"guarantee_id": guarantee.pk}
+    content = {
+        "policies": {},
+        "inputs": [],
+        "steps": [],
+        "guarantees": [],
+        "usable": "0",
+        "caps": [],
+        "price": None,
+    }
+    found = LineCalculation.objects.filter(customer=customer).first() or LineCalculation.objects.create(
+        customer=customer, kind="corporate", number=f"CS-{customer.pk}-1", as_of=TODAY, grade="A", term_months=12,
+        requested=1, limit=1, content=content, content_hash="x", created_at=NOW,
+    )  # fmt: skip
+    return {"calculation_id": found.pk}
 
 
 def place(house: House, what: str, responsible: Staff | None) -> dict[str, Any]:
@@ -115,6 +154,8 @@ def place(house: House, what: str, responsible: Staff | None) -> dict[str, Any]:
             key = Reservation.objects.create(
                 line=line, amount=1, reference="M", reserved_at=NOW, expires_at=NOW.replace(year=2099)
             ).pk
+        elif what in ("credit customer", "statement year", "guarantee", "calculation", "related party"):
+            return credit_place(what, customer)
         elif what == "churn model":
             key = ChurnModel.objects.create(
                 version=1 + ChurnModel.objects.count(), status="proposed", train_months=[TODAY], validation_month=TODAY,

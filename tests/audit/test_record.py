@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import psycopg
 import pytest
 from django.conf import settings
 from django.db import ProgrammingError, connection, transaction
+from hypothesis import given
+from hypothesis import strategies as st
 
-from crm_site.accounts.models import OrgUnit
+from crm_site.accounts.models import Bank, OrgUnit
 from crm_site.audit.models import Entry, Seal
 from crm_site.audit.services import record, seal, verify
 from crm_site.audit.triggers import audited_tables
 from crm_site.lib.tenancy import act_as, bank
 from tests.conftest import NOW, House, Person, build_house, hire
+from tests.properties import rule
 
 
 def test_a_change_says_who_what_and_why(house: House, branch_manager: Person) -> None:
@@ -88,7 +92,7 @@ def _superuser(statement: str) -> None:
     ) as conn:
         for table in ("audit_entry", "audit_seal"):
             conn.execute(f"alter table {table} disable row level security")
-        conn.execute(statement)  # type: ignore[arg-type]
+        conn.execute(statement)
         for table in ("audit_entry", "audit_seal"):
             conn.execute(f"alter table {table} enable row level security")
 
@@ -124,6 +128,80 @@ def test_tampering_is_found(kind: str, settings: Any, tmp_path: Any) -> None:
     assert before.broken == "" and before.unsealed == 0 and before.seals == 2
     _superuser(TAMPERING[kind])
     assert verify(house.id).broken != ""
+
+
+# What a superuser might do to the entry {id} of bank {bank}; whether the walk can say which entry it is.
+FORGERIES = {
+    "reason": ("update audit_entry set reason = reason || '.' where id = {id}", True),
+    "who": ("update audit_entry set actor_label = actor_label || '.' where id = {id}", True),
+    "whose": ("update audit_entry set actor_id = coalesce(actor_id, 0) + 1 where id = {id}", True),
+    "what": ("update audit_entry set object_id = coalesce(object_id, 0) + 1 where id = {id}", True),
+    "figures": (
+        "update audit_entry set changes = coalesce(changes, '{{}}') || '{{\"x\": 1}}' where id = {id}",
+        True,
+    ),
+    "when": ("update audit_entry set at = at - interval '1 microsecond' where id = {id}", True),
+    "transaction": ("update audit_entry set tx = tx - 1 where id = {id}", False),
+    "deleted": ("delete from audit_entry where id = {id}", False),
+    "repeated": (
+        (
+            "insert into audit_entry (bank_id, at, tx, actor_kind, actor_label, action, object_table) select bank_id, "
+            "at, tx, actor_kind, actor_label, action, object_table from audit_entry where id = {id}"
+        ),
+        False,
+    ),
+    "sealed again": (
+        (
+            "update audit_seal set digests = overlay(digests placing '\\x00'::bytea from 3 for 1), "
+            "entries = entries + 1 where bank_id = {bank} and seq = 1"
+        ),
+        False,
+    ),
+}
+
+
+@rule("audit chain", few=4, many=150)
+@given(
+    written=st.lists(st.lists(st.integers(1, 4), min_size=1, max_size=3), min_size=1, max_size=4),
+    unsealed=st.integers(0, 2),
+    forgery=st.sampled_from(list(FORGERIES)),
+    at=st.integers(0, 10_000),
+)
+def test_any_forgery_of_any_entry_is_found(
+    transactional_db: None,
+    settings: Any,
+    tmp_path: Any,
+    written: list[list[int]],
+    unsealed: int,
+    forgery: str,
+    at: int,
+) -> None:
+    """Transactions of some changes each, sealed now and then: the walk counts them all; one forged entry breaks it."""
+    settings.DATA_DIR = tmp_path
+    mine, numbers = build_house(f"b{Bank.objects.count()}"), itertools.count()
+
+    def write(changes: int) -> None:
+        with bank(mine.id):
+            for _change in range(changes):
+                OrgUnit.objects.filter(code="S").update(name=f"South {next(numbers)}")
+
+    sealed = seal(mine.id, NOW)
+    for transactions in written:
+        for changes in transactions:
+            write(changes)
+        assert seal(mine.id, NOW) == sum(transactions)
+        sealed += sum(transactions)
+    write(unsealed)
+    intact = verify(mine.id)
+    assert (intact.broken, intact.seals, intact.entries) == ("", len(written) + 1, sealed)
+    assert intact.unsealed == unsealed
+    with bank(mine.id):
+        victim = list(Entry.objects.order_by("tx", "id").values_list("id", flat=True))[at % sealed]
+    statement, names_it = FORGERIES[forgery]
+    _superuser(statement.format(id=victim, bank=mine.id))
+    found = verify(mine.id)
+    assert found.broken != ""
+    assert not names_it or found.entry_id == victim
 
 
 @pytest.mark.django_db(transaction=True)

@@ -30,7 +30,7 @@ def row(name: str, customers: int, ours: float, limit: float | None = None, **mo
     """A row with its ratio worked out."""
     ratio = None if not limit else round(ours / limit, 2)
     kept = None if limit is None else round(limit, 3)
-    return Row(name, customers, round(ours, 3), kept, ratio, **more)  # type: ignore[arg-type]
+    return Row(name, customers, round(ours, 3), kept, ratio, **more)
 
 
 def table(rows: list[Row]) -> str:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import datetime as dt
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from allauth.idp.oidc.models import Token
 from django.test import Client
 
+from crm_site.accounts.models import Bank
 from crm_site.accounts.services import create_api_client
 from crm_site.lib.permissions import Actor, Grant, Role
 from crm_site.lib.tenancy import bank
@@ -17,13 +21,12 @@ from tests.conftest import House
 Call = Callable[..., Any]
 
 
-def caller(house: House, scopes: str) -> Call:
-    """call(method, path, body=None, key="") with a fresh token of a client with these scopes."""
+def token_of(house: House, scopes: str, *, name: str = "") -> str:
+    """A token of a new client with these scopes."""
     with bank(house.id):
         actor = Actor(house.id, "test", grants=(Grant(Role.ADMINISTRATOR, 0, 99),))
-        made = create_api_client(actor, name=f"core {scopes}", scopes=scopes.split())
-    browser = Client(HTTP_HOST=house.bank.host)
-    answer = browser.post(
+        made = create_api_client(actor, name=name or f"core {scopes}", scopes=scopes.split())
+    answer = Client(HTTP_HOST=house.bank.host).post(
         "/identity/o/api/token",
         {
             "grant_type": "client_credentials",
@@ -31,7 +34,12 @@ def caller(house: House, scopes: str) -> Call:
             "client_secret": made.client_secret,
         },
     )
-    token = answer.json()["access_token"]
+    return str(answer.json()["access_token"])
+
+
+def caller(house: House, scopes: str) -> Call:
+    """call(method, path, body=None, key="") with a fresh token of a client with these scopes."""
+    browser, token = Client(HTTP_HOST=house.bank.host), token_of(house, scopes)
 
     def call(method: str, path: str, body: Any = None, *, key: str = "", host: str = "") -> Any:
         headers = {"Authorization": f"Bearer {token}", **({"Idempotency-Key": key} if key else {})}
@@ -77,9 +85,9 @@ def test_a_token_is_good_at_its_own_bank_alone(call: Call, other_house: House) -
 
 
 def test_an_unknown_field_is_an_error_with_its_pointer(call: Call) -> None:
-    answer = call("patch", "customers/M-1", {"name": "Renamed"})
+    answer = call("patch", "customers/M-1", {"nmae": "Renamed"})
     assert answer.status_code == 400
-    assert answer.json()["errors"][0]["pointer"] == "#/name"
+    assert answer.json()["errors"][0]["pointer"] == "#/nmae"
 
 
 def test_the_same_key_and_body_act_once(call: Call) -> None:
@@ -91,8 +99,98 @@ def test_the_same_key_and_body_act_once(call: Call) -> None:
     assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
 
 
-@pytest.mark.parametrize("query", ["limit=0", "limit=x", "cursor=abc", "sort=nothing", "changed_since=soon"])
+NUL_CURSOR = base64.urlsafe_b64encode(b'["name", "\\u0000", 1]').decode()
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "limit=0", "limit=501", "limit=x", "limit=%D9%A3", "cursor=abc", f"sort=name&cursor={NUL_CURSOR}", "sort=nothing",
+        "changed_since=soon", "changed_since=", "changed_sinc=2026-01-01T00:00:00Z", "kind=%FF%FE", "kind=nobody",
+    ],
+)  # fmt: skip
 def test_bad_parameters_are_problems(call: Call, query: str) -> None:
     answer = call("get", f"customers?{query}")
     assert answer.status_code == 400
     assert answer["Content-Type"] == "application/problem+json"
+    assert answer.json()["errors"][0]["pointer"].startswith("#/")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("get", "nothing", 404), ("get", "customers/", 404), ("get", "customers/a%00b", 404),
+        ("get", "customers/%FF", 404), ("get", "ingest/none", 405),
+        ("put", "customers", 405), ("delete", "customers/M-1", 405), ("get", "tiers?customer=%00", 400),
+        ("get", "tiers?scheme=nothing", 400), ("get", "jobs?pipeline=%00", 403),
+    ],
+)  # fmt: skip
+def test_wherever_it_goes_wrong_the_answer_is_a_problem(
+    call: Call, method: str, path: str, status: int
+) -> None:
+    answer = call(method, path)
+    assert (answer.status_code, answer["Content-Type"]) == (status, "application/problem+json")
+    body = answer.json()
+    assert (body["status"], body["type"]) == (status, "about:blank")
+    assert "{" not in body["title"]
+
+
+@pytest.mark.parametrize("body", ["[" * 100_000, "{", "null", "[1]", '"text"', b'{"employer": "\xff"}'])
+def test_what_is_no_json_object_is_refused(call: Call, body: Any) -> None:
+    answer = call("patch", "customers/M-1", body)
+    assert (answer.status_code, answer["Content-Type"]) == (400, "application/problem+json")
+
+
+@pytest.mark.parametrize("key", ["", "k1"])
+def test_a_body_is_bounded(call: Call, key: str) -> None:
+    answer = call("patch", "customers/M-1", '"' + "x" * 6_000_000 + '"', key=key)
+    assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
+
+
+def test_a_host_of_no_bank_is_a_problem_too(call: Call) -> None:
+    for path in ("/api/v1/customers", "/identity/o/api/token", "/.well-known/openid-configuration"):
+        answer = Client(HTTP_HOST="nobody.localhost").get(path)
+        assert (answer.status_code, answer["Content-Type"]) == (404, "application/problem+json"), path
+
+
+def test_a_defect_of_ours_shows_nothing_of_itself(
+    call: Call, house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("customers.api.shown", lambda *_args: 1 / 0)
+    token = token_of(house, "customers:read", name="second")
+    quiet = Client(HTTP_HOST=house.bank.host, raise_request_exception=False)
+    answer = quiet.get("/api/v1/customers/M-1", headers={"Authorization": f"Bearer {token}"})
+    assert (answer.status_code, answer["Content-Type"]) == (500, "application/problem+json")
+    assert "division" not in answer.content.decode()
+
+
+def test_an_expired_token_is_401(call: Call) -> None:
+    with bank(Bank.objects.get(code="alpha").pk):
+        Token.objects.update(expires_at=dt.datetime(2020, 1, 1, tzinfo=dt.UTC))
+    answer = call("get", "customers")
+    assert (answer.status_code, answer["WWW-Authenticate"]) == (401, 'Bearer realm="banyan"')
+
+
+def test_a_night_ahead_of_the_calendar_is_refused(house: House) -> None:
+    answer = caller(house, "jobs:run")("post", "jobs", {"business_date": "2199-12-31"})
+    assert (answer.status_code, answer.json()["code"]) == (422, "future_date")
+    assert answer.json()["errors"][0]["pointer"] == "#/business_date"
+
+
+def test_the_schema_names_every_parameter_and_no_other(call: Call) -> None:
+    schema = call("get", "schema/?format=json").json()
+    named = {p["name"] for p in schema["paths"]["/api/v1/customers"]["get"]["parameters"]}
+    assert named == {"limit", "cursor", "sort", "kind", "is_prospect", "changed_since"}
+
+
+def test_the_schema_is_whole(call: Call) -> None:
+    """What a generator of clients stumbles over: schemes that are named and not there, defaults out of their enum."""
+    schema = call("get", "schema/?format=json").json()
+    flow = schema["components"]["securitySchemes"]["oauth2"]["flows"]["clientCredentials"]
+    operations = [operation for path in schema["paths"].values() for operation in path.values()]
+    asked = {scope for operation in operations for way in operation["security"] for scope in way["oauth2"]}
+    assert asked <= set(flow["scopes"])
+    for name, part in schema["components"]["schemas"].items():
+        for field, said in part.get("properties", {}).items():
+            if "enum" in said and "default" in said:
+                assert said["default"] in said["enum"], (name, field)

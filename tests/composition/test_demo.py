@@ -21,7 +21,7 @@ NOW = dt.datetime(2026, 3, 20, 3, 0, tzinfo=dt.UTC)
 
 
 @pytest.mark.django_db
-def test_known_passwords_are_refused_on_a_bank_s_own_servers(settings, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_known_passwords_are_refused_on_a_bank_s_own_servers(settings, tmp_path: Path) -> None:
     settings.DATA_DIR = tmp_path
     with pytest.raises(CommandError, match="embedded servers only"):
         call_command("create_demo")

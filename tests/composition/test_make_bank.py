@@ -36,8 +36,8 @@ NOW = dt.datetime(2026, 3, 20, 3, 0, tzinfo=dt.UTC)
 DATE = dt.date(2026, 3, 20)  # the history ends at the month-end before
 
 
-def chunk(customers: int, seed: int = 3) -> Book:
-    plan = make_plan(customers=customers, seed=seed, date=DATE)
+def chunk(customers: int, seed: int = 3, *, to_the_day: bool = False) -> Book:
+    plan = make_plan(customers=customers, seed=seed, date=DATE, to_the_day=to_the_day)
     return make_chunk(plan, make_organisation(plan), 0)
 
 
@@ -49,9 +49,56 @@ def book() -> Book:
 def test_the_history_is_thirteen_month_ends_before_the_date() -> None:
     plan = make_plan(customers=500, seed=1, date=DATE)
     assert plan.date == dt.date(2026, 2, 28)
-    assert plan.month_dates[0] == dt.date(2025, 2, 28)
+    assert plan.end_dates[0] == dt.date(2025, 2, 28)
     assert len(plan.month_ends) == 13
     assert make_plan(customers=500, seed=1, date=dt.date(2026, 3, 31)).date == dt.date(2026, 3, 31)
+
+
+def test_a_history_to_the_day_goes_on_through_the_running_month(book: Book) -> None:
+    plan = make_plan(customers=500, seed=1, date=DATE, to_the_day=True)
+    assert (plan.date, plan.end_dates[-2:]) == (DATE, [dt.date(2026, 2, 28), DATE])
+    assert len(plan.month_ends) == 13
+    end = dt.date(2026, 3, 31)
+    whole = make_plan(customers=500, seed=1, date=end, to_the_day=True)
+    assert whole.ends == make_plan(customers=500, seed=1, date=end).ends
+
+    running = chunk(5_000, to_the_day=True)
+    last, month_end = plan.day, plan.month_ends[-1]
+    for dates in (
+        running.ledger.date,
+        running.entries.date,
+        running.loans.balance_date,
+        running.loans.granted,
+    ):
+        assert dates.max() <= last
+    assert {month_end, last} <= set(running.ledger.date.tolist())
+    assert ((running.ledger.date > month_end) & (running.ledger.date < last)).sum() > 1_000
+    key = np.stack([running.ledger.account, running.ledger.date])
+    assert np.unique(key, axis=1).shape == key.shape
+    assert running.loans.overdue_since.max() <= last
+
+    # The days of a running month move deposits no more than those of other months.
+    def held(of: Book, day: int) -> int:
+        upto = of.ledger.date <= day
+        newest = np.zeros(len(of.accounts["owner"]), np.int64)
+        newest[of.ledger.account[upto]] = of.ledger.balance[upto]
+        return int(newest[np.array(of.accounts["currency"]) == "CNY"].sum())
+
+    assert 0.85 < held(running, last) / held(running, month_end) < 1.15
+
+
+def test_instalments_of_the_running_month_are_paid_when_due() -> None:
+    loans = chunk(5_000, to_the_day=True).loans
+    plan = make_plan(customers=5_000, seed=3, date=DATE, to_the_day=True)
+    paid = loans.balance_loan[(loans.balance_date == plan.day) & (loans.balance_overdue == 0)]
+    due = dict(
+        zip(zip(loans.due_loan.tolist(), loans.due_date.tolist(), strict=True), loans.due_amount, strict=True)
+    )
+    first = plan.month_ends[-1] + 1
+    with_due = {loan for loan, day in due if first <= day <= plan.day}
+    repaid = set(np.nonzero(loans.closed)[0].tolist())
+    assert len(paid) > 20
+    assert set(paid.tolist()) - repaid <= with_due | set(np.nonzero(loans.granted >= first)[0].tolist())
 
 
 @pytest.mark.parametrize("customers", [0, 19, 5_000_001])
@@ -92,8 +139,10 @@ def test_a_persons_number_agrees_with_birth_date(book: Book) -> None:
             assert value[6:14] == born.strftime("%Y%m%d")
 
 
-def test_running_balance_days_are_the_sum_over_the_days(book: Book) -> None:
+@pytest.mark.parametrize("to_the_day", [False, True])
+def test_running_balance_days_are_the_sum_over_the_days(book: Book, to_the_day: bool) -> None:
     """The oracle walks day by day, for accounts of every sort."""
+    book = chunk(5_000, to_the_day=True) if to_the_day else book
     ledger, rng = book.ledger, np.random.default_rng(0)
     for account in rng.choice(np.unique(ledger.account), size=60, replace=False).tolist():
         rows = np.nonzero(ledger.account == account)[0]

@@ -26,7 +26,7 @@ BODY = grades.default("")
 
 def changed(row: int, column: str, value: str) -> dict[str, object]:
     body = deepcopy(dict(BODY))
-    body["tables"]["scale"][row][column] = value  # type: ignore[index]
+    body["tables"]["scale"][row][column] = value
     return body
 
 

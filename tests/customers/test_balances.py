@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from django.db import transaction
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from crm_site.lib.errors import DomainError
@@ -30,6 +30,7 @@ from customers.models import (
 )
 from tests.conftest import NOW, House
 from tests.customers import night_factories as make
+from tests.properties import rule
 
 DAY = dt.date(2026, 11, 30)
 D = dt.timedelta(days=1)
@@ -172,7 +173,7 @@ def settle(spec: Mapping[str, Any]) -> Customer:
     return owner
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@rule("balances and averages", few=40, many=600)
 @given(book=st.lists(PEOPLE, min_size=1, max_size=4), back=st.integers(0, 45))
 def test_figures_agree_with_counting_day_by_day(inside: House, book: list[Any], back: int) -> None:
     make.months(DAY - 200 * D, DAY + 60 * D)
@@ -273,6 +274,36 @@ def test_a_missing_rate_stops_the_night_and_names_the_currency(inside: House) ->
     with pytest.raises(DomainError, match="EUR, HKD"):
         night()
     night(DAY - D)  # on the day before, nobody had any of it
+
+
+@rule("arrears", few=20, many=600)
+@given(
+    book=st.lists(loans(), min_size=1, max_size=5),
+    days=st.lists(st.integers(-15, 110), min_size=1, max_size=4),
+)
+def test_arrears_agree_with_the_history_of_each_loan(inside: House, book: list[Any], days: list[int]) -> None:
+    """Whatever the order of dates: the newest date so far decides, a past date changes nothing."""
+    with transaction.atomic():
+        make.rate("USD", DAY - 400 * D, USD)
+        made = [
+            (make.loan(make.customer(), spec["rows"], currency=spec["currency"]).pk, spec) for spec in book
+        ]
+        newest = None
+        for day in (DAY - n * D for n in days):
+            run = context(day, newest is None or day >= newest)
+            newest = max(day, newest or day)
+            for _again in range(2):
+                for part in nightly.plan_ranges(run):
+                    nightly.arrears(run, part)
+            for pk, spec in made:
+                known = [d for d in spec["rows"] if d <= newest]
+                if known:
+                    out, over, since = spec["rows"][max(known)]
+                    late = max((newest - since).days, 0) if over else 0
+                    found = Loan.objects.get(pk=pk)
+                    assert (found.outstanding, found.overdue_amount) == (from_minor(out), from_minor(over))
+                    assert found.days_past_due == late
+        transaction.set_rollback(True)
 
 
 def test_arrears_bring_loans_to_the_date(inside: House) -> None:

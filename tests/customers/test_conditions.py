@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from django.db import connection
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from customers.conditions import (
@@ -25,6 +25,7 @@ from customers.conditions import (
 from customers.models import ContactPoint, Fee, Standing
 from tests.conftest import House, Person
 from tests.customers.night_factories import customer, next_number
+from tests.properties import rule
 
 AS_OF = dt.date(2026, 11, 30)
 TIERS = {"high": 3, "mid": 2, "general": 1, "none": 0}
@@ -203,7 +204,7 @@ def book(inside: House, rm: Person) -> House:
     return inside
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@rule("conditions", few=150, many=4_000)
 @given(condition=CONDITIONS)
 def test_it_selects_what_an_independent_evaluator_selects(book: House, condition: Any) -> None:
     rows = Standing.objects.select_related("customer")

@@ -18,6 +18,7 @@ from crm_site.lib.registry import PANELS
 from crm_site.lib.tenancy import bank
 from crm_site.work.models import Task
 from customers import services
+from customers.ingest.uploads import retoken
 from customers.models import Customer, Interaction, Standing
 from customers.selectors import single
 from customers.views.listing import pack
@@ -382,3 +383,36 @@ def test_place_customers_keeps_customer_and_standing_equal(
                 standing.home_branch_id,
                 standing.responsible_id,
             )
+
+
+def test_a_contact_is_logged_from_the_phones_tab_in_three_taps(
+    house: Any, rm: Any, secretive: Any, client_for: Any
+) -> None:
+    with bank(house.id):
+        retoken([secretive.pk])
+    client = client_for(rm)
+    address = f"/customers/{secretive.pk}/contacts/new/"
+    assert 'href="/customers/log/"' in client.get("/customers/").content.decode()
+    found = client.get(
+        "/customers/log/", {"q": secretive.number}, headers={"HX-Request": "true"}
+    ).content.decode()
+    assert address in found
+    assert found.startswith('<div id="log-choices"')
+    assert address not in client.get("/customers/log/").content.decode()
+    client.post(address, contact(promise="Call back", promise_date="2099-01-02"))
+    page = client.get("/customers/log/").content.decode()
+    assert page.index("Last contacts") < page.index(address)
+    with bank(house.id):
+        assert Task.objects.get(reason="promise").owner_id == rm.staff.pk
+
+
+def test_the_log_offers_nobody_out_of_sight(
+    house: Any, rm: Any, rm_other_branch: Any, secretive: Any, client_for: Any
+) -> None:
+    client_for(rm).post(f"/customers/{secretive.pk}/contacts/new/", contact())
+    with bank(house.id):
+        Interaction.objects.filter(customer=secretive).update(author=rm_other_branch.staff)
+    assert (
+        f"/customers/{secretive.pk}/"
+        not in client_for(rm_other_branch).get("/customers/log/").content.decode()
+    )

@@ -97,3 +97,38 @@ def test_a_killed_workers_chunk_is_done_over_once_and_soon(spawn) -> None:
         told = Counter(Notification.objects.values_list("params__chunk", flat=True))
     assert told == dict.fromkeys(range(6), 1)  # each exactly once
     assert Chunk.objects.filter(pk__in=killed, tries__gt=1).count() == 2
+
+
+def test_a_cancelled_run_finishes_the_piece_in_hand_and_no_other(spawn) -> None:
+    house = build_house("alpha")
+    person = hire(house, "rm", Role.RELATIONSHIP_MANAGER, house.north)
+    actor = system_actor(house.id, "t")
+    with toy.pipeline(toy.step("tell", chunks=6), toy.step("after", after=("tell",))):
+        with bank(house.id):
+            run = services.start_run(
+                actor, pipeline="toy", business_date=toy.DAY, params={"staff": person.staff.pk, "seconds": 2}
+            )
+        worker = spawn(run)
+        until(lambda: at_work({worker.pid}, set()), "a chunk is taken")
+
+        def cancel() -> Run | None:
+            """Asked while the chunk's row is locked; the lease before it is not "in hand" yet."""
+            with connection.cursor() as cursor:
+                cursor.execute("select count(*) from pg_stat_activity where query like 'select pg_sleep%'")
+                if not cursor.fetchone()[0]:
+                    return None
+            with bank(house.id):
+                return services.cancel_run(actor, run_id=run.pk)
+
+        assert until(cancel, "it is asked to stop").status == "running"
+        worker.wait(PATIENCE)
+        with bank(house.id):
+            stopped = Run.objects.get(pk=run.pk)
+            assert (stopped.status, stopped.rows_in) == ("cancelled", 1)
+            assert Notification.objects.count() == 1
+            services.retry_run(actor, run_id=run.pk)
+            Run.objects.filter(pk=run.pk).update(params={"staff": person.staff.pk, "seconds": 0})
+        spawn(run).wait(PATIENCE)
+        with bank(house.id):
+            assert Run.objects.get(pk=run.pk).status == "done"
+            assert Notification.objects.count() == 6

@@ -154,3 +154,21 @@ def test_pages_of_the_list_go_by_key(
     first = client.get("/jobs/")
     assert len(first.context["rows"]) == 2
     assert len(client.get("/jobs/" + first.context["next_url"]).context["rows"]) == 1
+
+
+def test_a_run_is_cancelled_and_resumed_by_hand(
+    house: House, administrator: Person, client_for: SignIn
+) -> None:
+    client = client_for(administrator)
+    url = start(client)
+    assert f'action="{url}cancel/"' in client.get(url).content.decode()
+    client.post(f"{url}cancel/")
+    page = client.get(url).content.decode()
+    assert "Cancelled by Administrator" in page
+    assert f'action="{url}cancel/"' not in page
+    executor.drain()
+    client.post(f"{url}retry/")
+    executor.drain()
+    assert "Resume" not in client.get(url).content.decode()
+    with bank(house.id):
+        assert Run.objects.get().status == "done"

@@ -297,3 +297,58 @@ def test_another_banks_runs_are_not_seen(house: House, outsider: Person, other_h
         with bank(other_house.id):
             assert not Run.objects.filter(pk=run.pk).exists()
             assert selectors.step_views(run) == []
+
+
+def cancel(run: Run) -> Run:
+    with bank(run.bank_id):
+        return services.cancel_run(system_actor(run.bank_id, "test"), run_id=run.pk)
+
+
+def resume(run: Run) -> Run:
+    with bank(run.bank_id):
+        return services.retry_run(system_actor(run.bank_id, "test"), run_id=run.pk)
+
+
+def test_a_cancelled_night_leaves_its_date_to_be_run_again(house: House) -> None:
+    with toy.pipeline(toy.step("one", chunks=3), serial=True, closes_day=True):
+        first, second = start(house), start(house, DAY + dt.timedelta(days=1))
+        assert cancel(first).status == "cancelled"
+        assert again(second).status == "running"  # it waited for the first
+        assert cancel(second).status == "cancelled"
+        with bank(house.id):
+            assert Bank.objects.get(pk=house.id).business_date is None
+        new = services.run_to_end(start(house))
+        assert (new.status, new.pk != first.pk) == ("done", True)
+        with pytest.raises(Conflict):
+            resume(first)
+        with pytest.raises(Conflict):
+            cancel(new)
+
+
+def test_a_cancelled_run_goes_on_where_it_stopped(house: House) -> None:
+    seen: list[int] = []
+
+    def work(context, payload):
+        seen.append(payload["from"])
+        return Counts(10, 2)
+
+    with toy.pipeline(toy.step("one", chunks=3, work=work), toy.step("two", after=("one",))):
+        run = start(house)
+        assert executor.work_once()  # the plan
+        assert executor.work_once()
+        assert cancel(cancel(run)).status == "cancelled"
+        assert (again(run).rows_in, executor.work_once()) == (10, False)
+        with bank(house.id):
+            assert [v.status for v in selectors.step_views(again(run))] == ["cancelled", "waiting"]
+        resume(run)
+        executor.drain(run_ids=[run.pk])
+        assert (again(run).status, again(run).rows_in, sorted(seen)) == ("done", 31, [0, 1, 2])
+
+
+def test_who_may_not_start_a_run_does_not_cancel_it(house: House, rm: Person) -> None:
+    with toy.pipeline(toy.step("one")):
+        run = start(house)
+        actor = rm.actor
+        with bank(house.id), pytest.raises((PermissionDenied, Run.DoesNotExist)):
+            services.cancel_run(actor, run_id=run.pk)
+        assert again(run).status == "running"

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
-HERE = Path(__file__).resolve().parent
+TESTS = Path(__file__).resolve().parents[1]
 
 if __name__ == "__main__":
     os.environ["BANYAN_PROVE"] = "1"
+    from tests.prove import table
+
     words = sys.argv[1:]
-    chosen = [] if any(not word.startswith("-") for word in words) else [str(HERE)]
-    sys.exit(pytest.main([*chosen, "-m", "prove", "-n0", "-q", *words]))
+    chosen = [] if any(not word.startswith("-") for word in words) else [str(TESTS)]
+    sys.exit(pytest.main([*chosen, "-m", "prove or rule", "-n0", "-q", *words], plugins=[table]))

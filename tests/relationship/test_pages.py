@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable
 
 from django.test import Client
 from django.urls import reverse
 
+from crm_site.accounts.models import Bank
 from crm_site.lib.tenancy import bank
+from crm_site.work.services import TaskRow, put_tasks
 from relationship.models import Assignment, AssignmentProposal
+from relationship.selectors.counter import _next
 from relationship.services import propose_for_branch
 from tests.conftest import TODAY, House, Person
 from tests.relationship.factories import customer
@@ -86,3 +90,31 @@ def test_loads_and_history(
         page = client_for(person).get("/relationship/")
         assert page.status_code == 200
         assert "Rm" in page.content.decode()
+
+
+def test_a_tellers_home_is_the_counter(house: House, teller: Person, client_for: SignIn) -> None:
+    Bank.objects.filter(pk=house.id).update(business_date=TODAY)
+    with bank(house.id):
+        near = customer(house.north, teller.staff, name="Near", birth_date=TODAY.replace(year=1980))
+        customer(house.north, teller.staff, name="Far", birth_date=dt.date(1980, 3, 1))
+        customer(house.north, name="Nobody's", birth_date=TODAY.replace(year=1980))
+        rows = [
+            TaskRow("maturity", "maturity:1", TODAY, near.pk, teller.staff.pk, urgency=85,
+                    params={"date": TODAY.isoformat(), "tail": "1", "amount": "1", "currency": "CNY"}),
+            TaskRow("missing", "missing:2", TODAY, near.pk + 1, teller.staff.pk, params={"items": ["phone"]}),
+        ]  # fmt: skip
+        put_tasks(house.id, rows, sources=["maturity:", "missing:"], as_of=TODAY)
+    client = client_for(teller)
+    answer = client.get("/")
+    counter = answer.context["counter"]
+    assert (counter.customers, counter.due_count) == (2, 1)
+    assert [one.name for one in counter.birthdays] == ["Near"]
+    assert "Nobody&#x27;s</a>" not in answer.content.decode()
+    for url, n in [(counter.birthday_url, counter.birthday_count), *((g.url, g.count) for g in counter.gaps)]:
+        assert client.get(url).context["totals"].count == n
+
+
+def test_the_next_birthday_of_a_leap_day() -> None:
+    born = dt.date(2000, 2, 29)
+    assert _next(born, dt.date(2026, 2, 27)) == dt.date(2026, 2, 28)
+    assert _next(born, dt.date(2027, 3, 1)) == dt.date(2028, 2, 29)

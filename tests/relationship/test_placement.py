@@ -35,14 +35,14 @@ def night(house: House, day: dt.date = DAY, *, newest: bool = True) -> int:
 
 def entries(owner: Customer, branch: object, count: int, day: dt.date, amount: str = "100.00") -> None:
     """`count` ledger entries at a branch, booked on `day`."""
-    held = owner.accounts.first() or account(owner, branch)  # type: ignore[arg-type]
+    held = owner.accounts.first() or account(owner, branch)
     with connection.cursor() as cursor:
         cursor.execute("select banyan_ensure_month('customers_transaction', %s)", [day])
         for _ in range(count):
             cursor.execute(
                 "insert into customers_transaction (bank_id, account_id, booked_date, reference, amount, branch_id)"
                 " values (%s, %s, %s, gen_random_uuid()::text, %s, %s)",
-                [owner.bank_id, held.pk, day, to_minor(Decimal(amount)), branch.pk],  # type: ignore[attr-defined]
+                [owner.bank_id, held.pk, day, to_minor(Decimal(amount)), branch.pk],
             )
 
 

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relationship.engine.rules import GRADE_FOR_WEALTH, GRADE_RANK, Colleague, Party, choose, choose_all
+from tests.properties import rule
 
 UNITS = (1, 2, 3)  # a branch, its sub-branch, and another bank branch out of reach
 
@@ -57,6 +58,7 @@ PARTIES = st.builds(
 )
 
 
+@rule("assignment", many=10_000)
 @given(PARTIES, _colleagues())
 def test_the_first_rule_that_applies_decides(party: Party, staff: dict[int, Colleague]) -> None:
     choice = choose(party, staff)
@@ -76,6 +78,7 @@ def test_the_first_rule_that_applies_decides(party: Party, staff: dict[int, Coll
     assert chosen.kind == "teller" or chosen.has_room(party.value)
 
 
+@rule("assignment", many=10_000)
 @given(PARTIES, _colleagues())
 def test_a_manager_of_the_asked_grade_is_never_passed_over(party: Party, staff: dict[int, Colleague]) -> None:
     choice = choose(party, staff)
@@ -103,6 +106,7 @@ def test_a_manager_of_the_asked_grade_is_never_passed_over(party: Party, staff: 
         assert choice.params["below"] is True
 
 
+@rule("assignment", many=5_000)
 @given(st.lists(PARTIES, max_size=12, unique_by=lambda p: p.customer_id), _colleagues())
 def test_many_choices_never_overfill_a_grade(parties: list[Party], staff: dict[int, Colleague]) -> None:
     before = {i: (c.customers, c.value) for i, c in staff.items()}
@@ -118,6 +122,7 @@ def test_many_choices_never_overfill_a_grade(parties: list[Party], staff: dict[i
         assert value + sum(p.value for p in bound) <= colleague.max_value or won
 
 
+@rule("assignment", many=5_000)
 @given(st.lists(PARTIES, max_size=8, unique_by=lambda p: p.customer_id), st.randoms(use_true_random=False))
 def test_the_order_of_delivery_changes_nothing(parties: list[Party], random: object) -> None:
     def staff() -> dict[int, Colleague]:
@@ -129,6 +134,6 @@ def test_the_order_of_delivery_changes_nothing(parties: list[Party], random: obj
         }
 
     shuffled = list(parties)
-    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    random.shuffle(shuffled)
     first = {p.customer_id: c.staff_id for p, c in choose_all(parties, staff())}
     assert first == {p.customer_id: c.staff_id for p, c in choose_all(shuffled, staff())}

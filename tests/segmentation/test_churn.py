@@ -82,7 +82,7 @@ def context(house: House, *, run: int = 1, day: dt.date = LAST, newest: bool = T
 
 def score(house: House, **options: object) -> Counts:
     """The step as the executor works it off."""
-    at = context(house, **options)  # type: ignore[arg-type]
+    at = context(house, **options)
     done = [churn_nightly.score(at, chunk) for chunk in list(churn_nightly.plan_churn(at))]
     churn_nightly.finish_churn(at)
     return Counts(sum(c.rows_in for c in done), sum(c.rows_changed for c in done))
@@ -132,7 +132,7 @@ def test_training_again_for_the_same_run_makes_no_second_version(inside: House) 
 
 def test_too_little_history_makes_no_model_and_the_page_says_so(
     house: House, risk: Person, client_for
-) -> None:  # type: ignore[no-untyped-def]
+) -> None:
     with bank(house.id):
         book(house, months=8)
         churn_nightly.train(context(house), {})
@@ -268,7 +268,7 @@ def test_within_a_month_the_newest_score_takes_the_place_of_the_one_before(
 
 def test_a_manager_sees_the_reasons_of_own_customers_alone(
     house: House, rm: Person, risk: Person, president: Person, client_for
-) -> None:  # type: ignore[no-untyped-def]
+) -> None:
     with bank(house.id):
         book(house)
         championed(house, risk, president)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from segmentation.engine import churn
 from segmentation.engine.churn import Panel, Scorecard
+from tests.properties import rule
 
 
 def panel(adb: list[list[int]], accounts: list[list[int]] | None = None) -> Panel:
@@ -52,10 +53,10 @@ def left(adb: list[int], accounts: list[int], t: int) -> bool:
     return accounts[t] > 0 and accounts[t + 3] == 0
 
 
+@rule("churn: labels and metrics", few=60, many=2_000)
 @given(
     st.lists(st.lists(st.integers(0, 50_000_000), min_size=9, max_size=9), min_size=1, max_size=20), st.data()
 )
-@settings(max_examples=60, deadline=None)
 def test_the_label_is_the_bank_s_definition(adb: list[list[int]], data: st.DataObject) -> None:
     accounts = data.draw(
         st.lists(st.lists(st.integers(0, 2), min_size=9, max_size=9), min_size=len(adb), max_size=len(adb))
@@ -165,8 +166,8 @@ def test_training_outcomes_are_known_before_validation_begins() -> None:
         assert found.validate + churn.AHEAD == months - 1
 
 
+@rule("churn: labels and metrics", few=80, many=3_000)
 @given(st.lists(st.tuples(st.integers(0, 6), st.booleans()), min_size=2, max_size=60))
-@settings(max_examples=80, deadline=None)
 def test_auc_ks_and_lift_against_counting(rows: list[tuple[int, bool]]) -> None:
     score = np.array([s / 7 for s, _l in rows])
     target = np.array([gone for _s, gone in rows])

@@ -17,7 +17,7 @@ from crm_site.lib.tenancy import bank
 from customers.conditions import Matches
 from customers.models import Customer, Standing
 from segmentation.engine.policies import value_tiers
-from segmentation.models import PolicyStatus, TierPolicy
+from segmentation.models import PolicyStatus, Scheme, TierPolicy
 from segmentation.selectors import book as selectors
 from segmentation.services import ensure_default_policies
 from tests.conftest import NOW, House, Person, hire
@@ -277,3 +277,94 @@ def test_the_database_wants_a_second_person(booked: House, policy: TierPolicy, h
             scheme=policy.scheme, version=9, tiers=policy.tiers, valid_from=NOVEMBER, status=PolicyStatus.PUBLISHED,
             drafted_by=hq_risk.staff, proposed_by=hq_risk.staff, published_by=hq_risk.staff, drafted_at=NOW,
         )  # fmt: skip
+
+
+# -- a scheme of the bank's own, a policy of its own for a kind ------------------------------------------------------
+
+
+def editor(draft: TierPolicy, **rows: tuple[str, str, str]) -> dict[str, object]:
+    """What the condition editor sends: one comparison for each tier, named by its rank ("r2")."""
+    sent: dict[str, object] = {"note": "", "row": []}
+    for rank, (fact, op, value) in rows.items():
+        key = f"t{rank[1:]}xaa"
+        sent["row"] = [*sent["row"], key]  # type: ignore[misc]
+        sent |= {f"fact-{key}": fact, f"op-{key}": op, f"value-{key}": value, f"how-t{rank[1:]}x": "any"}
+    return sent
+
+
+def test_a_scheme_of_the_banks_own_goes_from_draft_to_customers(
+    booked: House, hq_risk: Person, marketing: Person, client_for: SignIn
+) -> None:
+    author, second = client_for(hq_risk), client_for(marketing)
+    made = author.post(
+        "/segmentation/policies/new/", {"name": "按规模", "code": "by_size", "levels": "大户\n中户\n其他"}
+    )
+    assert made.status_code == 302
+    with bank(booked.id):
+        draft = TierPolicy.objects.get(scheme__code="by_size")
+    base = f"/segmentation/policies/{draft.pk}"
+    assert (
+        author.post(f"{base}/propose/", {"valid_from": "2026-11-20"}).status_code == 422
+    )  # nothing said yet
+    page = author.get(f"{base}/edit/").content.decode()
+    assert 'name="how-t3x"' in page
+    assert "churn" not in page  # facts of the newest date alone decide no tier
+    wrong = author.post(f"{base}/edit/", editor(draft, r3=("deposits_adb", ">=", "1000000")))
+    assert (wrong.status_code, "A tier needs a condition" in wrong.content.decode()) == (422, True)
+    right = editor(draft, r3=("deposits_adb", ">=", "1000000"), r2=("deposits_adb", ">=", "100000"))
+    assert author.post(f"{base}/edit/", right).status_code == 302
+    assert "1,000,000" in author.get(f"{base}/edit/").content.decode().replace("1000000", "1,000,000")
+    author.post(f"{base}/propose/", {"valid_from": "2026-11-20"})
+    assert author.post(f"{base}/publish/").status_code == 422
+    assert second.post(f"{base}/publish/").status_code == 302
+    with bank(booked.id):
+        night(dt.date(2026, 11, 20))
+        large = Standing.objects.filter(deposits_adb__gte=1_000_000, customer__is_prospect=False).first()
+        assert large is not None
+    Bank.objects.filter(pk=booked.id).update(business_date=dt.date(2026, 11, 20))
+    answer = second.get(f"{base}/")
+    ranks = {tier["rank"]: n for tier, _label, _words, n in answer.context["tiers"]}
+    with bank(booked.id):
+        real = Standing.objects.filter(customer__is_prospect=False)
+        assert ranks[3] == real.filter(deposits_adb__gte=1_000_000).count() > 0
+        assert sum(ranks.values()) == real.count()
+    panel = second.get(f"/segmentation/customers/{large.customer_id}/tiers/").content.decode()
+    assert "大户" in panel
+    assert "按规模" in panel
+
+
+def test_a_scheme_needs_names_of_its_own_and_goes_with_its_only_draft(
+    booked: House, hq_risk: Person, client_for: SignIn
+) -> None:
+    author = client_for(hq_risk)
+    sent = {"name": "Savers", "code": "value", "levels": "One"}
+    page = author.post("/segmentation/policies/new/", sent)
+    assert page.status_code == 422
+    assert "has a scheme with this short name" in page.content.decode()
+    assert "two to 10 tiers" in page.content.decode()
+    author.post("/segmentation/policies/new/", {"name": "Savers", "code": "savers", "levels": "Yes\nNo"})
+    with bank(booked.id):
+        draft = TierPolicy.objects.get(scheme__code="savers")
+    author.post(f"/segmentation/policies/{draft.pk}/discard/")
+    with bank(booked.id):
+        assert not Scheme.objects.filter(code="savers").exists()
+
+
+def test_the_first_policy_of_one_kind_begins_as_a_copy(
+    booked: House, policy: TierPolicy, hq_risk: Person, marketing: Person, client_for: SignIn
+) -> None:
+    author, second = client_for(hq_risk), client_for(marketing)
+    answer = author.post(f"/segmentation/policies/{policy.pk}/kind/", {"kind": "corporate"})
+    with bank(booked.id):
+        draft = TierPolicy.objects.get(kind="corporate")
+        assert draft.tiers == policy.tiers
+    assert answer.url == f"/segmentation/policies/{draft.pk}/edit/"
+    author.post(answer.url, {**THRESHOLDS, "high-deposits_adb": "9000000", "mid-deposits_adb": "8000000"})
+    author.post(f"/segmentation/policies/{draft.pk}/propose/", {"valid_from": "2026-11-20"})
+    second.post(f"/segmentation/policies/{draft.pk}/publish/")
+    with bank(booked.id):
+        night(dt.date(2026, 11, 20))
+        big = Standing.objects.filter(deposits_adb__gte=2_000_000, loans=0, deposits_adb__lt=8_000_000)
+        assert {s.kind: s.value_tier for s in big} == {"corporate": 1, "personal": 3}
+    page = author.post(f"/segmentation/policies/{policy.pk}/kind/", {"kind": "corporate"}, follow=True)
+    assert "has a policy of its own already" in page.content.decode()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Mapping
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from django.db import transaction
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from crm_site.lib.registry import RunContext
@@ -21,6 +21,7 @@ from segmentation.models import PolicyStatus, Scheme, TierDay, TierHistory, Tier
 from segmentation.services import ensure_default_policies, set_default_value_policy
 from tests.conftest import NOW, House
 from tests.customers import night_factories as make
+from tests.properties import rule
 
 DAY = dt.date(2026, 11, 16)
 D = dt.timedelta(days=1)
@@ -233,7 +234,7 @@ DATES = [DAY - n * 9 * D for n in range(5)]
 AMOUNTS = st.sampled_from(["0", "100000", "99999.99", "1000000", "5000000", "300000"])
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@rule("tiers", few=12, many=200)
 @given(
     order=st.permutations(DATES).flatmap(lambda p: st.integers(2, 5).map(lambda n: p[:n])),
     books=st.lists(
@@ -278,5 +279,5 @@ def expected(book: Mapping[dt.date, str], day: dt.date) -> int:
     for n in range(30):
         known = [d for d in book if d <= day - n * D]
         total += Decimal(book[max(known)]) if known else 0
-    adb = total / 30
-    return 3 if adb >= 1_000_000 else 2 if round(adb, 2) >= 100_000 else 1
+    adb = (total / 30).quantize(Decimal("0.01"), ROUND_HALF_UP)  # as the figure that policies compare
+    return 3 if adb >= 1_000_000 else 2 if adb >= 100_000 else 1

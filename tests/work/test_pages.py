@@ -178,3 +178,57 @@ def test_the_list_costs_the_same_whatever_its_length(
     client = client_for(rm)
     with django_assert_max_num_queries(24):  # six of them the list's own
         client.get("/tasks/")
+
+
+def put_two_reasons(house: House, rm: Person) -> tuple[Task, Task]:
+    """A customer with two reasons, the grave one made last, beside another customer."""
+    rows = [
+        services.TaskRow("manual", "m:1", TODAY, 7, rm.staff.pk, params={"text": "Say happy birthday"}, urgency=10),
+        services.TaskRow("manual", "m:2", TODAY, 7, rm.staff.pk, params={"text": "Loan overdue"}, urgency=100),
+        services.TaskRow("manual", "m:3", TODAY, 8, rm.staff.pk, params={"text": "Other customer"}, urgency=50),
+    ]  # fmt: skip
+    with bank(house.id):
+        services.put_tasks(house.id, rows, sources=["m:"], as_of=TODAY)
+        trivial, grave = (Task.objects.get(source_key=key) for key in ("m:1", "m:2"))
+    return trivial, grave
+
+
+def test_a_customer_stands_once_with_its_reasons_by_urgency(
+    house: House, rm: Person, client_for: SignIn
+) -> None:
+    trivial, grave = put_two_reasons(house, rm)
+    client = client_for(rm)
+    answer = client.get("/tasks/")
+    assert answer.context["items"][0]["id"] == grave.pk
+    assert len(answer.context["items"]) == answer.context["counts"].open == 2
+    assert [other["id"] for other in answer.context["items"][0]["also"]] == [trivial.pk]
+    page = answer.content.decode()
+    assert page.index("Loan overdue") < page.index("Say happy birthday") < page.index("Other customer")
+
+
+def test_done_closes_the_first_reason_and_shows_the_next(
+    house: House, rm: Person, client_for: SignIn
+) -> None:
+    trivial, grave = put_two_reasons(house, rm)
+    answer = client_for(rm).post(f"/tasks/{grave.pk}/done/", headers=HTMX).content.decode()
+    assert f'id="work-{trivial.pk}"' in answer
+    assert "Loan overdue" not in answer
+    assert (reload(grave).status, reload(trivial).status) == ("done", "open")
+    assert client_for(rm).post(f"/tasks/{trivial.pk}/done/", headers=HTMX).content == b""
+
+
+def test_later_and_hand_over_take_every_reason_of_the_row(
+    house: House, rm: Person, client_for: SignIn
+) -> None:
+    trivial, grave = put_two_reasons(house, rm)
+    client = client_for(rm)
+    assert "Say happy birthday" in client.get(f"/tasks/{grave.pk}/later/").content.decode()
+    client.post(f"/tasks/{grave.pk}/later/", {"until": TOMORROW.isoformat()})
+    assert reload(grave).show_from == reload(trivial).show_from == TOMORROW
+    later = client.get("/tasks/?when=later").context
+    assert [item["id"] for item in later["items"]] == [grave.pk]
+    colleague = hire(house, "colleague", Role.RELATIONSHIP_MANAGER, house.north)
+    client.post(f"/tasks/{grave.pk}/hand-over/", {"to": colleague.staff.pk})
+    assert reload(grave).owner_id == reload(trivial).owner_id == colleague.staff.pk
+    with bank(house.id):
+        assert Notification.objects.filter(staff=colleague.staff.pk).count() == 1

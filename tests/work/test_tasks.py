@@ -212,7 +212,7 @@ def test_the_same_cause_makes_one_task(inside: House, rm: Person) -> None:
 
 
 def test_repeating_changes_nothing(inside: House, rm: Person) -> None:
-    rows = [row("m:1", rm), row("m:2", rm, urgency=90)]
+    rows = [row("m:1", rm), row("m:2", rm, customer_id=8, urgency=90)]
     assert put(inside, *rows) == (2, 2, 0)
     before = list(Task.objects.order_by("pk").values())
     assert put(inside, *rows, now=LATER, run_id=9) == (2, 0, 0)
@@ -286,7 +286,7 @@ def test_another_banks_tasks_stay_apart(
 
 
 def test_counts(inside: House, rm: Person) -> None:
-    put(inside, row("m:1", rm), row("m:2", rm, due_date=TODAY - dt.timedelta(days=1)))
+    put(inside, row("m:1", rm), row("m:2", rm, customer_id=8, due_date=TODAY - dt.timedelta(days=1)))
     make(rm.actor)
     done = make(rm.actor)
     services.finish_task(rm.actor, task_id=done.pk, now=NOW)

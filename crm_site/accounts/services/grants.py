@@ -85,6 +85,28 @@ def decide_grant(
     return grant
 
 
+def withdraw_grant(actor: Actor, *, grant_id: int) -> RoleGrant:
+    """Take back what one proposed oneself, while nobody has decided on it. Twice: no change.
+
+    Raises Conflict when it is decided already, DomainError for another's proposal (reject that instead).
+    """
+    require(actor, "role.propose")
+    grant = _locked_grant(grant_id)
+    if grant.proposed_by_id is None or grant.proposed_by_id != actor.staff_id:
+        raise DomainError(_("Only who proposed it withdraws it."), code="not_yours")
+    if grant.status == GrantStatus.WITHDRAWN:
+        return grant
+    if grant.status != GrantStatus.PROPOSED:
+        raise Conflict(
+            _("Somebody was faster: this grant is %(state)s already.")
+            % {"state": GrantStatus(grant.status).label.lower()},
+            code="decided_already",
+        )
+    grant.status = GrantStatus.WITHDRAWN
+    grant.save(update_fields=["status"])
+    return grant
+
+
 def revoke_grant(actor: Actor, *, grant_id: int, now: dt.datetime, comment: str = "") -> RoleGrant:
     """Take a role away at once; the person's sessions end. Taking away needs no second person, giving does."""
     require(actor, "role.decide")

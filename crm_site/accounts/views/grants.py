@@ -80,6 +80,18 @@ def grant_decide(request: Any, grant_id: int) -> HttpResponse:
 
 
 @require_POST
+@allowed("role.propose")
+def grant_withdraw(request: Any, grant_id: int) -> HttpResponse:
+    grant = _grant(grant_id)
+    try:
+        services.withdraw_grant(request.actor, grant_id=grant.pk)
+        messages.success(request, _("Withdrawn: nobody has to decide on it any more."))
+    except DomainError as error:
+        messages.error(request, error.message)
+    return redirect("accounts:grant-list")
+
+
+@require_POST
 @allowed("role.decide")
 def grant_revoke(request: Any, grant_id: int) -> HttpResponse:
     grant, form = _grant(grant_id), DecisionForm(request.POST)

@@ -35,7 +35,7 @@ class Fate:
 
     leaves: Ints
     decline: Ints
-    factor: Floats  # (customers, 14): multiplier at the start and at the 13 month-ends
+    factor: Floats  # (customers, 14): multiplier at the start and at the 13 month-ends; 15 with a running month's end
     salary_stops: Ints
 
 
@@ -45,7 +45,8 @@ def fates(rng: np.random.Generator, plan: Plan, kinds: Ints, steady: NDArray[np.
     leaving = (rng.random(n) < np.array([0.15, 0.11, 0.14])[kinds]) & ~steady
     leaves = np.where(leaving, rng.integers(2, MONTHS + 3, n), NEVER)
     decline = np.where(rng.random(n) < 0.25, 0, rng.integers(2, 6, n))
-    month = np.arange(-1, MONTHS)[None, :]
+    columns = len(plan.ends) + 1
+    month = np.arange(-1, columns - 1)[None, :]
     into = month - (leaves - decline)[:, None]  # 0 in the first month of decline
     sloping = (into >= 0) & (month < leaves[:, None])
     slope = 1 - (into + 1) / (decline + 1.3)[:, None]
@@ -58,11 +59,11 @@ def fates(rng: np.random.Generator, plan: Plan, kinds: Ints, steady: NDArray[np.
     path *= np.where(dips[:, None] & (since >= 0) & (since < length[:, None]), depth[:, None], 1.0)
 
     sigma = np.where(rng.random(n) < 0.12, 0.55, rng.uniform(0.04, 0.22, n)) * np.where(steady, 0.0, 1.0)
-    noise, walk = rng.normal(size=(n, MONTHS + 1)), np.zeros((n, MONTHS + 1))
-    for m in range(MONTHS + 1):
+    noise, walk = rng.normal(size=(n, columns)), np.zeros((n, columns))
+    for m in range(columns):
         walk[:, m] = noise[:, m] if m == 0 else 0.6 * walk[:, m - 1] + 0.8 * noise[:, m]
-    trend = rng.normal(0.004, 0.018, n)[:, None] * np.arange(MONTHS + 1)[None, :]
-    calendar = np.array([plan.month_dates[0].month - 2] + [d.month - 1 for d in plan.month_dates]) % 12
+    trend = rng.normal(0.004, 0.018, n)[:, None] * np.arange(columns)[None, :]
+    calendar = np.array([plan.end_dates[0].month - 2] + [d.month - 1 for d in plan.end_dates]) % 12
     season = np.where(steady[:, None], 1.0, SEASONS[kinds][:, calendar])
     factor = path * season * np.exp(np.where(steady[:, None], 0.0, trend) + sigma[:, None] * walk)
     stops = np.where(leaving, leaves - np.maximum(decline, 1) + 1, NEVER)
@@ -100,12 +101,12 @@ class Ledger:
 
 
 def make_ledger(rng: np.random.Generator, plan: Plan, accounts: Accounts, fate: Fate) -> Ledger:
-    """The balance changes of accounts over the plan's 13 months."""
+    """The balance changes of accounts over the plan's 13 months and the days of a running one."""
     count, moves = len(accounts.owner), plan.moves
-    ends = np.array(plan.month_ends)
+    ends = np.array(plan.ends)
     starts = np.concatenate([[plan.start], ends[:-1]])
     width = moves + 1
-    columns = 1 + MONTHS * width
+    columns = 1 + len(ends) * width
     factor = fate.factor[accounts.owner]
 
     date = np.empty((count, columns), np.int64)
@@ -117,9 +118,10 @@ def make_ledger(rng: np.random.Generator, plan: Plan, accounts: Accounts, fate: 
     salaried = accounts.salary > 0
     usual = np.where(salaried, 1.0, 0.36 if moves > 1 else 0.27)
     extra = np.zeros((count, columns))
-    for m in range(MONTHS):
+    for m in range(len(ends)):
         first = 1 + m * width
-        length = ends[m] - starts[m]
+        is_running = m == MONTHS
+        length = 30 if is_running else ends[m] - starts[m]
         band = 25 // moves
         inside = np.stack(
             [rng.integers(2 + k * band, 1 + (k + 1) * band, count) for k in range(moves)], axis=1
@@ -133,14 +135,18 @@ def make_ledger(rng: np.random.Generator, plan: Plan, accounts: Accounts, fate: 
             part = inside[:, k] / length if m else inside[:, k] / 31
             blend = factor[:, m] * (1 - part) + factor[:, m + 1] * part
             worth[:, column] = blend * np.exp(rng.normal(0, 0.12, count))
-            keep[:, column] = lively & (rng.random(count) < usual)
+            keep[:, column] = lively & (rng.random(count) < usual) & (date[:, column] < ends[m])
             on = salaried & (m < fate.salary_stops[accounts.owner])
             extra[:, column] = np.where(on, accounts.salary * (1 - 0.45 * k), 0.0).clip(min=0)
             if k == 0:
                 paid[:, column] = on
         date[:, first + moves] = ends[m]
         worth[:, first + moves] = factor[:, m + 1]
-        interest = (m + plan.month_dates[0].month) % 3 == 0
+        if is_running:
+            done = (ends[m] - starts[m]) / length
+            worth[:, first + moves] = factor[:, m] * (1 - done) + factor[:, m + 1] * done
+            date[:, first : first + moves] = date[:, first : first + moves].clip(max=ends[m])
+        interest = not is_running and (m + plan.end_dates[0].month) % 3 == 0
         keep[:, first + moves] = lively | ((accounts.style == 1) & interest)
     steady = accounts.style[:, None] > 0
     grown = 1 + 0.0008 * np.cumsum(keep, axis=1) * (accounts.style == 1)[:, None]

@@ -7,6 +7,7 @@ unused one. Everything is drawn from a hash of the customer's number and the see
 from __future__ import annotations
 
 import datetime as dt
+from typing import Any
 
 from django.db import connection
 
@@ -107,7 +108,14 @@ SINGLE = ["L101", "L202"]  # loans that are decided one by one, never under a li
 
 def make_lines(bank_id: int, *, currency: str, date: dt.date, seed: int) -> int:
     """Give the active bank's customers their lines; returns how many."""
-    values = {"bank": bank_id, "currency": currency, "date": date, "seed": seed, "single": SINGLE, **PRODUCTS}
+    values: dict[str, Any] = {
+        "bank": bank_id,
+        "currency": currency,
+        "date": date,
+        "seed": seed,
+        "single": SINGLE,
+    }
+    values |= PRODUCTS
     with connection.cursor() as cursor:
         cursor.execute(_CHOSEN, values)
         cursor.execute(_LINES, values)

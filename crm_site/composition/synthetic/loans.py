@@ -67,7 +67,7 @@ def make_loans(
     )
     age = age.clip(0, term - 1)
     due_day = rng.integers(1, 28, count)
-    base = np.array([m.year * 12 + m.month - 1 for m in plan.month_dates[-1:]])[0]
+    base = plan.date.year * 12 + plan.date.month - 1
     granted = _date(base - age, due_day)
     late_start = granted > plan.day - 3
     granted = np.where(late_start, _date(base - age - 1, due_day), granted)
@@ -94,16 +94,20 @@ def make_loans(
     first_late = _date(base - behind_months, due_day)
     behind &= first_late < plan.day
     monthly = principal + np.rint(cents * rate / 12).astype(np.int64)
-    ends = np.array([plan.start, *plan.month_ends])  # the first column is what the history begins with
-    month = np.arange(MONTHS + 1)[None, :] - MONTHS  # 0 = the month of the date
+    ends = np.array([plan.start, *plan.ends])  # the first column is what the history begins with
+    final = len(ends) - 1
+    month = np.broadcast_to(
+        np.arange(final + 1) - final, (count, final + 1)
+    ).copy()  # 0 = the month of the date
+    month[_date(np.full(count, base), due_day) > plan.day, final] = -1  # nothing has been due in it so far
     paid_now = np.where(behind[:, None], np.minimum(month, -behind_months[:, None] - 1), month)
     paid = (paid_now + age[:, None]).clip(0) * (ends[None, :] >= granted[:, None])
     outstanding = (cents[:, None] - paid * principal[:, None]).clip(0)
     missed = np.where(behind[:, None], (month + behind_months[:, None] + 1).clip(0), 0)
     overdue = np.minimum(missed * np.maximum(monthly, 100)[:, None], outstanding)
-    closing = np.maximum(rng.integers(2, MONTHS, count), np.minimum(MONTHS - age + 2, MONTHS))
-    closing = np.where(repaid, closing, MONTHS + 1)
-    over = np.arange(MONTHS + 1)[None, :] >= closing[:, None]
+    closing = np.maximum(rng.integers(2, MONTHS, count), np.minimum(final - age + 2, final))
+    closing = np.where(repaid, closing, final + 1)
+    over = np.arange(final + 1)[None, :] >= closing[:, None]
     outstanding, overdue = np.where(over, 0, outstanding), np.where(over, 0, overdue)
     alive = ends[None, :] >= granted[:, None]
     shown = np.where(alive, outstanding, -1)
@@ -113,7 +117,7 @@ def make_loans(
     row, column = np.nonzero(show)
     first_row = np.concatenate([[True], np.diff(row) > 0]) if len(row) else np.zeros(0, bool)
     date = np.where(first_row, np.maximum(granted[row], plan.start), ends[column])
-    closed = np.where(repaid, ends[np.minimum(closing, MONTHS)], 0)
+    closed = np.where(repaid, ends[np.minimum(closing, final)], 0)
     since_column = np.where(overdue[row, column] > 0, first_late[row], 0)
     due = _schedule(plan, base, age, term, due_day, even, principal, cents, rate)
     return Loans(

@@ -15,7 +15,8 @@ CHUNK = 20_000
 
 @dataclass(frozen=True)
 class Plan:
-    """`month_ends`: the 13 month-ends of the history, oldest first, as days since 1970; the last is the date.
+    """`month_ends`: the 13 month-ends of the history, oldest first, as days since 1970; `date` is the last of them, or
+    a day of the month after it (the running month).
 
     `moves`: balance moves within a month of a lively account. `entry_months`: months with booked entries,
     counted back from the date (about four million entries at most). `schedule_months`: instalments kept
@@ -37,15 +38,20 @@ class Plan:
 
     @property
     def day(self) -> int:
-        return self.month_ends[-1]
+        return days(self.date)
+
+    @property
+    def ends(self) -> tuple[int, ...]:
+        """The month-ends, and the date when it lies in the running month."""
+        return self.month_ends if self.day == self.month_ends[-1] else (*self.month_ends, self.day)
 
     @property
     def chunks(self) -> int:
         return -(-self.customers // CHUNK)
 
     @property
-    def month_dates(self) -> list[dt.date]:
-        return [dt.date(1970, 1, 1) + dt.timedelta(days=m) for m in self.month_ends]
+    def end_dates(self) -> list[dt.date]:
+        return [dt.date(1970, 1, 1) + dt.timedelta(days=m) for m in self.ends]
 
 
 def last_month_end(day: dt.date) -> dt.date:
@@ -53,8 +59,8 @@ def last_month_end(day: dt.date) -> dt.date:
     return day if is_month_end(day) else month_start(day) - dt.timedelta(days=1)
 
 
-def make_plan(*, customers: int, seed: int, date: dt.date) -> Plan:
-    """The plan of a bank whose last business date is the month-end at or before `date`.
+def make_plan(*, customers: int, seed: int, date: dt.date, to_the_day: bool = False) -> Plan:
+    """The plan of a bank whose last business date is the month-end at or before `date`, or with `to_the_day` that date.
 
     Raises ValueError for a number of customers outside 20 to 5,000,000.
     """
@@ -67,7 +73,7 @@ def make_plan(*, customers: int, seed: int, date: dt.date) -> Plan:
     return Plan(
         customers=customers,
         seed=seed,
-        date=last,
+        date=date if to_the_day else last,
         month_ends=ends,
         start=ends[0] - 35,
         branches=min(80, max(3, round(12 * scale**0.36))),

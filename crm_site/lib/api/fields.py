@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from rest_framework import serializers
+
+FIRST_YEAR, LAST_YEAR = 1900, 2199
 
 
 class StrictSerializer(serializers.Serializer):
@@ -43,3 +46,36 @@ class MoneyString(serializers.Field):
         if not amount.is_finite() or not isinstance(exponent, int) or exponent < -2 or abs(amount) >= 10**15:
             self.fail("invalid")
         return amount
+
+
+class Text(serializers.CharField):
+    """A JSON string; a number is refused, not written out."""
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
+def _check_year(day: dt.date) -> None:
+    if not FIRST_YEAR <= day.year <= LAST_YEAR:
+        message = f"The year must lie between {FIRST_YEAR} and {LAST_YEAR}."
+        raise serializers.ValidationError(message, code="date_range")
+
+
+class Day(serializers.DateField):
+    """A date a bank can mean (the feeds' rule)."""
+
+    def to_internal_value(self, value: Any) -> dt.date:
+        day = super().to_internal_value(value)
+        _check_year(day)
+        return day
+
+
+class Moment(serializers.DateTimeField):
+    """A moment a bank can mean, ISO 8601; without an offset it is the bank's time."""
+
+    def to_internal_value(self, value: Any) -> dt.datetime:
+        moment = super().to_internal_value(value)
+        _check_year(moment)
+        return moment

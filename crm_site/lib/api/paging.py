@@ -9,13 +9,17 @@ import json
 from decimal import Decimal
 from typing import Any
 
+from django.core.exceptions import ValidationError as NotThisType
 from django.db.models import Q, QuerySet
 from rest_framework.exceptions import ValidationError
 from rest_framework.pagination import BasePagination
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from crm_site.lib.api.changes import HEADER, changes_until, tracks_changes
+
 DEFAULT, MOST = 50, 500
+PAGING = ("limit", "cursor", "sort")
 
 
 def _bad(field: str, message: str) -> ValidationError:
@@ -25,7 +29,7 @@ def _bad(field: str, message: str) -> ValidationError:
 def page_limit(params: Any) -> int:
     """The `limit` parameter; raises ValidationError outside 1..500."""
     text = params.get("limit", str(DEFAULT))
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= MOST:
+    if not text.isascii() or not text.isdigit() or len(text) > 9 or not 1 <= int(text) <= MOST:
         raise _bad("limit", f"A whole number from 1 to {MOST}.")
     return int(text)
 
@@ -42,7 +46,7 @@ def decode_cursor(text: str, sort: str) -> tuple[Any, int]:
         kept, value, key = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
         if kept != sort or type(key) is not int or abs(key) >= 2**63 or not isinstance(value, str | int):
             raise ValueError
-        if isinstance(value, int) and abs(value) >= 2**63:
+        if abs(value) >= 2**63 if isinstance(value, int) else "\0" in value:
             raise ValueError
     except (ValueError, binascii.Error, UnicodeDecodeError, TypeError) as error:
         raise _bad("cursor", "Not a cursor of this list and sort.") from error
@@ -74,10 +78,11 @@ class KeyPagination(BasePagination):
                     queryset = queryset.filter(**{f"{column}__{step}e": value}).filter(
                         Q(**{f"{column}__{step}": value}) | Q(**{f"{key}__{step}": last})
                     )
-                except (ValueError, TypeError) as error:
+                except (ValueError, TypeError, NotThisType) as error:
                     raise _bad("cursor", "Not a cursor of this list and sort.") from error
         sign = "-" if down else ""
         order = [f"{sign}{key}"] if column == key else [f"{sign}{column}", f"{sign}{key}"]
+        self.until = changes_until() if not cursor and tracks_changes(view) else None
         rows = list(queryset.order_by(*order)[: limit + 1])
         self.next = None
         if len(rows) > limit:
@@ -86,7 +91,8 @@ class KeyPagination(BasePagination):
         return rows[:limit]
 
     def get_paginated_response(self, data: Any) -> Response:
-        return Response({"results": data, "next": self.next})
+        headers = {HEADER: self.until.isoformat()} if self.until else None
+        return Response({"results": data, "next": self.next}, headers=headers)
 
     def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
         return {

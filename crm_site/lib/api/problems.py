@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from http import HTTPStatus
 from typing import Any
 
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.db import IntegrityError
-from django.http import Http404, HttpRequest, JsonResponse
+from django.http import Http404, JsonResponse
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
+from crm_site.lib.api.parsing import TooLarge
 from crm_site.lib.errors import DomainError
 
 CONTENT_TYPE = "application/problem+json"
+# Addresses that machines call: whatever goes wrong there is a problem, never a page.
+MACHINES = ("/api/", "/identity/", "/.well-known/")
+BUSY_SECONDS = 30  # after which to try again what cannot be done just now
 
 
 class ConflictProblem(exceptions.APIException):
@@ -40,10 +45,10 @@ def flat_errors(detail: Any, at: str = "") -> Iterator[dict[str, str]]:
 
 
 def problem(
-    status: int, title: str, detail: str = "", *, code: str = "", errors: list[dict[str, str]] | None = None
+    status: int, detail: str = "", *, code: str = "", errors: list[dict[str, str]] | None = None
 ) -> dict[str, Any]:
-    """The body of a problem."""
-    body: dict[str, Any] = {"type": "about:blank", "title": title, "status": status}
+    """The body of a problem; with type about:blank its title is the status in words (RFC 9457)."""
+    body: dict[str, Any] = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status}
     if detail:
         body["detail"] = detail
     if code:
@@ -60,6 +65,8 @@ def _as_api_exception(error: Exception) -> exceptions.APIException | None:
         return exceptions.NotFound()
     if isinstance(error, PermissionDenied):
         return exceptions.PermissionDenied()
+    if isinstance(error, RequestDataTooBig):
+        return TooLarge()
     if isinstance(error, IntegrityError):
         diagnosis = getattr(error.__cause__, "diag", None)
         return ConflictProblem(f"Breaks {getattr(diagnosis, 'constraint_name', None) or 'a constraint'}.")
@@ -73,9 +80,9 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
         errors = [
             {"pointer": f"#/{_escape(k)}", "code": error.code, "detail": v} for k, v in error.fields.items()
         ]
-        title = "Conflict" if error.status == 409 else "Unprocessable content"
-        body = problem(error.status, title, error.message, code=error.code, errors=errors)
-        return Response(body, status=error.status, content_type=CONTENT_TYPE)
+        body = problem(error.status, error.message, code=error.code, errors=errors)
+        wait = {"Retry-After": str(BUSY_SECONDS)} if error.status == 503 else None
+        return Response(body, status=error.status, headers=wait, content_type=CONTENT_TYPE)
     known = _as_api_exception(error)
     if known is None:
         return None
@@ -89,7 +96,6 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
     nested = isinstance(known.detail, dict | list)
     body = problem(
         known.status_code,
-        str(known.default_detail),
         "The request is not valid." if nested else str(known.detail),
         code=str(known.default_code),
         errors=list(flat_errors(known.detail)) if nested else None,
@@ -97,6 +103,7 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
     return Response(body, status=known.status_code, headers=headers, content_type=CONTENT_TYPE)
 
 
-def error_answer(request: HttpRequest, status: int, title: str) -> JsonResponse:
-    """What Django's own error handlers answer below /api/."""
-    return JsonResponse(problem(status, title), status=status, content_type=CONTENT_TYPE)
+def error_answer(status: int, detail: str = "") -> JsonResponse:
+    """A problem for what never reached an API view: an unknown address or host, a defect."""
+    body = problem(status, detail, code=HTTPStatus(status).name.lower())
+    return JsonResponse(body, status=status, content_type=CONTENT_TYPE)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension, OpenApiSerializerFieldExtension
 from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.utils import OpenApiParameter
 
+from crm_site.lib.api.changes import HEADER, tracks_changes
 from crm_site.lib.api.scopes import SCOPES
 
 PROBLEM_SCHEMA = {
@@ -31,6 +34,10 @@ PROBLEM_SCHEMA = {
         },
     },
 }
+UNTIL = OpenApiParameter(
+    HEADER, dt.datetime, OpenApiParameter.HEADER, response=[200],
+    description="On the first page: send it as changed_since the next time, and no change is missed.",
+)  # fmt: skip
 
 
 class OAuth2Scheme(OpenApiAuthenticationExtension):
@@ -61,9 +68,9 @@ class BanyanSchema(AutoSchema):
 
     def _get_response_bodies(self, direction: str = "response") -> Any:
         bodies = super()._get_response_bodies(direction)
-        codes = ["400", "401", "403", "404", "406", "429"]
+        codes = ["400", "401", "403", "404", "405", "406", "429", "500"]
         if self.method != "GET":
-            codes += ["409", "413", "415", "422"]
+            codes += ["409", "413", "415", "422", "503"]
         for code in codes:
             bodies.setdefault(
                 code,
@@ -75,14 +82,18 @@ class BanyanSchema(AutoSchema):
         return bodies
 
     def get_auth(self) -> list[dict[str, Any]]:
+        super().get_auth()  # enters the scheme among the components
         scope = getattr(self.view, "required_scopes", {}).get(self.method)
         return [{"oauth2": [scope] if scope else []}]
 
     def get_override_parameters(self) -> list[Any]:
         parameters = super().get_override_parameters()
+        asked = getattr(self.view, "query", {}).get(self.method)
+        if asked is not None:
+            parameters = [*parameters, asked]
+        if self.method == "GET" and tracks_changes(self.view):
+            parameters = [*parameters, UNTIL]
         if self.method in ("POST", "PATCH", "PUT") and getattr(self.view, "idempotent_writes", False):
-            from drf_spectacular.utils import OpenApiParameter
-
             parameters = [
                 *parameters,
                 OpenApiParameter(

@@ -77,6 +77,43 @@ class AnalyzeFunction(Operation):
         return "Install banyan_analyze"
 
 
+# A key's own index (_bix) whose columns begin another whole, valid B-tree index of the table is written for nothing.
+DROP_COVERED = """
+DO $$
+DECLARE found regclass;
+BEGIN
+    FOR found IN
+        SELECT k.indexrelid::regclass FROM pg_index k JOIN pg_class name ON name.oid = k.indexrelid
+        JOIN pg_class tab ON tab.oid = k.indrelid AND tab.relnamespace = 'public'::regnamespace
+        WHERE name.relname LIKE '%\\_bix' ESCAPE '\\' AND NOT k.indisunique AND EXISTS (
+            SELECT FROM pg_index o JOIN pg_class c ON c.oid = o.indexrelid JOIN pg_am am ON am.oid = c.relam
+            WHERE o.indrelid = k.indrelid AND o.indexrelid <> k.indexrelid AND o.indisvalid AND o.indpred IS NULL
+              AND o.indexprs IS NULL AND am.amname = 'btree' AND o.indnatts > k.indnatts
+              AND o.indkey[0] = k.indkey[0] AND o.indkey[1] = k.indkey[1])
+    LOOP EXECUTE format('DROP INDEX %s', found); END LOOP;
+END $$
+"""
+
+
+class DropCoveredIndexes(Operation):
+    """Drops the indexes of foreign keys that a declared index of the same table covers, in every app."""
+
+    reversible = True
+    reduces_to_sql = True
+
+    def state_forwards(self, app_label: str, state: Any) -> None:
+        pass
+
+    def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+        schema_editor.execute(DROP_COVERED, None)
+
+    def database_backwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+        pass
+
+    def describe(self) -> str:
+        return "Drop indexes that others cover"
+
+
 class EnsureMonthFunction(Operation):
     """Installs banyan_ensure_month(parent, day): makes the partition of the day's month, when absent."""
 

@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from django import template
@@ -86,6 +87,13 @@ def money_in(value: Decimal | None, scale: formats.Unit) -> str:
 def number(value: Decimal | int | None, decimals: int = 0) -> str:
     """12,345 or, with decimals, 12,345.6."""
     return formats.number(value, decimals)
+
+
+@register.filter
+def plain(value: Decimal) -> str:
+    """A bare number with as many decimals as it has: 0.003625, 12."""
+    text = f"{value:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 @register.filter
@@ -188,6 +196,7 @@ def password_rules() -> list[str]:
 
 
 @register.simple_tag
+@lru_cache(maxsize=1_000)  # the same few dozen on every page
 def icon(name: str, label: str = "") -> SafeString:
     """A Tabler icon; silent for a screen reader unless it is given a label."""
     if label:
@@ -210,24 +219,23 @@ def sparkline(
         return format_html('<span class="ink-3">{}</span>', formats.UNKNOWN)
     line = " ".join(f"{x},{y}" for x, y in points)
     last_x, last_y = points[-1]
+    # Numbers and our own words: nothing of it needs escaping, and a list has fifty of these.
     filled = (
-        format_html(
-            '<polygon class="spark-area" points="{},{h} {} {},{h}"/>', points[0][0], line, last_x, h=height
-        )
+        f'<polygon class="spark-area" points="{points[0][0]},{height} {line} {last_x},{height}"/>'
         if area
         else ""
     )
+    size = SafeString(f'width="{width:d}" height="{height:d}" viewBox="0 0 {width:d} {height:d}"')
+    drawing = SafeString(
+        f'{filled}<polyline class="spark-line" points="{line}"/>'
+        f'<circle class="spark-dot" cx="{last_x}" cy="{last_y}" r="2"/>'
+    )
     return format_html(
-        '<svg class="spark{}" width="{w}" height="{h}" viewBox="0 0 {w} {h}" {}>{}'
-        '<polyline class="spark-line" points="{}"/><circle class="spark-dot" cx="{}" cy="{}" r="2"/></svg>',
+        '<svg class="spark{}" {} {}>{}</svg>',
         f" is-{tone}" if tone else "",
+        size,
         _image_role(label),
-        filled,
-        line,
-        last_x,
-        last_y,
-        w=width,
-        h=height,
+        drawing,
     )
 
 
@@ -309,7 +317,8 @@ def move_class(cell: Mapping[str, Any]) -> str:
     return f"move-{'up' if cell['to'] > cell['from'] else 'down'}-{strength}"
 
 
+_SILENT = SafeString('aria-hidden="true"')
+
+
 def _image_role(label: str) -> SafeString:
-    return (
-        format_html('role="img" aria-label="{}"', label) if label else format_html('aria-hidden="true"{}', "")
-    )
+    return format_html('role="img" aria-label="{}"', label) if label else _SILENT

@@ -36,7 +36,7 @@ def post(house: Any, api_client_for: Any) -> Post:
         data = body.encode() if isinstance(body, str) else body
         return client.post(f"/api/v1/ingest/{feed}{query}", data=data, content_type=kind, **headers)
 
-    send.client = client  # type: ignore[attr-defined]
+    send.client = client
     return send
 
 

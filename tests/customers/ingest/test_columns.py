@@ -15,6 +15,7 @@ from stdnum.iso7064 import mod_11_2
 
 from customers.ingest import columns
 from customers.ingest.columns import Bad, Column, Place, parser_of
+from tests.properties import rule
 
 PLACE = Place(region="CN", tz=dt.timezone(dt.timedelta(hours=8)))
 
@@ -29,6 +30,7 @@ def code_of(kind: str, value: str, **options: object) -> str:
     return bad.value.code
 
 
+@rule("money", many=20_000)
 @given(st.decimals(min_value="-999999999999.99", max_value="999999999999.99", places=2))
 def test_money_is_exact_minor_units(amount: Decimal) -> None:
     assert int(parse("money", str(amount))) == int(amount * 100)

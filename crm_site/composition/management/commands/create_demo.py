@@ -20,14 +20,14 @@ class Command(BanyanCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
         parser.add_argument(
-            "--date", type=day, metavar="YYYY-MM-DD", help="as for make_bank (default: today)"
+            "--date", type=day, metavar="YYYY-MM-DD", help="last day of the books (default: yesterday)"
         )
 
     def work(self, **options: Any) -> Any:
         if not is_embedded():
             raise CommandError("Demo banks have known passwords: they are made on embedded servers only.")
         now = timezone.now()
-        date: dt.date = options["date"] or timezone.localdate(now)
+        date: dt.date = options["date"] or timezone.localdate(now) - dt.timedelta(days=1)
         logins = create_demo(now=now, date=date, say=self.progress, port=settings.PORT)
         if logins:
             self.say(f"logins: {settings.DATA_DIR / LOGINS}")

@@ -40,6 +40,11 @@ class Command(BanyanCommand):
             metavar="YYYY-MM-DD",
             help="the history ends at the month-end at or before this date (default: today)",
         )
+        parser.add_argument(
+            "--to-the-day",
+            action="store_true",
+            help="the history goes on to the date itself, through the days of a running month",
+        )
         parser.add_argument("--name", default="")
         parser.add_argument("--host", default="", help="host name; default CODE.localhost")
 
@@ -51,6 +56,7 @@ class Command(BanyanCommand):
             seed=options["seed"],
             date=options["date"] or timezone.localdate(now),
             now=now,
+            to_the_day=options["to_the_day"],
             name=options["name"],
             host=options["host"],
             progress=lambda done, total: meter.show(f"{total:,} customers", done / total),

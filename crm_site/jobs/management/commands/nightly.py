@@ -125,6 +125,8 @@ class Command(BanyanCommand):
         self.say(f"{of.code} {date.isoformat()}")
         run = services.run_to_end(run, workers=options["workers"], watch=self._watch)
         self.meter.clear()
+        if run.status == RunStatus.CANCELLED:
+            raise CommandError(f"{of.code} {date.isoformat()} was cancelled")
         if run.status != RunStatus.DONE:
             raise CommandError(f"{of.code} {date.isoformat()} failed in {run.error}")
         with bank(of.pk):

@@ -1,0 +1,1 @@
+"""Pure calculation of the credit book: no Django, no database, no clock."""

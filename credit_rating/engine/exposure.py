@@ -1,0 +1,172 @@
+"""Who belongs together, how much the bank has at stake with them, and which cap that meets (C5).
+
+Caps: 商业银行法 第39条 and 《商业银行大额风险暴露管理办法》(银保监会令2018年第1号): loans to one customer ≤ 10% of net capital;
+exposure to one non-bank customer ≤ 15%, to a connected group ≤ 20% of tier-1 net capital. 《商业银行集团客户授信业务风险管理
+指引》: credit to one group ≤ 15% of net capital. 《银行保险机构关联交易管理办法》(银保监会令2022年第1号): one related party 10%,
+its group 15%, all together 50% of the net capital of the quarter before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+from credit_rating.engine.steps import ZERO
+
+BY_SHARE = ("shareholder", "beneficial_owner")
+
+
+@dataclass(frozen=True, slots=True)
+class Tie:
+    """A relation between two customers; `share` a fraction where it is known."""
+
+    one: int
+    other: int
+    kind: str
+    share: Decimal | None = None
+
+
+def is_control(tie: Tie, threshold: Decimal) -> bool:
+    """Whether a tie makes a group: common control always; a parent unless its share is known to be below the
+    threshold; a shareholder or beneficial owner from the threshold on."""
+    if tie.kind == "common_control":
+        return True
+    if tie.kind == "parent_company":
+        return tie.share is None or tie.share >= threshold
+    return tie.kind in BY_SHARE and tie.share is not None and tie.share >= threshold
+
+
+def group_of(start: int, ties: Iterable[Tie], threshold: Decimal) -> tuple[int, ...]:
+    """All that hang together with a customer by control, itself first, nearest first; cycles do no harm."""
+    near: dict[int, set[int]] = {}
+    for tie in ties:
+        if is_control(tie, threshold):
+            near.setdefault(tie.one, set()).add(tie.other)
+            near.setdefault(tie.other, set()).add(tie.one)
+    found, wave = {start: None}, [start]
+    while wave:
+        wave = sorted({n for one in wave for n in near.get(one, ())} - found.keys())
+        found.update(dict.fromkeys(wave))
+    return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Stake:
+    """What the bank has at stake with one customer: loans outstanding, lines granted and what of them is drawn.
+
+    Drawings under a line are loans in the core as well, so the two are never added.
+    """
+
+    loans: Decimal = ZERO
+    limits: Decimal = ZERO
+    utilised: Decimal = ZERO
+
+    @property
+    def lent(self) -> Decimal:
+        """Loan balance: the greater of the core's and the drawings known here."""
+        return max(self.loans, self.utilised)
+
+    @property
+    def credit(self) -> Decimal:
+        """Credit granted: the lines, or the loans where these are more (loans outside a line)."""
+        return max(self.limits, self.lent)
+
+    def after(self, limit: Decimal) -> Stake:
+        """With lines that come to `limit` in all and are drawn in full: what a new case would bring."""
+        return Stake(self.loans, max(limit, self.limits), max(limit, self.limits))
+
+
+@dataclass(frozen=True, slots=True)
+class Capital:
+    """Net capital and tier-1 net capital now, and net capital at the end of the quarter before."""
+
+    net: Decimal
+    tier1: Decimal
+    net_last_quarter: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class Caps:
+    """Shares of capital (fractions) and where the early warning begins (a fraction of the cap)."""
+
+    single_loan: Decimal
+    single_group: Decimal
+    single_exposure: Decimal
+    connected_group: Decimal
+    related_single: Decimal
+    related_group: Decimal
+    related_all: Decimal
+    warn: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class CapUse:
+    """One cap and how far it is used. `level`: ok, warn, breach."""
+
+    code: str
+    amount: Decimal
+    cap: Decimal
+    base: Decimal
+    pct: Decimal
+    level: str
+
+    @property
+    def share(self) -> Decimal:
+        """Used part of the cap, a fraction."""
+        return self.amount / self.cap
+
+    @property
+    def over(self) -> Decimal:
+        """By how much the cap is broken; 0 within it."""
+        return max(ZERO, self.amount - self.cap)
+
+    @property
+    def room(self) -> Decimal:
+        """What is left below the cap."""
+        return max(ZERO, self.cap - self.amount)
+
+
+def check_caps(
+    customer: int,
+    stakes: Mapping[int, Stake],
+    capital: Capital,
+    caps: Caps,
+    *,
+    related: Mapping[int, Stake] | None = None,
+) -> tuple[CapUse, ...]:
+    """Every cap that applies to a customer after a case, in the order of the form.
+
+    `stakes`: of the customer and its whole group, with the case; `related`: of all related parties of the bank when
+    the customer is one, else None. A customer that is a cap's only subject counts alone; a cap is kept when the amount
+    equals it. Raises ValueError for a related party while the last quarter's capital is unknown.
+    """
+    own = stakes[customer]
+    lent = own.lent
+    group_credit = sum((s.credit for s in stakes.values()), ZERO)
+    uses = [
+        _use("single_loan", lent, capital.net, caps.single_loan, caps.warn),
+        _use("single_group", group_credit, capital.net, caps.single_group, caps.warn),
+        _use("single_exposure", own.credit, capital.tier1, caps.single_exposure, caps.warn),
+        _use("connected_group", group_credit, capital.tier1, caps.connected_group, caps.warn),
+    ]
+    if related is None:
+        return tuple(uses)
+    base = capital.net_last_quarter
+    if base is None:
+        raise ValueError("the net capital of the quarter before is unknown")
+    together = {**related, **{who: stakes[who] for who in related if who in stakes}, customer: own}
+    uses += [
+        _use("related_single", own.credit, base, caps.related_single, caps.warn),
+        _use("related_group", group_credit, base, caps.related_group, caps.warn),
+        _use(
+            "related_all", sum((s.credit for s in together.values()), ZERO), base, caps.related_all, caps.warn
+        ),
+    ]
+    return tuple(uses)
+
+
+def _use(code: str, amount: Decimal, base: Decimal, pct: Decimal, warn: Decimal) -> CapUse:
+    cap = base * pct
+    level = "breach" if amount > cap else "warn" if amount >= cap * warn else "ok"
+    return CapUse(code, amount, cap, base, pct, level)

@@ -1,0 +1,150 @@
+"""What the bank has at stake with a customer, its group and its related parties, against the caps (C5).
+
+Lines come from `plug_lines`: a function that says limits and drawings of customers. Until one is plugged in there are
+none, and loans alone count.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+from django.db.models import Q, QuerySet
+
+from credit_rating.engine.exposure import BY_SHARE, Capital, CapUse, Stake, Tie, check_caps, group_of
+from credit_rating.engine.steps import ZERO
+from credit_rating.models import BankCapital, RelatedParty
+from credit_rating.policies.caps import caps_of
+from credit_rating.selectors.policies import policy_on
+from crm_site.lib.permissions import Actor
+from customers.models import Customer, Relation, Standing
+
+# customer id -> (sum of the limits of its live lines, what of them is drawn), the bank's currency
+LineSource = Callable[[Iterable[int]], Mapping[int, tuple[Decimal, Decimal]]]
+MOST_MEMBERS = 500
+
+
+def _no_lines(customers: Iterable[int]) -> Mapping[int, tuple[Decimal, Decimal]]:
+    return {}
+
+
+_lines: LineSource = _no_lines
+
+
+def plug_lines(source: LineSource) -> None:
+    """Say where lines are read from (AppConfig.ready)."""
+    global _lines
+    _lines = source
+
+
+def group_members(customer_id: int, threshold: Decimal) -> tuple[int, ...]:
+    """The customer and everybody it hangs together with by control, nearest first; at most MOST_MEMBERS.
+
+    The whole bank's relations count, whoever looks after the members. One statement a step away from the customer.
+    """
+    ties: dict[int, Tie] = {}
+    known, wave = {customer_id}, {customer_id}
+    kinds = ("parent_company", "common_control", *BY_SHARE)
+    while wave and len(known) < MOST_MEMBERS:
+        touching = Relation.objects.filter(Q(customer_id__in=wave) | Q(other_id__in=wave), kind__in=kinds)
+        ties |= {r.pk: Tie(r.customer_id, r.other_id, r.kind, r.share) for r in touching.order_by("id")}
+        found = set(group_of(customer_id, ties.values(), threshold))
+        known, wave = known | found, found - known
+    return group_of(customer_id, ties.values(), threshold)
+
+
+def stakes_of(customers: Iterable[int]) -> dict[int, Stake]:
+    """customer -> loans of the core's newest day and lines of this moment."""
+    ids = list(customers)
+    loans = dict(Standing.objects.filter(customer_id__in=ids).values_list("customer_id", "loans"))
+    lines = _lines(ids)
+    return {one: Stake(loans.get(one, ZERO), *lines.get(one, (ZERO, ZERO))) for one in ids}
+
+
+def quarter_end_before(day: dt.date) -> dt.date:
+    """The last day of the quarter before the day's."""
+    return dt.date(day.year, (day.month - 1) // 3 * 3 + 1, 1) - dt.timedelta(days=1)
+
+
+def capital_on(day: dt.date) -> tuple[Capital, BankCapital] | None:
+    """The bank's capital that holds on a day, with last quarter's; None before the first is on record."""
+    now = BankCapital.objects.filter(as_of__lte=day).order_by("-as_of").first()
+    if now is None:
+        return None
+    quarter = quarter_end_before(day)
+    last = BankCapital.objects.filter(as_of__lte=quarter).order_by("-as_of").first()
+    return Capital(now.net_capital, now.tier1_net_capital, last.net_capital if last else None), now
+
+
+def related_on(day: dt.date) -> QuerySet[RelatedParty]:
+    """Entries of the register that hold on a day."""
+    return RelatedParty.objects.filter(Q(to_date__isnull=True) | Q(to_date__gte=day), from_date__lte=day)
+
+
+def related_customers(day: dt.date) -> set[int]:
+    """Customers that are related parties on a day: by the register, or because the core says so."""
+    told = Customer.objects.filter(is_related_party=True).values_list("pk", flat=True)
+    return set(related_on(day).values_list("customer_id", flat=True)) | set(told)
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A member of a group. `name` "" for a customer that the reader does not see."""
+
+    customer_id: int
+    name: str
+    is_self: bool
+    stake: Stake
+    after: Stake
+
+
+@dataclass(frozen=True, slots=True)
+class Concentration:
+    """Group, caps and capital. `uses` is empty while no capital is on record: nothing was checked then."""
+
+    members: list[Member]
+    uses: tuple[CapUse, ...]
+    capital: BankCapital | None
+    is_related: bool
+    lacks_last_quarter: bool
+
+    @property
+    def breaches(self) -> list[CapUse]:
+        return [use for use in self.uses if use.level == "breach"]
+
+    @property
+    def lent(self) -> Decimal:
+        return sum((m.stake.lent for m in self.members), ZERO)
+
+    @property
+    def credit(self) -> Decimal:
+        return sum((m.stake.credit for m in self.members), ZERO)
+
+    @property
+    def credit_after(self) -> Decimal:
+        return sum((m.after.credit for m in self.members), ZERO)
+
+
+def concentration_of(
+    actor: Actor, customer: Customer, *, day: dt.date, limit: Decimal | None = None
+) -> Concentration:
+    """A customer's group and every cap that applies, with its lines coming to `limit` (None: as they are)."""
+    policy = policy_on("caps", day).body
+    ids = group_members(customer.pk, policy.params["control_pct"])
+    stakes = stakes_of(ids)
+    own = stakes[customer.pk]
+    after = {**stakes, customer.pk: own if limit is None else own.after(limit)}
+    names = dict(Customer.objects.visible_to(actor).filter(pk__in=ids).values_list("pk", "name"))
+    members = [Member(i, names.get(i, ""), i == customer.pk, stakes[i], after[i]) for i in ids]
+    related = related_customers(day)
+    is_related = not related.isdisjoint(ids)
+    found = capital_on(day)
+    if found is None:
+        return Concentration(members, (), None, is_related, False)
+    capital, row = found
+    lacks = is_related and capital.net_last_quarter is None
+    others = stakes_of(related | set(ids)) if is_related and not lacks else None
+    uses = check_caps(customer.pk, after, capital, caps_of(policy), related=others)
+    return Concentration(members, uses, row, is_related, lacks)

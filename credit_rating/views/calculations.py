@@ -1,0 +1,168 @@
+"""The line calculation: a form that reckons while one types, its print, and what was saved."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from itertools import count
+from typing import Any
+
+from django.contrib import messages
+from django.http import Http404, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET, require_http_methods
+
+from credit_rating import words
+from credit_rating.engine.pricing import annualised, instalments
+from credit_rating.engine.steps import Step, from_data
+from credit_rating.forms_case import CalculationForm
+from credit_rating.models import LineCalculation, credit_kind
+from credit_rating.selectors import calculations
+from credit_rating.selectors.calculations import PERCENT_INPUTS, Reckoning
+from credit_rating.services.calculations import PREPARE, save_calculation
+from credit_rating.views.case import case_customer, is_partial, page
+from crm_site.accounts.selectors import bank_today
+from crm_site.lib.errors import DomainError
+from crm_site.lib.guards import allowed
+from crm_site.lib.permissions import require
+from customers.models import Customer
+
+START = {"grade": "A", "term_months": "12", "requested": "", "discount": "none"}
+
+
+def drawn_steps(steps: tuple[Step, ...] | list[Step]) -> list[dict[str, Any]]:
+    """Steps as the form draws them: details belong to the step that follows, which has the number."""
+    numbers = count(1)
+    return [
+        {
+            "step": s, "label": words.STEPS.get(s.code) or words.PRICE_STEPS[s.code],
+            "number": "" if s.role in ("detail", "limit") else next(numbers),
+            "note": words.NOTES.get(s.note) or words.STEPS.get(s.note, ""),
+            "terms": [(t, words.TERMS[t.code], words.OPS[t.op]) for t in s.terms],
+        }
+        for s in steps
+    ]  # fmt: skip
+
+
+def _drawn_inputs(found: Reckoning) -> list[tuple[Any, Any, str, Any]]:
+    """(input, its name, how it is shown, its source)."""
+
+    def style(code: str) -> str:
+        if code in PERCENT_INPUTS:
+            return "percent"
+        return "days" if code.endswith("_days") else "number" if code == "household_members" else "money"
+
+    return [(i, words.TERMS[i.code], style(i.code), words.SOURCES[i.source]) for i in found.inputs]
+
+
+def _result(request: Any, customer: Customer, form: CalculationForm) -> dict[str, Any]:
+    """What the form's terms come to; nothing while they are no terms."""
+    if not form.is_valid():
+        return {"found": None}
+    tried = form.tried()
+    found = calculations.reckon(
+        request.actor, customer, form.asked(), day=bank_today(request.bank), what_if=tried
+    )
+    before = calculations.moved_from(request.actor, found) if tried and found.limit is not None else None
+    return {
+        "found": found,
+        "steps": drawn_steps(found.steps),
+        "price_steps": drawn_steps(found.price.steps) if found.price else [],
+        "inputs": _drawn_inputs(found),
+        "missing": [words.TERMS[code] for code in found.missing],
+        "caps": [(use, words.CAPS[use.code]) for use in found.concentration.uses],
+        "is_tried": bool(tried),
+        "moved": None if before is None or found.limit is None else found.limit - before,
+        "rates": _yearly(found),
+    }
+
+
+def _yearly(found: Reckoning) -> tuple[Decimal, Decimal] | None:
+    """(compound, simple) yearly rate when what is asked for is repaid in equal instalments."""
+    if found.price is None or not found.terms.requested:
+        return None
+    paid = instalments(found.terms.requested, found.price.rate, found.terms.term_months)
+    return annualised(found.terms.requested, paid)
+
+
+@allowed("credit.read")
+@require_http_methods(["GET", "POST"])
+def calculation_form(request: Any, customer_id: int) -> HttpResponse:
+    """Reckon while one types (GET: nothing is saved), or save what is on record (POST)."""
+    if request.method == "POST":
+        require(request.actor, PREPARE)
+    customer = case_customer(request, customer_id)
+    given = request.POST if request.method == "POST" else {**START, **request.GET.dict()}
+    form = CalculationForm(given, kind=credit_kind(customer))
+    result = _result(request, customer, form)
+    if request.method == "POST" and form.is_valid():
+        if form.tried():
+            form.add_error(None, _("What is only tried is not saved: empty the what-if fields first."))
+        else:
+            try:
+                saved = save_calculation(
+                    request.actor, customer=customer, terms=form.asked(), day=bank_today(request.bank),
+                    now=timezone.now(),
+                )  # fmt: skip
+            except DomainError as error:
+                form.refuse(error)
+            else:
+                messages.success(request, _("Calculation %s is saved.") % saved.number)
+                return redirect("credit_rating:calculation", saved.pk)
+    if is_partial(request):
+        return render(
+            request, "credit_rating/_calculation_result.html", {"customer": customer, "form": form, **result}
+        )
+    context = {"form": form, "saved": calculations.calculations_of(request.actor, customer), **result}
+    status = 422 if request.method == "POST" else 200
+    return page(
+        request, "credit_rating/calculation_form.html", customer, context, tab="calculation", status=status
+    )
+
+
+def _saved(request: Any, calculation_id: int) -> dict[str, Any]:
+    try:
+        found = calculations.calculation(request.actor, calculation_id)
+    except LineCalculation.DoesNotExist:
+        raise Http404 from None
+    content = found.content
+    price = content["price"]
+    return {
+        "calculation": found, "customer": found.customer, "content": content,
+        "steps": drawn_steps(from_data(content["steps"])),
+        "price_steps": drawn_steps(from_data(price["steps"])) if price else [],
+        "rate": Decimal(found.rate_bp) / 10_000 if found.rate_bp is not None else None,
+        "inputs": [(words.TERMS[i["code"]], i, words.SOURCES[i["source"]]) for i in content["inputs"]],
+        "caps": [
+            (words.CAPS[u["code"]], Decimal(u["amount"]), Decimal(u["cap"]), Decimal(u["pct"]), u["level"])
+            for u in content["caps"]
+        ],
+        "guarantees": [
+            {**g, **{k: Decimal(g[k]) for k in ("amount", "usable", "rate", "before")},
+             "valued": Decimal(g["valued"]) if g["valued"] else None}
+            for g in content["guarantees"]
+        ],
+        "usable": Decimal(content["usable"]),
+    }  # fmt: skip
+
+
+@allowed("credit.read")
+@require_GET
+def calculation(request: Any, calculation_id: int) -> HttpResponse:
+    """A saved calculation as it was."""
+    context = _saved(request, calculation_id)
+    return page(request, "credit_rating/calculation.html", context["customer"], context, tab="calculation")
+
+
+@allowed("credit.read")
+@require_GET
+def calculation_print(request: Any, calculation_id: int) -> HttpResponse:
+    """The paper form 客户授信额度测算表."""
+    context = _saved(request, calculation_id)
+    found: LineCalculation = context["calculation"]
+    context |= {
+        "form_name": _("Line calculation form"), "form_number": found.number, "printed_by": request.actor.label,
+        "printed_at": timezone.now(), "as_of_line": _("As of %s") % found.as_of.isoformat(),
+    }  # fmt: skip
+    return render(request, "credit_rating/calculation_print.html", context)

@@ -1,0 +1,80 @@
+"""Groups, stakes and the regulator's caps at their boundaries."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from credit_rating.engine.exposure import Capital, Caps, Stake, Tie, check_caps, group_of
+
+D = Decimal
+HALF = D("0.5")
+CAPS = Caps(D("0.10"), D("0.15"), D("0.15"), D("0.20"), D("0.10"), D("0.15"), D("0.50"), D("0.85"))
+CAPITAL = Capital(D(186_000), D(162_000), D(180_000))
+
+
+def test_a_group_is_found_through_cycles_and_chains() -> None:
+    ties = [
+        Tie(1, 2, "parent_company", D("0.6")), Tie(2, 3, "parent_company"), Tie(3, 1, "shareholder", D("0.51")),
+        Tie(4, 3, "common_control"), Tie(5, 1, "supplier"), Tie(6, 1, "shareholder", D("0.49")),
+        Tie(7, 2, "parent_company", D("0.3")), Tie(8, 9, "common_control"),
+    ]  # fmt: skip
+    assert group_of(1, ties, HALF) == (1, 2, 3, 4)
+    assert group_of(6, ties, HALF) == (6,)
+    assert group_of(9, ties, HALF) == (9, 8)
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)).filter(lambda t: t[0] != t[1]), max_size=20))
+def test_everybody_of_a_group_has_the_same_group(pairs: list[tuple[int, int]]) -> None:
+    ties = [Tie(a, b, "common_control") for a, b in pairs]
+    for start in range(10):
+        members = set(group_of(start, ties, HALF))
+        assert start in members
+        for member in members:
+            assert set(group_of(member, ties, HALF)) == members
+
+
+def test_drawings_are_not_counted_twice() -> None:
+    stake = Stake(loans=D(900), limits=D(1000), utilised=D(700))
+    assert (stake.lent, stake.credit) == (900, 1000)
+    assert Stake(loans=D(1500), limits=D(1000)).credit == 1500
+    assert stake.after(D(1300)) == Stake(D(900), D(1300), D(1300))
+    assert stake.after(D(200)).limits == 1000
+
+
+def test_the_case_page() -> None:
+    stakes = {1: Stake(limits=D(9000)), 2: Stake(D(3590), D(5000), D(3590)).after(D(6500)),
+              3: Stake(limits=D(6200)), 4: Stake(limits=D(2400))}  # fmt: skip
+    uses = {u.code: u for u in check_caps(2, stakes, CAPITAL, CAPS)}
+    assert list(uses) == ["single_loan", "single_group", "single_exposure", "connected_group"]
+    assert (uses["single_loan"].amount, uses["single_loan"].cap) == (6500, 18_600)
+    assert (uses["single_group"].amount, uses["single_group"].cap) == (24_100, 27_900)
+    assert uses["single_group"].share.quantize(D("0.001")) == D("0.864")
+    assert uses["single_group"].level == "warn"
+    assert uses["single_group"].room == 3800
+    assert uses["single_exposure"].level == uses["connected_group"].level == "ok"
+
+
+@pytest.mark.parametrize(
+    ("amount", "level", "over"),
+    [("18600", "warn", "0"), ("18600.01", "breach", "0.01"), ("15810", "warn", "0"), ("15809.99", "ok", "0")],
+)
+def test_a_cap_is_kept_at_its_amount_and_broken_a_cent_above(amount: str, level: str, over: str) -> None:
+    use = check_caps(1, {1: Stake(loans=D(amount))}, CAPITAL, CAPS)[0]
+    assert (use.level, use.over) == (level, D(over))
+
+
+def test_a_related_party_is_measured_against_last_quarters_capital() -> None:
+    stakes = {1: Stake(loans=D(17_000)), 2: Stake(loans=D(12_000))}
+    related = {1: Stake(loans=D(1)), 7: Stake(loans=D(70_000))}
+    uses = {u.code: u for u in check_caps(1, stakes, CAPITAL, CAPS, related=related)}
+    assert (uses["related_single"].cap, uses["related_single"].level) == (18_000, "warn")
+    assert (uses["related_group"].amount, uses["related_group"].over) == (29_000, 2_000)
+    # all related parties: the customer with the case, and the others as they are
+    assert (uses["related_all"].amount, uses["related_all"].level) == (87_000, "warn")
+    with pytest.raises(ValueError, match="quarter"):
+        check_caps(1, stakes, Capital(D(1), D(1), None), CAPS, related=related)

@@ -1,0 +1,229 @@
+"""The credit file in a browser: every page opens, what is typed comes back with what is wrong, nothing is lost."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import openpyxl
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
+from django.utils.html import escape
+
+from credit_rating.models import Guarantee, InformationForm, LineCalculation, Statement
+from crm_site.lib.tenancy import bank
+from customers.models import Customer
+from tests.conftest import House, Person
+from tests.credit_rating import book
+from tests.customers.factories import make_customer
+
+HTMX = {"HTTP_HX_REQUEST": "true"}
+
+
+@pytest.fixture
+def company(house: House, rm: Person) -> Customer:
+    with bank(house.id):
+        found = make_customer(
+            "Silian", kind="corporate", size="medium", home_branch=house.north, responsible=rm.staff
+        )
+        book.add_statements(found)
+        book.collect(rm.actor, found)
+        book.mortgage(rm.actor, found)
+        book.add_capital()
+    return found
+
+
+@pytest.fixture
+def browser(rm: Person, client_for: Callable[[Person], Client]) -> Client:
+    return client_for(rm)
+
+
+def test_the_calculation_moves_while_one_types_and_is_saved_once(
+    house: House, company: Customer, browser: Client
+) -> None:
+    url = f"/credit/customers/{company.pk}/calculation/"
+    asked = {"grade": "A", "term_months": "12", "requested": "3000000", "discount": "none"}
+    whole = browser.get(url, asked)
+    assert whole.status_code == 200
+    assert "4.8" in whole.content.decode()  # the limit, 4.77 million
+    part = browser.get(url, {**asked, "tried_type": "residence", "tried_value": "1000000"}, **HTMX)
+    assert "<html" not in part.content.decode()
+    assert "The limit rises by" in part.content.decode()
+    refused = browser.post(url, {**asked, "tried_type": "residence", "tried_value": "1000000"})
+    assert refused.status_code == 422
+    assert "only tried" in refused.content.decode()
+    saved = browser.post(url, asked)
+    assert saved.status_code == 302
+    assert browser.post(url, asked).headers["Location"] == saved.headers["Location"]
+    with bank(house.id):
+        assert LineCalculation.objects.count() == 1
+    for address in (saved.headers["Location"], f"{saved.headers['Location']}print/"):
+        text = browser.get(address).content.decode()
+        assert "Working capital method" in text
+        assert "4,7" in text or "4.8" in text
+    assert browser.get(url, {**asked, "term_months": "0"}).status_code == 200
+
+
+def test_a_draft_is_saved_while_one_types_and_two_people_see_what_both_changed(
+    house: House,
+    company: Customer,
+    browser: Client,
+    branch_manager: Person,
+    client_for: Callable[[Person], Client],
+) -> None:
+    url = f"/credit/customers/{company.pk}/collection/"
+    assert "Own funds" in browser.get(url).content.decode()
+    base = json.dumps(book.COMPANY | {"growth": "0.1"})
+    mine = browser.post(url, {"own_funds": "2000000", "base": base, "source": "seen"}, **HTMX)
+    assert "draft saved" in mine.content.decode()
+    other = client_for(branch_manager)
+    theirs = other.post(
+        url, {"own_funds": "3000000", "purpose": "cloth", "base": base}, **HTMX
+    ).content.decode()
+    assert "somebody wrote 2000000 meanwhile" in theirs
+    with bank(house.id):
+        draft = InformationForm.objects.get(status="draft")
+        assert draft.values["own_funds"]["value"] == "2000000"
+        assert draft.values["purpose"]["value"] == "cloth"  # the rest of theirs is not lost
+    submitted = other.post(url, {"own_funds": "3000000", "base": base, "submit": "1"})
+    assert submitted.status_code == 409
+    assert 'value="3000000"' in submitted.content.decode()
+    kept = other.post(
+        url,
+        {
+            "own_funds": "3000000",
+            "base": base,
+            "keep": "own_funds",
+            "theirs": json.dumps({"own_funds": "2000000"}),
+        },
+    )
+    assert kept.status_code == 302
+    with bank(house.id):
+        draft.refresh_from_db()
+        assert draft.values["own_funds"]["value"] == "3000000"
+    wrong = browser.post(url, {"growth": "much", "base": base}, **HTMX).content.decode()
+    assert "Write a number" in wrong
+    assert browser.post(url, {"base": base, "submit": "1"}).status_code == 302
+    with bank(house.id):
+        assert not InformationForm.objects.filter(status="draft").exists()
+
+
+def test_statements_are_typed_with_faults_beside_the_line(
+    house: House, company: Customer, browser: Client
+) -> None:
+    url = f"/credit/customers/{company.pk}/statements/"
+    text = browser.get(url).content.decode()
+    assert "Debt ratio" in text
+    assert escape("Total liabilities ÷ Total assets") in text
+    edit = f"{url}2022/"
+    assert browser.get(edit).status_code == 200
+    given = {**book.figures(), "report_date": "2022-12-31", "explanation": ""}
+    wrong = browser.post(edit, {**given, "total_assets": "1"})
+    assert wrong.status_code == 422
+    assert "assets differ from liabilities and equity" in wrong.content.decode()
+    assert browser.post(edit, {**given, "explanation": "first year"}).status_code == 302
+    with bank(house.id):
+        assert Statement.objects.filter(customer=company, year=2022).exists()
+
+
+def _sheet(rows: list[list[Any]]) -> SimpleUploadedFile:
+    workbook = openpyxl.Workbook()
+    for row in rows:
+        workbook.active.append(row)
+    file = io.BytesIO()
+    workbook.save(file)
+    return SimpleUploadedFile("annual.xlsx", file.getvalue())
+
+
+def test_statements_are_uploaded_all_or_none(house: House, company: Customer, browser: Client) -> None:
+    url = f"/credit/customers/{company.pk}/statements/upload/"
+    assert browser.get(url).status_code == 200
+    with bank(house.id):
+        Statement.objects.filter(customer=company).delete()
+    figures = book.figures()
+    rows: list[list[Any]] = [["项目", "2024年", "2025年"]]
+    rows += [
+        [{"sales": "营业收入", "cash": "货币资金"}.get(i, i), float(v), float(v)] for i, v in figures.items()
+    ]
+    bad = [row if row[0] != "equity" else ["equity", 1, row[2]] for row in rows]
+    refused = browser.post(url, {"file": _sheet(bad)})
+    assert refused.status_code == 422
+    assert "adds up" in refused.content.decode() or "add up" in refused.content.decode()
+    with bank(house.id):
+        assert not Statement.objects.filter(customer=company).exists()
+    assert browser.post(url, {"file": _sheet(rows)}).status_code == 302
+    with bank(house.id):
+        assert Statement.objects.get(customer=company, year=2025).amounts["sales"] == Decimal(
+            figures["sales"]
+        )
+    lines = "item,2023\n" + "\n".join(f"{i},{v}" for i, v in figures.items()) + "\nGoodwill of sorts,5\n"
+    assert browser.post(url, {"file": SimpleUploadedFile("a.csv", lines.encode())}).status_code == 302
+    for name, content in (
+        ("a.csv", b"\xff\xfe\x00bad"),
+        ("a.xlsx", b"no zip"),
+        ("a.csv", b"item,amount\ncash,1\n"),
+    ):
+        assert browser.post(url, {"file": SimpleUploadedFile(name, content)}).status_code == 422
+
+
+def test_guarantees_are_entered_valued_put_in_force_and_released(
+    house: House,
+    company: Customer,
+    browser: Client,
+    hq_credit: Person,
+    client_for: Callable[[Person], Client],
+) -> None:
+    url = f"/credit/customers/{company.pk}/guarantees/"
+    assert "Factory 388" in browser.get(url).content.decode()
+    thing = {
+        "asset_type": "factory", "name": "The same", "registration_number": "沪（2021）松字第012345号", "amount": "100",
+        "lien_order": "1", "value": "200", "valued_on": "2026-11-01", "valuer": "X", "from_date": "2026-11-01",
+    }  # fmt: skip
+    twice = browser.post(f"{url}thing/", thing)
+    assert twice.status_code == 422
+    assert "next free rank is 2" in twice.content.decode()
+    assert browser.post(f"{url}thing/", {**thing, "lien_order": "2"}).status_code == 302
+    missing = browser.post(
+        f"{url}promise/", {"guarantor_number": "nobody", "amount": "5", "from_date": "2026-11-01"}
+    )
+    assert missing.status_code == 422
+    with bank(house.id):
+        first = Guarantee.objects.earliest("id")
+    assert browser.get(f"/credit/guarantees/{first.pk}/value/").status_code == 200
+    again = {"value": "5000000", "valued_on": "2026-11-10", "valuer": "Zhongjing"}
+    assert browser.post(f"/credit/guarantees/{first.pk}/value/", again).status_code == 302
+    reviewer = client_for(hq_credit)
+    assert reviewer.post(f"/credit/guarantees/{first.pk}/in-force/").status_code == 302
+    assert reviewer.post(f"/credit/guarantees/{first.pk}/release/").status_code == 302
+    with bank(house.id):
+        first.refresh_from_db()
+        assert first.status == "released"
+
+
+def test_the_registers_are_kept_by_risk_and_read_by_others(
+    house: House, company: Customer, browser: Client, hq_risk: Person, client_for: Callable[[Person], Client]
+) -> None:
+    risk = client_for(hq_risk)
+    assert "2026-09-30" in browser.get("/credit/registers/").content.decode()
+    capital = {"as_of": "2026-10-31", "net_capital": "100", "tier1_net_capital": "200", "source": "1104"}
+    assert risk.post("/credit/registers/capital/", capital).status_code == 422
+    assert risk.post("/credit/registers/capital/", {**capital, "tier1_net_capital": "90"}).status_code == 302
+    entry = {
+        "customer_number": company.number,
+        "kind": "controlled",
+        "basis": "a director owns it",
+        "from_date": "2026-11-01",
+    }
+    assert risk.post("/credit/registers/related/", entry).status_code == 302
+    assert risk.post("/credit/registers/related/", entry).status_code == 422
+    assert "a director owns it" in browser.get("/credit/registers/").content.decode()
+
+
+def test_the_panel_says_what_there_is(company: Customer, browser: Client) -> None:
+    text = browser.get(f"/credit/customers/{company.pk}/file/", **HTMX).content.decode()
+    assert "Credit file" in text
+    assert "usable" in text
