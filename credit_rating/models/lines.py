@@ -12,6 +12,7 @@ from typing import ClassVar
 
 from django.db import models
 from django.db.models import F, Q
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
@@ -292,3 +293,7 @@ class LineEvent(TenantModel):
 
     class Meta(TenantModel.Meta):
         ordering: ClassVar = ["-id"]
+
+    @property
+    def day(self) -> dt.date:
+        return timezone.localdate(self.at)

@@ -25,7 +25,7 @@ from credit_rating.models.lines import LIVING, standing
 from credit_rating.policies import SHAPES, Body, read
 from credit_rating.selectors.policies import policy_on
 from crm_site.accounts.models import OrgUnit
-from crm_site.lib.money import MoneyField
+from crm_site.lib.money import MoneyField, money
 from crm_site.lib.permissions import Actor
 
 PAGE = 50
@@ -50,7 +50,10 @@ def control_policy(day: dt.date) -> Body:
 
 @dataclass(frozen=True, slots=True)
 class LineQuery:
-    """What the list shows: "", None and 0 mean all. `within`: a rung of LADDER; `number`: of a line or customer."""
+    """What the list shows: "", None and 0 mean all. `within`: a rung of LADDER; `number`: of a line or customer.
+
+    Without a status: lines that live, and expired ones that are still in use; with `everything` every line.
+    """
 
     status: str = ""
     unit: OrgUnit | None = None
@@ -58,6 +61,7 @@ class LineQuery:
     within: int = 0
     band: str = ""
     number: str = ""
+    everything: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +115,9 @@ def _chosen(actor: Actor, query: LineQuery, day: dt.date) -> QuerySet[CreditLine
     found = CreditLine.objects.visible_to(actor)
     if query.status:
         found = found.in_status(query.status, day)
+    elif not query.everything:
+        used = Q(reserved__gt=money(0)) | Q(utilised__gt=money(0))
+        found = found.exclude(status=LineStatus.CLOSED).filter(Q(expires_on__gte=day) | used)
     if query.unit is not None:
         found = found.filter(
             customer__home_branch__lft__gte=query.unit.lft, customer__home_branch__lft__lte=query.unit.rgt
