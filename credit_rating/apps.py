@@ -9,13 +9,14 @@ class CreditRatingConfig(AppConfig):
     verbose_name = _("Credit")
 
     def ready(self) -> None:
-        from credit_rating import facts, nightly, policies
+        from credit_rating import facts, nightly, policies, revaluations
         from credit_rating.services.policies import ensure_default_policies
         from crm_site.lib.registry import FOUNDING, NavItem, Panel, add_nav, add_panel
 
         policies.register()
         facts.register()
         nightly.register()
+        revaluations.register()
         FOUNDING.add("credit policies", ensure_default_policies)
         add_nav(NavItem("credit", _("Credit"), "credit_rating:line-list", "building-bank", "credit.read", 25))
         for tab, order in (("overview", 35), ("business", 25)):
