@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from django.db.models import QuerySet
 from django.http import Http404
 from django.utils import timezone
-from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field
+from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import generics, serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -19,7 +19,8 @@ from credit_rating.services import control
 from crm_site.accounts.api import ApiView
 from crm_site.accounts.clients import HasScope
 from crm_site.accounts.selectors import bank_today
-from crm_site.lib.api.fields import MoneyString, StrictSerializer
+from crm_site.lib.api.changes import Changes
+from crm_site.lib.api.fields import MoneyString, StrictSerializer, Text
 from crm_site.lib.api.paging import KeyPagination
 from crm_site.lib.permissions import Actor
 
@@ -114,9 +115,8 @@ class ReservationOut(serializers.Serializer):
     available = MoneyString()
 
 
-class LinesQuery(StrictSerializer):
-    changed_since = serializers.DateTimeField(required=False)
-    customer = serializers.CharField(max_length=32, required=False)
+class LinesQuery(Changes):
+    customer = Text(max_length=32, required=False, help_text="Customer number.")
     status = serializers.ChoiceField(LineStatus.choices, required=False)
 
 
@@ -136,32 +136,18 @@ class LineListView(ApiView, generics.ListAPIView):
     """Credit lines of every status, paged by key."""
 
     required_scopes: ClassVar = {"GET": READ}
+    query: ClassVar = {"GET": LinesQuery}
     pagination_class = KeyPagination
     serializer_class = LineOut
     sorts: ClassVar = {"id": "id", "expires_on": "expires_on"}
 
     def get_queryset(self) -> QuerySet[CreditLine]:
-        params = self.request.query_params
-        asked = LinesQuery(
-            data={str(name): params[str(name)] for name in LinesQuery().fields if str(name) in params}
-        )
-        asked.is_valid(raise_exception=True)
-        return lines.lines_for_api(self.request.user, day=_day(self), **asked.validated_data)
+        return lines.lines_for_api(self.request.user, day=_day(self), **self.asked)
 
     def get_serializer_context(self) -> dict[str, Any]:
         return {**super().get_serializer_context(), "day": _day(self)}
 
-    @extend_schema(
-        operation_id="lines_list",
-        tags=[TAG],
-        parameters=[
-            OpenApiParameter(
-                "changed_since", dt.datetime, description="Rows changed at or after this moment."
-            ),
-            OpenApiParameter("customer", str, description="Customer number."),
-            OpenApiParameter("status", str, enum=LineStatus.values),
-        ],
-    )
+    @extend_schema(operation_id="lines_list", tags=[TAG])
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         return super().get(request, *args, **kwargs)
 

@@ -9,17 +9,23 @@ class CreditRatingConfig(AppConfig):
     verbose_name = _("Credit")
 
     def ready(self) -> None:
-        from credit_rating import feeds, policies, revaluations
+        from credit_rating import facts, feeds, nightly, policies, revaluations
         from credit_rating.services.policies import ensure_default_policies
         from crm_site.lib.registry import FOUNDING, NavItem, Panel, add_nav, add_panel
 
         policies.register()
+        facts.register()
+        nightly.register()
         revaluations.register()
         feeds.register()
         FOUNDING.add("credit policies", ensure_default_policies)
-        add_nav(
-            NavItem("credit", _("Credit"), "credit_rating:policy-list", "building-bank", "credit.read", 25)
-        )
+        add_nav(NavItem("credit", _("Credit"), "credit_rating:line-list", "building-bank", "credit.read", 25))
+        for tab, order in (("overview", 35), ("business", 25)):
+            add_panel(
+                Panel(
+                    f"lines-{tab}", _("Credit lines"), "credit_rating:line-panel", "credit.read", tab, order
+                )
+            )
         add_panel(
             Panel("credit-file", _("Credit file"), "credit_rating:panel-file", "credit.read", "business", 25)
         )

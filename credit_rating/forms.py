@@ -6,13 +6,22 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
+from urllib.parse import urlencode
 
 from django import forms
+from django.urls import reverse
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
+from credit_rating.models import LineStatus
 from credit_rating.policies import Column, Shape, Table
+from credit_rating.selectors.lines import BANDS, LADDER, LineQuery
+from crm_site.accounts.models import OrgUnitKind, Staff
+from crm_site.accounts.selectors import visible_units
+from crm_site.lib.permissions import HEADQUARTERS, SUBTREE, Actor
 
 MAX_ROWS = 200
+ALL = "all"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,3 +126,118 @@ class ProposalForm(forms.Form):
     """From which day a version is to be in force."""
 
     valid_from = forms.DateField(label=_("In force from"), widget=forms.DateInput(attrs={"type": "date"}))
+
+
+class LineActForm(forms.Form):
+    """What is done to a credit line, and why. `limit`: the new one, when it is lowered."""
+
+    act = forms.ChoiceField(
+        choices=[(act, act) for act in ("activate", "freeze", "unfreeze", "review", "lower", "close")],
+        widget=forms.HiddenInput,
+    )
+    limit = forms.DecimalField(label=_("New limit"), max_digits=17, decimal_places=2, required=False)
+    reason = forms.CharField(label=_("Reason"), max_length=400, widget=forms.Textarea(attrs={"rows": 2}))
+
+    def clean(self) -> dict[str, Any]:
+        given = super().clean() or {}
+        if given.get("act") == "lower" and given.get("limit") is None and "limit" not in self.errors:
+            self.add_error("limit", _("This is needed."))
+        return given
+
+
+@dataclass(frozen=True, slots=True)
+class FilterOption:
+    """An entry of a filter's menu."""
+
+    text: str
+    url: str
+    is_on: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FilterMenu:
+    """A filter of a list: its name, its entries (the first drops it), and what is chosen ("" for nothing)."""
+
+    text: str
+    options: list[FilterOption]
+    chosen: str
+
+
+class LineFilterForm:
+    """The filters of the list of lines, from its address and back. What is no filter is passed over."""
+
+    def __init__(self, actor: Actor, given: Mapping[str, str]) -> None:
+        self.actor = actor
+        units = visible_units(actor, SUBTREE | HEADQUARTERS)
+        self.units = (
+            list(units.exclude(kind=OrgUnitKind.HEAD_OFFICE)) if actor.has(SUBTREE | HEADQUARTERS) else []
+        )
+        self.unit = next((u for u in self.units if str(u.pk) == given.get("unit")), None)
+        below = (
+            Staff.objects.filter(unit__lft__gte=self.unit.lft, unit__lft__lte=self.unit.rgt)
+            if self.unit
+            else None
+        )
+        self.staff = [] if below is None else list(below.order_by("name"))
+        self.manager = next((s for s in self.staff if str(s.pk) == given.get("manager")), None)
+        self.status = given.get("status", "") if given.get("status") in (*LineStatus.values, ALL) else ""
+        self.band = given.get("use", "") if given.get("use") in BANDS else ""
+        self.within = int(given["within"]) if given.get("within") in {str(days) for days in LADDER} else 0
+        self.number = given.get("q", "").strip()[:40]
+
+    def query(self) -> LineQuery:
+        return LineQuery(
+            "" if self.status == ALL else self.status, self.unit, self.manager.pk if self.manager else None,
+            self.within, self.band, self.number, self.status == ALL or bool(self.number),
+        )  # fmt: skip
+
+    def params(self) -> dict[str, str]:
+        """What the address carries."""
+        given = {
+            "status": self.status, "unit": self.unit and self.unit.pk, "manager": self.manager and self.manager.pk,
+            "within": self.within, "use": self.band, "q": self.number,
+        }  # fmt: skip
+        return {name: str(value) for name, value in given.items() if value}
+
+    def url(self, **change: object) -> str:
+        """The address with some filters changed; "" drops one."""
+        return self.url_of({k: str(v) for k, v in (self.params() | change).items() if v})
+
+    @staticmethod
+    def url_of(params: Mapping[str, str]) -> str:
+        address = reverse("credit_rating:line-list")
+        return f"{address}?{urlencode(params)}" if params else address
+
+    def menus(self, labels: Mapping[str, Any]) -> list[FilterMenu]:
+        """Menus of what can be chosen; `labels` names the bands of use."""
+        rungs = [(days, ngettext("within %s day", "within %s days", days) % days) for days in LADDER]
+        menus = [
+            self._menu(
+                "status",
+                _("Status"),
+                [*LineStatus.choices, (ALL, gettext("every status"))],
+                self.status,
+                none=gettext("alive or in use"),
+            ),
+            self._menu("within", _("Ends"), rungs, self.within),
+            self._menu("use", _("Use"), [(name, labels[name]) for name in BANDS], self.band),
+        ]
+        if self.units:
+            units = [(unit.pk, unit.name) for unit in self.units]
+            menus.append(self._menu("unit", _("Home branch"), units, self.unit and self.unit.pk, manager=""))
+        if self.staff:
+            people = [(person.pk, person.name) for person in self.staff]
+            menus.append(
+                self._menu("manager", _("Relationship manager"), people, self.manager and self.manager.pk)
+            )
+        return menus
+
+    def _menu(
+        self, name: str, text: Any, choices: list[tuple[Any, Any]], chosen: Any, none: str = "", **drop: str
+    ) -> FilterMenu:
+        options = [FilterOption(none or gettext("all"), self.url(**{name: "", **drop}), not chosen)]
+        options += [
+            FilterOption(str(label), self.url(**{name: code, **drop}), code == chosen)
+            for code, label in choices
+        ]
+        return FilterMenu(str(text), options, next((o.text for o in options[1:] if o.is_on), ""))

@@ -4,10 +4,24 @@ from __future__ import annotations
 
 from django.urls import path
 
-from credit_rating.views import calculations, case, collection, guarantees, policies, registers, statements
+from credit_rating.views import (
+    calculations,
+    case,
+    collection,
+    guarantees,
+    lines,
+    policies,
+    registers,
+    statements,
+)
 
 app_name = "credit_rating"
 urlpatterns = [
+    path("lines/", lines.line_list, name="line-list"),
+    path("lines/<int:line_id>/", lines.line, name="line"),
+    path("lines/<int:line_id>/act/", lines.line_act, name="line-act"),
+    path("lines/<int:line_id>/print/", lines.line_print, name="line-print"),
+    path("customers/<int:customer_id>/lines/", lines.line_panel, name="line-panel"),
     path("policies/", policies.policy_list, name="policy-list"),
     path("policies/<int:policy_id>/", policies.policy, name="policy"),
     path("policies/<int:policy_id>/edit/", policies.policy_edit, name="policy-edit"),

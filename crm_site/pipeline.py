@@ -1,6 +1,7 @@
 """The nightly pipeline in order. Each app registers its steps in AppConfig.ready(); here is the whole of it.
 
-feeds -> balances -> arrears -> tiers -> churn -> placement -> proposals -> revaluations -> worklists -> summaries -> statistics
+feeds -> balances -> arrears -> lines -> tiers -> churn -> placement -> proposals -> revaluations -> worklists -> summaries ->
+statistics
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ NIGHTLY = (
     "feeds",
     "balances",
     "arrears",
+    "lines",
     "tiers",
     "churn",
     "placement",

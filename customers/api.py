@@ -24,6 +24,7 @@ from crm_site.accounts.selectors import business_date
 from crm_site.lib.api.changes import Changes
 from crm_site.lib.api.fields import Day, Moment, MoneyString, StrictSerializer, Text
 from crm_site.lib.api.paging import KeyPagination
+from crm_site.lib.tenancy import require_bank
 from customers.ingest.single import change_party, create_party
 from customers.models import (
     Channel,
@@ -76,8 +77,8 @@ class CustomerOut(serializers.Serializer):
     identifiers = MaskedValue(many=True)
     contact_points = MaskedValue(many=True)
 
-    def to_representation(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        answer = {name: row[path] for name, path in _COLUMNS.items()}
+    def to_representation(self, row: Mapping[str, Any]) -> Any:
+        answer: dict[str, Any] = {name: row[path] for name, path in _COLUMNS.items()}
         for name in ("birth_date", "founded_date", "customer_since"):
             if answer[name] is not None:
                 answer[name] = answer[name].isoformat()
@@ -93,7 +94,7 @@ _READ_ELSEWHERE = {
     "identifiers": "shown_identifiers",
     "contact_points": "shown_contact_points",
 }
-_COLUMNS = {name: _READ_ELSEWHERE.get(name, name) for name in CustomerOut().fields}
+_COLUMNS = {name: _READ_ELSEWHERE.get(name, name) for name in CustomerOut().get_fields()}
 
 
 class AddressOut(serializers.Serializer):
@@ -107,7 +108,7 @@ class CustomerDetail(CustomerOut):
 
     addresses = AddressOut(many=True)
 
-    def to_representation(self, row: Mapping[str, Any]) -> dict[str, Any]:
+    def to_representation(self, row: Mapping[str, Any]) -> Any:
         addresses = AddressOut(row["addresses"], many=True).data
         return {**super().to_representation(row), "addresses": addresses}
 
@@ -168,7 +169,7 @@ class CustomerViewOut(serializers.Serializer):
 class InteractionIn(StrictSerializer):
     customer = Text(max_length=32, help_text="Customer number.")
     channel = serializers.ChoiceField(Channel.choices)
-    result = serializers.ChoiceField(Result.choices, required=False, default="")
+    result = serializers.ChoiceField(Result.choices, required=False)
     note = Text(max_length=4000, required=False, default="")
     promise = Text(max_length=200, required=False, default="")
     promise_date = Day(required=False, allow_null=True, default=None)
@@ -326,7 +327,7 @@ class CustomerSingleView(ApiView):
     def get(self, request: Request, number: str) -> Response:
         customer = _customer(request.user, number)
         standing = Standing.objects.visible_to(request.user).get(customer=customer)
-        bank = Bank.objects.get(pk=request.user.bank_id)
+        bank = Bank.objects.get(pk=require_bank())
         day = business_date(bank)
         view = {
             "customer": _row(request.user, number),

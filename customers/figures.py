@@ -11,17 +11,25 @@ from math import lcm
 from django.db import connection
 from django.utils.translation import gettext as _
 
+from crm_site.lib.dates import add_months, month_start
 from crm_site.lib.errors import DomainError
 
 WINDOW_DAYS = 30
 # The average of each account is a sum over up to 30 days counted; all of them are whole numbers of 1/COMMON.
 COMMON = lcm(*range(1, WINDOW_DAYS + 1))
 
+LATELY_MONTHS = 2  # whole months before the window's own in which most accounts have changed
 COLUMNS = (
     "deposits_adb", "deposits_balance", "loans", "aum", "overdue_amount", "days_past_due",
 )  # fmt: skip
 
-# Half-up: for a sum that is never negative, round() of a numeric is exactly that.
+# Of each account two rows of balance changes are needed: the last one by the day and the last one by the window's
+# first day. Looked up one by one they are two walks through the months for every account of the bank. So they are
+# read in one go: `within` the window, `lately` the months before it; only who is in neither is looked up (`prior`),
+# and who was opened within the window, whose days begin later (`opening`).
+# Half-up: for a sum that is never negative, round() of a numeric is exactly that. Each part is counted once
+# (MATERIALIZED): of a small bank beside a large one the planner expects one customer and would count the deposits of all
+# for every one of them (300 customers beside 160,000: more than 4 minutes instead of 0.1 s).
 _FIGURES = """
 WITH rates AS (
     SELECT currency, 1::numeric AS rate FROM accounts_bank WHERE id = {bank}
@@ -30,38 +38,60 @@ WITH rates AS (
      WHERE x.bank_id = {bank} AND x.rate_date <= {day}
        AND x.currency <> (SELECT currency FROM accounts_bank WHERE id = {bank})
      ORDER BY x.currency, x.rate_date DESC)
-), open_accounts AS (
+), open_accounts AS MATERIALIZED (
     SELECT a.id, a.owner_id, a.currency, greatest(a.opened_date, {day} - {before}) AS start
     FROM customers_account a
     WHERE a.bank_id = {bank} AND a.owner_id BETWEEN {lo} AND {hi}
       AND a.opened_date <= {day} AND (a.closed_date IS NULL OR a.closed_date > {day})
+), within AS (
+    SELECT DISTINCT ON (b.account_id) b.account_id, b.date, b.balance, b.positive_days
+    FROM customers_balancechange b
+    WHERE b.bank_id = {bank} AND b.date > {day} - {before} AND b.date <= {day}
+      AND b.account_id BETWEEN (SELECT min(id) FROM open_accounts) AND (SELECT max(id) FROM open_accounts)
+    ORDER BY b.account_id, b.date DESC
+), lately AS MATERIALIZED (
+    SELECT DISTINCT ON (b.account_id) b.account_id, b.date, b.balance, b.positive_days
+    FROM customers_balancechange b
+    WHERE b.bank_id = {bank} AND b.date >= {lately} AND b.date <= {day} - {before}
+      AND b.account_id BETWEEN (SELECT min(id) FROM open_accounts) AND (SELECT max(id) FROM open_accounts)
+    ORDER BY b.account_id, b.date DESC
+), prior AS (
+    SELECT * FROM lately
+    UNION ALL
+    SELECT a.id, b.date, b.balance, b.positive_days FROM open_accounts a CROSS JOIN LATERAL (
+        SELECT b.date, b.balance, b.positive_days FROM customers_balancechange b
+        WHERE b.bank_id = {bank} AND b.account_id = a.id AND b.date < {lately}
+        ORDER BY b.date DESC LIMIT 1) b
+    WHERE NOT EXISTS (SELECT FROM lately l WHERE l.account_id = a.id)
+), opening AS (
+    SELECT a.id AS account_id, b.date, b.balance, b.positive_days FROM open_accounts a CROSS JOIN LATERAL (
+        SELECT b.date, b.balance, b.positive_days FROM customers_balancechange b
+        WHERE b.bank_id = {bank} AND b.account_id = a.id AND b.date <= a.start
+        ORDER BY b.date DESC LIMIT 1) b
+    WHERE a.start > {day} - {before}
 ), account_figures AS (
     SELECT a.owner_id,
         {day} + 1 - a.start AS days,
         coalesce(r.rate, 'NaN') AS rate,
-        coalesce(ended.balance, 0) AS balance,
-        coalesce(ended.positive_days + ({day} + 1 - ended.date) * greatest(ended.balance, 0), 0)
-          - CASE WHEN ended.date <= a.start
-                 THEN ended.positive_days + (a.start - ended.date) * greatest(ended.balance, 0)
-                 ELSE coalesce(began.positive_days + (a.start - began.date) * greatest(began.balance, 0), 0)
+        coalesce(w.balance, p.balance, 0) AS balance,
+        coalesce(w.positive_days + ({day} + 1 - w.date) * greatest(w.balance, 0),
+                 p.positive_days + ({day} + 1 - p.date) * greatest(p.balance, 0), 0)
+          - CASE WHEN a.start > {day} - {before}
+                 THEN coalesce(o.positive_days + (a.start - o.date) * greatest(o.balance, 0), 0)
+                 ELSE coalesce(p.positive_days + (a.start - p.date) * greatest(p.balance, 0), 0)
             END AS balance_days
     FROM open_accounts a
     LEFT JOIN rates r ON r.currency = a.currency
-    LEFT JOIN LATERAL (
-        SELECT b.date, b.balance, b.positive_days FROM customers_balancechange b
-        WHERE b.bank_id = {bank} AND b.account_id = a.id AND b.date <= {day}
-        ORDER BY b.date DESC LIMIT 1) ended ON true
-    LEFT JOIN LATERAL (
-        SELECT b.date, b.balance, b.positive_days FROM customers_balancechange b
-        WHERE ended.date > a.start AND b.bank_id = {bank} AND b.account_id = a.id AND b.date <= a.start
-        ORDER BY b.date DESC LIMIT 1) began ON true
-), deposits AS (
+    LEFT JOIN within w ON w.account_id = a.id
+    LEFT JOIN prior p ON p.account_id = a.id
+    LEFT JOIN opening o ON o.account_id = a.id
+), deposits AS MATERIALIZED (
     SELECT owner_id, count(*) AS open_accounts,
         sum(balance_days * ({common} / days)::numeric * rate) AS average,
         sum(greatest(balance, 0) * rate) AS balance,
         sum(greatest(-balance, 0) * rate) AS overdraft
     FROM account_figures GROUP BY owner_id
-), debts AS (
+), debts AS MATERIALIZED (
     SELECT l.customer_id,
         sum(b.outstanding * coalesce(r.rate, 'NaN')) AS outstanding,
         sum(b.overdue_amount * coalesce(r.rate, 'NaN')) AS overdue,
@@ -75,7 +105,7 @@ WITH rates AS (
     WHERE l.bank_id = {bank} AND l.customer_id BETWEEN {lo} AND {hi}
       AND (l.closed_date IS NULL OR l.closed_date > {day})
     GROUP BY l.customer_id
-), wealth AS (
+), wealth AS MATERIALIZED (
     SELECT h.customer_id, sum(h.value * coalesce(r.rate, 'NaN')) AS value
     FROM customers_holding h LEFT JOIN rates r ON r.currency = h.currency
     WHERE h.bank_id = {bank} AND h.customer_id BETWEEN {lo} AND {hi} AND h.date <= {day}
@@ -108,7 +138,7 @@ def figures_sql(bank_id: int, day: dt.date, lo: int, hi: int) -> str:
     """
     return _FIGURES.format(
         bank=int(bank_id), day=f"DATE '{day.isoformat()}'", lo=int(lo), hi=int(hi), common=COMMON,
-        before=WINDOW_DAYS - 1,
+        before=WINDOW_DAYS - 1, lately=f"DATE '{add_months(month_start(day - dt.timedelta(WINDOW_DAYS)), -LATELY_MONTHS).isoformat()}'",
     )  # fmt: skip
 
 

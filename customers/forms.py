@@ -69,7 +69,9 @@ class FilterRow:
     ) -> FilterRow:
         facts = offered_facts(actor, dated=dated)
         fact = next((fact for fact in facts if fact.name == name), facts[0])
-        return cls.of(actor, fact, fact.operators[0], [], facts, key, prefix=prefix, dated=dated)
+        # A tier begins at a boundary; a list's filter with equality.
+        op = ">=" if dated and ">=" in fact.operators else fact.operators[0]
+        return cls.of(actor, fact, op, [], facts, key, prefix=prefix, dated=dated)
 
     @classmethod
     def of(

@@ -13,6 +13,8 @@ from crm_site.lib.api.fields import StrictSerializer, Text
 from customers.ingest.columns import Column
 from customers.ingest.docs import cell_of, column_schema
 from customers.ingest.single import RowRefused, feed_of
+from customers.models import Customer
+from customers.models.parties import CRM_OWNED
 
 COLUMNS: dict[str, Column] = {
     column.name: column
@@ -43,13 +45,14 @@ class Written:
 
 def party_schema(required: tuple[str, ...]) -> dict[str, Any]:
     """JSON schema of the body, from the feeds' columns and ProfileIn."""
+    lengths = {column.name: column.max_length for column in Customer._meta.local_concrete_fields}
     profile = {
         name: {
             "type": "string",
-            "maxLength": text.max_length,
+            "maxLength": lengths[name],
             "description": "CRM-owned; no feed overwrites it",
         }
-        for name, text in ProfileIn().fields.items()
+        for name in CRM_OWNED
     }
     prospect = {
         "type": "boolean",

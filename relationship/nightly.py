@@ -15,6 +15,7 @@ from crm_site.work.services import put_tasks
 from relationship import placement, worklists
 
 CHUNK = 100_000
+PROPOSAL_CHUNKS = 16
 
 
 def id_ranges(bank_id: int, size: int = CHUNK) -> Iterator[dict[str, int]]:
@@ -59,16 +60,22 @@ def count_loads(ctx: RunContext) -> None:
 
 
 def _plan_proposals(ctx: RunContext) -> Iterator[Mapping[str, Any]]:
-    for lft, rgt in placement.branch_intervals():
-        yield {"lft": lft, "rgt": rgt}
+    """Some branches a chunk: a chunk of its own for each would cost more than most branches' proposals."""
+    found = placement.branch_intervals()
+    size = -(-len(found) // PROPOSAL_CHUNKS)
+    for start in range(0, len(found), size or 1):
+        yield {"branches": found[start : start + size]}
 
 
 def propose(ctx: RunContext, chunk: Mapping[str, Any]) -> Counts:
-    """Proposals for the gaps of one branch and everything below it."""
+    """Proposals for the gaps of some branches, each with everything below it."""
     if not ctx.is_newest:
         return Counts()
-    units = list(OrgUnit.objects.filter(lft__gte=chunk["lft"], lft__lte=chunk["rgt"]))
-    gaps, changed = placement.make_proposals(ctx.bank_id, next_day(ctx), units, run_id=ctx.run_id)
+    gaps = changed = 0
+    for lft, rgt in chunk["branches"]:
+        units = list(OrgUnit.objects.filter(lft__gte=lft, lft__lte=rgt))
+        seen, moved = placement.make_proposals(ctx.bank_id, next_day(ctx), units, run_id=ctx.run_id)
+        gaps, changed = gaps + seen, changed + moved
     return Counts(rows_in=gaps, rows_changed=changed)
 
 

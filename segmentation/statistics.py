@@ -15,7 +15,7 @@ from crm_site.lib.registry import Counts, RunContext, Step, add_step
 from customers.models import MonthEnd
 from segmentation.models import Concentration, MigrationMonth, ProductUseMonth
 
-POINTS = tuple(range(5, 101, 5))
+STEPS = 20  # points of a curve: every 5 per cent of the customers that have any
 MEASURES = ("deposits_adb", "loans", "aum")
 
 _NEWEST = """
@@ -45,28 +45,45 @@ LEFT JOIN (SELECT DISTINCT customer_id FROM customers_fee WHERE bank_id = %(bank
            AND date > (%(day)s - interval '12 months')::date) f ON f.customer_id = b.customer_id
 GROUP BY 1, 2, 3, 4"""
 
-# Exact: each customer has its place in the order, and the running sum is read at the places that end 5, 10, ... %.
+# Exact: each customer has its place in the order, and the running sum is read at the places that end 5, 10, ... %:
+# place n ends the k-th step where 20 (n - 1) / owners < k <= 20 n / owners. Scope 0 is the whole bank; each unit
+# counts with what lies below it. The top 20 per cent include ties. One pass over one sort, whatever units there are.
 _CONCENTRATION = """
-(WITH amounts AS (
-    SELECT {scope} AS scope, {measure} AS amount,
-        row_number() OVER w AS place, sum({measure}) OVER (w ROWS UNBOUNDED PRECEDING) AS running,
-        count(*) OVER p AS owners, sum({measure}) OVER p AS total
-    FROM {source} WHERE {measure} > 0
-    WINDOW p AS (PARTITION BY {scope}), w AS (PARTITION BY {scope} ORDER BY {measure} DESC, customer_id)
-), whole AS (SELECT {scope} AS scope, count(*) AS book FROM {source} GROUP BY 1
+WITH book AS MATERIALIZED ({book}
+), placed AS MATERIALIZED (
+    SELECT t.id AS unit_id, b.customer_id, b.deposits_adb FROM book b
+    JOIN accounts_orgunit u ON u.bank_id = %(bank)s AND u.id = b.home_branch_id
+    JOIN accounts_orgunit t ON t.bank_id = %(bank)s AND u.lft BETWEEN t.lft AND t.rgt AND t.parent_id IS NOT NULL
+), held AS (
+    SELECT 0::bigint AS scope, m.measure, m.amount, b.customer_id
+    FROM book b CROSS JOIN LATERAL (VALUES {measures}) m (measure, amount) WHERE m.amount > 0
+    UNION ALL SELECT unit_id, 0, deposits_adb, customer_id FROM placed WHERE deposits_adb > 0
+), amounts AS MATERIALIZED (
+    SELECT scope, measure, amount, row_number() OVER w AS place, sum(amount) OVER (w ROWS UNBOUNDED PRECEDING) AS running,
+        count(*) OVER p AS owners, sum(amount) OVER p AS total
+    FROM held
+    WINDOW p AS (PARTITION BY measure, scope), w AS (PARTITION BY measure, scope ORDER BY amount DESC, customer_id)
 ), points AS (
-    SELECT a.scope, jsonb_agg(jsonb_build_array(p.at, round(a.running / a.total, 6)) ORDER BY p.at) AS points,
-        max(a.owners) AS owners, max(a.total) AS total, max(a.amount) FILTER (WHERE p.at = 20) AS top20_from
-    FROM amounts a JOIN unnest(%(points)s::int[]) AS p (at) ON a.place = ceil(a.owners * p.at / 100.0)
-    GROUP BY a.scope
+    SELECT a.scope, a.measure, jsonb_agg(jsonb_build_array(k * 100 / {steps}, round(a.running / a.total, 6)) ORDER BY k)
+            AS points,
+        max(a.owners) AS owners, max(a.total) AS total, max(a.amount) FILTER (WHERE k = {steps} / 5) AS top20_from
+    FROM amounts a CROSS JOIN LATERAL
+        generate_series({steps} * (a.place - 1) / a.owners + 1, {steps} * a.place / a.owners) AS k
+    WHERE {steps} * a.place / a.owners > {steps} * (a.place - 1) / a.owners
+    GROUP BY a.scope, a.measure
+), top AS (
+    SELECT a.scope, a.measure, count(*) AS customers, sum(a.amount) AS total
+    FROM amounts a JOIN points p ON p.scope = a.scope AND p.measure = a.measure AND a.amount >= p.top20_from
+    GROUP BY a.scope, a.measure
+), whole AS (
+    SELECT 0::bigint AS scope, count(*) AS book FROM book UNION ALL SELECT unit_id, count(*) FROM placed GROUP BY unit_id
 )
-SELECT p.scope AS home_branch_id, '{measure}'::varchar AS measure, p.owners::int AS customers,
-    p.total::bigint AS total, t.customers::int AS top20_customers, t.total::bigint AS top20_total,
-    p.top20_from::bigint AS top20_from, w.book::int AS book,
+SELECT nullif(p.scope, 0) AS home_branch_id, ({names})[p.measure + 1]::varchar AS measure,
+    p.owners::int AS customers, p.total::bigint AS total, t.customers::int AS top20_customers,
+    t.total::bigint AS top20_total, p.top20_from::bigint AS top20_from, w.book::int AS book,
     jsonb_build_array(jsonb_build_array(0, 0)) || p.points AS points
-FROM points p JOIN whole w ON w.scope IS NOT DISTINCT FROM p.scope
-CROSS JOIN LATERAL (SELECT count(*) AS customers, sum(a.amount) AS total FROM amounts a
-    WHERE a.scope IS NOT DISTINCT FROM p.scope AND a.amount >= p.top20_from) t)"""
+FROM points p JOIN whole w ON w.scope = p.scope
+JOIN top t ON t.scope = p.scope AND t.measure = p.measure"""
 
 
 def statistics(context: RunContext, chunk: Mapping[str, Any]) -> Counts:
@@ -99,23 +116,16 @@ def _migration(context: RunContext, day: dt.date, book: str) -> Counts:
     return _replace(context, MigrationMonth, day, _MIGRATION.format(book=book), before=before)
 
 
-_PLACED = """
-placed AS MATERIALIZED (
-    SELECT t.id AS unit_id, b.customer_id, b.deposits_adb FROM book b
-    JOIN accounts_orgunit u ON u.bank_id = %(bank)s AND u.id = b.home_branch_id
-    JOIN accounts_orgunit t ON t.bank_id = %(bank)s AND u.lft BETWEEN t.lft AND t.rgt AND t.parent_id IS NOT NULL)"""
-
-
 def concentration_sql(book: str) -> str:
     """The curves of the whole bank for each measure; of each unit, with what lies below it, for deposits."""
-    parts = [_CONCENTRATION.format(measure=m, scope="NULL::bigint", source="book") for m in MEASURES]
-    parts.append(_CONCENTRATION.format(measure="deposits_adb", scope="unit_id", source="placed"))
-    return f"WITH book AS MATERIALIZED ({book}), {_PLACED} " + " UNION ALL ".join(parts)
+    measures = ", ".join(f"({i}, b.{name})" for i, name in enumerate(MEASURES))
+    names = ", ".join(f"'{name}'" for name in MEASURES)
+    return _CONCENTRATION.format(book=book, measures=measures, names=f"ARRAY[{names}]", steps=STEPS)
 
 
 def _replace(context: RunContext, model: type[Model], day: dt.date, select: str, **values: Any) -> Counts:
     """The day's rows of a table become what `select` says; nothing is written when they are that already."""
-    given = {"bank": context.bank_id, "day": day, "run": context.run_id, "points": list(POINTS), **values}
+    given = {"bank": context.bank_id, "day": day, "run": context.run_id, **values}
     table = model._meta.db_table
     with connection.cursor() as cursor:
         cursor.execute("DROP TABLE IF EXISTS pg_temp.counted")

@@ -10,191 +10,442 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('credit_rating', '0001_policies'),
-        ('customers', '0021_lean_standing'),
+        ("credit_rating", "0001_policies"),
+        ("customers", "0021_lean_standing"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='CreditLine',
+            name="CreditLine",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('bank_id', crm_site.lib.tenancy.BankField(editable=False)),
-                ('limit', crm_site.lib.money.MoneyField(db_column='limit_amount')),
-                ('reserved', crm_site.lib.money.MoneyField(default=0)),
-                ('utilised', crm_site.lib.money.MoneyField(default=0)),
-                ('year', models.SmallIntegerField()),
-                ('serial', models.IntegerField()),
-                ('currency', models.CharField(max_length=3)),
-                ('status', models.CharField(choices=[('pending', 'Pending'), ('active', 'Active'), ('frozen', 'Frozen'), ('expired', 'Expired'), ('closed', 'Closed')], default='active', max_length=8)),
-                ('starts_on', models.DateField()),
-                ('expires_on', models.DateField()),
-                ('review_on', models.DateField(null=True)),
-                ('case_id', models.BigIntegerField(null=True)),
-                ('opened_at', models.DateTimeField()),
-                ('changed_at', models.DateTimeField()),
-                ('customer', crm_site.lib.tenancy.BankForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='credit_lines', to='customers.customer')),
-                ('product', crm_site.lib.tenancy.BankForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='credit_lines', to='customers.product')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("bank_id", crm_site.lib.tenancy.BankField(editable=False)),
+                ("limit", crm_site.lib.money.MoneyField(db_column="limit_amount")),
+                ("reserved", crm_site.lib.money.MoneyField(default=0)),
+                ("utilised", crm_site.lib.money.MoneyField(default=0)),
+                ("year", models.SmallIntegerField()),
+                ("serial", models.IntegerField()),
+                ("currency", models.CharField(max_length=3)),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("pending", "Pending"),
+                            ("active", "Active"),
+                            ("frozen", "Frozen"),
+                            ("expired", "Expired"),
+                            ("closed", "Closed"),
+                        ],
+                        default="active",
+                        max_length=8,
+                    ),
+                ),
+                ("starts_on", models.DateField()),
+                ("expires_on", models.DateField()),
+                ("review_on", models.DateField(null=True)),
+                ("case_id", models.BigIntegerField(null=True)),
+                ("opened_at", models.DateTimeField()),
+                ("changed_at", models.DateTimeField()),
+                (
+                    "customer",
+                    crm_site.lib.tenancy.BankForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="credit_lines",
+                        to="customers.customer",
+                    ),
+                ),
+                (
+                    "product",
+                    crm_site.lib.tenancy.BankForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="credit_lines",
+                        to="customers.product",
+                    ),
+                ),
             ],
             options={
-                'abstract': False,
-                'base_manager_name': 'objects',
+                "abstract": False,
+                "base_manager_name": "objects",
             },
         ),
         migrations.CreateModel(
-            name='LineEvent',
+            name="LineEvent",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('bank_id', crm_site.lib.tenancy.BankField(editable=False)),
-                ('kind', models.CharField(choices=[('opened', 'Opened'), ('activated', 'Activated'), ('frozen', 'Frozen'), ('unfrozen', 'Unfrozen'), ('limit_changed', 'Limit changed'), ('extended', 'Extended'), ('reviewed', 'Reviewed'), ('expired', 'Expired'), ('closed', 'Closed')], max_length=13)),
-                ('at', models.DateTimeField()),
-                ('reason', models.CharField(blank=True, max_length=400)),
-                ('case_id', models.BigIntegerField(null=True)),
-                ('limit', crm_site.lib.money.MoneyField(db_column='limit_amount')),
-                ('reserved', crm_site.lib.money.MoneyField()),
-                ('utilised', crm_site.lib.money.MoneyField()),
-                ('expires_on', models.DateField()),
-                ('by', crm_site.lib.tenancy.BankForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('line', crm_site.lib.tenancy.BankForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='events', to='credit_rating.creditline')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("bank_id", crm_site.lib.tenancy.BankField(editable=False)),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("opened", "Opened"),
+                            ("activated", "Activated"),
+                            ("frozen", "Frozen"),
+                            ("unfrozen", "Unfrozen"),
+                            ("limit_changed", "Limit changed"),
+                            ("extended", "Extended"),
+                            ("reviewed", "Reviewed"),
+                            ("expired", "Expired"),
+                            ("closed", "Closed"),
+                        ],
+                        max_length=13,
+                    ),
+                ),
+                ("at", models.DateTimeField()),
+                ("reason", models.CharField(blank=True, max_length=400)),
+                ("case_id", models.BigIntegerField(null=True)),
+                ("limit", crm_site.lib.money.MoneyField(db_column="limit_amount")),
+                ("reserved", crm_site.lib.money.MoneyField()),
+                ("utilised", crm_site.lib.money.MoneyField()),
+                ("expires_on", models.DateField()),
+                (
+                    "by",
+                    crm_site.lib.tenancy.BankForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "line",
+                    crm_site.lib.tenancy.BankForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="events",
+                        to="credit_rating.creditline",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-id'],
-                'abstract': False,
-                'base_manager_name': 'objects',
+                "ordering": ["-id"],
+                "abstract": False,
+                "base_manager_name": "objects",
             },
         ),
         migrations.CreateModel(
-            name='Reservation',
+            name="Reservation",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('bank_id', crm_site.lib.tenancy.BankField(editable=False)),
-                ('amount', crm_site.lib.money.MoneyField()),
-                ('committed', crm_site.lib.money.MoneyField(default=0)),
-                ('status', models.CharField(choices=[('reserved', 'Reserved'), ('committed', 'Committed'), ('released', 'Released'), ('expired', 'Expired')], default='reserved', max_length=9)),
-                ('reference', models.CharField(max_length=64)),
-                ('reserved_at', models.DateTimeField()),
-                ('expires_at', models.DateTimeField()),
-                ('closed_at', models.DateTimeField(null=True)),
-                ('line', crm_site.lib.tenancy.BankForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='reservations', to='credit_rating.creditline')),
-                ('product', crm_site.lib.tenancy.BankForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='customers.product')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("bank_id", crm_site.lib.tenancy.BankField(editable=False)),
+                ("amount", crm_site.lib.money.MoneyField()),
+                ("committed", crm_site.lib.money.MoneyField(default=0)),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("reserved", "Reserved"),
+                            ("committed", "Committed"),
+                            ("released", "Released"),
+                            ("expired", "Expired"),
+                        ],
+                        default="reserved",
+                        max_length=9,
+                    ),
+                ),
+                ("reference", models.CharField(max_length=64)),
+                ("reserved_at", models.DateTimeField()),
+                ("expires_at", models.DateTimeField()),
+                ("closed_at", models.DateTimeField(null=True)),
+                (
+                    "line",
+                    crm_site.lib.tenancy.BankForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="reservations",
+                        to="credit_rating.creditline",
+                    ),
+                ),
+                (
+                    "product",
+                    crm_site.lib.tenancy.BankForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="customers.product",
+                    ),
+                ),
             ],
             options={
-                'abstract': False,
-                'base_manager_name': 'objects',
+                "abstract": False,
+                "base_manager_name": "objects",
             },
         ),
         migrations.CreateModel(
-            name='LineEntry',
+            name="LineEntry",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('bank_id', crm_site.lib.tenancy.BankField(editable=False)),
-                ('kind', models.CharField(choices=[('brought_in', 'Brought in'), ('reserve', 'Reserved'), ('commit', 'Committed'), ('release', 'Released'), ('expire', 'Expired'), ('repay', 'Repaid')], max_length=10)),
-                ('at', models.DateTimeField()),
-                ('amount', crm_site.lib.money.MoneyField()),
-                ('reserved_change', crm_site.lib.money.MoneyField(default=0)),
-                ('utilised_change', crm_site.lib.money.MoneyField(default=0)),
-                ('reserved_after', crm_site.lib.money.MoneyField()),
-                ('utilised_after', crm_site.lib.money.MoneyField()),
-                ('reference', models.CharField(blank=True, max_length=64)),
-                ('made_by', models.CharField(max_length=120)),
-                ('line', crm_site.lib.tenancy.BankForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='entries', to='credit_rating.creditline')),
-                ('product', crm_site.lib.tenancy.BankForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='customers.product')),
-                ('reservation', crm_site.lib.tenancy.BankForeignKey(null=True, on_delete=django.db.models.deletion.CASCADE, related_name='entries', to='credit_rating.reservation')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("bank_id", crm_site.lib.tenancy.BankField(editable=False)),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("brought_in", "Brought in"),
+                            ("reserve", "Reserved"),
+                            ("commit", "Committed"),
+                            ("release", "Released"),
+                            ("expire", "Expired"),
+                            ("repay", "Repaid"),
+                        ],
+                        max_length=10,
+                    ),
+                ),
+                ("at", models.DateTimeField()),
+                ("amount", crm_site.lib.money.MoneyField()),
+                ("reserved_change", crm_site.lib.money.MoneyField(default=0)),
+                ("utilised_change", crm_site.lib.money.MoneyField(default=0)),
+                ("reserved_after", crm_site.lib.money.MoneyField()),
+                ("utilised_after", crm_site.lib.money.MoneyField()),
+                ("reference", models.CharField(blank=True, max_length=64)),
+                ("made_by", models.CharField(max_length=120)),
+                (
+                    "line",
+                    crm_site.lib.tenancy.BankForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="entries",
+                        to="credit_rating.creditline",
+                    ),
+                ),
+                (
+                    "product",
+                    crm_site.lib.tenancy.BankForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="customers.product",
+                    ),
+                ),
+                (
+                    "reservation",
+                    crm_site.lib.tenancy.BankForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="entries",
+                        to="credit_rating.reservation",
+                    ),
+                ),
             ],
             options={
-                'abstract': False,
-                'base_manager_name': 'objects',
+                "abstract": False,
+                "base_manager_name": "objects",
             },
         ),
         migrations.CreateModel(
-            name='SubLimit',
+            name="SubLimit",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('bank_id', crm_site.lib.tenancy.BankField(editable=False)),
-                ('limit', crm_site.lib.money.MoneyField(db_column='limit_amount')),
-                ('reserved', crm_site.lib.money.MoneyField(default=0)),
-                ('utilised', crm_site.lib.money.MoneyField(default=0)),
-                ('line', crm_site.lib.tenancy.BankForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='sub_limits', to='credit_rating.creditline')),
-                ('product', crm_site.lib.tenancy.BankForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='customers.product')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("bank_id", crm_site.lib.tenancy.BankField(editable=False)),
+                ("limit", crm_site.lib.money.MoneyField(db_column="limit_amount")),
+                ("reserved", crm_site.lib.money.MoneyField(default=0)),
+                ("utilised", crm_site.lib.money.MoneyField(default=0)),
+                (
+                    "line",
+                    crm_site.lib.tenancy.BankForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="sub_limits",
+                        to="credit_rating.creditline",
+                    ),
+                ),
+                (
+                    "product",
+                    crm_site.lib.tenancy.BankForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="customers.product"
+                    ),
+                ),
             ],
             options={
-                'abstract': False,
-                'base_manager_name': 'objects',
+                "abstract": False,
+                "base_manager_name": "objects",
             },
         ),
         migrations.AddIndex(
-            model_name='creditline',
-            index=models.Index(fields=['bank_id', 'expires_on', 'id'], name='creditline_expiry'),
+            model_name="creditline",
+            index=models.Index(fields=["bank_id", "expires_on", "id"], name="creditline_expiry"),
         ),
         migrations.AddIndex(
-            model_name='creditline',
-            index=models.Index(fields=['bank_id', 'status', 'expires_on'], name='creditline_status'),
+            model_name="creditline",
+            index=models.Index(fields=["bank_id", "status", "expires_on"], name="creditline_status"),
         ),
         migrations.AddConstraint(
-            model_name='creditline',
-            constraint=models.UniqueConstraint(fields=('bank_id', 'year', 'serial'), name='creditline_number'),
+            model_name="creditline",
+            constraint=models.UniqueConstraint(
+                fields=("bank_id", "year", "serial"), name="creditline_number"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='creditline',
-            constraint=models.CheckConstraint(condition=models.Q(('expires_on__gte', models.F('starts_on'))), name='creditline_dates'),
+            model_name="creditline",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("expires_on__gte", models.F("starts_on"))), name="creditline_dates"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='creditline',
-            constraint=models.CheckConstraint(condition=models.Q(('limit__gt', models.Value(Decimal(0), output_field=crm_site.lib.money.MoneyField()))), name='creditline_positive'),
+            model_name="creditline",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("limit__gt", models.Value(Decimal(0), output_field=crm_site.lib.money.MoneyField()))
+                ),
+                name="creditline_positive",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='creditline',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('status', 'closed'), _negated=True), models.Q(('reserved', models.Value(Decimal(0), output_field=crm_site.lib.money.MoneyField())), ('utilised', models.Value(Decimal(0), output_field=crm_site.lib.money.MoneyField()))), _connector='OR'), name='creditline_closed_empty'),
+            model_name="creditline",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("status", "closed"), _negated=True),
+                    models.Q(
+                        ("reserved", models.Value(Decimal(0), output_field=crm_site.lib.money.MoneyField())),
+                        ("utilised", models.Value(Decimal(0), output_field=crm_site.lib.money.MoneyField())),
+                    ),
+                    _connector="OR",
+                ),
+                name="creditline_closed_empty",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='creditline',
-            constraint=models.CheckConstraint(condition=models.Q(('reserved__gte', models.Value(Decimal(0), output_field=crm_site.lib.money.MoneyField()))), name='creditline_reserved'),
+            model_name="creditline",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("reserved__gte", models.Value(Decimal(0), output_field=crm_site.lib.money.MoneyField()))
+                ),
+                name="creditline_reserved",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='creditline',
-            constraint=models.CheckConstraint(condition=models.Q(('utilised__gte', models.Value(Decimal(0), output_field=crm_site.lib.money.MoneyField()))), name='creditline_utilised'),
+            model_name="creditline",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("utilised__gte", models.Value(Decimal(0), output_field=crm_site.lib.money.MoneyField()))
+                ),
+                name="creditline_utilised",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='creditline',
-            constraint=models.CheckConstraint(condition=models.Q(('limit__gte', django.db.models.expressions.CombinedExpression(models.F('reserved'), '+', models.F('utilised')))), name='creditline_room'),
+            model_name="creditline",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    (
+                        "limit__gte",
+                        django.db.models.expressions.CombinedExpression(
+                            models.F("reserved"), "+", models.F("utilised")
+                        ),
+                    )
+                ),
+                name="creditline_room",
+            ),
         ),
         migrations.AddIndex(
-            model_name='reservation',
-            index=models.Index(condition=models.Q(('status', 'reserved')), fields=['bank_id', 'line', 'expires_at'], name='reservation_open'),
+            model_name="reservation",
+            index=models.Index(
+                condition=models.Q(("status", "reserved")),
+                fields=["bank_id", "line", "expires_at"],
+                name="reservation_open",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='reservation',
-            constraint=models.CheckConstraint(condition=models.Q(('amount__gt', models.Value(Decimal(0), output_field=crm_site.lib.money.MoneyField()))), name='reservation_positive'),
+            model_name="reservation",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("amount__gt", models.Value(Decimal(0), output_field=crm_site.lib.money.MoneyField()))
+                ),
+                name="reservation_positive",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='reservation',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('committed__gt', models.Value(Decimal(0), output_field=crm_site.lib.money.MoneyField())), ('committed__lte', models.F('amount')), ('status', 'committed')), models.Q(models.Q(('status', 'committed'), _negated=True), ('committed', models.Value(Decimal(0), output_field=crm_site.lib.money.MoneyField()))), _connector='OR'), name='reservation_committed'),
+            model_name="reservation",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(
+                        (
+                            "committed__gt",
+                            models.Value(Decimal(0), output_field=crm_site.lib.money.MoneyField()),
+                        ),
+                        ("committed__lte", models.F("amount")),
+                        ("status", "committed"),
+                    ),
+                    models.Q(
+                        models.Q(("status", "committed"), _negated=True),
+                        ("committed", models.Value(Decimal(0), output_field=crm_site.lib.money.MoneyField())),
+                    ),
+                    _connector="OR",
+                ),
+                name="reservation_committed",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='reservation',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('closed_at__isnull', True), ('status', 'reserved')), models.Q(models.Q(('status', 'reserved'), _negated=True), ('closed_at__isnull', False)), _connector='OR'), name='reservation_closed'),
+            model_name="reservation",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("closed_at__isnull", True), ("status", "reserved")),
+                    models.Q(models.Q(("status", "reserved"), _negated=True), ("closed_at__isnull", False)),
+                    _connector="OR",
+                ),
+                name="reservation_closed",
+            ),
         ),
         migrations.AddIndex(
-            model_name='lineentry',
-            index=models.Index(fields=['bank_id', 'line', 'id'], name='lineentry_line'),
+            model_name="lineentry",
+            index=models.Index(fields=["bank_id", "line", "id"], name="lineentry_line"),
         ),
         migrations.AddConstraint(
-            model_name='sublimit',
-            constraint=models.UniqueConstraint(fields=('bank_id', 'line', 'product'), name='sublimit_product'),
+            model_name="sublimit",
+            constraint=models.UniqueConstraint(
+                fields=("bank_id", "line", "product"), name="sublimit_product"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='sublimit',
-            constraint=models.CheckConstraint(condition=models.Q(('reserved__gte', models.Value(Decimal(0), output_field=crm_site.lib.money.MoneyField()))), name='sublimit_reserved'),
+            model_name="sublimit",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("reserved__gte", models.Value(Decimal(0), output_field=crm_site.lib.money.MoneyField()))
+                ),
+                name="sublimit_reserved",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='sublimit',
-            constraint=models.CheckConstraint(condition=models.Q(('utilised__gte', models.Value(Decimal(0), output_field=crm_site.lib.money.MoneyField()))), name='sublimit_utilised'),
+            model_name="sublimit",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("utilised__gte", models.Value(Decimal(0), output_field=crm_site.lib.money.MoneyField()))
+                ),
+                name="sublimit_utilised",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='sublimit',
-            constraint=models.CheckConstraint(condition=models.Q(('limit__gte', django.db.models.expressions.CombinedExpression(models.F('reserved'), '+', models.F('utilised')))), name='sublimit_room'),
+            model_name="sublimit",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    (
+                        "limit__gte",
+                        django.db.models.expressions.CombinedExpression(
+                            models.F("reserved"), "+", models.F("utilised")
+                        ),
+                    )
+                ),
+                name="sublimit_room",
+            ),
         ),
     ]

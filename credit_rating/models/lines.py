@@ -12,7 +12,9 @@ from typing import ClassVar
 
 from django.db import models
 from django.db.models import F, Q
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from crm_site.accounts.models import Staff
 from crm_site.lib.money import MoneyField, money
@@ -27,7 +29,7 @@ class LineStatus(models.TextChoices):
     ACTIVE = "active", _("Active")
     FROZEN = "frozen", _("Frozen")
     EXPIRED = "expired", _("Expired")
-    CLOSED = "closed", _("Closed")
+    CLOSED = "closed", pgettext_lazy("line", "Closed")
 
 
 # What may still be drawn on, now or later, while its last day has not passed.
@@ -67,19 +69,23 @@ class Room(TenantModel):
         return self.used / Decimal(self.limit) if self.limit else Decimal(0)
 
 
+def standing(status: str, day: dt.date) -> Q:
+    """Which lines stand so on a day (CreditLine.status_on says the same of one)."""
+    living = Q(expires_on__gte=day)
+    conditions = {
+        LineStatus.PENDING: living
+        & (Q(status=LineStatus.PENDING) | Q(status=LineStatus.ACTIVE, starts_on__gt=day)),
+        LineStatus.ACTIVE: living & Q(status=LineStatus.ACTIVE, starts_on__lte=day),
+        LineStatus.FROZEN: living & Q(status=LineStatus.FROZEN),
+        LineStatus.EXPIRED: Q(status=LineStatus.EXPIRED) | Q(status__in=LIVING, expires_on__lt=day),
+        LineStatus.CLOSED: Q(status=LineStatus.CLOSED),
+    }
+    return conditions[LineStatus(status)]
+
+
 class LineQuerySet(CustomerOwnedQuerySet):
     def in_status(self, status: str, day: dt.date) -> LineQuerySet:
-        """Lines that stand so on a day (CreditLine.status_on says the same of one)."""
-        living = Q(expires_on__gte=day)
-        conditions = {
-            LineStatus.PENDING: living
-            & (Q(status=LineStatus.PENDING) | Q(status=LineStatus.ACTIVE, starts_on__gt=day)),
-            LineStatus.ACTIVE: living & Q(status=LineStatus.ACTIVE, starts_on__lte=day),
-            LineStatus.FROZEN: living & Q(status=LineStatus.FROZEN),
-            LineStatus.EXPIRED: Q(status=LineStatus.EXPIRED) | Q(status__in=LIVING, expires_on__lt=day),
-            LineStatus.CLOSED: Q(status=LineStatus.CLOSED),
-        }
-        return self.filter(conditions[LineStatus(status)])
+        return self.filter(standing(status, day))
 
 
 class CreditLine(Room):
@@ -266,7 +272,7 @@ class LineEventKind(models.TextChoices):
     EXTENDED = "extended", _("Extended")
     REVIEWED = "reviewed", _("Reviewed")
     EXPIRED = "expired", _("Expired")
-    CLOSED = "closed", _("Closed")
+    CLOSED = "closed", pgettext_lazy("line", "Closed")
 
 
 class LineEvent(TenantModel):
@@ -287,3 +293,7 @@ class LineEvent(TenantModel):
 
     class Meta(TenantModel.Meta):
         ordering: ClassVar = ["-id"]
+
+    @property
+    def day(self) -> dt.date:
+        return timezone.localdate(self.at)

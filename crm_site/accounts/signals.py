@@ -6,6 +6,8 @@ from django.dispatch import Signal
 
 # request, staff_id or None, until: a login is locked after too many failures.
 locked_out = Signal()
+# actor, staff: an administrator lifted such a lock.
+unlocked = Signal()
 # actor, bank: an operator founded a bank / closed or reopened one.
 bank_created = Signal()
 bank_switched = Signal()

@@ -20,6 +20,7 @@ urlpatterns = [
     path("staff/<int:staff_id>/deactivate/", staff.staff_deactivate, name="staff-deactivate"),
     path("staff/<int:staff_id>/reactivate/", staff.staff_reactivate, name="staff-reactivate"),
     path("staff/<int:staff_id>/password/", staff.staff_password, name="staff-password"),
+    path("staff/<int:staff_id>/unlock/", staff.staff_unlock, name="staff-unlock"),
     path("staff/<int:staff_id>/second-factor/", staff.staff_second_factor, name="staff-second-factor"),
     path("staff/<int:staff_id>/roles/new/", grants.grant_add, name="grant-add"),
     path("roles/", grants.grant_list, name="grant-list"),

@@ -12,7 +12,7 @@ from allauth.account.signals import password_changed
 from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
 
 from crm_site.accounts.models import Bank, Staff
-from crm_site.accounts.signals import bank_created, bank_switched, locked_out
+from crm_site.accounts.signals import bank_created, bank_switched, locked_out, unlocked
 from crm_site.audit.models import Action
 from crm_site.audit.services import record
 from crm_site.lib.permissions import Actor
@@ -61,6 +61,10 @@ def locked(sender: Any, request: Any, staff_id: int | None, until: Any, **kwargs
     _record(request, known, Action.LOCK_OUT, changes={"until": until})
 
 
+def lock_lifted(sender: Any, actor: Actor, staff: Staff, **kwargs: Any) -> None:
+    record(actor, Action.DECIDE, _TABLE, key=staff.pk, changes={"locked": [True, False]})
+
+
 def changed_password(sender: Any, request: Any, user: Any, **kwargs: Any) -> None:
     _record(request, user, Action.PASSWORD)
 
@@ -80,6 +84,7 @@ def listen() -> None:
     user_logged_out.connect(signed_out, dispatch_uid="audit-sign-out")
     user_login_failed.connect(failed, dispatch_uid="audit-sign-in-failed")
     locked_out.connect(locked, dispatch_uid="audit-lock-out")
+    unlocked.connect(lock_lifted, dispatch_uid="audit-unlocked")
     password_changed.connect(changed_password, dispatch_uid="audit-password")
     bank_created.connect(banks_changed, dispatch_uid="audit-bank-created")
     bank_switched.connect(banks_changed, dispatch_uid="audit-bank-switched")

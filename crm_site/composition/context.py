@@ -127,7 +127,13 @@ def _tabs(request: HttpRequest, actor: Actor) -> list[dict[str, Any]]:
                     "count": 0,
                 }
             )
-    return tabs
+    return _one_active(tabs)
+
+
+def _one_active(tabs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Of several tabs that hold the page the one whose address says most: /customers/log/ is no list."""
+    best = max((len(tab["url"]) for tab in tabs if tab["active"]), default=0)
+    return [{**tab, "active": tab["active"] and len(tab["url"]) == best} for tab in tabs]
 
 
 def _is_active(request: HttpRequest, url: str) -> bool:

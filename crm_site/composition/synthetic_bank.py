@@ -15,10 +15,12 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
 import numpy as np
 from django.conf import settings
 from django.db import connection, transaction
+from django.db.backends.utils import CursorWrapper
 from django.utils.translation import gettext as _
 
 from crm_site.accounts.models import Bank, GrantStatus, OrgUnit, OrgUnitKind, RoleGrant, Staff
@@ -26,6 +28,7 @@ from crm_site.accounts.services import FoundedBank, found_bank, renumber_tree
 from crm_site.composition.credit_book import make_credit_book
 from crm_site.composition.synthetic import words
 from crm_site.composition.synthetic.ledger import CHANNELS, ENTRY_KINDS
+from crm_site.composition.synthetic.lines import make_lines
 from crm_site.composition.synthetic.organisation import Organisation, make_organisation
 from crm_site.composition.synthetic.people import Names
 from crm_site.composition.synthetic.plan import Plan, make_plan
@@ -277,7 +280,7 @@ def _fill(
     products = _products(plan)
     _fx_rates(plan)
     analyze(_OWNERS)
-    parameters = {
+    parameters: dict[str, Any] = {
         "bank": bank_id,
         "stamp": _closing(plan.date),
         "date": plan.date,
@@ -319,6 +322,7 @@ def _fill(
             progress(min((index + 1) * (plan.customers // plan.chunks), plan.customers), plan.customers)
         for name in TARGETS:
             cursor.execute(f"drop table made_{name}")
+    rows["line"] = make_lines(bank_id, currency=founded.bank.currency, date=plan.date, seed=plan.seed)
     return rows
 
 
@@ -358,18 +362,18 @@ def _take_ids(table: str, count: int) -> np.ndarray:
     return np.array(row[0] if row else [], np.int64)
 
 
-def _load(cursor: object, stream: Stream, parameters: dict[str, object]) -> None:
+def _load(cursor: CursorWrapper, stream: Stream, parameters: dict[str, Any]) -> None:
     if not stream.rows:
         return
-    target, raw = TARGETS[stream.name], cursor.connection.cursor()  # type: ignore[attr-defined]
+    target, raw = TARGETS[stream.name], cursor.connection.cursor()
     how = " (format binary)" if stream.is_binary else ""
     with raw.copy(f"copy made_{stream.name} from stdin{how}") as copy:
         for start in range(0, len(stream.data), 1 << 20):
             copy.write(stream.data[start : start + (1 << 20)])
     statement = f"insert into {target.table} (bank_id, {target.into}) select %(bank)s, {target.select} from made_{stream.name}"
-    cursor.execute(statement, parameters)  # type: ignore[attr-defined]
+    cursor.execute(statement, parameters)
     if stream.name != "customer":  # the standing rows are made of them
-        cursor.execute(f"truncate made_{stream.name}")  # type: ignore[attr-defined]
+        cursor.execute(f"truncate made_{stream.name}")
 
 
 def _organisation(

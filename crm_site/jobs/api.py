@@ -12,10 +12,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from crm_site.accounts.api import ApiView
+from crm_site.accounts.models import Bank
+from crm_site.accounts.selectors import bank_today
 from crm_site.jobs.models import Run, RunStatus
-from crm_site.jobs.services import start_run
+from crm_site.jobs.services import refuse_day_to_come, start_run
 from crm_site.lib.api.fields import Day, StrictSerializer, Text
 from crm_site.lib.api.paging import KeyPagination
+from crm_site.lib.tenancy import require_bank
 
 
 class RunIn(StrictSerializer):
@@ -83,6 +86,7 @@ class RunListView(ApiView, generics.ListAPIView):
         given = RunIn(data=request.data)
         given.is_valid(raise_exception=True)
         words = given.validated_data
+        refuse_day_to_come(words["business_date"], bank_today(Bank.objects.get(pk=require_bank())))
         run = start_run(
             request.user,
             pipeline=words["pipeline"],

@@ -8,6 +8,9 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+from crm_site.jobs.services import refuse_day_to_come
+from crm_site.lib.errors import DomainError
+
 
 class DateInput(forms.DateInput):
     input_type = "date"
@@ -17,7 +20,7 @@ class DateInput(forms.DateInput):
 
 
 class StartForm(forms.Form):
-    """A night run by hand. A date ahead of the calendar is refused: its balances cannot be there yet."""
+    """A night run by hand."""
 
     business_date = forms.DateField(label=_("Business date"), widget=DateInput())
 
@@ -28,6 +31,8 @@ class StartForm(forms.Form):
 
     def clean_business_date(self) -> dt.date:
         day: dt.date = self.cleaned_data["business_date"]
-        if day > self.today:
-            raise forms.ValidationError(_("This day is still to come."))
+        try:
+            refuse_day_to_come(day, self.today)
+        except DomainError as refused:
+            raise forms.ValidationError(refused.message) from refused
         return day

@@ -83,15 +83,16 @@ def _view(run: Run, step: Step, part: float, helpers: int, tries: dict[int, int]
     share = 1.0 if step.status == StepStatus.DONE else 0.0
     if share == 0.0 and step.chunks:
         share = min((step.chunks_done + part) / step.chunks, 0.99)
+    stopped = run.status == RunStatus.CANCELLED and step.status in (StepStatus.READY, StepStatus.RUNNING)
     return StepView(
         name=step.name,
         label=spec.label if spec else step.name,
-        status=step.status,
-        status_label=StepStatus(step.status).label,
+        status=RunStatus.CANCELLED.value if stopped else step.status,
+        status_label=RunStatus.CANCELLED.label if stopped else StepStatus(step.status).label,
         share=share,
         chunks=step.chunks,
         chunks_done=step.chunks_done,
-        helpers=helpers if step.status in (StepStatus.RUNNING, StepStatus.READY) else 0,
+        helpers=helpers if not stopped and step.status in (StepStatus.RUNNING, StepStatus.READY) else 0,
         tries=tries.get(step.pk, 0),
         rows_in=step.rows_in,
         rows_changed=step.rows_changed,

@@ -22,6 +22,14 @@ NIGHTLY = "nightly"
 STOPPED = (RunStatus.FAILED, RunStatus.CANCELLED)
 
 
+def refuse_day_to_come(day: dt.date, today: dt.date) -> None:
+    """Whoever asks from outside may not run ahead of the calendar: its balances cannot be there yet, and every real
+    night after it would count as late. DomainError."""
+    if day > today:
+        message = _("This day is still to come.")
+        raise DomainError(message, code="future_date", fields={"business_date": message})
+
+
 def start_run(
     actor: Actor,
     *,

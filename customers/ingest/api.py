@@ -110,6 +110,11 @@ ROWS = {
         "example": csv_example("customers"),
     },
     "application/gzip": {"type": "string", "format": "binary", "description": "Either of them, packed."},
+    "application/octet-stream": {
+        "type": "string",
+        "format": "binary",
+        "description": "Any of them: told apart by how it begins.",
+    },
 }
 
 

@@ -294,12 +294,17 @@ class _Undo:
         return [StandingInTheWay(what, _(CHANGED)) for (what,) in found]
 
     def in_use(self, table: str) -> list[StandingInTheWay]:
-        """Inserted rows that others refer to by now, found by the foreign keys of the catalogue."""
+        """Inserted rows that others refer to by now, found by the foreign keys of the catalogue: constraints, and
+        the triggers of keys that are checked once a statement."""
         references = self.rows(
             """
             SELECT c.conrelid::regclass::text, a.attname FROM pg_constraint c
             JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = c.conkey[array_length(c.conkey, 1)]
             WHERE c.contype = 'f' AND c.confrelid = %(table)s::regclass AND c.conparentid = 0
+            UNION ALL
+            SELECT split_part(given, '\\000', 1), split_part(given, '\\000', 2)
+            FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid AND p.proname = 'banyan_parent_deleted'
+            CROSS JOIN LATERAL encode(t.tgargs, 'escape') given WHERE t.tgrelid = %(table)s::regclass
             """,
             table=table,
         )

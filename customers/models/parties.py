@@ -65,7 +65,7 @@ class CustomerQuerySet(TenantQuerySet):
 
 
 class Customer(TenantModel):
-    """A party. Core-owned fields are written by feeds alone; CRM-owned fields by people alone.
+    """A party. Core-owned fields are written by feeds (and single rows by their rules); CRM-owned fields never by them.
 
     `home_branch` and `responsible` are written by relationship's services alone
     (`customers.services.place_customers`). No responsible person = waiting in the home branch's queue.
@@ -116,6 +116,7 @@ class Customer(TenantModel):
         ]
         indexes: ClassVar = [
             models.Index(fields=["bank_id", "name_sort", "id"], name="customer_name_sort"),
+            models.Index(fields=["bank_id", "id"], condition=Q(is_prospect=True), name="customer_prospects"),
             models.Index(fields=["bank_id", "changed_at", "id"], name="customer_changed"),
         ]
 

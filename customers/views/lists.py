@@ -47,8 +47,9 @@ def customer_list(request: Any) -> HttpResponse:
     """The list as its address says; htmx gets the table alone."""
     query, problem = read_query(request.actor, request.GET)
     day = as_of(request)
-    found = lists.customer_list(request.actor, query, as_of=day, cursor=request.GET.get("cursor", ""))
     columns = columns_for(request.actor, request.GET, request.COOKIES)
+    cursor = request.GET.get("cursor", "")
+    found = lists.customer_list(request.actor, query, as_of=day, cursor=cursor, with_tasks="next" in columns)
     packed, scale = pack(query), list_unit(found.rows)
     address = urlencode({"c": to_query(query.condition), "sort": query.sort})
     context = {

@@ -10,11 +10,10 @@ from decimal import Decimal
 
 from django.db import connection
 
-from crm_site.accounts.models import GradeCapacity, OrgUnit, RoleGrant, Staff
+from crm_site.accounts.models import OrgUnit, RoleGrant, Staff
 from crm_site.lib.money import from_minor
 from crm_site.lib.permissions import OWN
 from crm_site.lib.tenancy import require_bank
-from relationship.models import ManagerLoad
 
 NOTHING = Decimal("0.00")
 
@@ -86,44 +85,67 @@ class Load:
         return max(customers / max(self.max_customers, 1), float(value) / max(float(self.max_value), 0.01))
 
 
-# What waits for each person: proposals (how many, their value) and open tasks that are late.
-_PENDING = """
-    SELECT person, p.proposals, p.amount, t.late
-    FROM unnest(%(people)s::bigint[]) person
+# For each person: bounds of the grade, open proposals (how many, their value), open tasks that are late; and a row
+# for each tier of the summary. Amounts in minor units.
+_LOADS = """
+    SELECT person.id, cap.max_customers, cap.max_value, waiting.proposals, waiting.amount, tasks.late,
+        load.value_tier, load.customers, load.deposits_adb, load.loans, load.overdue_customers, load.overdue_amount,
+        load.contacted
+    FROM accounts_staff person
+    LEFT JOIN accounts_gradecapacity cap ON cap.bank_id = person.bank_id AND cap.grade = person.grade
     CROSS JOIN LATERAL (
-        SELECT count(*) AS proposals, sum(value) AS amount FROM relationship_assignmentproposal
-        WHERE bank_id = %(bank)s AND manager_id = person AND status = 'proposed') p
+        SELECT count(*) AS proposals, coalesce(sum(value), 0) AS amount FROM relationship_assignmentproposal
+        WHERE bank_id = %(bank)s AND manager_id = person.id AND status = 'proposed') waiting
     CROSS JOIN LATERAL (
         SELECT count(*) AS late FROM work_task
-        WHERE bank_id = %(bank)s AND owner_id = person AND status = 'open' AND due_date < %(day)s) t
+        WHERE bank_id = %(bank)s AND owner_id = person.id AND status = 'open' AND due_date < %(day)s) tasks
+    LEFT JOIN relationship_managerload load ON load.bank_id = person.bank_id AND load.manager_id = person.id
+    WHERE person.bank_id = %(bank)s AND person.id = ANY (%(people)s)
+    ORDER BY load.value_tier
 """
 
 
 def loads(staff: Iterable[Staff], day: dt.date) -> list[Load]:
-    """Loads of the given people, fullest managers first, then tellers. Three statements."""
+    """Loads of the given people, fullest managers first, then tellers. One statement."""
     people = {person.pk: person for person in staff}
-    caps = {row.grade: row for row in GradeCapacity.objects.all()}
-    found = {}
-    for pk, person in people.items():
-        cap = caps.get(person.grade)
-        found[pk] = Load(person, cap.max_customers if cap else None, cap.max_value if cap else None)
-    for row in ManagerLoad.objects.filter(manager__in=people).order_by("value_tier"):
-        load = found[row.manager_id]
-        load.by_tier[row.value_tier] = row.customers
-        load.customers += row.customers
-        load.deposits += row.deposits_adb
-        load.loans += row.loans
-        load.overdue_customers += row.overdue_customers
-        load.overdue_amount += row.overdue_amount
-        load.contacted += row.contacted
+    found: dict[int, Load] = {}
     with connection.cursor() as cursor:
-        cursor.execute(_PENDING, {"bank": require_bank(), "people": list(people), "day": day})
-        for pk, count, amount, late in cursor.fetchall():
-            load = found[pk]
-            load.proposed, load.proposed_value, load.late_tasks = count, from_minor(amount or 0), late
+        cursor.execute(_LOADS, {"bank": require_bank(), "people": list(people), "day": day})
+        for pk, heads, value, proposals, amount, late, tier, *counted in cursor.fetchall():
+            if pk not in found:
+                found[pk] = Load(
+                    people[pk],
+                    heads,
+                    None if value is None else from_minor(value),
+                    proposed=proposals,
+                    proposed_value=from_minor(amount),
+                    late_tasks=late,
+                )
+            if tier is not None:
+                _add_tier(found[pk], tier, *counted)
     return sorted(
         found.values(), key=lambda x: (x.is_teller, -(x.share or 0.0), -x.customers, x.staff.number)
     )
+
+
+def _add_tier(
+    load: Load,
+    tier: int,
+    customers: int,
+    deposits: int,
+    loans: int,
+    overdue: int,
+    amount: int,
+    contacted: int,
+) -> None:
+    """Add a tier's row of the summary, amounts in minor units."""
+    load.by_tier[tier] = customers
+    load.customers += customers
+    load.deposits += from_minor(deposits)
+    load.loans += from_minor(loans)
+    load.overdue_customers += overdue
+    load.overdue_amount += from_minor(amount)
+    load.contacted += contacted
 
 
 def owners_of(unit: OrgUnit, day: dt.date) -> list[Staff]:

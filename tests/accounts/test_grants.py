@@ -11,7 +11,7 @@ from django.db import IntegrityError, transaction
 from django.test import Client
 
 from crm_site.accounts.models import GrantStatus, RoleGrant, Staff
-from crm_site.accounts.selectors import effective_grants
+from crm_site.accounts.selectors import actor_for, effective_grants
 from crm_site.accounts.services import (
     decide_grant,
     hire_staff,
@@ -117,6 +117,10 @@ def test_dates_decide_from_when_to_when(
         effective_grants(rm.staff.pk, TODAY + dt.timedelta(n)).filter(role="teller").count() for n in range(5)
     ]
     assert held == [0, 1, 1, 1, 0]
+    for n in range(5):  # who acts is asked in SQL of its own: by the same rule
+        day = TODAY + dt.timedelta(n)
+        roles = effective_grants(rm.staff.pk, day).values_list("role", flat=True)
+        assert actor_for(rm.staff, day=day).roles == set(roles)
 
 
 @pytest.mark.parametrize(

@@ -264,3 +264,19 @@ def test_an_unknown_host_names_banks_only_in_development(house: House, settings:
     settings.PRODUCTION = True
     assert house.bank.name not in stranger.get("/").content.decode()
     assert stranger.get("/customers/").status_code == 404
+
+
+def test_an_administrator_lifts_a_lock_on_the_record(
+    house: House, rm: Person, administrator: Person, client_for: Callable[[Person], Client]
+) -> None:
+    stranger, admin = browser(house), client_for(administrator)
+    for _ in range(5):
+        try_in(stranger, "rm", "wrong wrong wrong")
+    address = f"/settings/staff/{rm.staff.pk}/"
+    assert f'action="{address}unlock/"' in admin.get(address).content.decode()
+    admin.post(f"{address}unlock/")
+    assert f'action="{address}unlock/"' not in admin.get(address).content.decode()
+    assert try_in(stranger, "rm", PASSWORD) == ""
+    assert [(e.actor_id, e.object_id) for e in entries(house, "decide")] == [
+        (administrator.staff.pk, rm.staff.pk)
+    ]

@@ -7,14 +7,21 @@ from typing import Any
 from allauth.idp.oidc.models import Client
 from django.utils import timezone
 
-from credit_rating.models import CreditPolicy, Guarantee, LineCalculation, RelatedParty
+from credit_rating.models import (
+    CreditLine,
+    CreditPolicy,
+    Guarantee,
+    LineCalculation,
+    RelatedParty,
+    Reservation,
+)
 from crm_site.accounts.banks import vault_of
 from crm_site.accounts.models import RoleGrant, Staff
 from crm_site.audit.models import Entry
 from crm_site.jobs.models import Run
 from crm_site.lib.tenancy import bank
 from crm_site.work.models import Notification, Task
-from customers.models import Batch, Customer, Identifier, Interaction, SavedView, Standing
+from customers.models import Batch, Customer, Identifier, Interaction, Product, SavedView, Standing
 from relationship.models import AssignmentProposal
 from segmentation.models import ChurnModel, TierPolicy
 from segmentation.services import ensure_default_policies
@@ -136,6 +143,17 @@ def place(house: House, what: str, responsible: Staff | None) -> dict[str, Any]:
             key = TierPolicy.objects.earliest("id").pk
         elif what == "credit policy":
             key = CreditPolicy.objects.earliest("id").pk
+        elif what == "credit line":
+            key = CreditLine.objects.create(
+                year=2026, serial=1 + CreditLine.objects.count(), customer=customer, currency="CNY", limit=1000,
+                product=Product.objects.get_or_create(code="WC", defaults={"name": "Working capital"})[0],
+                starts_on=TODAY, expires_on=TODAY.replace(year=2099), opened_at=NOW, changed_at=NOW,
+            ).pk  # fmt: skip
+        elif what == "reservation":
+            line = CreditLine.objects.get(pk=place(house, "credit line", responsible)["pk"])
+            key = Reservation.objects.create(
+                line=line, amount=1, reference="M", reserved_at=NOW, expires_at=NOW.replace(year=2099)
+            ).pk
         elif what in ("credit customer", "statement year", "guarantee", "calculation", "related party"):
             return credit_place(what, customer)
         elif what == "churn model":

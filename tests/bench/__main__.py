@@ -41,7 +41,7 @@ def main(arguments: list[str]) -> int:
 def measure(servers: Rig, customers: int, only: set[str]):
     """Every row, subject by subject; the order is the day's: files in, the night, the pages."""
     from crm_site.accounts.models import Bank
-    from tests.bench import deliveries, night, pages, rls
+    from tests.bench import deliveries, lines, night, pages, rls
 
     def wanted(names: tuple[str, ...]) -> set[str]:
         return {name for name in names if not only or name in only}
@@ -49,7 +49,7 @@ def measure(servers: Rig, customers: int, only: set[str]):
     if names := wanted(deliveries.NAMES):
         yield from deliveries.run(servers, customers, names)
     if (
-        wanted(("make_bank", *night.NAMES, *pages.NAMES, *rls.NAMES))
+        wanted(("make_bank", *night.NAMES, *pages.NAMES, *lines.NAMES, *rls.NAMES))
         and not Bank.objects.filter(code=CODE).exists()
     ):
         with Peak() as peak:
@@ -61,6 +61,8 @@ def measure(servers: Rig, customers: int, only: set[str]):
         yield from night.run(servers, CODE, customers, names, DAY)
     if names := wanted(pages.NAMES):
         yield from pages.run(servers, CODE, customers, names)
+    if wanted(lines.NAMES):
+        yield from lines.run(servers, CODE, customers)
     if wanted(rls.NAMES):
         yield from rls.run(servers, CODE, customers)
 

@@ -1,9 +1,10 @@
-"""Bare Django: one indexed query, 50 rows x 10 columns in a template; and a JsonResponse of `.values()`."""
+"""Bare Django: one indexed query, 50 rows x 10 columns in a template; a JsonResponse of `.values()`; one UPDATE."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from django.db import connection
 from django.http import HttpResponse, JsonResponse
 from django.template import Context, Template
 from django.urls import path
@@ -38,8 +39,27 @@ def values(request: Any, code: str) -> HttpResponse:
     return JsonResponse({"results": found})
 
 
+RESERVE = """
+UPDATE credit_rating_creditline SET reserved = reserved + 1, changed_at = now()
+WHERE bank_id = %s AND id = %s AND status = 'active' AND limit_amount - reserved - utilised >= 1
+RETURNING limit_amount - reserved - utilised
+"""
+
+
+def reserve(request: Any, bank_id: int, line: int) -> HttpResponse:
+    with bank(bank_id), connection.cursor() as cursor:
+        cursor.execute(RESERVE, [bank_id, line])
+        (room,) = cursor.fetchone()
+    return JsonResponse({"available": room})
+
+
 def healthz(request: Any) -> HttpResponse:
     return HttpResponse("alive")
 
 
-urlpatterns = [path("healthz", healthz), path("<str:code>/rows", rows), path("<str:code>/values", values)]
+urlpatterns = [
+    path("healthz", healthz),
+    path("<str:code>/rows", rows),
+    path("<str:code>/values", values),
+    path("lines/<int:bank_id>/<int:line>", reserve),
+]

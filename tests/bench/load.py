@@ -6,26 +6,31 @@ import http.client
 import statistics
 import threading
 import time
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Target:
-    """A page: where it is and what is sent along."""
+    """A page: where it is and what is sent along; with a `body`, a write, each under a key of its own."""
 
     port: int
     path: str
     headers: Mapping[str, str]
+    body: str = ""
 
 
 def get(target: Target, connection: http.client.HTTPConnection) -> float:
-    """One request on a kept connection, read to the end; milliseconds. Raises unless the answer is 200."""
+    """One request on a kept connection, read to the end; milliseconds. Raises unless the answer is 200 or 201."""
+    headers, method = dict(target.headers), "GET"
+    if target.body:
+        headers, method = headers | {"Idempotency-Key": uuid.uuid4().hex}, "POST"
     begun = time.perf_counter()
-    connection.request("GET", target.path, headers=dict(target.headers))
+    connection.request(method, target.path, target.body or None, headers)
     answer = connection.getresponse()
     answer.read()
-    if answer.status != 200:
+    if answer.status not in (200, 201):
         raise RuntimeError(f"{target.path}: {answer.status}")
     return (time.perf_counter() - begun) * 1000
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
-import time
 from collections.abc import Iterator
 from typing import Any
 
+from django.utils import timezone
+
 from crm_site.accounts.models import Bank
-from customers.figures import figures_sql
+from crm_site.composition.demo import BACKFILL, train_churn
+from crm_site.lib.dates import add_months, month_start
+from tests.bench import limits
 from tests.bench.rows import Row, row
 from tests.rig import Peak, Rig
 
@@ -27,13 +30,7 @@ def seconds(told: dict[str, Any], step: str) -> float:
     return float(next(s["seconds"] for s in told["steps"] if s["step"] == step))
 
 
-def timed(connection: Any, sql: str) -> float:
-    begun = time.perf_counter()
-    connection.execute(sql)
-    return time.perf_counter() - begun
-
-
-# What each step is for the one statement that a person would write by hand into narrow tables of their own. Ranks are
+# The tier step for the one statement that a person would write by hand into narrow tables of their own. Ranks are
 # thresholds of deposits and of AUM as in the bank's default policies.
 VALUE_RANK = "CASE WHEN s.deposits_adb >= 50000000 THEN 3 WHEN s.deposits_adb >= 5000000 THEN 2 ELSE 1 END"
 WEALTH_RANK = (
@@ -46,7 +43,7 @@ CREATE TABLE bench_tier (bank_id bigint, customer_id bigint, value_tier smallint
     wealth_level smallint, wealth_since date, PRIMARY KEY (bank_id, customer_id)) WITH (fillfactor = 70);
 CREATE TABLE bench_tier_history (bank_id bigint, id bigint GENERATED ALWAYS AS IDENTITY, customer_id bigint, scheme text,
     rank smallint, from_date date, to_date date, deposits_adb bigint, deposits_balance bigint, loans bigint, aum bigint,
-    PRIMARY KEY (bank_id, id));
+    policy_id bigint, run_id bigint, PRIMARY KEY (bank_id, id));
 CREATE INDEX ON bench_tier_history (bank_id, customer_id, scheme) WHERE to_date IS NULL;
 INSERT INTO bench_tier SELECT s.bank_id, s.customer_id, {VALUE_RANK}, '2026-01-01', {WEALTH_RANK}, '2026-01-01'
     FROM customers_standing s JOIN customers_customer c ON c.bank_id = s.bank_id AND c.id = s.customer_id
@@ -86,63 +83,105 @@ WITH ranked AS (
     UPDATE bench_tier_history h SET to_date = DATE '{{day}}' FROM moves m
     WHERE h.bank_id = {{bank}} AND h.customer_id = m.customer_id AND h.scheme = m.scheme AND h.to_date IS NULL
 )
-INSERT INTO bench_tier_history (bank_id, customer_id, scheme, rank, from_date, deposits_adb, deposits_balance, loans, aum)
-SELECT {{bank}}, customer_id, scheme, rank, DATE '{{day}}', deposits_adb, deposits_balance, loans, aum FROM moves
+INSERT INTO bench_tier_history (bank_id, customer_id, scheme, rank, from_date, deposits_adb, deposits_balance, loans, aum,
+    policy_id, run_id)
+SELECT {{bank}}, customer_id, scheme, rank, DATE '{{day}}', deposits_adb, deposits_balance, loans, aum, 1, 1 FROM moves
 """
 
 
+TABLES = "customers_standing, segmentation_tierhistory, bench_tier, bench_tier_history"
+
+
 def run(rig: Rig, code: str, customers: int, wanted: set[str], day: dt.date) -> Iterator[Row]:
-    """`day`: the month-end that the made bank's history ends with. Five nights: full, then those of the rows."""
+    """`day`: the month-end that the made bank's history ends with. A month after the night before it everybody's
+    figures have moved, and every tier is disturbed: all changed. The day after, 2% of the balances and tiers have."""
+    history(rig, code, day)
     bank = Bank.objects.get(code=code).pk
-    full, full_peak = night(rig, code, day)
-    limits = {"balances": _balances_limit(rig, bank, day), "summaries": _summaries_limit(rig, bank)}
-    tiers: dict[str, float] = {}
     with rig.admin() as admin:
-        admin.execute(NARROW.format(bank=bank))
-        for name, every, offset in (("tiers_full", 1, 1), ("tiers_delta", SHARE, 2)):
-            then = day + dt.timedelta(days=offset)
-            for sql in (DISTURB_NARROW, DISTURB):
-                admin.execute(sql.format(bank=bank, every=every))
-            admin.execute(
-                "VACUUM ANALYZE customers_standing, segmentation_tierhistory, bench_tier, bench_tier_history"
-            )
-            tiers[name] = timed(admin, ONE_STATEMENT.format(bank=bank, day=then))
-            told, peak = night(rig, code, then, "--steps", "tiers")
+        if "nightly_full" in wanted:
+            yield _whole(rig, admin, "nightly_full", code, bank, customers, day, every=1)
+        elif Bank.objects.get(pk=bank).business_date != day:
+            night(rig, code, day)
+        if (
+            "nightly_delta" in wanted
+        ):  # before the tiers' rows, which would leave it everybody's tasks to turn round
+            then = day + dt.timedelta(days=1)
+            _move_balances(admin, bank, then)
+            yield _whole(rig, admin, "nightly_delta", code, bank, customers, then, every=SHARE)
+        for name, every, offset in (("tiers_full", 1, 2), ("tiers_delta", SHARE, 3)):
             if name in wanted:
-                yield row(name, customers, seconds(told, "tiers"), tiers[name], aim=1.3, peak_mib=peak,
-                          note=f"{told['steps'][0]['rows_changed']:,} tiers changed")  # fmt: skip
-        _move_balances(admin, bank, day + dt.timedelta(days=3))
-        admin.execute("VACUUM ANALYZE customers_standing, customers_balancechange")
-    delta, delta_peak = night(rig, code, day + dt.timedelta(days=3))
-    limits_delta = limits | {"balances": _balances_limit(rig, bank, day + dt.timedelta(days=3))}
-    for name, told, peak, parts in (
-        ("nightly_full", full, full_peak, limits | {"tiers": tiers["tiers_full"]}),
-        ("nightly_delta", delta, delta_peak, limits_delta | {"tiers": tiers["tiers_delta"]}),
-    ):
-        if name in wanted:
-            steps = ", ".join(f"{s['step']} {s['seconds']:.1f}" for s in told["steps"])
-            kept = ", ".join(f"{step} {taken:.1f}" for step, taken in parts.items())
-            yield row(name, customers, float(told["seconds"]), sum(parts.values()), aim=2.0, peak_mib=peak,
-                      note=f"ours: {steps}; limit: {kept}")  # fmt: skip
+                yield _tiers(rig, admin, name, code, bank, customers, day + dt.timedelta(days=offset), every)
+        if "churn_score" in wanted:
+            yield _churn(rig, admin, code, bank, customers, day + dt.timedelta(days=3))
 
 
-def _balances_limit(rig: Rig, bank: int, day: dt.date) -> float:
-    """The figures of everybody by one statement into a narrow table."""
-    with rig.admin() as admin:
-        admin.execute("DROP TABLE IF EXISTS bench_figures")
-        return timed(admin, f"CREATE TABLE bench_figures AS {figures_sql(bank, day, 0, 2**62)}")
+def history(rig: Rig, code: str, day: dt.date) -> None:
+    """Month-ends of a year before the day, and a champion that was trained on them: what a night of any bank finds."""
+    if Bank.objects.get(code=code).business_date is not None:
+        return
+    last = month_start(day) - dt.timedelta(days=1)
+    first, before = (month_start(add_months(last, -n)) for n in (11, 0))
+    span = ("--from", first.isoformat(), "--to", (before - dt.timedelta(days=1)).isoformat(), "--month-ends")
+    rig.json("nightly", "--bank", code, *span, "--steps", ",".join(BACKFILL))
+    night(rig, code, last)
+    train_churn(Bank.objects.get(code=code), now=timezone.now())
 
 
-def _summaries_limit(rig: Rig, bank: int) -> float:
-    """Branch x kind x tier x level by one GROUP BY into a narrow table."""
-    with rig.admin() as admin:
-        admin.execute("DROP TABLE IF EXISTS bench_summary")
-        return timed(
-            admin,
-            "CREATE TABLE bench_summary AS SELECT home_branch_id, kind, value_tier, wealth_level, count(*), sum(deposits_adb) AS adb"
-            ", sum(deposits_balance) AS balance, sum(loans) AS loans, sum(aum) AS aum, sum(overdue_amount) AS overdue, count(*) FILTER (WHERE churn_bp >= 0) AS scored"
-            f" FROM customers_standing WHERE bank_id = {bank} GROUP BY 1, 2, 3, 4",
-        )
+def _disturb(admin: Any, bank: int, every: int) -> None:
+    """The narrow tier tables as ours, then in both every n-th customer in another tier than it should be."""
+    admin.execute(NARROW.format(bank=bank))
+    for sql in (DISTURB_NARROW, DISTURB):
+        admin.execute(sql.format(bank=bank, every=every))
+    admin.execute(f"VACUUM ANALYZE {TABLES}")
+
+
+def _tiers(
+    rig: Rig, admin: Any, name: str, code: str, bank: int, customers: int, day: dt.date, every: int
+) -> Row:
+    _disturb(admin, bank, every)
+    limit = limits.timed(admin, ONE_STATEMENT.format(bank=bank, day=day))
+    told, peak = night(rig, code, day, "--steps", "tiers")
+    note = f"{told['steps'][0]['rows_changed']:,} tiers changed"
+    return row(name, customers, seconds(told, "tiers"), limit, aim=1.3, peak_mib=peak, note=note)
+
+
+def _churn(rig: Rig, admin: Any, code: str, bank: int, customers: int, day: dt.date) -> Row:
+    limits.begin(admin, bank)
+    parts = limits.churn(admin, bank, day)
+    told, peak = night(rig, code, day, "--steps", "churn")
+    kept = ", ".join(f"{part} {taken:.2f}" for part, taken in parts.items())
+    note = f"{told['steps'][0]['rows_changed']:,} scores; limit: {kept}"
+    return row(
+        "churn_score",
+        customers,
+        seconds(told, "churn"),
+        sum(parts.values()),
+        aim=1.5,
+        peak_mib=peak,
+        note=note,
+    )
+
+
+def _whole(
+    rig: Rig, admin: Any, name: str, code: str, bank: int, customers: int, day: dt.date, every: int
+) -> Row:
+    """A whole night, then each step's limit on the same day from the same beginning."""
+    _disturb(admin, bank, every)
+    limits.begin(admin, bank)
+    admin.execute("VACUUM ANALYZE")
+    told, peak = night(rig, code, day)
+    parts = {"tiers": limits.timed(admin, ONE_STATEMENT.format(bank=bank, day=day))}
+    parts |= limits.of_night(admin, bank, day)
+    steps = ", ".join(f"{s['step']} {s['seconds']:.2f} / {parts[s['step']]:.2f}" for s in told["steps"])
+    return row(
+        name,
+        customers,
+        float(told["seconds"]),
+        sum(parts.values()),
+        aim=2.0,
+        peak_mib=peak,
+        note=f"ours / limit: {steps}",
+    )
 
 
 def _move_balances(admin: Any, bank: int, day: dt.date) -> None:

@@ -91,13 +91,17 @@ def run(rig: Rig, code: str, customers: int, wanted: set[str]) -> Iterator[Row]:
             note = f"p50 {p50(ours):.1f} ms, {per_second(page):.0f} requests/s with 8 clients"
             yield row(name, customers, p95(ours), limit, unit="ms p95", aim=aim, note=note)
         if "api_list" in wanted:
-            api = Target(port, "/api/v1/customers?limit=100", {"Host": found.host} | _token(rig, found, port))
+            api = Target(
+                port,
+                "/api/v1/customers?limit=100",
+                {"Host": found.host} | token(rig, found, port, "customers:read"),
+            )
             ours, plain = alternate([api, Target(bare_port, f"/{code}/values", {})], REQUESTS)
             note = f"p50 {p50(ours):.1f} ms"
             yield row("api_list", customers, p95(ours), p95(plain), unit="ms p95", aim=2.0, note=note)
 
 
-def _token(rig: Rig, found: Bank, port: int) -> dict[str, str]:
+def token(rig: Rig, found: Bank, port: int, scopes: str) -> dict[str, str]:
     """A bearer token as core banking gets it."""
     made = rig.json(
         "create_api_client",
@@ -106,11 +110,11 @@ def _token(rig: Rig, found: Bank, port: int) -> dict[str, str]:
         "--name",
         f"bench {token_hex(4)}",
         "--scopes",
-        "customers:read",
+        scopes,
     )
     pair = base64.b64encode(f"{made['client_id']}:{made['client_secret']}".encode()).decode()
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-    body = urlencode({"grant_type": "client_credentials", "scope": "customers:read"})
+    body = urlencode({"grant_type": "client_credentials", "scope": scopes})
     kind = "application/x-www-form-urlencoded"
     connection.request(
         "POST", "/identity/o/api/token", body,

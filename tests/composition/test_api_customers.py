@@ -9,13 +9,16 @@ from typing import Any
 import psycopg
 import pytest
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from crm_site.lib.tenancy import bank
+from customers.api import CustomerOut
 from customers.ingest import single
 from customers.models import Customer, Identifier, Standing
-from customers.selectors.search import search
+from customers.selectors.search import search_customers
 from tests.composition.test_api import Call, caller
 from tests.conftest import House, Person
+from tests.customers import factories
 
 RESIDENT_ID = "11010519491231002X"
 PERSON = {"number": "C-1", "name": "张伟明", "kind": "personal"}
@@ -46,7 +49,7 @@ class TestCreate:
         assert RESIDENT_ID not in answer.text and "12345678" not in answer.text
         with bank(house.id):
             assert Standing.objects.get(customer__number="C-1").kind == "personal"
-            found = search(president.actor, RESIDENT_ID)
+            found = search_customers(president.actor, RESIDENT_ID)
             assert [hit.number for hit in found.hits] == ["C-1"]
 
     def test_a_number_is_given_once(self, call: Call) -> None:
@@ -183,6 +186,37 @@ class TestChanges:
             watched = {name for (name,) in cursor.fetchall()}
         columns = {field.column for field in Customer._meta.local_concrete_fields}
         assert columns - watched == {"id", "bank_id", "source_as_of", "changed_at"}
+
+
+class TestRead:
+    def test_the_list_tells_of_each_what_the_schema_says(self, call: Call) -> None:
+        body = {
+            **PERSON,
+            "resident_id": RESIDENT_ID,
+            "phone": "13812345678",
+            "birth_date": "1949-12-31",
+            "branch": "N",
+        }
+        told = call("post", "customers", body).json()
+        del told["addresses"]
+        (listed,) = call("get", "customers").json()["results"]
+        assert listed == told
+        assert list(listed) == list(CustomerOut().fields)
+        assert (listed["birth_date"], listed["employees"], listed["manager"]) == ("1949-12-31", None, None)
+        assert dt.datetime.fromisoformat(listed["source_as_of"]).utcoffset() is not None
+        assert listed["identifiers"] == [{"kind": "resident_id", "masked": "1101••••••••••002X"}]
+        assert [point["kind"] for point in listed["contact_points"]] == ["phone"]
+
+    def test_statements_do_not_grow_with_rows(self, house: House, call: Call) -> None:
+        used = []
+        for more in (1, 20):
+            with bank(house.id):
+                for n in range(more):
+                    factories.make_customer(f"{more}-{n}")
+            with CaptureQueriesContext(connection) as captured:
+                assert call("get", "customers").status_code == 200
+            used.append(len([query for query in captured if "SAVEPOINT" not in query["sql"]]))
+        assert used[0] == used[1] <= 6
 
 
 def _second_session() -> psycopg.Connection[Any]:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from crm_site.lib.tenancy import bank
 from customers.models import Standing
+from customers.selectors import lists
 from customers.selectors.lists import SORTS, CustomerQuery, customer_list, list_totals, neighbours
 from tests.customers import factories
 from tests.customers.factories import AS_OF
@@ -254,3 +255,28 @@ def test_names_are_text_not_markup(house: Any, rm: Any, client_for: Any) -> None
     client = client_for(rm)
     for url in ("/customers/", f"/customers/{nasty.pk}/", "/search/?q=<script>alert(1)</script>"):
         assert "<script>alert" not in client.get(url).content.decode()
+
+
+@pytest.mark.parametrize(
+    ("condition", "index"),
+    [
+        ({"fact": "overdue_amount", "op": ">", "value": "0"}, "standing_overdue"),
+        ({"fact": "without_manager", "op": "=", "value": True}, "standing_queue"),
+        ({"fact": "is_prospect", "op": "=", "value": True}, "customer_prospects"),
+    ],
+)
+def test_the_few_among_many_have_an_index(
+    house: Any, branch_manager: Any, condition: dict[str, Any], index: str
+) -> None:
+    """A branch's overdue, its queue and the prospects are not looked for among all its customers."""
+    with bank(house.id):
+        for n in range(400):
+            factories.make_customer(
+                f"c{n}", responsible=branch_manager.staff, home_branch=house.north, value_tier=1
+            )
+        with connection.cursor() as cursor:
+            for table in ("customers_standing", "customers_customer"):
+                cursor.execute("select banyan_analyze(%s)", [table])
+        query = CustomerQuery(condition, "-loans" if index == "standing_overdue" else "-deposits_adb")
+        found = lists._ordered(lists._listed(branch_manager.actor, query, as_of=AS_OF), query, forward=True)
+        assert index in found.values("id")[:51].explain()

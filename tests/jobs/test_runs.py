@@ -338,6 +338,8 @@ def test_a_cancelled_run_goes_on_where_it_stopped(house: House) -> None:
         assert executor.work_once()
         assert cancel(cancel(run)).status == "cancelled"
         assert (again(run).rows_in, executor.work_once()) == (10, False)
+        with bank(house.id):
+            assert [v.status for v in selectors.step_views(again(run))] == ["cancelled", "waiting"]
         resume(run)
         executor.drain(run_ids=[run.pk])
         assert (again(run).status, again(run).rows_in, sorted(seen)) == ("done", 31, [0, 1, 2])

@@ -1,12 +1,12 @@
 """The table of `make prove`, a plugin of its pytest: promise, figure, aim.
 
-A proof takes the fixture `promise` and calls `promise("what is promised", "figure", "aim", kept=True)`. Properties marked
-with `tests.properties.rule` are run from where they are, on many more random cases; each rule has one line.
+Properties marked with `tests.properties.rule` are run from where they are, on many more random cases; each rule has one line.
 """
 
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,17 +30,14 @@ class Rule:
 _rows: list[tuple[str, str, str, str]] = []
 _rules: dict[str, Rule] = {}
 _rule_of: dict[str, str] = {}
+_told: set[str] = set()  # tests that have a row
 
 
-@pytest.fixture
-def promise() -> Promise:
-    """Records a line of the table and fails the proof when the promise was not kept."""
-
-    def record(what: str, figure: object, aim: str, *, kept: bool) -> None:
-        _rows.append((what, str(figure), aim, _KEPT if kept else _BROKEN))
-        assert kept, f"{what}: {figure}, promised {aim}"
-
-    return record
+def record(what: str, figure: object, aim: str, *, kept: bool) -> None:
+    """A line of the table; fails the proof when the promise was not kept."""
+    _told.add(os.environ["PYTEST_CURRENT_TEST"].rpartition(" ")[0])
+    _rows.append((what, str(figure), aim, _KEPT if kept else _BROKEN))
+    assert kept, f"{what}: {figure}, promised {aim}"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -75,7 +72,7 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     elif report.skipped:
         why = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longreprtext
         _rows.append((report.nodeid.rpartition("::")[2], why.removeprefix("Skipped: "), "", _NOT_RUN))
-    elif report.failed and not any(row[3] == _BROKEN for row in _rows):
+    elif report.failed and not (report.when == "call" and report.nodeid in _told):
         _rows.append((report.nodeid.rpartition("::")[2], "stopped by an error, see above", "", _BROKEN))
 
 

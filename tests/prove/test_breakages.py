@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db import connection
 
 from tests.architecture.test_tenancy import BREAKAGES, catalogue_faults
-from tests.prove.table import Promise
+from tests.prove.conftest import Promise
 
 
 @pytest.mark.prove

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.prove.table import Promise
+from tests.prove.conftest import Promise
 from tests.tenancy.test_interleaving import Side, run, two_banks
 
 __all__ = ["two_banks"]

@@ -15,8 +15,8 @@ import psycopg
 import pytest
 
 from crm_site.launcher.processes import die_with_parent
+from tests.prove.conftest import Promise
 from tests.prove.databases import ROOT, address, bank_id, database, environment, hashes, manage, table_sizes
-from tests.prove.table import Promise
 
 CUSTOMERS = os.environ.get("CUSTOMERS", "100000")
 KILLS = 30

@@ -20,8 +20,8 @@ import pytest
 
 from crm_site.launcher.postgres import free_port
 from crm_site.launcher.processes import main_group, server_user
+from tests.prove.conftest import Promise
 from tests.prove.databases import ROOT, address, bank_id, database, environment, manage
-from tests.prove.table import Promise
 
 READS = int(os.environ.get("READS", "20000"))
 READERS = 4  # processes through bank(), each with its own connection to the pooler

@@ -7,6 +7,7 @@ after the other; a streamed export stays open while other threads go on.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -200,7 +201,15 @@ class Banks(RuleBasedStateMachine):
     def the_others_cookie(self, lane: int, code: str) -> None:
         own = self.free(lane)
         foreign = next(other for other in self.sides.values() if other.code != code)
-        answer = own.run(lambda: own.client(code).get("/customers/", HTTP_HOST=foreign.house.bank.host))
+        stolen = Client(
+            HTTP_HOST=foreign.house.bank.host
+        )  # a browser of its own: its answer may drop the cookie
+
+        def visit() -> Any:
+            stolen.cookies = copy.deepcopy(own.client(code).cookies)
+            return stolen.get("/customers/")
+
+        answer = own.run(visit)
         assert answer.status_code == 302
         assert "/accounts/login/" in answer.headers["Location"]
 

@@ -34,6 +34,7 @@ from crm_site.accounts.services.staff import (
     reactivate_staff,
     reset_password,
     reset_second_factor,
+    unlock_sign_in,
 )
 
 __all__ = [
@@ -41,5 +42,5 @@ __all__ = [
     "close_bank", "close_unit", "create_api_client", "create_bank", "deactivate_staff", "decide_grant", "end_sessions",
     "found_bank", "hire_staff", "one_time_password", "propose_grant", "reactivate_staff", "renumber_tree", "reopen_bank",
     "reopen_unit", "reset_password", "reset_second_factor", "revoke_api_client", "revoke_grant", "set_capacity",
-    "set_sign_in_policy", "withdraw_grant",
+    "set_sign_in_policy", "unlock_sign_in", "withdraw_grant",
 ]  # fmt: skip

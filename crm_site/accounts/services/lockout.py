@@ -70,6 +70,6 @@ def count_failure(login: str, now: dt.datetime) -> None:
         raise LockedOut(kept.locked_until, now)
 
 
-def forget_failures(login: str) -> None:
-    """The right password, or a new one from an administrator: counting begins anew."""
-    SignInFailure.objects.filter(login_hash=login_key(login)).delete()
+def forget_failures(login: str) -> int:
+    """The right password, or an administrator's help: counting begins anew. Returns how many counts were forgotten."""
+    return SignInFailure.objects.filter(login_hash=login_key(login)).delete()[0]

@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 from crm_site.accounts.models import GrantStatus, OrgUnit, RoleGrant, Staff
 from crm_site.accounts.services.lockout import forget_failures
 from crm_site.accounts.services.passwords import issue_one_time_password
+from crm_site.accounts.signals import unlocked
 from crm_site.lib.errors import Conflict, DomainError
 from crm_site.lib.permissions import Actor, Role, require
 
@@ -126,6 +127,20 @@ def reset_password(actor: Actor, *, staff_id: int, now: dt.datetime) -> NewLogin
     forget_failures(staff.number)
     end_sessions(staff.pk)
     return NewLogin(staff, password)
+
+
+def unlock_sign_in(actor: Actor, *, staff_id: int) -> Staff:
+    """Lift the lock after failed sign-ins; the password stays, and the record says who did it.
+
+    Nothing to lift: no change. Raises DomainError for oneself, or somebody who has left.
+    """
+    require(actor, "staff.manage")
+    staff = _other(actor, staff_id)
+    if not staff.is_active:
+        raise DomainError(_("%s has left the bank.") % staff.name, code="inactive")
+    if forget_failures(staff.number):
+        unlocked.send(type(staff), actor=actor, staff=staff)
+    return staff
 
 
 def reset_second_factor(actor: Actor, *, staff_id: int, now: dt.datetime) -> int:

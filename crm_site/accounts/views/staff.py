@@ -122,6 +122,18 @@ def staff_password(request: Any, staff_id: int) -> HttpResponse:
 
 @require_POST
 @allowed("staff.manage")
+def staff_unlock(request: Any, staff_id: int) -> HttpResponse:
+    found = _person(request, staff_id)
+    try:
+        services.unlock_sign_in(request.actor, staff_id=staff_id)
+        messages.success(request, _("%s may try to sign in again.") % found.name)
+    except DomainError as error:
+        messages.error(request, error.message)
+    return redirect("accounts:staff", staff_id)
+
+
+@require_POST
+@allowed("staff.manage")
 def staff_second_factor(request: Any, staff_id: int) -> HttpResponse:
     found = _person(request, staff_id)
     try:

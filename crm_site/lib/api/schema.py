@@ -82,6 +82,7 @@ class BanyanSchema(AutoSchema):
         return bodies
 
     def get_auth(self) -> list[dict[str, Any]]:
+        super().get_auth()  # enters the scheme among the components
         scope = getattr(self.view, "required_scopes", {}).get(self.method)
         return [{"oauth2": [scope] if scope else []}]
 

@@ -6,7 +6,7 @@ from django.utils.translation import gettext_lazy as _
 
 SCOPES = {
     "customers:read": _("Read customers and what is derived of them"),
-    "customers:write": _("Write customers' CRM-owned fields"),
+    "customers:write": _("Write customers, prospects and contacts"),
     "ingest:write": _("Deliver feeds"),
     "jobs:run": _("Start and read jobs"),
     "lines:control": _("Check, reserve and draw on credit lines"),

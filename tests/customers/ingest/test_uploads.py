@@ -26,6 +26,8 @@ from customers.ingest.uploads import (
     upload,
 )
 from customers.models import Batch, ColumnMapping, ContactPoint, Customer, Interaction, SearchToken, Standing
+from segmentation.models import TierHistory, TierPolicy
+from segmentation.services import ensure_default_policies
 from tests.customers.ingest.conftest import NOW, Deliver, counts
 
 pytestmark = pytest.mark.django_db
@@ -162,6 +164,18 @@ class TestUndo:
         with pytest.raises(UndoRefused) as refusal:
             undo_import(marketing.actor, batch_id=batch.pk, now=NOW)
         assert ("1 张伟明", "in use by account") in [(row.what, row.why) for row in refusal.value.rows]
+
+    def test_refused_when_history_refers_to_a_customer(self, inside: Any, marketing: Any) -> None:
+        """Tier history's keys are no constraints of the catalogue: triggers check them (decision record 0007)."""
+        batch = imported(marketing.actor, FILE)
+        ensure_default_policies()
+        TierHistory.objects.create(
+            customer=Customer.objects.get(number="1"), policy=TierPolicy.objects.all()[0], scheme="value", rank=1,
+            from_date=NOW.date(), **dict.fromkeys(("deposits_adb", "deposits_balance", "loans", "aum"), 0),
+        )  # fmt: skip
+        with pytest.raises(UndoRefused) as refusal:
+            undo_import(marketing.actor, batch_id=batch.pk, now=NOW)
+        assert [row.what for row in refusal.value.rows] == ["1 张伟明"]
 
     def test_imported_contacts(self, inside: Any, marketing: Any, deliver: Deliver) -> None:
         deliver("customers", "number,name,kind\n1,张大明,personal\n")

@@ -1,0 +1,45 @@
+"""Facts of the condition language about credit lines: what they allow, how far they are used, when the next one ends."""
+
+from __future__ import annotations
+
+from django.utils.translation import gettext_lazy as _
+
+from customers.facts import Fact, add_fact
+
+_LINES = (
+    " FROM credit_rating_creditline l JOIN accounts_bank b ON b.id = l.bank_id"
+    " WHERE l.bank_id = {c}.bank_id AND l.customer_id = {c}.id AND l.status IN ('active', 'frozen')"
+    " AND l.expires_on >= {as_of})"
+)
+# Minor units of the bank's currency; null without a rate, so that nothing is added up that is not known.
+_HOME = (
+    "CASE WHEN l.currency = b.currency THEN {amount} ELSE round({amount} * (SELECT r.rate FROM customers_fxrate r"
+    " WHERE r.bank_id = l.bank_id AND r.currency = l.currency AND r.rate_date <= {{as_of}}"
+    " ORDER BY r.rate_date DESC LIMIT 1)) END"
+)
+_LIMIT = _HOME.format(amount="l.limit_amount")
+_USED = _HOME.format(amount="(l.reserved + l.utilised)")
+_NEXT = f"(SELECT min(l.expires_on){_LINES}"
+
+
+def register() -> None:
+    """Of the lines that are active or frozen: their limits, their use, the days to the first end."""
+    add_fact(
+        Fact(
+            "lines_limit", "money", _("Credit lines, limit"), f"(SELECT coalesce(sum({_LIMIT}), 0)::bigint{_LINES}",
+            permission="credit.read",
+        )
+    )  # fmt: skip
+    share = f"(SELECT round(sum({_USED}) * 10000 / nullif(sum({_LIMIT}), 0)){_LINES}"
+    add_fact(
+        Fact(
+            "lines_utilisation_pct", "percent", _("Credit lines, use in per cent"), share,
+            known=f"{share} IS NOT NULL", unit="%", permission="credit.read",
+        )
+    )  # fmt: skip
+    add_fact(
+        Fact(
+            "line_expires_days", "days", _("Days until a credit line expires"), f"({_NEXT} - {{as_of}})",
+            known=f"{_NEXT} IS NOT NULL", unit=_("days"), permission="credit.read",
+        )
+    )  # fmt: skip
