@@ -203,7 +203,11 @@ def life(line: CreditLine) -> list[LineEvent]:
 
 def lines_of(actor: Actor, customer_id: int) -> list[CreditLine]:
     """A customer's lines: those that live first, by their end."""
-    found = CreditLine.objects.visible_to(actor).filter(customer_id=customer_id).select_related("product")
+    found = (
+        CreditLine.objects.visible_to(actor)
+        .filter(customer_id=customer_id)
+        .select_related("customer", "product")
+    )
     return sorted(found, key=lambda line: (line.status not in LIVING, line.expires_on, line.pk))
 
 
