@@ -9,12 +9,8 @@ class CreditRatingConfig(AppConfig):
     verbose_name = _("Credit")
 
     def ready(self) -> None:
-<<<<<<< HEAD
-        from credit_rating import facts, nightly, policies
-        from credit_rating.api import LINES_PART
-=======
         from credit_rating import facts, nightly, policies, revaluations
->>>>>>> main
+        from credit_rating.api import LINES_PART
         from credit_rating.services.policies import ensure_default_policies
         from crm_site.lib.registry import FOUNDING, NavItem, Panel, add_nav, add_panel
         from customers.view_parts import add_view_part
@@ -22,11 +18,8 @@ class CreditRatingConfig(AppConfig):
         policies.register()
         facts.register()
         nightly.register()
-<<<<<<< HEAD
-        add_view_part(LINES_PART)
-=======
         revaluations.register()
->>>>>>> main
+        add_view_part(LINES_PART)
         FOUNDING.add("credit policies", ensure_default_policies)
         add_nav(NavItem("credit", _("Credit"), "credit_rating:line-list", "building-bank", "credit.read", 25))
         for tab, order in (("overview", 35), ("business", 25)):

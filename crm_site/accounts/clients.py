@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from allauth.idp.oidc.adapter import get_adapter
+from django.db import connection
+from django.utils import timezone
 from rest_framework import exceptions, permissions, throttling
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
 from rest_framework.request import Request
 
 from crm_site.lib.permissions import SYSTEM_GRANT, Actor
 from crm_site.lib.tenancy import require_bank
-
 
 # The library's Token.objects.lookup as one narrow statement: core banking asks with every payment.
 _TOKEN = """
