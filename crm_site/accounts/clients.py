@@ -15,7 +15,7 @@ from crm_site.lib.permissions import SYSTEM_GRANT, Actor
 from crm_site.lib.tenancy import require_bank
 
 # The library's Token.objects.lookup as one narrow statement: core banking asks with every payment.
-_TOKEN = """
+_LOOK_UP = """
 SELECT c.id, c.name, t.scopes FROM allauth_idp_oidc_token t
 JOIN allauth_idp_oidc_client c ON c.id = t.client_id AND c.bank_id = t.bank_id
 WHERE t.type = 'at' AND t.hash = %s AND (t.expires_at IS NULL OR t.expires_at > %s) AND t.bank_id = %s
@@ -33,7 +33,7 @@ class ClientAuthentication(BaseAuthentication):
             raise exceptions.AuthenticationFailed("Send Authorization: Bearer <token>.")
         value = words[1].decode("latin-1")
         with connection.cursor() as cursor:
-            cursor.execute(_TOKEN, [get_adapter().hash_token(value), timezone.now(), require_bank()])
+            cursor.execute(_LOOK_UP, [get_adapter().hash_token(value), timezone.now(), require_bank()])
             row = cursor.fetchone()
         if row is None:
             raise exceptions.AuthenticationFailed("The token is not valid at this bank.")
