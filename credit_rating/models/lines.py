@@ -180,7 +180,7 @@ class SubLimit(Room):
 class ReservationStatus(models.TextChoices):
     RESERVED = "reserved", _("Reserved")
     COMMITTED = "committed", _("Committed")
-    RELEASED = "released", _("Released")
+    RELEASED = "released", pgettext_lazy("reservation", "Released")
     EXPIRED = "expired", _("Expired")
 
 
@@ -231,7 +231,7 @@ class EntryKind(models.TextChoices):
     BROUGHT_IN = "brought_in", _("Brought in")
     RESERVE = "reserve", _("Reserved")
     COMMIT = "commit", _("Committed")
-    RELEASE = "release", _("Released")
+    RELEASE = "release", pgettext_lazy("reservation", "Released")
     EXPIRE = "expire", _("Expired")
     REPAY = "repay", _("Repaid")
 

@@ -27,6 +27,7 @@ from credit_rating.selectors.policies import policy_on
 from crm_site.accounts.models import OrgUnit
 from crm_site.lib.money import MoneyField, money
 from crm_site.lib.permissions import Actor
+from customers.models import Customer
 
 PAGE = 50
 SUBJECT = "line_control"
@@ -152,7 +153,10 @@ def _in_band(found: QuerySet[CreditLine], band: str) -> QuerySet[CreditLine]:
 def _numbered(text: str) -> Q:
     """A line's number as people write it (SX-2026-000123, 2026-123), or a customer's number."""
     parts = text.strip().upper().removeprefix("SX-").split("-")
-    wanted = Q(customer__number=text.strip())
+    # The customer first: a join under an OR would read every line.
+    wanted = Q(
+        customer_id__in=list(Customer.objects.filter(number=text.strip()).values_list("pk", flat=True))
+    )
     if len(parts) == 2 and all(part.isascii() and part.isdigit() and len(part) < 10 for part in parts):
         wanted |= Q(year=min(int(parts[0]), 9999), serial=int(parts[1]))
     return wanted
@@ -203,7 +207,11 @@ def life(line: CreditLine) -> list[LineEvent]:
 
 def lines_of(actor: Actor, customer_id: int) -> list[CreditLine]:
     """A customer's lines: those that live first, by their end."""
-    found = CreditLine.objects.visible_to(actor).filter(customer_id=customer_id).select_related("product")
+    found = (
+        CreditLine.objects.visible_to(actor)
+        .filter(customer_id=customer_id)
+        .select_related("customer", "product")
+    )
     return sorted(found, key=lambda line: (line.status not in LIVING, line.expires_on, line.pk))
 
 
