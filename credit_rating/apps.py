@@ -9,14 +9,19 @@ class CreditRatingConfig(AppConfig):
     verbose_name = _("Credit")
 
     def ready(self) -> None:
-        from credit_rating import evidence, facts, nightly, policies
+        from credit_rating import evidence, facts, feeds, nightly, policies, revaluations
+        from credit_rating.api import LINES_PART
         from credit_rating.services.policies import ensure_default_policies
         from crm_site.lib.registry import FOUNDING, NavItem, Panel, add_nav, add_panel
+        from customers.view_parts import add_view_part
 
         policies.register()
         facts.register()
         evidence.register()
         nightly.register()
+        revaluations.register()
+        feeds.register()
+        add_view_part(LINES_PART)
         FOUNDING.add("credit policies", ensure_default_policies)
         add_nav(NavItem("credit", _("Credit"), "credit_rating:inbox", "building-bank", "credit.read", 25))
         for tab, order in (("overview", 35), ("business", 25)):

@@ -27,7 +27,7 @@ class CaseForm(RefusableForm):
     """What is asked for, and what the manager's investigation found. `rate` is written in per cent a year."""
 
     kind = forms.ChoiceField(label=_("Kind of case"), choices=CaseKind.choices)
-    line = forms.ModelChoiceField(CreditLine.objects.none(), label=_("Line it changes"), required=False)
+    line: Any = forms.ModelChoiceField(CreditLine.objects.none(), label=_("Line it changes"), required=False)
     product = forms.ModelChoiceField(Product.objects.none(), label=_("Product"))
     amount = forms.DecimalField(
         label=_("Requested line"), max_digits=17, decimal_places=2, min_value=Decimal("0.01")
@@ -43,7 +43,7 @@ class CaseForm(RefusableForm):
         required=False,
     )
     purpose = forms.CharField(label=_("Purpose"), max_length=400)
-    calculation = forms.ModelChoiceField(
+    calculation: Any = forms.ModelChoiceField(
         LineCalculation.objects.none(), label=_("Line calculation"), required=False, empty_label=_("none")
     )
     investigation = forms.CharField(

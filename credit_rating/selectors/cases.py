@@ -99,7 +99,7 @@ def _asked_amount(case: CreditCase, day: dt.date) -> Decimal:
 
     So that nobody stays below an authority by asking in pieces.
     """
-    lines = CreditLine.objects.filter(customer=case.customer, status__in=LIVING).exclude(pk=case.line_id)
+    lines = CreditLine.objects.filter(customer=case.customer, status__in=LIVING).exclude(pk=case.line_id or 0)
     others = CreditCase.objects.filter(customer=case.customer, status__in=STAGES).exclude(pk=case.pk)
     changed = {other.line_id for other in others if other.line_id}
     amounts = [(case.amount, case.currency)]
@@ -335,7 +335,7 @@ def inbox(actor: Actor, tab: str, *, day: dt.date) -> list[CreditCase]:
     At most 200 of the newest. `todo` leaves out what he must not decide.
     """
     seen = CreditCase.objects.visible_to(actor).select_related("customer", "product", "prepared_by")
-    staff_id = actor.staff_id
+    staff_id = actor.staff_id or 0
     if tab == "decided":
         said = Opinion.objects.filter(case_id=OuterRef("pk"), staff_id=staff_id)
         return list(seen.filter(Exists(said)).order_by("-id")[:200])

@@ -521,7 +521,7 @@ def add_signer(actor: Actor, *, case_id: int, staff_id: int, now: dt.datetime, t
         stands = _stand(actor, case, today)
         if stands.part != OpinionPart.DECISION:
             raise PermissionDenied(DECIDE)
-        signer = selectors.deciding_staff(today).filter(pk=staff_id).exclude(pk=actor.staff_id).first()
+        signer = selectors.deciding_staff(today).filter(pk=staff_id).exclude(pk=actor.staff_id or 0).first()
         if signer is None or not _sees(signer, case, today):
             message = _("Choose a colleague who decides on credit and may see the customer.")
             raise CaseFault(message, code="signer", fields={"staff": message})

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
 from django.contrib import messages
-from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
@@ -187,7 +187,7 @@ def _calculation(request: Any, found: CreditCase) -> dict[str, Any] | None:
 
 def _stages(found: CreditCase, record: selectors.Record) -> list[dict[str, Any]]:
     """The steps of the form: the manager's, then those of the route, with who has spoken at each."""
-    steps = [{"label": _("Manager's investigation"), "state": "done" if found.round else "current",
+    steps: list[dict[str, Any]] = [{"label": _("Manager's investigation"), "state": "done" if found.round else "current",
               "note": found.prepared_by.name}]  # fmt: skip
     route = found.route or [stage.value for stage in STAGES]
     current = route.index(found.status) if found.status in route else -1
@@ -347,7 +347,7 @@ def _act(request: Any, case_id: int) -> str:
         services.recuse(actor, reason=request.POST.get("reason", ""), **when)
         return _("You take no part in this case.")
     if act not in ("copy", "signer"):
-        raise PermissionDenied(act)
+        raise CaseFault(_("This cannot be done to a case."), code="act")
     form = StaffForm(request.POST)
     staff_id = form.staff_id() if form.is_valid() else 0
     if act == "copy":
@@ -357,21 +357,28 @@ def _act(request: Any, case_id: int) -> str:
     return _("The stage waits for this opinion.")
 
 
-@allowed("credit.read")
+@allowed("credit.prepare")
 @require_POST
-def condition_act(request: Any, condition_id: int) -> HttpResponse:
-    """Give the evidence of a condition, or accept it."""
+def condition_evidence(request: Any, condition_id: int) -> HttpResponse:
+    """Say by what a condition is met."""
+    return _on_condition(
+        request, condition_id, services.evidence_condition, evidence=request.POST.get("evidence", "")
+    )
+
+
+@allowed("line.manage")
+@require_POST
+def condition_accept(request: Any, condition_id: int) -> HttpResponse:
+    """A second person has seen the evidence."""
+    return _on_condition(request, condition_id, services.accept_condition)
+
+
+def _on_condition(request: Any, condition_id: int, act: Callable[..., object], **given: str) -> HttpResponse:
     one = CaseCondition.objects.visible_to(request.actor).filter(pk=condition_id).first()
     if one is None:
         raise Http404
     try:
-        if request.POST.get("act") == "accept":
-            services.accept_condition(request.actor, condition_id=condition_id, now=timezone.now())
-        else:
-            services.evidence_condition(
-                request.actor, condition_id=condition_id, evidence=request.POST.get("evidence", ""),
-                now=timezone.now(),
-            )  # fmt: skip
+        act(request.actor, condition_id=condition_id, now=timezone.now(), **given)
     except DomainError as error:
         messages.error(request, error.message)
         return _page(request, _case(request, one.case_id), status=error.status)

@@ -198,7 +198,7 @@ def test_cheats_over_http(house: House, desk: Desk, client_for: SignIn) -> None:
     forms = [
         ("get", f"/credit/cases/{case.pk}/decide/", {}, 405),
         ("put", f"/credit/cases/{case.pk}/decide/", {}, 405),
-        ("post", f"/credit/cases/{case.pk}/act/", {"act": "approve"}, 403),
+        ("post", f"/credit/cases/{case.pk}/act/", {"act": "approve"}, 422),
         ("post", f"/credit/cases/{case.pk}/act/", {"act": "withdraw"}, 403),
         ("post", f"/credit/cases/{case.pk}/act/", {"act": "submit"}, 403),
         ("post", f"/credit/cases/{case.pk}/edit/", {"amount": "1"}, 422),
