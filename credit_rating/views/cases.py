@@ -12,7 +12,7 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext_lazy
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from credit_rating.engine.steps import ZERO
@@ -50,7 +50,7 @@ TONES = {
 }  # fmt: skip
 TAB_LABELS = {
     "todo": gettext_lazy("To decide"),
-    "decided": gettext_lazy("Decided"),
+    "decided": pgettext_lazy("case", "Decided"),
     "mine": gettext_lazy("Mine"),
     "copied": gettext_lazy("Copied"),
 }

@@ -18,6 +18,7 @@ from crm_site.lib.permissions import Actor, Role
 from crm_site.lib.tenancy import bank
 from customers.models import Customer, Product
 
+WORKING_CAPITAL = "L201"
 AMOUNT = Decimal(12_000_000)
 # How far each case has come: stages that have agreed, and what the next one says ("" for nothing yet).
 WAYS = (
@@ -43,7 +44,8 @@ def make_cases(of: Bank, *, now: dt.datetime) -> int:
     """
     with bank(of.pk):
         day = bank_today(of, now)
-        product = Product.objects.filter(family="loan").order_by("code").first()
+        loans = Product.objects.filter(family="loan").order_by("code")
+        product = loans.filter(code=WORKING_CAPITAL).first() or loans.first()
         if product is None or CreditCase.objects.exists():
             return 0
         people = _People(
