@@ -22,6 +22,7 @@ from credit_rating.selectors import cases as selectors
 from credit_rating.services import cases, lines
 from credit_rating.services.cases import CaseFault, Stale
 from crm_site.lib.errors import Conflict
+from crm_site.lib.permissions import Actor, Grant, Role
 from crm_site.lib.tenancy import bank
 from crm_site.work.models import Notification, Task
 from tests.conftest import NOW, TODAY, House
@@ -238,3 +239,58 @@ def test_an_increase_changes_its_line_instead_of_opening_another(desk: Desk) -> 
     more = to_president(desk, a_case(desk, 30_000_000, kind="increase", line=line))
     say(desk.president, more)
     assert CreditLine.objects.get().limit == D(30_000_000)
+
+
+def test_the_inbox_says_what_each_case_says_of_each_person(desk: Desk) -> None:
+    people = [desk.rm, desk.manager, desk.reviewer, desk.president, *desk.members]
+    found = [a_case(desk)]
+    for name in ("Second", "Third", "Fourth"):
+        desk.customer = tables.make_customer(
+            name, kind="corporate", home_branch=desk.house.north, responsible=desk.rm.staff
+        )
+        found.append(a_case(desk))
+    guarantor = tables.make_customer("Guarantor", kind="corporate", home_branch=desk.house.north)
+    Guarantee.objects.create(
+        customer=found[2].customer, kind="guarantor", guarantor=guarantor, amount=D(1), from_date=TODAY,
+        entered_at=NOW, status="active",
+    )  # fmt: skip
+    cases.record_relation(
+        hire_risk(desk),
+        staff_id=desk.manager.staff.pk,
+        customer=guarantor,
+        basis="sister",
+        from_date=TODAY,
+        now=NOW,
+    )
+    to_committee(desk, found[0])
+    say(desk.members[0], found[0])
+    say(desk.manager, found[1])
+    cases.recuse(desk.reviewer.actor, case_id=found[3].pk, reason="friend", now=LATER, today=TODAY)
+    cases.delegate(
+        desk.president.actor, to_id=desk.members[1].staff.pk, from_date=TODAY, to_date=TODAY, now=NOW, today=TODAY
+    )  # fmt: skip
+    cases.delegate(
+        desk.manager.actor,
+        to_id=desk.president.staff.pk,
+        from_date=TODAY,
+        to_date=TODAY,
+        now=NOW,
+        today=TODAY,
+    )
+    seen = 0
+    for person in people:
+        actor = person.actor
+        shown = {case.pk for case in selectors.inbox(actor, "todo", day=TODAY)}
+        for case in found:
+            case.refresh_from_db()
+            stands = selectors.capacity(actor, case, TODAY)
+            assert (case.pk in shown) == (stands is not None and not stands.objections), (
+                person.staff.number,
+                case,
+            )
+            seen += case.pk in shown
+    assert seen > 5
+
+
+def hire_risk(desk: Desk) -> Actor:
+    return Actor(desk.house.id, "risk", staff_id=desk.reviewer.staff.pk, grants=(Grant(Role.RISK, 0, 99),))
