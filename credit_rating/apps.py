@@ -11,12 +11,14 @@ class CreditRatingConfig(AppConfig):
     def ready(self) -> None:
         from credit_rating import facts, nightly, policies
         from credit_rating.services.policies import ensure_default_policies
+        from credit_rating.services.scorecards import ensure_default_scorecards
         from crm_site.lib.registry import FOUNDING, NavItem, Panel, add_nav, add_panel
 
         policies.register()
         facts.register()
         nightly.register()
         FOUNDING.add("credit policies", ensure_default_policies)
+        FOUNDING.add("scorecards", ensure_default_scorecards)
         add_nav(NavItem("credit", _("Credit"), "credit_rating:line-list", "building-bank", "credit.read", 25))
         for tab, order in (("overview", 35), ("business", 25)):
             add_panel(
