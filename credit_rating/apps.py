@@ -9,7 +9,7 @@ class CreditRatingConfig(AppConfig):
     verbose_name = _("Credit")
 
     def ready(self) -> None:
-        from credit_rating import facts, nightly, policies
+        from credit_rating import facts, nightly, policies, rating_night
         from credit_rating.services.policies import ensure_default_policies
         from credit_rating.services.scorecards import ensure_default_scorecards
         from crm_site.lib.registry import FOUNDING, NavItem, Panel, add_nav, add_panel
@@ -17,6 +17,7 @@ class CreditRatingConfig(AppConfig):
         policies.register()
         facts.register()
         nightly.register()
+        rating_night.register()
         FOUNDING.add("credit policies", ensure_default_policies)
         FOUNDING.add("scorecards", ensure_default_scorecards)
         add_nav(NavItem("credit", _("Credit"), "credit_rating:line-list", "building-bank", "credit.read", 25))

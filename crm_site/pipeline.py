@@ -1,6 +1,6 @@
 """The nightly pipeline in order. Each app registers its steps in AppConfig.ready(); here is the whole of it.
 
-feeds -> balances -> arrears -> lines -> tiers -> churn -> placement -> proposals -> worklists -> summaries -> statistics
+feeds -> balances -> arrears -> lines -> ratings -> tiers -> churn -> placement -> proposals -> worklists -> summaries -> statistics
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ NIGHTLY = (
     "balances",
     "arrears",
     "lines",
+    "ratings",
     "tiers",
     "churn",
     "placement",

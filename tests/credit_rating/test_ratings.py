@@ -10,17 +10,18 @@ import pytest
 from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, transaction
 
+from credit_rating import rating_night
 from credit_rating.models import Rating, RatingStatus
 from credit_rating.selectors.ratings import assess
 from credit_rating.selectors.scorecards import backtest
-from credit_rating.services.ratings import (
-    RatingFault,
-    decide_rating,
-    generate_rating,
-    submit_rating,
-)
+from credit_rating.services import collection
+from credit_rating.services.ratings import RatingFault, decide_rating, generate_rating, submit_rating
 from crm_site.lib.errors import Conflict
+from crm_site.lib.registry import WORK_REASONS, RunContext
+from crm_site.work.models import Task
+from customers.conditions import Matches
 from customers.models import Customer, Standing
+from customers.nightly import customer_ranges
 from tests.conftest import NOW, TODAY, House, Person
 from tests.credit_rating import book
 from tests.customers.factories import make_customer
@@ -184,7 +185,9 @@ def test_the_database_keeps_what_a_rating_says(firm: Customer, rm: Person, hq_cr
 
 def test_data_that_changed_since_are_named(firm: Customer, rm: Person) -> None:
     made = make(rm, firm)
-    book.collect(rm.actor, firm, COLLECTED | {"outlook": "falling"})
+    said = {"typed": {"outlook": "falling"}, "base": {"outlook": "steady"}, "source": "seen"}
+    collection.save_draft(rm.actor, customer=firm, now=NOW, today=TODAY, **said)
+    collection.submit_form(rm.actor, customer=firm, now=NOW)
     with pytest.raises(Conflict) as caught:
         submit(rm, made)
     assert "Outlook of the industry" in caught.value.message
@@ -212,3 +215,57 @@ def test_grades_are_held_against_what_came_later(firm: Customer, rm: Person, hq_
     assert (open_row.grade, open_row.count, open_row.whole, open_row.observed) == (done.grade, 1, 0, None)
     (whole,) = backtest(TODAY + dt.timedelta(days=365))
     assert (whole.whole, whole.defaults, whole.expected) == (1, 0, done.pd)
+
+
+def night(house: House, day: dt.date) -> list[str]:
+    """Run the step; the reasons of the tasks that are open then."""
+    context = RunContext(house.id, 1, 1, day, True)
+    for chunk in customer_ranges(house.id):
+        rating_night.ratings(context, chunk)
+    return sorted(Task.objects.open().values_list("reason", flat=True))
+
+
+def test_the_night_reminds_expires_and_asks_for_a_review(
+    inside: House, firm: Customer, rm: Person, hq_credit: Person
+) -> None:
+    owe(firm, 0)
+    done = decide(hq_credit, submit(rm, make(rm, firm)))
+    assert done.expires_on is not None
+    assert night(inside, TODAY) == []
+    owe(firm, 0, deposits="100001")
+    assert night(inside, TODAY) == []
+    owe(firm, 0, deposits="100000")
+    assert night(inside, TODAY) == ["rating_review"]
+    task = Task.objects.open().get()
+    assert task.owner_id == rm.staff.pk
+    assert "Deposits have fallen" in WORK_REASONS["rating_review"].sentence(task.params)
+    newer = decide(hq_credit, submit(rm, make(rm, firm)))
+    assert night(inside, TODAY) == []
+    owe(firm, 30, deposits="100000")
+    assert night(inside, TODAY) == ["rating_review"]
+    newer.refresh_from_db()
+    assert (newer.review_reason, newer.review_since) == ("arrears", TODAY)
+    third = decide(hq_credit, submit(rm, make(rm, firm)))
+    assert third.expires_on is not None
+    owe(firm, 0, deposits="100000")
+    assert night(inside, third.expires_on - dt.timedelta(days=32)) == []
+    assert night(inside, third.expires_on - dt.timedelta(days=31)) == ["rating_expiring"]
+    assert night(inside, third.expires_on) == ["rating_expired"]
+    third.refresh_from_db()
+    assert third.status == RatingStatus.EXPIRED
+
+
+def test_lists_ask_for_the_grade_that_holds(
+    inside: House, firm: Customer, rm: Person, hq_credit: Person
+) -> None:
+    def asked(fact: str, op: str, value: object, day: dt.date = TODAY) -> bool:
+        matches = Matches({"fact": fact, "op": op, "value": value}, as_of=day, actor=hq_credit.actor)  # type: ignore[arg-type]
+        return Standing.objects.filter(matches, customer=firm).exists()
+
+    owe(firm, 0)
+    done = submit(rm, make(rm, firm))
+    assert asked("grade", "=", "none")  # nothing holds before it is decided
+    decide(hq_credit, done)
+    assert asked("grade", "=", done.grade) and asked("grade", ">=", "BB") and not asked("grade", ">=", "AAA")
+    assert asked("pd", "=", str(done.pd * 100)) and asked("rating_expires_days", "=", 365)
+    assert asked("grade", "=", "none", TODAY + dt.timedelta(days=366))
