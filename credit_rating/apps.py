@@ -30,3 +30,6 @@ class CreditRatingConfig(AppConfig):
         add_panel(
             Panel("credit-file", _("Credit file"), "credit_rating:panel-file", "credit.read", "business", 25)
         )
+        add_panel(
+            Panel("rating", _("Credit rating"), "credit_rating:rating-panel", "credit.read", "business", 20)
+        )

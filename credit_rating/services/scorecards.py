@@ -18,6 +18,8 @@ from crm_site.accounts import versions
 from crm_site.accounts.versions import VersionError, VersionStatus
 from crm_site.lib.permissions import Actor, require
 
+DEVELOP = "scorecard.develop"
+
 
 def ensure_default_scorecards(now: dt.datetime) -> None:
     """Give the active bank the standard card of every kind that it has no card of."""
@@ -61,7 +63,7 @@ def draft_developed_card(
 
     `sources`: factor -> code of credit_rating.factors; a factor without one is asked on the rating form.
     """
-    require(actor, DRAFT)
+    require(actor, DEVELOP)
     if kind not in CreditKind.values or not name.strip():
         raise VersionError(_("A scorecard has a kind and a name."), code="scorecard_line")
     names = [factor.code for factor in developed_card(card).factors]
