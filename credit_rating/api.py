@@ -13,7 +13,15 @@ from rest_framework import generics, serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from credit_rating.models import DECIDED, CreditLine, LineStatus, Rating, RatingStatus, Reservation, ReservationStatus
+from credit_rating.models import (
+    DECIDED,
+    CreditLine,
+    LineStatus,
+    Rating,
+    RatingStatus,
+    Reservation,
+    ReservationStatus,
+)
 from credit_rating.policies.grades import GRADES
 from credit_rating.selectors import lines
 from credit_rating.selectors.ratings import ratings_for_api

@@ -73,7 +73,16 @@ _CARDS: dict[CreditKind, tuple[tuple[str, str, str, int, int, str], ...]] = {
         ("record", "信用记录", "Credit record", 14, 7, "clean=14 none=7 short=5 long=0"),
     ),
 }  # fmt: skip
-_QUALITATIVE = {"manager_years", "outlook", "top_five_share", "record", "environment", "job_years", "housing", "repute"}
+_QUALITATIVE = {
+    "manager_years",
+    "outlook",
+    "top_five_share",
+    "record",
+    "environment",
+    "job_years",
+    "housing",
+    "repute",
+}
 
 
 def default_body(kind: CreditKind) -> Mapping[str, Any]:

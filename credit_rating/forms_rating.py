@@ -27,7 +27,9 @@ class AnswersForm(forms.Form):
                 field: forms.Field = forms.DecimalField(label=label, required=False, max_digits=18)
             else:
                 listed = [v for b in line.factor.bins if b.kind in ("values", "special") for v in b.values]
-                field = forms.ChoiceField(label=label, required=False, choices=[NO_ANSWER, *((v, v) for v in listed)])
+                field = forms.ChoiceField(
+                    label=label, required=False, choices=[NO_ANSWER, *((v, v) for v in listed)]
+                )
             self.fields[f"answer-{line.factor.code}"] = field
 
     def answers(self) -> dict[str, str]:
@@ -46,7 +48,10 @@ class SubmitRatingForm(RefusableForm):
     seen = forms.CharField(max_length=32, widget=forms.HiddenInput)
     grade = forms.ChoiceField(label=_("Grade"))
     reason = forms.CharField(
-        label=_("Reason of another grade"), max_length=400, required=False, widget=forms.Textarea(attrs={"rows": 2})
+        label=_("Reason of another grade"),
+        max_length=400,
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 2}),
     )
 
     def __init__(self, data: Any = None, *, rating: Rating) -> None:
@@ -69,7 +74,7 @@ class DecideRatingForm(RefusableForm):
 class CardNoteForm(forms.Form):
     """The line a card belongs to, and why it is drafted."""
 
-    name = forms.CharField(label=_("Short name"), max_length=60, help_text=_("another name begins a line of its own"))
+    name = forms.CharField(
+        label=_("Short name"), max_length=60, help_text=_("another name begins a line of its own")
+    )
     note = forms.CharField(label=_("Reason"), max_length=400, widget=forms.Textarea(attrs={"rows": 2}))
-
-

@@ -36,7 +36,9 @@ def ratings(context: RunContext, chunk: Mapping[str, Any]) -> Counts:
     expired = here.filter(status=RatingStatus.APPROVED, expires_on__lte=day).update(
         status=RatingStatus.EXPIRED
     )
-    rules: dict[str, Body] = {kind: rules_on(day, kind)[1] for kind in set(here.values_list("kind", flat=True))}
+    rules: dict[str, Body] = {
+        kind: rules_on(day, kind)[1] for kind in set(here.values_list("kind", flat=True))
+    }
     due = _mark_due(here.filter(status=RatingStatus.APPROVED, review_since=None), rules, day)
     counts = put_tasks(
         context.bank_id,

@@ -12,9 +12,8 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 
-from django.utils.translation import get_language
+from django.utils.translation import get_language, gettext_lazy
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 
 from credit_rating.engine.cards import Card, CardBin, CardFactor, developed_card
 from credit_rating.factors import ANSWER, GROUPS, ORIGINS, SOURCES, Source
@@ -63,8 +62,8 @@ _BINS = Table(
 def shape_of(kind: str, origin: str) -> Shape:
     """What a card of a kind of customers may say."""
     if origin == DEVELOPED:
-        tables = (Table("factors", gettext_lazy("Factors"), _columns(kind), key=("code",)),)
-        return Shape("scorecard", gettext_lazy("Scorecard"), "", lambda _kind: {}, _TITLES, tables)
+        named = (Table("factors", gettext_lazy("Factors"), _columns(kind), key=("code",)),)
+        return Shape("scorecard", gettext_lazy("Scorecard"), "", lambda _kind: {}, _TITLES, named)
     points = (
         Column("weight", gettext_lazy("Full points"), "number", minimum=Decimal(0), maximum=FULL),
         Column("neutral", gettext_lazy("Points when missing"), "number", minimum=Decimal(0), maximum=FULL),
@@ -143,7 +142,9 @@ def _factor(factor: Mapping[str, Any], every: Sequence[Mapping[str, Any]]) -> Ca
     bounds = [None if r["from"] is None else r["from"] / share for r in rows]
     ranges = zip(rows, bounds, [*bounds[1:], None], strict=True)
     return CardFactor(
-        factor["code"], True, (*(CardBin("range", r["points"], low, high) for r, low, high in ranges), missing)
+        factor["code"],
+        True,
+        (*(CardBin("range", r["points"], low, high) for r, low, high in ranges), missing),
     )
 
 

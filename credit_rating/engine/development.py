@@ -92,7 +92,9 @@ def _held_back(
     kept = ("rows", "bads", "auc", "gini", "ks", "brier", "psi")
     rest = scored["held_back"]
     return {
-        "parts": [{"name": part, **{k: getattr(report, k) for k in kept}} for part, report in reports.items()],
+        "parts": [
+            {"name": part, **{k: getattr(report, k) for k in kept}} for part, report in reports.items()
+        ],
         "bands": [asdict(band) for band in reports["held_back"].bands],
         "cut_offs": [asdict(cut) for cut in reports["held_back"].cut_offs],
         "by_grade": _by_grade(card, grades, rest.scores, rest.probability, bad[here]),

@@ -84,7 +84,9 @@ class Rating(TenantModel):
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["bank_id", "number"], name="rating_number"),
             models.UniqueConstraint(
-                fields=["bank_id", "customer"], condition=Q(status__in=("draft", "submitted")), name="rating_one_open"
+                fields=["bank_id", "customer"],
+                condition=Q(status__in=("draft", "submitted")),
+                name="rating_one_open",
             ),
             models.UniqueConstraint(
                 fields=["bank_id", "customer"], condition=Q(status="approved"), name="rating_one_in_force"

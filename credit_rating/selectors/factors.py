@@ -60,7 +60,9 @@ class Facts:
     def standing(self) -> Standing | None:
         """Figures of the newest business date; None before the first night."""
         if not self._has_standing:
-            found = Standing.objects.visible_to(self.actor).filter(customer=self.customer, as_of__isnull=False)
+            found = Standing.objects.visible_to(self.actor).filter(
+                customer=self.customer, as_of__isnull=False
+            )
             self._standing, self._has_standing = found.first(), True
         return self._standing
 

@@ -88,7 +88,9 @@ def assess(actor: Actor, customer: Customer, answers: Mapping[str, str], *, day:
     body = read(shape_of(kind, version.origin), version.body)
     rows = {row["code"]: row for row in body.tables["factors"]}
     facts = Facts(actor, customer, day)
-    found = {f.code: _value(facts, rows[f.code]["source"], answers.get(f.code, ""), day) for f in table.factors}
+    found = {
+        f.code: _value(facts, rows[f.code]["source"], answers.get(f.code, ""), day) for f in table.factors
+    }
     values: dict[str, Value] = {code: None if f is None else f.value for code, f in found.items()}
     lines = [Line(rows[f.code], f, b, found[f.code]) for f, b in table.bins(values)]
     score = table.score(values)

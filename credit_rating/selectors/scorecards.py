@@ -37,7 +37,9 @@ def scorecard(scorecard_id: int) -> Scorecard:
 
 def scorecard_versions() -> QuerySet[Scorecard]:
     """Every version with its people and how many decisions used it (`decisions`), by kind, newest first."""
-    found = Scorecard.objects.select_related("drafted_by", "proposed_by", "published_by").defer("body", "card")
+    found = Scorecard.objects.select_related("drafted_by", "proposed_by", "published_by").defer(
+        "body", "card"
+    )
     used = Count("ratings", filter=Q(ratings__status__in=DECIDED))
     return found.annotate(decisions=used).order_by("kind", "-pk")
 

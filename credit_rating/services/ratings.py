@@ -82,7 +82,10 @@ def submit_rating(
     require(actor, PREPARE)
     with transaction.atomic():
         found = _locked(actor, rating_id)
-        if found.status == RatingStatus.SUBMITTED and (found.submitted_by_id, found.grade) == (actor.staff_id, grade):
+        if found.status == RatingStatus.SUBMITTED and (found.submitted_by_id, found.grade) == (
+            actor.staff_id,
+            grade,
+        ):
             return found  # a double click
         _expect(found, RatingStatus.DRAFT, seen)
         _check_override(found, grade, reason)

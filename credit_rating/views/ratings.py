@@ -70,7 +70,9 @@ def rating_form(request: Any, customer_id: int) -> HttpResponse:
         blank = selectors.assess(request.actor, customer, {}, day=day)
     except selectors.NoScorecard as error:
         return _form_page(request, customer, {"refused": error.message}, error.status)
-    form = AnswersForm(request.POST if request.method == "POST" else None, asked=selectors.asked_factors(blank))
+    form = AnswersForm(
+        request.POST if request.method == "POST" else None, asked=selectors.asked_factors(blank)
+    )
     if request.method == "POST" and form.is_valid():
         try:
             made = services.generate_rating(
@@ -92,7 +94,12 @@ def _form_page(request: Any, customer: Customer, context: dict[str, Any], status
         "current": selectors.in_force(request.actor, customer, bank_today(request.bank)),
     }
     return page(
-        request, "credit_rating/rating_form.html", customer, {**shared, **context}, tab="rating", status=status
+        request,
+        "credit_rating/rating_form.html",
+        customer,
+        {**shared, **context},
+        tab="rating",
+        status=status,
     )
 
 
@@ -154,7 +161,11 @@ def rating_submit(request: Any, rating_id: int) -> HttpResponse:
         return _page(request, found, 422, submit=form)
     try:
         services.submit_rating(
-            request.actor, rating_id=rating_id, day=bank_today(request.bank), now=timezone.now(), **form.cleaned_data
+            request.actor,
+            rating_id=rating_id,
+            day=bank_today(request.bank),
+            now=timezone.now(),
+            **form.cleaned_data,
         )
     except DomainError as error:
         form.refuse(error)
@@ -212,5 +223,7 @@ def rating_panel(request: Any, customer_id: int) -> HttpResponse:
     if is_partial(request):
         return render(request, "credit_rating/_rating_panel.html", context)
     return render(
-        request, "customers/panel_page.html", {**context, "panel_template": "credit_rating/_rating_panel.html"}
+        request,
+        "customers/panel_page.html",
+        {**context, "panel_template": "credit_rating/_rating_panel.html"},
     )

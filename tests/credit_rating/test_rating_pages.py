@@ -61,10 +61,18 @@ def test_a_rating_walks_from_the_data_to_a_grade_in_force(
     assert firm.name in text(reviewer.get("/credit/ratings/"))
     done = newest(house)
     assert reviewer.post(f"{address}decide/", {"seen": done.stamp, "act": "approve"}).status_code == 302
-    late = client_for(hq_credit).post(f"{address}decide/", {"seen": done.stamp, "act": "return", "note": "no"})
+    late = client_for(hq_credit).post(
+        f"{address}decide/", {"seen": done.stamp, "act": "return", "note": "no"}
+    )
     assert late.status_code == 409 and "Branch Manager" in text(late)
     assert newest(house).status == "approved"
-    for page in (f"{address}print/", f"{form}panel/", form, "/credit/ratings/?list=all", "/credit/ratings/?list=due"):
+    for page in (
+        f"{address}print/",
+        f"{form}panel/",
+        form,
+        "/credit/ratings/?list=all",
+        "/credit/ratings/?list=due",
+    ):
         assert reviewer.get(page).status_code == 200
     assert "Credit rating form" in text(reviewer.get(f"{address}print/"))
     assert 'class="grade grade-' in text(reviewer.get(f"{form}panel/", HTTP_HX_REQUEST="true"))
@@ -94,7 +102,9 @@ def test_other_systems_read_decided_ratings_and_decide_none(
     given = {"seen": made.stamp, "grade": made.grade, "reason": ""}
     client_for(rm).post(f"/credit/ratings/{made.pk}/submit/", given)
     assert reader("get", "ratings").json()["results"] == []
-    client_for(branch_manager).post(f"/credit/ratings/{made.pk}/decide/", {"seen": made.stamp, "act": "approve"})
+    client_for(branch_manager).post(
+        f"/credit/ratings/{made.pk}/decide/", {"seen": made.stamp, "act": "approve"}
+    )
     (row,) = reader("get", f"ratings?customer={firm.number}&grade={made.grade}").json()["results"]
     assert (row["number"], row["grade"], row["status"]) == (made.number, made.grade, "approved")
     assert row["content_hash"] == made.content_hash

@@ -88,7 +88,9 @@ def test_what_the_data_do_not_give_is_missing_and_neutral(inside: House, rm: Per
     bare = company(inside, rm)
     found = assess(rm.actor, bare, {}, day=TODAY)
     assert found.missing == len(found.lines)
-    assert found.score == sum(next(b for b in line.factor.bins if b.kind == "missing").points for line in found.lines)
+    assert found.score == sum(
+        next(b for b in line.factor.bins if b.kind == "missing").points for line in found.lines
+    )
     assert all(f["value"] is None for f in make(rm, bare).factors)
 
 

@@ -63,7 +63,9 @@ def test_one_customer_scores_what_the_engine_gives_the_sample() -> None:
     mine = developed_card(card.as_json())
     assert mine.scale is not None
     for i in range(size):
-        row = {name: (D(str(v[i])) if name == "income" and v[i] != "" else v[i]) for name, v in values.items()}
+        row = {
+            name: (D(str(v[i])) if name == "income" and v[i] != "" else v[i]) for name, v in values.items()
+        }
         score = mine.score(row)
         assert float(score) == scored.scores[i]
         assert float(mine.scale.probability(score)) == pytest.approx(scored.probability[i], abs=1e-6)
@@ -99,7 +101,13 @@ def test_a_fault_is_named_by_its_cell(body: Mapping[str, Any], field: str) -> No
 
 
 def draft(person: Person, **other: Any) -> Scorecard:
-    given = {"kind": "corporate", "name": "standard", "body": default_body(CreditKind.CORPORATE), "note": "", "now": NOW}
+    given = {
+        "kind": "corporate",
+        "name": "standard",
+        "body": default_body(CreditKind.CORPORATE),
+        "note": "",
+        "now": NOW,
+    }
     return services.draft_expert_card(person.actor, **{**given, **other})
 
 
@@ -139,7 +147,13 @@ def test_a_developed_cards_points_are_not_typed(inside: House, hq_risk: Person) 
     values = rng.random(400)
     card = develop({"x": column_of(values)}, rng.random(400) < values / 2).card.as_json()
     made = services.draft_developed_card(
-        hq_risk.actor, kind="personal", name="lab", card=card, record={}, sources={"x": "monthly_income"}, now=NOW
+        hq_risk.actor,
+        kind="personal",
+        name="lab",
+        card=card,
+        record={},
+        sources={"x": "monthly_income"},
+        now=NOW,
     )
     assert made.body["tables"]["factors"][0]["source"] == "monthly_income"
     body = deepcopy(made.body)

@@ -19,7 +19,9 @@ from crm_site.lib.tenancy import act_as, bank
 
 
 class Command(BanyanCommand):
-    help = "Develop a scorecard from a file into a draft with its validation record; two people then publish it."
+    help = (
+        "Develop a scorecard from a file into a draft with its validation record; two people then publish it."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
@@ -27,7 +29,9 @@ class Command(BanyanCommand):
         parser.add_argument("--target", required=True, metavar="COLUMN")
         parser.add_argument("--bank", required=True, metavar="CODE")
         parser.add_argument("--kind", required=True, choices=CreditKind.values)
-        parser.add_argument("--name", required=True, help="its line: the next draft of the same name follows it")
+        parser.add_argument(
+            "--name", required=True, help="its line: the next draft of the same name follows it"
+        )
         parser.add_argument("--positive", metavar="VALUE", help="the bad outcome; default: the rarer of two")
         parser.add_argument("--drop", default="", metavar="A,B", help="columns not to use")
         parser.add_argument("--window", default="", help="which time the sample is of, in words")
@@ -92,7 +96,9 @@ class Command(BanyanCommand):
         digest = hashlib.sha256(file.read_bytes()).hexdigest()
         return card, record | {"sha256": digest, "target": options["target"]}
 
-    def _kept(self, found: Any, options: dict[str, Any], card: Any, record: Any, named: dict[str, str]) -> Any:
+    def _kept(
+        self, found: Any, options: dict[str, Any], card: Any, record: Any, named: dict[str, str]
+    ) -> Any:
         from credit_rating.factors import SOURCES
         from credit_rating.services.scorecards import draft_developed_card
 
@@ -103,11 +109,21 @@ class Command(BanyanCommand):
         with bank(found.pk):
             act_as(actor)
             draft = draft_developed_card(
-                actor, kind=kind, name=options["name"], card=card, record=record, sources=sources, now=timezone.now()
+                actor,
+                kind=kind,
+                name=options["name"],
+                card=card,
+                record=record,
+                sources=sources,
+                now=timezone.now(),
             )
         folds = record["folds"]
-        self.say(f"{draft.name} v{draft.version}: draft {draft.pk} with {len(names)} factors, of {record['rows']:,} cases")
-        self.say(f"AUC {folds['auc']:.4f}  KS {folds['ks']:.4f}  Gini {folds['gini']:.4f} (mean of {folds['count']} folds)")
+        self.say(
+            f"{draft.name} v{draft.version}: draft {draft.pk} with {len(names)} factors, of {record['rows']:,} cases"
+        )
+        self.say(
+            f"AUC {folds['auc']:.4f}  KS {folds['ks']:.4f}  Gini {folds['gini']:.4f} (mean of {folds['count']} folds)"
+        )
         self.say(f"See it at /credit/scorecards/{draft.pk}/: one person proposes it, another publishes it.")
         return {
             "scorecard": draft.pk, "version": draft.version, "kind": kind, "name": draft.name, "factors": names,
