@@ -33,6 +33,7 @@ from crm_site.lib.api.changes import Changes
 from crm_site.lib.api.fields import MoneyString, StrictSerializer, Text
 from crm_site.lib.api.paging import KeyPagination
 from crm_site.lib.permissions import Actor
+from customers.view_parts import ViewPart
 
 SCOPE, READ = "lines:control", "customers:read"
 TAG = "Credit Facility"
@@ -61,6 +62,13 @@ class LineOut(serializers.Serializer):
     @extend_schema_field(serializers.ChoiceField(LineStatus.choices))
     def get_status(self, line: CreditLine) -> str:
         return str(line.status_on(self.context["day"]))
+
+
+LINES_PART = ViewPart(
+    "lines",
+    lambda: LineOut(many=True),
+    lambda actor, customer, day: lines.lines_of(actor, customer.pk),
+)
 
 
 class SubLimitOut(serializers.Serializer):

@@ -13,7 +13,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from credit_rating import words
 from credit_rating.models.kinds import CreditKind
@@ -36,7 +36,7 @@ _OUTLOOK = (
     ("falling", gettext_lazy("Falling")),
 )
 _SECURITY = (
-    ("credit", gettext_lazy("Unsecured")), ("guarantor", gettext_lazy("Guarantor")),
+    ("credit", gettext_lazy("Unsecured")), ("guarantor", gettext_lazy("Guaranty")),
     ("mortgage", gettext_lazy("Mortgage")), ("pledge", gettext_lazy("Pledge")), ("mixed", gettext_lazy("Several")),
 )  # fmt: skip
 
@@ -75,7 +75,7 @@ def _field(
     return Field(code, label or words.INPUTS[code], type_, kinds, weight, **options)
 
 
-_YEARS = gettext_lazy("years")
+_YEARS = pgettext_lazy("of time", "years")
 SECTIONS: tuple[Section, ...] = (
     Section(
         "financial", gettext_lazy("Financial information"),

@@ -21,6 +21,7 @@ from crm_site.accounts.selectors import visible_units
 from crm_site.lib.permissions import HEADQUARTERS, SUBTREE, Actor
 
 MAX_ROWS = 200
+ALL = "all"
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,20 +180,16 @@ class LineFilterForm:
         )
         self.staff = [] if below is None else list(below.order_by("name"))
         self.manager = next((s for s in self.staff if str(s.pk) == given.get("manager")), None)
-        self.status = given.get("status", "") if given.get("status") in LineStatus.values else ""
+        self.status = given.get("status", "") if given.get("status") in (*LineStatus.values, ALL) else ""
         self.band = given.get("use", "") if given.get("use") in BANDS else ""
         self.within = int(given["within"]) if given.get("within") in {str(days) for days in LADDER} else 0
         self.number = given.get("q", "").strip()[:40]
 
     def query(self) -> LineQuery:
         return LineQuery(
-            self.status,
-            self.unit,
-            self.manager.pk if self.manager else None,
-            self.within,
-            self.band,
-            self.number,
-        )
+            "" if self.status == ALL else self.status, self.unit, self.manager.pk if self.manager else None,
+            self.within, self.band, self.number, self.status == ALL or bool(self.number),
+        )  # fmt: skip
 
     def params(self) -> dict[str, str]:
         """What the address carries."""
@@ -215,7 +212,13 @@ class LineFilterForm:
         """Menus of what can be chosen; `labels` names the bands of use."""
         rungs = [(days, ngettext("within %s day", "within %s days", days) % days) for days in LADDER]
         menus = [
-            self._menu("status", _("Status"), list(LineStatus.choices), self.status),
+            self._menu(
+                "status",
+                _("Status"),
+                [*LineStatus.choices, (ALL, gettext("every status"))],
+                self.status,
+                none=gettext("alive or in use"),
+            ),
             self._menu("within", _("Ends"), rungs, self.within),
             self._menu("use", _("Use"), [(name, labels[name]) for name in BANDS], self.band),
         ]
@@ -230,9 +233,9 @@ class LineFilterForm:
         return menus
 
     def _menu(
-        self, name: str, text: Any, choices: list[tuple[Any, Any]], chosen: Any, **drop: str
+        self, name: str, text: Any, choices: list[tuple[Any, Any]], chosen: Any, none: str = "", **drop: str
     ) -> FilterMenu:
-        options = [FilterOption(str(gettext("all")), self.url(**{name: "", **drop}), not chosen)]
+        options = [FilterOption(none or gettext("all"), self.url(**{name: "", **drop}), not chosen)]
         options += [
             FilterOption(str(label), self.url(**{name: code, **drop}), code == chosen)
             for code, label in choices

@@ -27,7 +27,9 @@ MOST = Decimal(10) ** 14
 
 
 def _date(label: Any, **options: Any) -> forms.DateField:
-    return forms.DateField(label=label, widget=forms.DateInput(attrs={"type": "date"}), **options)
+    return forms.DateField(
+        label=label, widget=forms.DateInput(format="%Y-%m-%d", attrs={"type": "date"}), **options
+    )
 
 
 def _money(label: Any, **options: Any) -> forms.DecimalField:

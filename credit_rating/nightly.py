@@ -54,7 +54,8 @@ def lines(context: RunContext, chunk: Mapping[str, Any]) -> Counts:
     return Counts(int(chunk["rows"]), expired + counts.changed + counts.cancelled)
 
 
-_WATCHED = """
+# Lines that may call for work, with their limit in the bank's currency.
+WATCHED = """
 SELECT l.id, l.year, l.serial, l.customer_id, c.responsible_id, c.home_branch_id, l.status, l.currency, l.expires_on,
     l.review_on, l.limit_amount, l.reserved + l.utilised,
     CASE WHEN l.currency = b.currency THEN l.limit_amount ELSE coalesce(round(l.limit_amount * (
@@ -70,20 +71,30 @@ WHERE l.bank_id = %(bank)s AND l.customer_id BETWEEN %(first)s AND %(last)s AND 
 """
 
 
-def _tasks(bank_id: int, day: dt.date, policy: Body, first: int, last: int) -> Iterator[TaskRow]:
+def watch_values(bank_id: int, day: dt.date, policy: Body, first: int, last: int) -> dict[str, Any]:
+    """The parameters of WATCHED for the customers first..last."""
     working_day = day + dt.timedelta(days=1)
-    warn = policy.params["warn_pct"]
-    until = working_day + dt.timedelta(days=int(policy.params["watch_days"]))
-    review = working_day + dt.timedelta(days=int(policy.params["review_days"]))
-    values: dict[str, Any] = {
-        "bank": bank_id, "day": day, "first": first, "last": last, "until": until, "review": review,
-        "since": day - dt.timedelta(days=EXPIRED_DAYS), "warn": int(warn * 10_000),
-    }  # fmt: skip
+    return {
+        "bank": bank_id,
+        "day": day,
+        "first": first,
+        "last": last,
+        "until": working_day + dt.timedelta(days=int(policy.params["watch_days"])),
+        "review": working_day + dt.timedelta(days=int(policy.params["review_days"])),
+        "since": day - dt.timedelta(days=EXPIRED_DAYS),
+        "warn": int(policy.params["warn_pct"] * 10_000),
+    }
+
+
+def _tasks(bank_id: int, day: dt.date, policy: Body, first: int, last: int) -> Iterator[TaskRow]:
+    values = watch_values(bank_id, day, policy, first, last)
     with connection.cursor() as cursor:
-        cursor.execute(_WATCHED, values)
+        cursor.execute(WATCHED, values)
         rows = cursor.fetchall()
     for row in rows:
-        yield from _of_line(row, working_day, until, review, warn)
+        yield from _of_line(
+            row, day + dt.timedelta(days=1), values["until"], values["review"], policy.params["warn_pct"]
+        )
 
 
 def _of_line(

@@ -20,7 +20,7 @@ from rest_framework.response import Response
 
 from crm_site.accounts.api import ApiView
 from crm_site.accounts.models import Bank
-from crm_site.accounts.selectors import business_date
+from crm_site.accounts.selectors import bank_today, business_date
 from crm_site.lib.api.changes import Changes
 from crm_site.lib.api.fields import Day, Moment, MoneyString, StrictSerializer, Text
 from crm_site.lib.api.paging import KeyPagination
@@ -38,6 +38,7 @@ from customers.models.standing import VALUE_TIERS, WEALTH_LEVELS
 from customers.party_io import party_schema, read_party, refusals
 from customers.selectors.single import accounts_held, addresses_of, loans_of, other_products
 from customers.services import record_interaction
+from customers.view_parts import VIEW_PARTS
 
 
 class MaskedValue(serializers.Serializer):
@@ -164,6 +165,10 @@ class CustomerViewOut(serializers.Serializer):
     holdings = WealthOut(many=True)
     loans = LoanOut(many=True)
     last_contact_date = serializers.DateField(allow_null=True)
+
+    def get_fields(self) -> dict[str, serializers.Field]:
+        """With what rooms above add (customers.view_parts)."""
+        return {**super().get_fields(), **{part.name: part.field() for part in VIEW_PARTS}}
 
 
 class InteractionIn(StrictSerializer):
@@ -347,7 +352,9 @@ class CustomerSingleView(ApiView):
             "loans": loans_of(request.user, customer, as_of=day),
             "last_contact_date": standing.last_contact_date,
         }
-        return Response(CustomerViewOut(view).data)
+        today = bank_today(bank)
+        view |= {part.name: part.rows(request.user, customer, today) for part in VIEW_PARTS}
+        return Response(CustomerViewOut(view, context={"day": today}).data)
 
 
 class InteractionListView(ApiView):

@@ -107,7 +107,7 @@ def plan_balances(context: RunContext) -> Iterator[Mapping[str, Any]]:
 
 
 _ACTIVITY = """
-activity AS (
+activity AS MATERIALIZED (
     SELECT a.owner_id, count(*)::int AS transactions,
         round(sum(greatest(t.amount, 0) * coalesce(r.rate, 'NaN')))::bigint AS inflow,
         round(sum(greatest(-t.amount, 0) * coalesce(r.rate, 'NaN')))::bigint AS outflow
@@ -155,7 +155,7 @@ month_end AS (
 # The trend's month-ends before the date: what the row has, without this very month-end when it is run again; or
 # the record itself, when months before were filled in or corrected.
 _TREND_ROLLED = """
-trend AS (
+trend AS MATERIALIZED (
     SELECT s.customer_id, CASE WHEN m.customer_id IS NULL THEN s.deposits_13
         ELSE s.deposits_13[:cardinality(s.deposits_13) - 1] END AS months
     FROM customers_standing s
@@ -164,7 +164,7 @@ trend AS (
     WHERE s.bank_id = {bank} AND s.customer_id BETWEEN {lo} AND {hi}
 )"""
 _TREND_REBUILT = """
-trend AS (
+trend AS MATERIALIZED (
     SELECT m.customer_id, array_agg(m.deposits_adb ORDER BY m.month_end) AS months FROM customers_monthend m
     WHERE m.bank_id = {bank} AND m.month_end > {trend_start} AND m.month_end < {day}
         AND m.customer_id BETWEEN {lo} AND {hi}

@@ -9,12 +9,12 @@ from itertools import pairwise
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Max
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from crm_site.accounts import versions
 from crm_site.accounts.models import Bank
-from crm_site.lib.errors import Conflict, DomainError
+from crm_site.accounts.versions import VersionError, VersionStatus
 from crm_site.lib.permissions import Actor, require
 from crm_site.lib.tenancy import require_bank
 from customers.conditions import ConditionError, validate
@@ -24,13 +24,13 @@ from segmentation.engine.policies import (
     thresholds_of,
     value_tiers,
 )
-from segmentation.models import PolicyStatus, Scheme, TierDay, TierPolicy
+from segmentation.models import Scheme, TierDay, TierPolicy
 from segmentation.models.tiers import VALUE, WEALTH
 
-OPEN = (PolicyStatus.DRAFT, PolicyStatus.PROPOSED)
+DRAFT, PUBLISH = "policy.draft", "policy.publish"
 
 
-class PolicyError(DomainError):
+class PolicyError(VersionError):
     """A policy version cannot be drafted, proposed or published like this."""
 
 
@@ -49,7 +49,7 @@ def ensure_default_policies(now: dt.datetime | None = None) -> None:
                 [
                     TierPolicy(
                         scheme=scheme, version=1, tiers=tiers, valid_from=FIRST_DAY, founding=True,
-                        status=PolicyStatus.PUBLISHED, drafted_at=at, published_at=at,
+                        status=VersionStatus.PUBLISHED, drafted_at=at, published_at=at,
                     )
                 ],
                 ignore_conflicts=True,
@@ -88,26 +88,11 @@ def draft_policy(
     The tiers and their order are the scheme's own; only their conditions change. Raises PolicyError, Conflict
     when a version waits for its second person.
     """
-    require(actor, "policy.draft")
+    require(actor, DRAFT)
     Scheme.objects.select_for_update().get(pk=scheme.pk)
     checked = check_tiers(scheme, tiers)
-    waiting = TierPolicy.objects.filter(scheme=scheme, kind=kind, status__in=OPEN).first()
-    if waiting is not None and waiting.status == PolicyStatus.PROPOSED:
-        raise Conflict(
-            _("Version %s waits for its second person; it must be decided or returned first.")
-            % waiting.version,
-            code="policy_proposed",
-        )
-    if waiting is not None:
-        waiting.tiers, waiting.note = checked, note
-        waiting.drafted_by_id, waiting.drafted_at = actor.staff_id, now
-        waiting.save(update_fields=["tiers", "note", "drafted_by", "drafted_at"])
-        return waiting
-    newest = TierPolicy.objects.filter(scheme=scheme).aggregate(newest=Max("version"))["newest"] or 0
-    return TierPolicy.objects.create(
-        scheme=scheme, kind=kind, version=newest + 1, tiers=checked, note=note,
-        drafted_by_id=actor.staff_id, drafted_at=now,
-    )  # fmt: skip
+    line = {"scheme_id": scheme.pk, "kind": kind}
+    return versions.draft(actor, TierPolicy, line, now=now, tiers=checked, note=note)
 
 
 MOST_TIERS = 10
@@ -121,7 +106,7 @@ def create_scheme(
     `levels`: the tiers' names, best first; the last one takes the rest. The night decides by it once a second person
     has published its first version. Raises PolicyError with fields.
     """
-    require(actor, "policy.draft")
+    require(actor, DRAFT)
     ensure_default_policies(now)
     fields = {}
     if Scheme.objects.filter(code=code).exists():
@@ -149,9 +134,9 @@ def draft_for_kind(actor: Actor, *, policy_id: int, kind: str, now: dt.datetime)
 
     Raises PolicyError when the kind has versions of its own, or the policy is not a published one for all.
     """
-    require(actor, "policy.draft")
+    require(actor, DRAFT)
     base = TierPolicy.objects.select_related("scheme").get(pk=policy_id)
-    if base.kind or base.status != PolicyStatus.PUBLISHED:
+    if base.kind or base.status != VersionStatus.PUBLISHED:
         raise PolicyError(
             _("A kind's own policy begins with the published one for all kinds."), code="kind_base"
         )
@@ -199,14 +184,11 @@ def _check_order(tiers: list[dict[str, Any]]) -> None:
 
 def propose_policy(actor: Actor, *, policy_id: int, valid_from: dt.date, now: dt.datetime) -> TierPolicy:
     """Hand a draft to a second person, to be in force from a business date that has not been run."""
-    require(actor, "policy.draft")
-    policy = _locked(policy_id, PolicyStatus.DRAFT)
+    require(actor, DRAFT)
+    policy = versions.locked(TierPolicy, policy_id, VersionStatus.DRAFT)
     check_tiers(policy.scheme, policy.tiers)
     check_valid_from(valid_from)
-    policy.status, policy.valid_from = PolicyStatus.PROPOSED, valid_from
-    policy.proposed_by_id, policy.proposed_at = actor.staff_id, now
-    policy.save(update_fields=["status", "valid_from", "proposed_by", "proposed_at"])
-    return policy
+    return versions.propose(actor, TierPolicy, policy_id, action=DRAFT, valid_from=valid_from, now=now)
 
 
 def check_valid_from(valid_from: dt.date) -> None:
@@ -220,50 +202,27 @@ def check_valid_from(valid_from: dt.date) -> None:
 def publish_policy(actor: Actor, *, policy_id: int, now: dt.datetime) -> TierPolicy:
     """Put a proposed version in force from its date: by a person who neither drafted nor proposed it.
 
-    A version published earlier for the very same date is retired. Raises PolicyError, Conflict when it was
-    decided meanwhile.
+    Raises PolicyError for a date that has been run meanwhile or a kind whose scheme has no policy for all, and what
+    versions.publish raises.
     """
-    require(actor, "policy.publish")
-    policy = _locked(policy_id, PolicyStatus.PROPOSED)
-    if actor.staff_id is None or actor.staff_id in (policy.proposed_by_id, policy.drafted_by_id):
-        raise PolicyError(_("A second person publishes it."), code="second_person")
-    assert policy.valid_from is not None  # noqa: S101 - the database holds that a proposal is dated
-    check_valid_from(policy.valid_from)
-    for_all = TierPolicy.objects.filter(scheme_id=policy.scheme_id, kind="", status=PolicyStatus.PUBLISHED)
+    require(actor, PUBLISH)
+    policy = versions.locked(TierPolicy, policy_id, VersionStatus.PROPOSED)
+    if policy.valid_from is not None:
+        check_valid_from(policy.valid_from)
+    for_all = TierPolicy.objects.filter(scheme_id=policy.scheme_id, kind="", status=VersionStatus.PUBLISHED)
     if policy.kind and not for_all.filter(valid_from__lte=policy.valid_from).exists():
         raise PolicyError(_("The policy for all kinds must be in force first."), code="kind_base")
-    TierPolicy.objects.filter(
-        scheme_id=policy.scheme_id,
-        kind=policy.kind,
-        valid_from=policy.valid_from,
-        status=PolicyStatus.PUBLISHED,
-    ).update(status=PolicyStatus.RETIRED)
-    policy.status, policy.published_by_id, policy.published_at = PolicyStatus.PUBLISHED, actor.staff_id, now
-    policy.save(update_fields=["status", "published_by", "published_at"])
-    return policy
+    return versions.publish(actor, TierPolicy, policy_id, action=PUBLISH, now=now)
 
 
 def return_policy(actor: Actor, *, policy_id: int) -> TierPolicy:
     """Give a proposal back as a draft."""
-    require(actor, "policy.publish")
-    policy = _locked(policy_id, PolicyStatus.PROPOSED)
-    policy.status, policy.proposed_by, policy.proposed_at = PolicyStatus.DRAFT, None, None
-    policy.save(update_fields=["status", "proposed_by", "proposed_at"])
-    return policy
+    return versions.give_back(actor, TierPolicy, policy_id, action=PUBLISH)
 
 
 def discard_draft(actor: Actor, *, policy_id: int) -> None:
     """Throw a draft away; a scheme of the bank's own goes with its only one."""
-    require(actor, "policy.draft")
-    policy = _locked(policy_id, PolicyStatus.DRAFT)
-    scheme = policy.scheme
-    policy.delete()
-    if scheme.code not in (VALUE, WEALTH) and not scheme.policies.exists():
+    scheme = Scheme.objects.filter(policies=policy_id).first()
+    versions.discard(actor, TierPolicy, policy_id, action=DRAFT)
+    if scheme is not None and scheme.code not in (VALUE, WEALTH) and not scheme.policies.exists():
         scheme.delete()
-
-
-def _locked(policy_id: int, status: PolicyStatus) -> TierPolicy:
-    policy = TierPolicy.objects.select_for_update(of=("self",)).filter(pk=policy_id).first()
-    if policy is None or policy.status != status:
-        raise Conflict(_("Somebody has decided this version meanwhile."), code="policy_changed")
-    return policy

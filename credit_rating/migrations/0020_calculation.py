@@ -37,7 +37,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('bank_id', crm_site.lib.tenancy.BankField(editable=False)),
-                ('asset_type', models.CharField(choices=[('residence', 'Residence'), ('shop', 'Shop or office'), ('factory', 'Factory building'), ('land_use', 'Land use right'), ('farm_land', 'Right to farm land'), ('forest', 'Forest right'), ('equipment', 'Machinery'), ('vehicle', 'Vehicle'), ('livestock', 'Livestock'), ('stock', 'Inventory'), ('deposit', 'Deposit certificate'), ('treasury_bond', 'Treasury bond'), ('bank_bill', 'Bank acceptance bill'), ('receivable', 'Receivables'), ('shares', 'Shares'), ('patent', 'Intellectual property')], max_length=16)),
+                ('asset_type', models.CharField(choices=[('residence', 'Dwelling'), ('shop', 'Shop or office'), ('factory', 'Factory building'), ('land_use', 'Land use right'), ('farm_land', 'Right to farm land'), ('forest', 'Forest right'), ('equipment', 'Machinery'), ('vehicle', 'Vehicle'), ('livestock', 'Livestock'), ('stock', 'Inventory'), ('deposit', 'Deposit certificate'), ('treasury_bond', 'Treasury bond'), ('bank_bill', 'Bank acceptance bill'), ('receivable', 'Receivables'), ('shares', 'Shares'), ('patent', 'Intellectual property')], max_length=16)),
                 ('registration_number', models.CharField(max_length=80)),
                 ('object_key', models.CharField(max_length=80)),
                 ('name', models.CharField(max_length=160)),
@@ -74,7 +74,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('bank_id', crm_site.lib.tenancy.BankField(editable=False)),
-                ('kind', models.CharField(choices=[('credit', 'Unsecured'), ('guarantor', 'Guarantor'), ('mortgage', 'Mortgage'), ('pledge', 'Pledge')], max_length=10)),
+                ('kind', models.CharField(choices=[('credit', 'Unsecured'), ('guarantor', 'Guaranty'), ('mortgage', 'Mortgage'), ('pledge', 'Pledge')], max_length=10)),
                 ('amount', crm_site.lib.money.MoneyField()),
                 ('lien_order', models.PositiveSmallIntegerField(default=1)),
                 ('prior_liens', crm_site.lib.money.MoneyField(default=0)),

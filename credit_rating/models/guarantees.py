@@ -18,7 +18,7 @@ from customers.models.parties import CustomerOwnedManager
 
 class GuaranteeKind(models.TextChoices):
     CREDIT = "credit", _("Unsecured")
-    GUARANTOR = "guarantor", _("Guarantor")
+    GUARANTOR = "guarantor", _("Guaranty")
     MORTGAGE = "mortgage", _("Mortgage")
     PLEDGE = "pledge", _("Pledge")
 

@@ -12,6 +12,7 @@ from typing import ClassVar
 
 from django.db import models
 from django.db.models import F, Q
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
@@ -179,7 +180,7 @@ class SubLimit(Room):
 class ReservationStatus(models.TextChoices):
     RESERVED = "reserved", _("Reserved")
     COMMITTED = "committed", _("Committed")
-    RELEASED = "released", _("Released")
+    RELEASED = "released", pgettext_lazy("reservation", "Released")
     EXPIRED = "expired", _("Expired")
 
 
@@ -230,7 +231,7 @@ class EntryKind(models.TextChoices):
     BROUGHT_IN = "brought_in", _("Brought in")
     RESERVE = "reserve", _("Reserved")
     COMMIT = "commit", _("Committed")
-    RELEASE = "release", _("Released")
+    RELEASE = "release", pgettext_lazy("reservation", "Released")
     EXPIRE = "expire", _("Expired")
     REPAY = "repay", _("Repaid")
 
@@ -292,3 +293,7 @@ class LineEvent(TenantModel):
 
     class Meta(TenantModel.Meta):
         ordering: ClassVar = ["-id"]
+
+    @property
+    def day(self) -> dt.date:
+        return timezone.localdate(self.at)

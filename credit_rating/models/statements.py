@@ -22,7 +22,8 @@ class StatementSource(models.TextChoices):
 
 class Statement(TenantModel):
     """A year's statement. `figures`: {item: amount as text}, in the bank's currency; an item that is not there is
-    unknown, never 0. `report_date`: the balance sheet's date. `explanation`: of what jumped."""
+    unknown, never 0. `report_date`: the balance sheet's date. `explanation`: of what jumped.
+    `source_as_of`: when the source knew it; a delivery that is older than what stands never overwrites it."""
 
     customer = BankForeignKey(Customer, on_delete=models.CASCADE, related_name="statements")
     year = models.PositiveSmallIntegerField()
@@ -34,6 +35,7 @@ class Statement(TenantModel):
     source = models.CharField(max_length=8, choices=StatementSource, default=StatementSource.TYPED)
     entered_by = BankForeignKey(Staff, null=True, on_delete=models.PROTECT, related_name="+")
     entered_at = models.DateTimeField()
+    source_as_of = models.DateTimeField(null=True)
 
     objects = CustomerOwnedManager()
 

@@ -16,7 +16,7 @@ from credit_rating.policies.shapes import Body, Column, Shape, Table
 
 MORTGAGE, PLEDGE = "mortgage", "pledge"
 ASSET_TYPES = (
-    ("residence", gettext_lazy("Residence"), MORTGAGE, "70", 12),
+    ("residence", gettext_lazy("Dwelling"), MORTGAGE, "70", 12),
     ("shop", gettext_lazy("Shop or office"), MORTGAGE, "60", 12),
     ("factory", gettext_lazy("Factory building"), MORTGAGE, "60", 12),
     ("land_use", gettext_lazy("Land use right"), MORTGAGE, "60", 12),

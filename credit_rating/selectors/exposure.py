@@ -1,42 +1,29 @@
-"""What the bank has at stake with a customer, its group and its related parties, against the caps (C5).
-
-Lines come from `plug_lines`: a function that says limits and drawings of customers. Until one is plugged in there are
-none, and loans alone count.
-"""
+"""What the bank has at stake with a customer, its group and its related parties, against the caps (C5)."""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 
 from django.db.models import Q, QuerySet
+from django.utils.translation import gettext as _
 
 from credit_rating.engine.exposure import BY_SHARE, Capital, CapUse, Stake, Tie, check_caps, group_of
 from credit_rating.engine.steps import ZERO
 from credit_rating.models import BankCapital, RelatedParty
+from credit_rating.models.lines import LIVING, CreditLine
 from credit_rating.policies.caps import caps_of
 from credit_rating.selectors.policies import policy_on
+from crm_site.accounts.models import Bank
+from crm_site.lib.errors import DomainError
+from crm_site.lib.money import round_cents
 from crm_site.lib.permissions import Actor
-from customers.models import Customer, Relation, Standing
+from crm_site.lib.tenancy import require_bank
+from customers.models import Customer, FxRate, Relation, Standing
 
-# customer id -> (sum of the limits of its live lines, what of them is drawn), the bank's currency
-LineSource = Callable[[Iterable[int]], Mapping[int, tuple[Decimal, Decimal]]]
 MOST_MEMBERS = 500
-
-
-def _no_lines(customers: Iterable[int]) -> Mapping[int, tuple[Decimal, Decimal]]:
-    return {}
-
-
-_lines: LineSource = _no_lines
-
-
-def plug_lines(source: LineSource) -> None:
-    """Say where lines are read from (AppConfig.ready)."""
-    global _lines
-    _lines = source
 
 
 def group_members(customer_id: int, threshold: Decimal) -> tuple[int, ...]:
@@ -55,12 +42,43 @@ def group_members(customer_id: int, threshold: Decimal) -> tuple[int, ...]:
     return group_of(customer_id, ties.values(), threshold)
 
 
-def stakes_of(customers: Iterable[int]) -> dict[int, Stake]:
-    """customer -> loans of the core's newest day and lines of this moment."""
+def stakes_of(customers: Iterable[int], day: dt.date) -> dict[int, Stake]:
+    """customer -> loans of the core's newest day, and its living lines as they stand now, in the bank's currency."""
     ids = list(customers)
     loans = dict(Standing.objects.filter(customer_id__in=ids).values_list("customer_id", "loans"))
-    lines = _lines(ids)
+    lines = _lines_of(ids, day)
     return {one: Stake(loans.get(one, ZERO), *lines.get(one, (ZERO, ZERO))) for one in ids}
+
+
+def _lines_of(customers: list[int], day: dt.date) -> dict[int, tuple[Decimal, Decimal]]:
+    """customer -> (limits, drawn and reserved) of the lines that may be drawn on. Frozen ones count: they may thaw.
+
+    Raises DomainError for a currency without an exchange rate: a line that is left out would look like room.
+    """
+    living = CreditLine.objects.filter(customer_id__in=customers, status__in=LIVING, expires_on__gte=day)
+    rows = list(living.values_list("customer_id", "currency", "limit", "reserved", "utilised"))
+    home = Bank.objects.values_list("currency", flat=True).get(pk=require_bank())
+    rates = {home: Decimal(1)}
+    if foreign := {currency for _customer, currency, *_amounts in rows} - {home}:
+        known = FxRate.objects.filter(currency__in=foreign, rate_date__lte=day)
+        rates |= dict(
+            known.order_by("currency", "-rate_date").distinct("currency").values_list("currency", "rate")
+        )
+    if missing := {currency for _customer, currency, *_amounts in rows} - rates.keys():
+        raise DomainError(
+            _("No exchange rate by %(day)s for: %(currencies)s")
+            % {"day": day.isoformat(), "currencies": ", ".join(sorted(missing))},
+            code="fx_rate_missing",
+        )
+    found: dict[int, tuple[Decimal, Decimal]] = {}
+    for customer, currency, limit, reserved, utilised in rows:
+        limits, drawn = found.get(customer, (ZERO, ZERO))
+        rate = rates[currency]
+        found[customer] = (
+            limits + round_cents(limit * rate),
+            drawn + round_cents((reserved + utilised) * rate),
+        )
+    return found
 
 
 def quarter_end_before(day: dt.date) -> dt.date:
@@ -133,7 +151,7 @@ def concentration_of(
     """A customer's group and every cap that applies, with its lines coming to `limit` (None: as they are)."""
     policy = policy_on("caps", day).body
     ids = group_members(customer.pk, policy.params["control_pct"])
-    stakes = stakes_of(ids)
+    stakes = stakes_of(ids, day)
     own = stakes[customer.pk]
     after = {**stakes, customer.pk: own if limit is None else own.after(limit)}
     names = dict(Customer.objects.visible_to(actor).filter(pk__in=ids).values_list("pk", "name"))
@@ -145,6 +163,6 @@ def concentration_of(
         return Concentration(members, (), None, is_related, False)
     capital, row = found
     lacks = is_related and capital.net_last_quarter is None
-    others = stakes_of(related | set(ids)) if is_related and not lacks else None
+    others = stakes_of(related | set(ids), day) if is_related and not lacks else None
     uses = check_caps(customer.pk, after, capital, caps_of(policy), related=others)
     return Concentration(members, uses, row, is_related, lacks)

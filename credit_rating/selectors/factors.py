@@ -36,7 +36,7 @@ class Found:
 
 
 class Facts:
-    """What is known of a customer on a day. Each kind of data is read once, when it is first asked for."""
+    """What is known of a customer on a day: nothing that is of a later day. Each kind of data is read once."""
 
     def __init__(self, actor: Actor, customer: Customer, day: dt.date) -> None:
         self.actor, self.customer, self.day = actor, customer, day
@@ -69,7 +69,8 @@ class Facts:
     def _ratio(self, code: str) -> Found | None:
         if self._statements is None:
             is_company = credit_kind(self.customer) in COMPANY
-            self._statements = statements_of(self.actor, self.customer) if is_company else []
+            found = statements_of(self.actor, self.customer) if is_company else []
+            self._statements = [s for s in found if s.report_date <= self.day]
         if not self._statements:
             return None
         newest = self._statements[0]
@@ -81,7 +82,7 @@ class Facts:
         if self._collected is None:
             self._collected = collected(self.actor, self.customer)
         cell = self._collected.get(code)
-        if cell is None:
+        if cell is None or cell.as_of > self.day:
             return None
         value: Value = Decimal(cell.value) if SOURCES[code].is_number else cell.value
         return Found(value, cell.as_of, cell.source)

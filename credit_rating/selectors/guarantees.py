@@ -192,3 +192,46 @@ def known_thing(registration_number: str) -> KnownThing | None:
     """The thing of a registration number, however it is written, with the claims on it: is it pledged already?"""
     thing = Collateral.objects.filter(object_key=object_key(registration_number)).first()
     return KnownThing(thing, claims_on([thing.pk])[thing.pk]) if thing else None
+
+
+@dataclass(frozen=True, slots=True)
+class DueValuation:
+    """A guarantee whose thing or guarantor is to be valued again. `was_on` None: never valued."""
+
+    guarantee: Guarantee
+    name: str
+    was_on: dt.date | None
+    due_on: dt.date
+
+
+def due_valuations(*, day: dt.date) -> list[DueValuation]:
+    """Live guarantees of the bank whose valuation is due within the policy's days, oldest first."""
+    policy = policy_on("haircuts", day).body
+    rows = list(
+        Guarantee.objects.filter(status__in=LIVE)
+        .exclude(kind="credit")
+        .select_related("customer", "collateral", "guarantor")
+        .order_by("id")
+    )
+    valuations = newest_valuations({g.collateral_id for g in rows if g.collateral_id}, day)
+    capacities = capacities_of({g.guarantor_id for g in rows if g.guarantor_id}, day, policy)
+    until = day + dt.timedelta(days=policy.params["remind_days"])
+    found: list[DueValuation] = []
+    for g in rows:
+        if g.collateral is not None:
+            valuation = valuations.get(g.collateral.pk)
+            was, months = (
+                valuation.valued_on if valuation else None,
+                rule_of(policy, g.collateral.asset_type)[1],
+            )
+            name = g.collateral.name
+        elif g.guarantor is not None:
+            capacity = capacities.get(g.guarantor.pk)
+            was, months = capacity.as_of if capacity else None, policy.params["guarantor_months"]
+            name = g.guarantor.name
+        else:
+            continue
+        due = add_months(was, months) if was else g.from_date
+        if due <= until:
+            found.append(DueValuation(g, name, was, due))
+    return sorted(found, key=lambda row: (row.due_on, row.guarantee.pk))

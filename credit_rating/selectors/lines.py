@@ -25,8 +25,9 @@ from credit_rating.models.lines import LIVING, standing
 from credit_rating.policies import SHAPES, Body, read
 from credit_rating.selectors.policies import policy_on
 from crm_site.accounts.models import OrgUnit
-from crm_site.lib.money import MoneyField
+from crm_site.lib.money import MoneyField, money
 from crm_site.lib.permissions import Actor
+from customers.models import Customer
 
 PAGE = 50
 SUBJECT = "line_control"
@@ -50,7 +51,10 @@ def control_policy(day: dt.date) -> Body:
 
 @dataclass(frozen=True, slots=True)
 class LineQuery:
-    """What the list shows: "", None and 0 mean all. `within`: a rung of LADDER; `number`: of a line or customer."""
+    """What the list shows: "", None and 0 mean all. `within`: a rung of LADDER; `number`: of a line or customer.
+
+    Without a status: lines that live, and expired ones that are still in use; with `everything` every line.
+    """
 
     status: str = ""
     unit: OrgUnit | None = None
@@ -58,6 +62,7 @@ class LineQuery:
     within: int = 0
     band: str = ""
     number: str = ""
+    everything: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +116,9 @@ def _chosen(actor: Actor, query: LineQuery, day: dt.date) -> QuerySet[CreditLine
     found = CreditLine.objects.visible_to(actor)
     if query.status:
         found = found.in_status(query.status, day)
+    elif not query.everything:
+        used = Q(reserved__gt=money(0)) | Q(utilised__gt=money(0))
+        found = found.exclude(status=LineStatus.CLOSED).filter(Q(expires_on__gte=day) | used)
     if query.unit is not None:
         found = found.filter(
             customer__home_branch__lft__gte=query.unit.lft, customer__home_branch__lft__lte=query.unit.rgt
@@ -145,7 +153,10 @@ def _in_band(found: QuerySet[CreditLine], band: str) -> QuerySet[CreditLine]:
 def _numbered(text: str) -> Q:
     """A line's number as people write it (SX-2026-000123, 2026-123), or a customer's number."""
     parts = text.strip().upper().removeprefix("SX-").split("-")
-    wanted = Q(customer__number=text.strip())
+    # The customer first: a join under an OR would read every line.
+    wanted = Q(
+        customer_id__in=list(Customer.objects.filter(number=text.strip()).values_list("pk", flat=True))
+    )
     if len(parts) == 2 and all(part.isascii() and part.isdigit() and len(part) < 10 for part in parts):
         wanted |= Q(year=min(int(parts[0]), 9999), serial=int(parts[1]))
     return wanted
@@ -196,7 +207,11 @@ def life(line: CreditLine) -> list[LineEvent]:
 
 def lines_of(actor: Actor, customer_id: int) -> list[CreditLine]:
     """A customer's lines: those that live first, by their end."""
-    found = CreditLine.objects.visible_to(actor).filter(customer_id=customer_id).select_related("product")
+    found = (
+        CreditLine.objects.visible_to(actor)
+        .filter(customer_id=customer_id)
+        .select_related("customer", "product")
+    )
     return sorted(found, key=lambda line: (line.status not in LIVING, line.expires_on, line.pk))
 
 

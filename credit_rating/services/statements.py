@@ -66,6 +66,7 @@ def save_statement(
         statement.figures = {item: f"{figures[item]:f}" for item in ALL_ITEMS if item in figures}
         statement.is_audited, statement.auditor = is_audited, auditor
         statement.source, statement.entered_by_id, statement.entered_at = source, actor.staff_id, now
+        statement.source_as_of = now
         statement.save()
     return statement
 

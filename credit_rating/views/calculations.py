@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 from itertools import count
 from typing import Any
@@ -17,13 +18,15 @@ from credit_rating import words
 from credit_rating.engine.pricing import annualised, instalments
 from credit_rating.engine.steps import Step, from_data
 from credit_rating.forms_case import CalculationForm
-from credit_rating.models import LineCalculation, credit_kind
+from credit_rating.models import GuaranteeKind, LineCalculation, credit_kind
 from credit_rating.selectors import calculations
 from credit_rating.selectors.calculations import PERCENT_INPUTS, Reckoning
+from credit_rating.selectors.guarantees import GuaranteeRow
 from credit_rating.services.calculations import PREPARE, save_calculation
 from credit_rating.views.case import case_customer, is_partial, page
 from crm_site.accounts.selectors import bank_today
 from crm_site.lib.errors import DomainError
+from crm_site.lib.formats import BILLION, MILLION, THOUSAND, Unit, column_unit
 from crm_site.lib.guards import allowed
 from crm_site.lib.permissions import require
 from customers.models import Customer
@@ -45,15 +48,33 @@ def drawn_steps(steps: tuple[Step, ...] | list[Step]) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
+def _fine(values: Sequence[Decimal | None]) -> Unit:
+    """One unit for a table in which small amounts matter too: thousands rather than millions up to a billion."""
+    chosen = column_unit(values)
+    small = max((abs(v) for v in values if v is not None), default=Decimal(0)) < BILLION.divisor
+    return THOUSAND if chosen == MILLION and small else chosen
+
+
+def _scale(steps: Sequence[Step]) -> Unit:
+    """The one unit of the steps' amounts."""
+    return _fine([s.amount for s in steps if s.kind == "money"])
+
+
+def guarantee_scale(rows: Sequence[GuaranteeRow]) -> Unit:
+    """The one unit of a table of guarantees."""
+    return _fine([row.valued for row in rows])
+
+
+def _style(code: str) -> str:
+    """How an input is written: money, percent, days or number."""
+    if code in PERCENT_INPUTS:
+        return "percent"
+    return "days" if code.endswith("_days") else "number" if code == "household_members" else "money"
+
+
 def _drawn_inputs(found: Reckoning) -> list[tuple[Any, Any, str, Any]]:
     """(input, its name, how it is shown, its source)."""
-
-    def style(code: str) -> str:
-        if code in PERCENT_INPUTS:
-            return "percent"
-        return "days" if code.endswith("_days") else "number" if code == "household_members" else "money"
-
-    return [(i, words.TERMS[i.code], style(i.code), words.SOURCES[i.source]) for i in found.inputs]
+    return [(i, words.TERMS[i.code], _style(i.code), words.SOURCES[i.source]) for i in found.inputs]
 
 
 def _result(request: Any, customer: Customer, form: CalculationForm) -> dict[str, Any]:
@@ -75,6 +96,9 @@ def _result(request: Any, customer: Customer, form: CalculationForm) -> dict[str
         "is_tried": bool(tried),
         "moved": None if before is None or found.limit is None else found.limit - before,
         "rates": _yearly(found),
+        "scale": _scale(found.steps),
+        "guarantee_scale": guarantee_scale(found.guarantees),
+        "caps_scale": _fine([found.concentration.credit_after, *(u.cap for u in found.concentration.uses)]),
     }
 
 
@@ -128,18 +152,23 @@ def _saved(request: Any, calculation_id: int) -> dict[str, Any]:
         raise Http404 from None
     content = found.content
     price = content["price"]
+    saved_steps = from_data(content["steps"])
     return {
         "calculation": found, "customer": found.customer, "content": content,
-        "steps": drawn_steps(from_data(content["steps"])),
+        "steps": drawn_steps(saved_steps),
+        "scale": _scale(saved_steps),
         "price_steps": drawn_steps(from_data(price["steps"])) if price else [],
         "rate": Decimal(found.rate_bp) / 10_000 if found.rate_bp is not None else None,
-        "inputs": [(words.TERMS[i["code"]], i, words.SOURCES[i["source"]]) for i in content["inputs"]],
+        "inputs": [
+            (words.TERMS[i["code"]], Decimal(i["value"]), _style(i["code"]), words.SOURCES[i["source"]], i["as_of"])
+            for i in content["inputs"]
+        ],
         "caps": [
             (words.CAPS[u["code"]], Decimal(u["amount"]), Decimal(u["cap"]), Decimal(u["pct"]), u["level"])
             for u in content["caps"]
         ],
         "guarantees": [
-            {**g, **{k: Decimal(g[k]) for k in ("amount", "usable", "rate", "before")},
+            {**g, "kind_label": GuaranteeKind(g["kind"]).label, **{k: Decimal(g[k]) for k in ("amount", "usable", "rate", "before")},
              "valued": Decimal(g["valued"]) if g["valued"] else None}
             for g in content["guarantees"]
         ],
@@ -164,5 +193,6 @@ def calculation_print(request: Any, calculation_id: int) -> HttpResponse:
     context |= {
         "form_name": _("Line calculation form"), "form_number": found.number, "printed_by": request.actor.label,
         "printed_at": timezone.now(), "as_of_line": _("As of %s") % found.as_of.isoformat(),
+        "scale": Unit("", Decimal(1), 2), "full": True,
     }  # fmt: skip
     return render(request, "credit_rating/calculation_print.html", context)

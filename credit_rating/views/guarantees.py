@@ -17,6 +17,7 @@ from credit_rating.forms_case import PromiseForm, ThingForm, ValuationForm
 from credit_rating.models import Guarantee
 from credit_rating.selectors.guarantees import guarantees_of
 from credit_rating.services import guarantees as services
+from credit_rating.views.calculations import guarantee_scale
 from credit_rating.views.case import case_customer, page
 from crm_site.accounts.selectors import bank_today
 from crm_site.lib.errors import DomainError
@@ -29,7 +30,11 @@ def guarantee_list(request: Any, customer_id: int) -> HttpResponse:
     """The live guarantees with what each counts for today."""
     customer = case_customer(request, customer_id)
     rows = guarantees_of(request.actor, customer, day=bank_today(request.bank))
-    context = {"rows": rows, "usable": sum((r.usable.amount for r in rows), ZERO)}
+    context = {
+        "rows": rows,
+        "usable": sum((r.usable.amount for r in rows), ZERO),
+        "scale": guarantee_scale(rows),
+    }
     return page(request, "credit_rating/guarantee_list.html", customer, context, tab="guarantees")
 
 
@@ -70,7 +75,7 @@ def promise_add(request: Any, customer_id: int) -> HttpResponse:
         else:
             messages.success(request, _("The guarantee is entered."))
             return redirect("credit_rating:guarantees", customer.pk)
-    context = {"form": form, "title": _("Guarantor")}
+    context = {"form": form, "title": _("Guaranty")}
     status = 422 if form.errors else 200
     return page(
         request, "credit_rating/guarantee_form.html", customer, context, tab="guarantees", status=status

@@ -23,6 +23,7 @@ from credit_rating.statement_files import read_statements
 from credit_rating.views.case import company_of, page
 from crm_site.accounts.selectors import bank_today
 from crm_site.lib.errors import DomainError
+from crm_site.lib.formats import column_unit
 from crm_site.lib.guards import allowed
 
 _RATIO = {r.code: r for r in RATIOS}
@@ -69,7 +70,8 @@ def statement_list(request: Any, customer_id: int) -> HttpResponse:
     finances = finances_of(request.actor, customer)
     today = bank_today(request.bank)
     context = {
-        "finances": finances, "sheets": _table(finances),
+        "finances": finances,
+        "scale": column_unit([a for s in finances.statements for a in s.amounts.values()]), "sheets": _table(finances),
         "ratios": [
             (words.RATIOS[code], formula_of(code), [
                 (v, words.REASONS.get(v.reason, ""), [words.ITEMS[i] for i in v.items]) for v in values])

@@ -94,6 +94,13 @@ class ApiView(APIView):
         return Response(stored[1], status=stored[0], headers={"Idempotent-Replay": "true"})
 
 
+_STORED = """
+SELECT operation, digest, status, answer, created_at FROM accounts_idempotencykey
+WHERE bank_id = %s AND client_id = %s AND key = %s
+"""
+_FORGET = "DELETE FROM accounts_idempotencykey WHERE bank_id = %s AND client_id = %s AND key = %s"
+
+
 def claim_key(
     actor: Actor, key: str, operation: str, digest: str, now: dt.datetime
 ) -> IdempotencyKey | tuple[int, Any]:
@@ -109,18 +116,20 @@ def claim_key(
             [f"idempotency:{actor.client_id}:{key}", actor.bank_id],
         )
         row = cursor.fetchone()
-    if row is None or not row[0]:
-        raise ConflictProblem("The same idempotency key is in flight.")
-    stored = IdempotencyKey.objects.filter(client_id=actor.client_id, key=key).first()
-    if stored is not None and stored.created_at < now - dt.timedelta(hours=KEY_HOURS):
-        stored.delete()
-        stored = None
+        if row is None or not row[0]:
+            raise ConflictProblem("The same idempotency key is in flight.")
+        # By hand, as the token is: core banking sends a key with every payment.
+        cursor.execute(_STORED, [actor.bank_id, actor.client_id, key])
+        stored = cursor.fetchone()
+        if stored is not None and stored[4] < now - dt.timedelta(hours=KEY_HOURS):
+            cursor.execute(_FORGET, [actor.bank_id, actor.client_id, key])
+            stored = None
     if stored is None:
         return IdempotencyKey(
             client_id=actor.client_id, key=key, operation=operation[:200], digest=digest, created_at=now
         )
-    if (stored.operation, stored.digest) != (operation[:200], digest):
+    if (stored[0], stored[1]) != (operation[:200], digest):
         raise DomainError(
             "This idempotency key came before with another request.", code="idempotency_key_reused"
         )
-    return stored.status, stored.answer
+    return stored[2], None if stored[3] is None else json.loads(stored[3])

@@ -38,10 +38,12 @@ class Version(TenantModel):
     """A version of something that people decide by. In force from `valid_from` until a later published version of
     the same line begins. `founding`: the default that came with the bank; nobody proposed it.
 
-    `line_fields` name the columns whose versions follow one another (a scheme and a customer kind, say).
+    `line_fields` name the columns whose versions follow one another (a scheme and a customer kind, say); versions are
+    counted through all that share `numbered_by` (the scheme alone, say; by default the line).
     """
 
     line_fields: ClassVar[tuple[str, ...]] = ()
+    numbered_by: ClassVar[tuple[str, ...]] = ()
 
     version = models.PositiveIntegerField()
     note = models.CharField(max_length=400, blank=True)
@@ -65,10 +67,12 @@ class Version(TenantModel):
         return {name: getattr(self, name) for name in self.line_fields}
 
 
-def version_constraints(prefix: str, *line: str) -> list[Any]:
+def version_constraints(prefix: str, *line: str, numbered_by: tuple[str, ...] = ()) -> list[Any]:
     """What the database holds of every line of versions: numbered once, one open, one published a day, two people."""
     return [
-        models.UniqueConstraint(fields=["bank_id", *line, "version"], name=f"{prefix}_version"),
+        models.UniqueConstraint(
+            fields=["bank_id", *(numbered_by or line), "version"], name=f"{prefix}_version"
+        ),
         models.UniqueConstraint(
             fields=["bank_id", *line],
             condition=Q(status__in=("draft", "proposed")),
@@ -116,7 +120,8 @@ def draft(actor: Actor, model: type[V], line: dict[str, Any], *, now: dt.datetim
         waiting.drafted_by_id, waiting.drafted_at = actor.staff_id, now
         waiting.save(update_fields=[*content, "drafted_by", "drafted_at"])
         return waiting
-    newest = model._default_manager.filter(**line).aggregate(newest=Max("version"))["newest"] or 0
+    numbered = {name: line[name] for name in model.numbered_by or line}
+    newest = model._default_manager.filter(**numbered).aggregate(newest=Max("version"))["newest"] or 0
     return model._default_manager.create(
         **line, **content, version=newest + 1, drafted_by_id=actor.staff_id, drafted_at=now
     )

@@ -10,11 +10,12 @@ from django.db.models import Count, Q, Sum
 
 from crm_site.accounts import selectors as accounts
 from crm_site.accounts.models import Bank, Staff
+from crm_site.accounts.versions import VersionStatus
 from crm_site.jobs.models import LEFT, Chunk, Outbox, Run, RunStatus
 from crm_site.lib.permissions import Actor, require
 from crm_site.lib.tenancy import require_bank
 from customers.models import Batch, BatchStatus, BusinessDay
-from segmentation.models import PolicyStatus, TierPolicy
+from segmentation.models import TierPolicy
 
 DAYS = 7
 SHOWN = 8
@@ -48,8 +49,8 @@ def morning(actor: Actor, now: dt.datetime) -> Morning:
     day = BusinessDay.objects.order_by("-business_date").first()
     batches = Batch.objects.filter(received_at__gte=since)
     policies = TierPolicy.objects.aggregate(
-        proposed=Count("id", filter=Q(status=PolicyStatus.PROPOSED)),
-        drafts=Count("id", filter=Q(status=PolicyStatus.DRAFT)),
+        proposed=Count("id", filter=Q(status=VersionStatus.PROPOSED)),
+        drafts=Count("id", filter=Q(status=VersionStatus.DRAFT)),
     )
     dormant = accounts.dormant_staff(actor, now, DORMANT_DAYS)
     return Morning(

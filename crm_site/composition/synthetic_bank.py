@@ -25,6 +25,7 @@ from django.utils.translation import gettext as _
 
 from crm_site.accounts.models import Bank, GrantStatus, OrgUnit, OrgUnitKind, RoleGrant, Staff
 from crm_site.accounts.services import FoundedBank, found_bank, renumber_tree
+from crm_site.composition.credit_book import make_credit_book
 from crm_site.composition.synthetic import words
 from crm_site.composition.synthetic.ledger import CHANNELS, ENTRY_KINDS
 from crm_site.composition.synthetic.lines import make_lines
@@ -251,6 +252,7 @@ def make_bank(
         with bank(founded.bank.pk):
             act_as(system_actor(founded.bank.pk, "make_bank"), reason="synthetic bank")
             rows = _fill(founded, plan, org, now, progress)
+            rows["credit_file"] = make_credit_book(date=plan.date, now=now, seed=seed, region=words.CITY[:2])
         Bank.objects.filter(pk=founded.bank.pk).update(data_as_of=_closing(plan.date))
     analyze(sorted({target.table for target in TARGETS.values()} | {"customers_standing"}))
     return MadeBank(founded, plan, rows)

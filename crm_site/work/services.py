@@ -136,6 +136,11 @@ def put_tasks(
         return PutCounts(len(wanted), changed, cursor.rowcount)
 
 
+_encode = json.JSONEncoder(
+    ensure_ascii=False, default=str
+).encode  # made once: a night stages tasks by the 100,000
+
+
 def _stage_row(row: TaskRow) -> tuple[Any, ...]:
     return (
         row.reason,
@@ -147,7 +152,7 @@ def _stage_row(row: TaskRow) -> tuple[Any, ...]:
         row.show_from,
         to_minor(row.stake),
         row.urgency,
-        json.dumps(dict(row.params), ensure_ascii=False, default=str),
+        _encode(dict(row.params)),
     )
 
 

@@ -486,4 +486,6 @@ ROW_ERRORS = {
     "head_office": gettext_noop("There is one head office."),
     "same_customer": gettext_noop("A relation needs two customers."),
     "last_owner": gettext_noop("An account keeps its owner until another takes over."),
+    "no_statement": gettext_noop("Only companies have statements, of a year from 1990 on."),
+    "does_not_add_up": gettext_noop("The statement does not add up."),
 }

@@ -109,7 +109,7 @@ def change_party(
 
 def _begin(cursor: Any, feed: Feed, now: dt.datetime) -> Landing:
     """A landing that holds the feed's table, as a delivery would."""
-    cursor.execute("select set_config('lock_timeout', %s, true)", [PATIENCE])
+    cursor.execute(f"set local lock_timeout = '{PATIENCE}'")
     bank = Bank.objects.get(pk=require_bank())
     landing = landing_for(cursor, bank, feed, Batch(feed=feed.name, source="api", received_at=now))
     try:

@@ -11,6 +11,7 @@ from django.views.decorators.http import require_GET
 
 from crm_site.accounts.models import OrgUnit
 from crm_site.accounts.selectors import working_day
+from crm_site.accounts.versions import VersionStatus
 from crm_site.lib import formats
 from crm_site.lib.dates import quarter_end
 from crm_site.lib.guards import allowed
@@ -24,7 +25,7 @@ from relationship.selectors.dashboards import Moves, Scope
 from relationship.selectors.loads import Load, loads, owners_of, totals
 from relationship.selectors.queue import in_queue
 from relationship.selectors.units import readable_unit
-from segmentation.models import PolicyStatus, TierPolicy
+from segmentation.models import TierPolicy
 
 
 def _scope(request: Any, unit: OrgUnit) -> Scope:
@@ -188,7 +189,7 @@ def bank(request: Any) -> HttpResponse:
         "kinds": kinds,
         "urls": _scope_urls(scope),
         "homeless": newest.total.customers - sum(line.sums.customers for line in lines) if newest else 0,
-        "drafts": TierPolicy.objects.filter(status=PolicyStatus.PROPOSED).count()
+        "drafts": TierPolicy.objects.filter(status=VersionStatus.PROPOSED).count()
         if may(request.actor, "policy.publish")
         else 0,
         "may_audit": may(request.actor, "audit.read"),

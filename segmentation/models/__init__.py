@@ -2,7 +2,7 @@
 
 from segmentation.models.churn import ChurnModel, ChurnScore, ModelStatus
 from segmentation.models.statistics import Concentration, MigrationMonth, ProductUseMonth
-from segmentation.models.tiers import PolicyStatus, Scheme, TierDay, TierHistory, TierPolicy
+from segmentation.models.tiers import Scheme, TierDay, TierHistory, TierPolicy
 
 __all__ = [
     "ChurnModel",
@@ -10,7 +10,6 @@ __all__ = [
     "Concentration",
     "MigrationMonth",
     "ModelStatus",
-    "PolicyStatus",
     "ProductUseMonth",
     "Scheme",
     "TierDay",

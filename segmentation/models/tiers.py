@@ -10,7 +10,7 @@ from django.db.models import F, Q
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
-from crm_site.accounts.models import Staff
+from crm_site.accounts.versions import Version, version_constraints
 from crm_site.lib.money import MoneyField
 from crm_site.lib.tenancy import BankForeignKey, TenantModel
 from customers.models import Customer, CustomerKind
@@ -37,64 +37,22 @@ class Scheme(TenantModel):
         return str(SCHEME_LABELS.get(self.code, self.name))
 
 
-class PolicyStatus(models.TextChoices):
-    DRAFT = "draft", _("Draft")
-    PROPOSED = "proposed", _("Proposed")
-    PUBLISHED = "published", _("Published")
-    RETIRED = "retired", _("Retired")
-
-
-class TierPolicy(TenantModel):
+class TierPolicy(Version):
     """A version of a scheme's rules for one customer kind, or for all (kind ""), which gives way to the kind's own.
 
     `tiers`: best first, {"rank", "code", "condition"} in the condition language; the last one has no condition
-    and takes the rest. In force from `valid_from` until a later published version of the same kind begins.
-    `founding`: the default that came with the bank or its sample; nobody proposed it.
+    and takes the rest. Versions are counted through the scheme.
     """
+
+    line_fields: ClassVar = ("scheme_id", "kind")
+    numbered_by: ClassVar = ("scheme_id",)
 
     scheme = BankForeignKey(Scheme, on_delete=models.PROTECT, related_name="policies")
     kind = models.CharField(max_length=10, choices=CustomerKind, blank=True)
-    version = models.PositiveIntegerField()
     tiers = models.JSONField()
-    note = models.CharField(max_length=400, blank=True)
-    valid_from = models.DateField(null=True)
-    status = models.CharField(max_length=10, choices=PolicyStatus, default=PolicyStatus.DRAFT)
-    founding = models.BooleanField(default=False)
-    drafted_by = BankForeignKey(Staff, null=True, on_delete=models.PROTECT, related_name="+")
-    drafted_at = models.DateTimeField()
-    proposed_by = BankForeignKey(Staff, null=True, on_delete=models.PROTECT, related_name="+")
-    proposed_at = models.DateTimeField(null=True)
-    published_by = BankForeignKey(Staff, null=True, on_delete=models.PROTECT, related_name="+")
-    published_at = models.DateTimeField(null=True)
 
-    class Meta(TenantModel.Meta):
-        ordering: ClassVar = ["-version"]
-        constraints: ClassVar = [
-            models.UniqueConstraint(fields=["bank_id", "scheme", "version"], name="tierpolicy_version"),
-            models.UniqueConstraint(
-                fields=["bank_id", "scheme", "kind"],
-                condition=Q(status__in=("draft", "proposed")),
-                name="tierpolicy_one_open",
-            ),
-            models.UniqueConstraint(
-                fields=["bank_id", "scheme", "kind", "valid_from"],
-                condition=Q(status="published"),
-                name="tierpolicy_one_a_day",
-            ),
-            models.CheckConstraint(
-                name="tierpolicy_second_person",
-                condition=Q(founding=True)
-                | Q(status="draft")
-                | Q(status="proposed", proposed_by__isnull=False)
-                | Q(proposed_by__isnull=False, published_by__isnull=False)
-                & ~Q(published_by=F("proposed_by"))
-                & ~Q(published_by=F("drafted_by")),
-            ),
-            models.CheckConstraint(
-                name="tierpolicy_dated",
-                condition=Q(status__in=("draft", "proposed")) | Q(valid_from__isnull=False),
-            ),
-        ]
+    class Meta(Version.Meta):
+        constraints: ClassVar = version_constraints("tierpolicy", "scheme", "kind", numbered_by=("scheme",))
 
     def __str__(self) -> str:
         return f"{self.scheme} v{self.version}"

@@ -6,15 +6,16 @@ import datetime as dt
 
 from django.db.models import Count
 
+from crm_site.accounts.versions import OPEN, VersionStatus
 from crm_site.lib.permissions import Actor
 from customers.models import CustomerKind
-from segmentation.models import PolicyStatus, TierHistory, TierPolicy
+from segmentation.models import TierHistory, TierPolicy
 
 
 def policies_on(day: dt.date) -> dict[str, dict[str, TierPolicy]]:
     """scheme code -> customer kind ("" = all others) -> the version in force on a business date."""
     published = (
-        TierPolicy.objects.filter(status=PolicyStatus.PUBLISHED, valid_from__lte=day)
+        TierPolicy.objects.filter(status=VersionStatus.PUBLISHED, valid_from__lte=day)
         .select_related("scheme")
         .order_by("scheme__position", "scheme_id", "valid_from", "version")
     )
@@ -41,7 +42,7 @@ def open_version(policy: TierPolicy) -> TierPolicy | None:
     return TierPolicy.objects.filter(
         scheme_id=policy.scheme_id,
         kind=policy.kind,
-        status__in=(PolicyStatus.DRAFT, PolicyStatus.PROPOSED),
+        status__in=OPEN,
     ).first()
 
 

@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 import psycopg
 
+from credit_rating import nightly
+from credit_rating.policies import line_control, read
 from crm_site.lib.dates import add_months, is_month_end, month_start
 from customers.figures import figures_sql
 from relationship import placement, worklists
@@ -77,6 +79,7 @@ def of_night(admin: psycopg.Connection[Any], bank: int, day: dt.date) -> dict[st
         "feeds": timed(admin, _FEEDS, {"bank": bank}),
         "balances": balances(admin, bank, day),
         "arrears": timed(admin, _ARREARS, {"bank": bank, "day": day}),
+        "lines": lines(admin, bank, day),
         "churn": sum(churn(admin, bank, day).values()),
         "placement": homes(admin, bank, day),
         "proposals": timed(admin, _PROPOSALS, {"bank": bank, "day": day}),
@@ -103,6 +106,12 @@ WITH now AS (
 )
 INSERT INTO bench_audit SELECT now(), bank_id, 'customers_loan', id::text, NULL, to_jsonb(moved) FROM moved
 """
+
+
+def lines(admin: psycopg.Connection[Any], bank: int, day: dt.date) -> float:
+    """Which credit lines call for work, by one statement."""
+    policy = read(line_control.SHAPE, line_control.default(""))
+    return timed(admin, nightly.WATCHED, nightly.watch_values(bank, day, policy, *ALL))
 
 
 def balances(admin: psycopg.Connection[Any], bank: int, day: dt.date) -> float:

@@ -94,7 +94,7 @@ TABLES = "customers_standing, segmentation_tierhistory, bench_tier, bench_tier_h
 
 def run(rig: Rig, code: str, customers: int, wanted: set[str], day: dt.date) -> Iterator[Row]:
     """`day`: the month-end that the made bank's history ends with. A month after the night before it everybody's
-    figures have moved, and every tier is disturbed: all changed. Three days on, 2% of the balances and tiers have."""
+    figures have moved, and every tier is disturbed: all changed. The day after, 2% of the balances and tiers have."""
     history(rig, code, day)
     bank = Bank.objects.get(code=code).pk
     with rig.admin() as admin:
@@ -102,15 +102,17 @@ def run(rig: Rig, code: str, customers: int, wanted: set[str], day: dt.date) -> 
             yield _whole(rig, admin, "nightly_full", code, bank, customers, day, every=1)
         elif Bank.objects.get(pk=bank).business_date != day:
             night(rig, code, day)
-        for name, every, offset in (("tiers_full", 1, 1), ("tiers_delta", SHARE, 2)):
+        if (
+            "nightly_delta" in wanted
+        ):  # before the tiers' rows, which would leave it everybody's tasks to turn round
+            then = day + dt.timedelta(days=1)
+            _move_balances(admin, bank, then)
+            yield _whole(rig, admin, "nightly_delta", code, bank, customers, then, every=SHARE)
+        for name, every, offset in (("tiers_full", 1, 2), ("tiers_delta", SHARE, 3)):
             if name in wanted:
                 yield _tiers(rig, admin, name, code, bank, customers, day + dt.timedelta(days=offset), every)
         if "churn_score" in wanted:
-            yield _churn(rig, admin, code, bank, customers, day + dt.timedelta(days=2))
-        if "nightly_delta" in wanted:
-            then = day + dt.timedelta(days=3)
-            _move_balances(admin, bank, then)
-            yield _whole(rig, admin, "nightly_delta", code, bank, customers, then, every=SHARE)
+            yield _churn(rig, admin, code, bank, customers, day + dt.timedelta(days=3))
 
 
 def history(rig: Rig, code: str, day: dt.date) -> None:

@@ -11,6 +11,7 @@ from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, transaction
 
 from credit_rating.models import GuaranteeStatus, LineCalculation, Statement
+from credit_rating.revaluations import revaluations, say
 from credit_rating.selectors.calculations import Terms, WhatIf, moved_from, reckon
 from credit_rating.selectors.guarantees import guarantees_of, known_thing
 from credit_rating.services import calculations, collection, guarantees, statements
@@ -18,6 +19,8 @@ from credit_rating.services.calculations import CalculationFault
 from credit_rating.services.guarantees import GuaranteeFault, Thing
 from credit_rating.services.statements import StatementFault
 from crm_site.lib.errors import Conflict
+from crm_site.lib.registry import RunContext
+from crm_site.work.models import Task
 from customers.models import Customer
 from tests.conftest import NOW, TODAY, House, Person
 from tests.credit_rating import book
@@ -332,3 +335,26 @@ def test_valuing_again_brings_an_overdue_thing_back(company: Customer, rm: Perso
     )
     row = guarantees_of(rm.actor, company, day=TODAY)[0]
     assert (row.usable.amount, row.level) == (1_800_000, "ok")
+
+
+def test_the_night_reminds_of_valuations_and_forgets_what_is_valued_again(
+    company: Customer, rm: Person
+) -> None:
+    due = book.mortgage(rm.actor, company, valued_on=dt.date(2025, 12, 1))
+    book.mortgage(rm.actor, company, thing=Thing("residence", "A-2", "House"), valued_on=dt.date(2026, 9, 1))
+
+    def night() -> tuple[int, int]:
+        counts = revaluations(RunContext(company.bank_id, 1, 1, TODAY, True), {})
+        return counts.rows_in, counts.rows_changed
+
+    assert night() == (1, 1)
+    task = Task.objects.get(reason="revaluation")
+    assert (task.owner_id, task.customer_id, task.due_date) == (rm.staff.pk, company.pk, dt.date(2026, 12, 1))
+    assert "388" in say(task.params)
+    assert night() == (1, 0)
+    guarantees.value_again(
+        rm.actor, guarantee=due, value=D(1), valued_on=TODAY, valuer="Zhongjing", today=TODAY, now=NOW
+    )
+    assert night() == (0, 1)
+    task.refresh_from_db()
+    assert task.status == "cancelled"

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from django.core.exceptions import PermissionDenied
 
-from credit_rating.selectors import exposure
-from credit_rating.selectors.exposure import concentration_of, plug_lines, quarter_end_before
+from credit_rating.models.lines import CreditLine
+from credit_rating.selectors.exposure import concentration_of, quarter_end_before
 from credit_rating.services import exposure as services
 from credit_rating.services.exposure import RegisterFault
-from crm_site.lib.errors import Conflict
-from customers.models import Customer
+from crm_site.lib.errors import Conflict, DomainError
+from customers.models import Customer, FxRate
 from tests.conftest import NOW, TODAY, House, Person
 from tests.credit_rating import book
-from tests.customers.factories import make_customer, relate
+from tests.customers.factories import make_customer, make_product, relate
 
 D = Decimal
 
@@ -36,12 +36,6 @@ def group(inside: House, rm: Person) -> list[Customer]:
     stranger = make_customer("Minor", kind="corporate", home_branch=inside.south, loans=D(500_000_000))
     relate(stranger, first, "shareholder", share=D("0.2"))
     return [first, second, third]
-
-
-@pytest.fixture
-def _no_lines() -> Iterator[None]:
-    yield
-    plug_lines(exposure._no_lines)
 
 
 def test_a_group_is_consolidated_over_the_whole_bank(group: list[Customer], rm: Person) -> None:
@@ -64,13 +58,26 @@ def test_a_case_that_breaks_a_cap_says_which_and_by_how_much(group: list[Custome
     }  # fmt: skip
 
 
-@pytest.mark.usefixtures("_no_lines")
+def _line(customer: Customer, serial: int, limit: int, drawn: int, **changed: Any) -> None:
+    CreditLine.objects.create(
+        year=2026, serial=serial, customer=customer, product=make_product("WCL", "Working capital", "loan"),
+        limit=D(limit), utilised=D(drawn), opened_at=NOW, changed_at=NOW,
+        **{"currency": "CNY", "starts_on": TODAY, "expires_on": TODAY, **changed},
+    )  # fmt: skip
+
+
 def test_lines_count_where_they_are_more_than_the_loans(group: list[Customer], rm: Person) -> None:
     book.add_capital()
-    plug_lines(lambda ids: {i: (D(100_000_000), D(95_000_000)) for i in ids if i == group[0].pk})
+    _line(group[0], 1, 100_000_000, 95_000_000)
+    _line(group[0], 2, 50_000_000, 0, starts_on=dt.date(2025, 1, 1), expires_on=TODAY - dt.timedelta(days=1))
     found = concentration_of(rm.actor, group[0], day=TODAY)
     assert found.members[0].stake.lent == 95_000_000
     assert found.credit == 250_000_000
+    _line(group[1], 3, 20_000_000, 0, currency="USD")
+    with pytest.raises(DomainError, match="USD"):
+        concentration_of(rm.actor, group[0], day=TODAY)
+    FxRate.objects.create(currency="USD", rate_date=TODAY, rate=D("7.1"))
+    assert concentration_of(rm.actor, group[0], day=TODAY).credit == 100_000_000 + 142_000_000 + 70_000_000
 
 
 def test_without_capital_nothing_is_called_fine(group: list[Customer], rm: Person) -> None:

@@ -160,6 +160,12 @@ def test_who_may_ask(call: Call, line: CreditLine, house: House) -> None:
     assert (row["id"], row["number"], row["available"]) == (line.pk, line.number, "1000.00")
 
 
+def test_the_single_view_has_the_customers_lines(line: CreditLine, house: House) -> None:
+    view = caller(house, "customers:read")("get", "customers/M-1/view").json()
+    (row,) = view["lines"]
+    assert (row["id"], row["available"], row["status"]) == (line.pk, "1000.00", "active")
+
+
 def test_the_list_says_what_changed(house: House, line: CreditLine, call: Call) -> None:
     reader = caller(house, "customers:read")
     with bank(house.id):

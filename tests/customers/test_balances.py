@@ -259,6 +259,31 @@ def test_half_a_cent_is_rounded_up_once_at_the_end(inside: House) -> None:
     assert Standing.objects.get(customer=alone).deposits_adb == Decimal("0.01")
 
 
+def test_wherever_the_last_change_before_the_window_lies(inside: House) -> None:
+    """In the window, in the months read with it, long before them, or nowhere: the average is that of the days."""
+    cases = {
+        "long dormant": (400, {400: 900_00}),
+        "dormant, then moved": (400, {400: 900_00, 10: 300_00}),
+        "moved lately": (400, {400: 900_00, 45: 600_00}),
+        "moved lately and now": (400, {400: 900_00, 45: 600_00, 1: 0}),
+        "on the window's first day": (400, {400: 900_00, 29: 600_00}),
+        "opened within it": (10, {10: 600_00, 3: 0}),
+        "opened on the day": (0, {0: 500_00}),
+        "never told": (5, {}),
+    }
+    owners = {}
+    for name, (opened, changes) in cases.items():
+        owners[name] = make.customer()
+        make.account(owners[name], DAY - opened * D, {DAY - n * D: amount for n, amount in changes.items()})
+    night()
+    for name, (opened, changes) in cases.items():
+        ago = range(min(opened, 29) + 1)
+        ends = [next((changes[n] for n in sorted(changes) if n >= back), 0) for back in ago]
+        figures = Standing.objects.get(customer=owners[name])
+        assert figures.deposits_adb == cents(Fraction(sum(ends), len(ends))), name
+        assert figures.deposits_balance == from_minor(ends[0]), name
+
+
 def test_prospects_have_no_figures_and_no_summary(inside: House) -> None:
     make.customer(is_prospect=True)
     make.customer()

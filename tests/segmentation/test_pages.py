@@ -12,12 +12,13 @@ import pytest
 from django.test import Client
 
 from crm_site.accounts.models import Bank
+from crm_site.accounts.versions import VersionStatus
 from crm_site.lib.permissions import Role
 from crm_site.lib.tenancy import bank
 from customers.conditions import Matches
 from customers.models import Customer, Standing
 from segmentation.engine.policies import value_tiers
-from segmentation.models import PolicyStatus, Scheme, TierPolicy
+from segmentation.models import Scheme, TierPolicy
 from segmentation.selectors import book as selectors
 from segmentation.services import ensure_default_policies
 from tests.conftest import NOW, House, Person, hire
@@ -189,7 +190,7 @@ def test_a_policy_takes_two_persons(
     answer = author.post(f"/segmentation/policies/{policy.pk}/edit/", THRESHOLDS)
     assert answer.status_code == 302
     with bank(booked.id):
-        draft = TierPolicy.objects.get(status=PolicyStatus.DRAFT)
+        draft = TierPolicy.objects.get(status=VersionStatus.DRAFT)
     base = f"/segmentation/policies/{draft.pk}"
     assert "800,000" in author.get(f"{base}/").content.decode()
     # Not before the newest business date, which is decided already.
@@ -217,7 +218,7 @@ def test_a_proposal_may_be_returned_and_a_draft_thrown_away(
     author, second = client_for(hq_risk), client_for(marketing)
     author.post(f"/segmentation/policies/{policy.pk}/edit/", THRESHOLDS)
     with bank(booked.id):
-        draft = TierPolicy.objects.get(status=PolicyStatus.DRAFT)
+        draft = TierPolicy.objects.get(status=VersionStatus.DRAFT)
     base = f"/segmentation/policies/{draft.pk}"
     author.post(f"{base}/propose/", {"valid_from": "2026-12-01"})
     assert author.post(f"/segmentation/policies/{policy.pk}/edit/", THRESHOLDS).status_code == 422
@@ -252,7 +253,7 @@ def test_thresholds_are_checked_beside_their_field(
     assert answer.status_code == 422
     assert message in answer.content.decode()
     with bank(booked.id):
-        assert not TierPolicy.objects.filter(status=PolicyStatus.DRAFT).exists()
+        assert not TierPolicy.objects.filter(status=VersionStatus.DRAFT).exists()
 
 
 def test_who_may_do_what(booked: House, policy: TierPolicy, rm: Person, client_for: SignIn) -> None:
@@ -274,7 +275,7 @@ def test_the_database_wants_a_second_person(booked: House, policy: TierPolicy, h
         transaction.atomic(),
     ):
         TierPolicy.objects.create(
-            scheme=policy.scheme, version=9, tiers=policy.tiers, valid_from=NOVEMBER, status=PolicyStatus.PUBLISHED,
+            scheme=policy.scheme, version=9, tiers=policy.tiers, valid_from=NOVEMBER, status=VersionStatus.PUBLISHED,
             drafted_by=hq_risk.staff, proposed_by=hq_risk.staff, published_by=hq_risk.staff, drafted_at=NOW,
         )  # fmt: skip
 

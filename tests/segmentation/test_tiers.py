@@ -11,13 +11,14 @@ from django.db import transaction
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crm_site.accounts.versions import VersionStatus
 from crm_site.lib.registry import RunContext
 from crm_site.lib.tenancy import require_bank
 from customers import nightly as customers_nightly
 from customers.models import Customer, MonthEnd, Standing
 from segmentation import nightly
 from segmentation.engine.policies import FIRST_DAY, at_least, value_tiers
-from segmentation.models import PolicyStatus, Scheme, TierDay, TierHistory, TierPolicy
+from segmentation.models import Scheme, TierDay, TierHistory, TierPolicy
 from segmentation.services import ensure_default_policies, set_default_value_policy
 from tests.conftest import NOW, House
 from tests.customers import night_factories as make
@@ -150,7 +151,7 @@ def publish(
 ) -> None:
     TierPolicy.objects.create(
         scheme=Scheme.objects.get(code=scheme), kind=kind, version=version, tiers=tiers, valid_from=valid_from,
-        status=PolicyStatus.PUBLISHED, founding=True, drafted_at=NOW,
+        status=VersionStatus.PUBLISHED, founding=True, drafted_at=NOW,
     )  # fmt: skip
 
 

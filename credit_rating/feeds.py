@@ -1,0 +1,84 @@
+"""The feed `financials`: companies' statements as another system of the bank has them, a row a year.
+
+Declared here because its table is this room's; everything else of a feed follows from the declaration.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from django.utils.translation import gettext_lazy as _
+
+from credit_rating.engine.ratios import ALL_ITEMS, check_statements
+from credit_rating.statement_files import SYNONYMS
+from crm_site.lib.money import from_minor
+from customers.ingest.columns import Bad, Column
+from customers.ingest.feeds import AS_OF, FEEDS, Feed
+from customers.ingest.landing import LANDINGS, Counts, Landing
+
+NAME = "financials"
+
+
+def _item(item: str) -> Column:
+    names = tuple(chinese for chinese, code in SYNONYMS.items() if code == item)
+    return Column(item, "money", item.replace("_", " "), "1000000.00", to="-", synonyms=names)
+
+
+FINANCIALS = Feed(
+    NAME,
+    _("Statements"),
+    "Statements of companies, a row a year, in the bank's currency. A row that does not add up is refused; items that are "
+    "left out leave what stands.",
+    "credit_rating_statement",
+    ("customer", "year"),
+    (
+        Column("customer", "code", "customer number", "100001", reference="customer", required=True, most=32,
+               synonyms=("customer number", "客户号", "客户编号")),
+        Column("year", "integer", "financial year", "2025", required=True, positive=True, synonyms=("年度", "会计年度")),
+        Column("report_date", "date", "date of the balance sheet", "2025-12-31", required=True,
+               synonyms=("报表日期",)),
+        Column("is_audited", "boolean", "audited", "true", synonyms=("是否审计",)),
+        Column("auditor", "text", "auditor", "立信会计师事务所", most=120, synonyms=("审计机构",)),
+        *(_item(item) for item in ALL_ITEMS),
+        AS_OF,
+    ),
+)  # fmt: skip
+# What the row gives, as {item: text with two decimals}. Column names are those of ALL_ITEMS, no input.
+_FIGURES = (
+    "jsonb_strip_nulls(jsonb_build_object("
+    + ", ".join(f"'{item}', (p.\"{item}\" / 100.0)::numeric(20, 2)::text" for item in ALL_ITEMS)
+    + "))"
+)
+
+
+def land_financials(landing: Landing) -> Counts:
+    """Refuse what is no company's or does not add up; insert years that are new, change those that differ."""
+    strangers = landing.rows(
+        "SELECT p.n FROM part p JOIN customers_customer c ON c.bank_id = %(bank)s AND c.id = p.customer_id "
+        "WHERE c.kind <> 'corporate' OR p.year NOT BETWEEN 1990 AND 9999"
+    )
+    landing.reject((n, "customer", Bad("no_statement")) for (n,) in strangers)
+    names = ", ".join(f'"{item}"' for item in ALL_ITEMS)
+    bad = []
+    for n, year, *amounts in landing.rows(f"SELECT n, year, {names} FROM part"):
+        given = zip(ALL_ITEMS, amounts, strict=True)
+        figures: dict[str, Decimal] = {item: from_minor(a) for item, a in given if a is not None}
+        faults = check_statements({year: figures})
+        if faults or not figures:
+            bad.append((n, faults[0].item if faults else "year", Bad("does_not_add_up")))
+    landing.reject(bad)
+    total = landing.count_part()
+    updated = landing.update_changed(
+        extra=[("figures", f"t.figures || {_FIGURES}")],
+        also=", source = 'feed', entered_by_id = NULL, entered_at = %(received_at)s",
+    )
+    inserted = landing.insert_new(
+        {"figures": _FIGURES, "source": "'feed'", "entered_at": "%(received_at)s", "explanation": "''"}
+    )
+    return Counts(inserted=inserted, updated=updated, unchanged=total - inserted - updated)
+
+
+def register() -> None:
+    """Make the feed known to ingest (AppConfig.ready)."""
+    FEEDS.add(NAME, FINANCIALS)
+    LANDINGS[NAME] = land_financials

@@ -1,0 +1,224 @@
+"""The credit file of a synthetic bank: statements that add up, collected information, guarantees, the bank's capital.
+
+Deterministic by seed and the customers' numbers. Small on purpose: at most MOST companies, spread over the book.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import random
+from collections.abc import Sequence
+from decimal import Decimal
+
+from django.db.models import Sum
+
+from credit_rating.collection import clean, completeness, fields_of
+from credit_rating.engine.guarantees import object_key
+from credit_rating.models import (
+    BankCapital,
+    Collateral,
+    CollectionStatus,
+    Guarantee,
+    GuaranteeStatus,
+    GuarantorCapacity,
+    InformationForm,
+    RelatedParty,
+    Statement,
+    StatementSource,
+    Valuation,
+    credit_kind,
+)
+from credit_rating.selectors.exposure import quarter_end_before
+from customers.models import Customer, CustomerKind, Loan
+
+MOST = 240
+THOUSAND = 1000
+# Net capital over loans, and tier 1 over net capital, of a sound rural commercial bank.
+CAPITAL_OF_LOANS, TIER1_OF_NET = Decimal("0.13"), Decimal("0.87")
+THINGS = (
+    ("factory", "工业厂房", "不动产权第"), ("shop", "临街商铺", "不动产权第"), ("equipment", "数控机床一批", "动产登记"),
+    ("land_use", "工业用地使用权", "国用第"),
+)  # fmt: skip
+VALUERS = ("中景资产评估", "申信房地产估价", "正衡评估")
+
+
+def make_credit_book(*, date: dt.date, now: dt.datetime, seed: int, region: str) -> int:
+    """Fill the active bank's credit files; returns how many companies got one. Call once, inside the bank."""
+    loans = dict(
+        Loan.objects.filter(customer__kind=CustomerKind.CORPORATE, status="active")
+        .order_by()
+        .values_list("customer_id")
+        .annotate(total=Sum("outstanding"))
+    )
+    borrowers = list(Customer.objects.filter(pk__in=loans).select_related("responsible").order_by("number"))
+    chosen = borrowers[:: max(1, len(borrowers) // MOST)][:MOST]
+    _capital(date, now)
+    statements: list[Statement] = []
+    for customer in chosen:
+        dice = random.Random(f"{seed}-{customer.number}")  # noqa: S311 - a made-up bank, not a secret
+        statements += _statements(customer, loans[customer.pk], date, now, dice)
+    Statement.objects.bulk_create(statements, batch_size=500)
+    sales = {s.customer_id: Decimal(s.figures["sales"]) for s in statements}
+    equity = {s.customer_id: Decimal(s.figures["equity"]) for s in statements}
+    for position, customer in enumerate(chosen):
+        dice = random.Random(f"{seed}-{customer.number}-2")  # noqa: S311 - as above
+        _information(customer, sales[customer.pk], date, now, dice)
+        _guarantees(customer, loans[customer.pk], f"{region}({date.year - 4})", position, date, now, dice)
+    _promises(chosen, loans, equity, date, now)
+    for customer in Customer.objects.filter(is_related_party=True).order_by("number")[:3]:
+        RelatedParty.objects.create(
+            customer=customer, kind="controlled" if customer.kind == CustomerKind.CORPORATE else "relative",
+            basis="董事任职企业" if customer.kind == CustomerKind.CORPORATE else "董事近亲属", from_date=date - dt.timedelta(days=400),
+            entered_at=now,
+        )  # fmt: skip
+    return len(chosen)
+
+
+def _capital(date: dt.date, now: dt.datetime) -> None:
+    whole = Loan.objects.filter(status="active").aggregate(total=Sum("outstanding"))["total"] or Decimal(0)
+    net = (whole * CAPITAL_OF_LOANS).quantize(Decimal(10_000)) or Decimal(10_000_000)
+    quarter = quarter_end_before(date)
+    for as_of, part in ((quarter_end_before(quarter), Decimal("0.98")), (quarter, Decimal(1))):
+        held = (net * part).quantize(Decimal("0.01"))
+        BankCapital.objects.create(
+            as_of=as_of, net_capital=held, tier1_net_capital=(held * TIER1_OF_NET).quantize(Decimal("0.01")),
+            source="监管报表", entered_at=now,
+        )  # fmt: skip
+
+
+def _statements(
+    customer: Customer, loans: Decimal, date: dt.date, now: dt.datetime, dice: random.Random
+) -> list[Statement]:
+    """Three years in whole thousands: sums from parts, cash from the cash flow of the year before."""
+    sales = max(int(loans / THOUSAND * Decimal(dice.uniform(2.2, 4.5))), 3_000)
+    growth, margin = dice.uniform(-0.04, 0.22), dice.uniform(0.04, 0.12)
+    cash = int(sales * dice.uniform(0.04, 0.09))
+    made = []
+    for year in range(date.year - 3, date.year):
+        now_sales = int(sales * (1 + growth) ** (year - date.year + 1))
+        profit = int(now_sales * margin * dice.uniform(0.85, 1.15))
+        flow = int(profit * dice.uniform(0.9, 1.6))
+        invested = -int(now_sales * dice.uniform(0.02, 0.06))
+        before, cash = cash, max(int(now_sales * dice.uniform(0.04, 0.09)), 1)
+        figures = _year(now_sales, profit, cash, int(loans / THOUSAND), dice) | {
+            "operating_cash_flow": flow, "investing_cash_flow": invested,
+            "financing_cash_flow": cash - before - flow - invested, "net_cash_change": cash - before,
+        }  # fmt: skip
+        made.append(
+            Statement(
+                customer=customer, year=year, report_date=dt.date(year, 12, 31), is_audited=dice.random() < 0.6,
+                figures={item: f"{amount * THOUSAND}.00" for item, amount in figures.items()},
+                source=StatementSource.FEED, entered_at=now,
+            )
+        )  # fmt: skip
+    return made
+
+
+def _year(sales: int, profit: int, cash: int, loans: int, dice: random.Random) -> dict[str, int]:
+    cost = int(sales * dice.uniform(0.74, 0.82))
+    interest = int(loans * 0.045)
+    receivables, inventory = int(sales * dice.uniform(0.10, 0.17)), int(cost * dice.uniform(0.12, 0.2))
+    prepayments, payables = int(cost * 0.015), int(cost * dice.uniform(0.07, 0.12))
+    advances, other_liabilities = int(sales * 0.01), int(sales * 0.02)
+    fixed, intangible = int(sales * dice.uniform(0.28, 0.42)), int(sales * 0.03)
+    current = cash + receivables + inventory + prepayments
+    current_liabilities = loans + payables + advances + other_liabilities
+    # Whatever the year's draw, owners hold at least a quarter of the liabilities: the rest stands in fixed assets.
+    least = current_liabilities + current_liabilities // 4
+    fixed = max(fixed, least - current - intangible)
+    equity = current + fixed + intangible - current_liabilities
+    tax = profit // 4
+    return {
+        "cash": cash, "receivables": receivables, "prepayments": prepayments, "inventory": inventory,
+        "other_current_assets": 0, "current_assets": current, "fixed_assets": fixed, "intangible_assets": intangible,
+        "other_noncurrent_assets": 0, "total_assets": current + fixed + intangible, "short_term_loans": loans,
+        "payables": payables, "advances": advances, "other_current_liabilities": other_liabilities,
+        "current_liabilities": current_liabilities, "long_term_loans": 0, "other_noncurrent_liabilities": 0,
+        "total_liabilities": current_liabilities, "paid_in_capital": equity // 2,
+        "retained_earnings": equity - equity // 2, "other_equity": 0, "equity": equity, "sales": sales,
+        "cost_of_sales": cost, "operating_expenses": sales - cost - interest - profit, "interest_expense": interest,
+        "other_income": 0, "profit_before_tax": profit, "income_tax": tax, "net_profit": profit - tax,
+    }  # fmt: skip
+
+
+def _information(
+    customer: Customer, sales: Decimal, date: dt.date, now: dt.datetime, dice: random.Random
+) -> None:
+    typed = {
+        "own_funds": _share(sales, dice.uniform(0.02, 0.06)), "other_sources": _share(sales, dice.choice((0, 0, 0.01))),
+        "growth": str(dice.randrange(0, 18)), "settlement_share": str(dice.randrange(40, 90)),
+        "other_banks": _share(sales, dice.choice((0, 0, 0.02, 0.04))), "manager_years": str(dice.randrange(4, 26)),
+        "outlook": dice.choice(("rising", "steady", "steady", "falling")), "top_five_share": str(dice.randrange(25, 75)),
+        "environment": dice.choice("aab"), "record": "clean", "purpose": "采购原材料", "security": "mixed",
+    }  # fmt: skip
+    if dice.random() < 0.3:  # some files wait for more
+        del typed["settlement_share"], typed["environment"]
+    kind, day = credit_kind(customer), (date - dt.timedelta(days=dice.randrange(5, 90))).isoformat()
+    fields = fields_of(kind)
+    source = dice.choice(("document", "seen", "interview"))
+    values = {
+        code: {
+            "value": clean(fields[code], text),
+            "as_of": day,
+            "source": source,
+            "by": customer.responsible_id,
+        }
+        for code, text in typed.items()
+    }
+    InformationForm.objects.create(
+        customer=customer, kind=kind, status=CollectionStatus.SUBMITTED, values=values, revision=1, started_at=now,
+        saved_at=now, submitted_at=now, started_by=customer.responsible, submitted_by=customer.responsible,
+        completeness_pct=completeness(kind, values, 3)[0],
+    )  # fmt: skip
+
+
+def _share(sales: Decimal, part: float) -> str:
+    """A part of a year's sales in whole ten thousands."""
+    return str(int(sales * Decimal(part)) // 10_000 * 10_000)
+
+
+def _guarantees(
+    customer: Customer,
+    loans: Decimal,
+    region: str,
+    position: int,
+    date: dt.date,
+    now: dt.datetime,
+    dice: random.Random,
+) -> None:
+    for number in range(dice.randrange(1, 3)):
+        asset_type, name, register = dice.choice(THINGS)
+        registration = f"{region}{register}{position + 1:04d}{number + 1}号"
+        thing = Collateral.objects.create(
+            asset_type=asset_type, registration_number=registration, object_key=object_key(registration), name=name,
+            owner_name=customer.name, created_at=now,
+        )  # fmt: skip
+        value = (loans * Decimal(dice.uniform(0.5, 1.3))).quantize(Decimal(10_000)) or Decimal(10_000)
+        Valuation.objects.create(
+            collateral=thing, value=value, valued_on=date - dt.timedelta(days=dice.randrange(20, 385)),
+            valuer=dice.choice(VALUERS), entered_by=customer.responsible, entered_at=now,
+        )  # fmt: skip
+        Guarantee.objects.create(
+            customer=customer, kind="mortgage", collateral=thing, amount=value, from_date=date - dt.timedelta(days=300),
+            status=GuaranteeStatus.ACTIVE, entered_by=customer.responsible, entered_at=now,
+        )  # fmt: skip
+
+
+def _promises(
+    chosen: Sequence[Customer],
+    loans: dict[int, Decimal],
+    equity: dict[int, Decimal],
+    date: dt.date,
+    now: dt.datetime,
+) -> None:
+    """Every third company is guaranteed by the next one, which some of them overstrain."""
+    for debtor, guarantor in zip(chosen[::3], chosen[1::3], strict=False):
+        GuarantorCapacity.objects.create(
+            guarantor=guarantor, capacity=(equity[guarantor.pk] * Decimal("0.7")).quantize(Decimal("0.01")),
+            assessed_on=date - dt.timedelta(days=60), basis=f"{date.year - 1} 年报", entered_at=now,
+        )  # fmt: skip
+        Guarantee.objects.create(
+            customer=debtor, kind="guarantor", guarantor=guarantor, amount=(loans[debtor.pk] / 2).quantize(Decimal(10_000))
+            or Decimal(10_000), from_date=date - dt.timedelta(days=200), status=GuaranteeStatus.ACTIVE,
+            entered_by=debtor.responsible, entered_at=now,
+        )  # fmt: skip
