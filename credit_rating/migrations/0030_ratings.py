@@ -64,7 +64,7 @@ DROP FUNCTION credit_rating_keep_card();
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('credit_rating', '0020_calculation'),
+        ('credit_rating', '0021_statement_as_of'),
         ('customers', '0041_prospects_index'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
