@@ -31,7 +31,7 @@ def value_text(style: str, source: str, value: str | None) -> str:
         return value
     if style == "percent":
         return formats.percent(number, 1)
-    text = f"{number.normalize():f}"
+    text = f"{number.quantize(Decimal('0.01')).normalize():f}"
     if style == "years":
         return _("%s years") % text
     return _("%s days") % text if style == "days" else text

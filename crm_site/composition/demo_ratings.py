@@ -1,7 +1,7 @@
 """Ratings of a demo bank at every stage: made through the services, by the people who would make them.
 
-The same bank gets the same ratings: everything is drawn from the customers' numbers. What was collected and the
-statements are this demo's own; deposits, arrears and tenure are the bank's.
+The same bank gets the same ratings: everything is drawn from the customers' numbers. What was collected of
+people is this demo's own; the rest is the bank's (credit_book, balances, loans).
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import datetime as dt
 import zlib
 from collections.abc import Iterator
 from decimal import Decimal
+
+from django.db.models import Q
 
 from credit_rating.models import CreditKind, Rating, Statement, credit_kind
 from credit_rating.services import collection
@@ -33,7 +35,7 @@ STAGES = (
     "draft",
     "approved",
 )
-OUTLOOKS, RECORDS = ("steady", "rising", "falling", "steady"), ("clean", "clean", "none", "clean", "short")
+RECORDS = ("clean", "clean", "none", "clean", "short")
 
 
 def make_ratings(of: Bank, *, day: dt.date, now: dt.datetime) -> int:
@@ -54,11 +56,12 @@ def make_ratings(of: Bank, *, day: dt.date, now: dt.datetime) -> int:
 
 
 def _customers() -> Iterator[Customer]:
-    """Borrowers of every kind who have a relationship manager."""
+    """Borrowers of every kind who have a relationship manager; companies whose statements are there (credit_book)."""
     managers = RoleGrant.objects.filter(role=Role.RELATIONSHIP_MANAGER).values("staff_id")
     owing = Standing.objects.filter(loans__gt=Decimal(0), responsible__in=managers)
     for kind in ("corporate", "personal", "household"):
-        keys = owing.filter(kind=kind).order_by("customer_id").values_list("customer_id", flat=True)
+        seen = Q(customer__in=Statement.objects.values("customer_id")) if kind == "corporate" else Q()
+        keys = owing.filter(seen, kind=kind).order_by("customer_id").values_list("customer_id", flat=True)
         found = Customer.objects.filter(pk__in=list(keys[: RATED // 3]))
         yield from found.select_related("responsible", "home_branch").order_by("pk")
 
@@ -70,9 +73,8 @@ def _rate(
     before, back = day - dt.timedelta(days=YEAR), now - dt.timedelta(days=YEAR)
     dice = zlib.crc32(customer.number.encode())
     act_as(mine)
-    if credit_kind(customer) in (CreditKind.CORPORATE, CreditKind.SME):
-        _statements(customer, dice, day, now)
-    _collect(mine, customer, dice, before, back)
+    if credit_kind(customer) in (CreditKind.PERSONAL, CreditKind.HOUSEHOLD):
+        _collect(mine, customer, dice, before, back)
     if stage in ("renewed", "expired"):
         # Far enough back that an expired one ended a few days ago.
         past = day - dt.timedelta(days=372) if stage == "expired" else before
@@ -101,13 +103,7 @@ def _walk(mine: Actor, theirs: Actor, customer: Customer, stage: str, day: dt.da
 def _collect(actor: Actor, customer: Customer, dice: int, day: dt.date, now: dt.datetime) -> None:
     kind = credit_kind(customer)
     said = {"record": RECORDS[dice % 5], "other_banks": str(dice % 7 * 50_000)}
-    if kind in (CreditKind.CORPORATE, CreditKind.SME):
-        said |= {
-            "settlement_share": str(30 + dice % 60), "manager_years": str(2 + dice % 20), "outlook": OUTLOOKS[dice % 4],
-            "top_five_share": str(25 + dice % 55), "environment": "aabbc"[dice % 5], "growth": str(dice % 15),
-            "own_funds": str(500_000 + dice % 900 * 1000), "other_sources": "0",
-        }  # fmt: skip
-    elif kind == CreditKind.PERSONAL:
+    if kind == CreditKind.PERSONAL:
         income = 4000 + dice % 160 * 100
         said |= {
             "monthly_income": str(income), "monthly_debt_service": str(income * (10 + dice % 45) // 100),
@@ -124,42 +120,3 @@ def _collect(actor: Actor, customer: Customer, dice: int, day: dt.date, now: dt.
         actor, customer=customer, typed=said, base={}, source="interview", now=now, today=day
     )
     collection.submit_form(actor, customer=customer, now=now)
-
-
-def _statements(customer: Customer, dice: int, day: dt.date, now: dt.datetime) -> None:
-    """Three years that add up, each grown a little; amounts in whole yuan."""
-    for step in range(3):
-        year = day.year - 3 + step
-        scale = Decimal(50_000 + dice % 400 * 1000) * (100 + 8 * step)
-        owed = Decimal(35 + dice % 35) / 100
-        figures = _figures(scale.quantize(Decimal(1)), owed, Decimal(4 + dice % 9) / 100)
-        Statement.objects.update_or_create(
-            customer=customer, year=year,
-            defaults={
-                "report_date": dt.date(year, 12, 31), "entered_at": now,
-                "figures": {item: f"{amount:.2f}" for item, amount in figures.items()},
-            },
-        )  # fmt: skip
-
-
-def _figures(assets: Decimal, owed: Decimal, margin: Decimal) -> dict[str, Decimal]:
-    def part(share: str) -> Decimal:
-        return (assets * Decimal(share)).quantize(Decimal(1))
-
-    liabilities = (assets * owed).quantize(Decimal(1))
-    short = (liabilities * Decimal("0.8")).quantize(Decimal(1))
-    sales = part("1.3")
-    profit = (sales * margin).quantize(Decimal(1))
-    tax = (profit / 4).quantize(Decimal(1))
-    interest = (liabilities * Decimal("0.03")).quantize(Decimal(1))
-    cash, receivables, inventory = part("0.08"), part("0.22"), part("0.2")
-    current = cash + receivables + inventory
-    return {
-        "cash": cash, "receivables": receivables, "inventory": inventory, "prepayments": Decimal(0),
-        "other_current_assets": Decimal(0), "current_assets": current, "fixed_assets": assets - current,
-        "intangible_assets": Decimal(0), "other_noncurrent_assets": Decimal(0), "total_assets": assets,
-        "current_liabilities": short, "total_liabilities": liabilities, "equity": assets - liabilities,
-        "sales": sales, "cost_of_sales": sales - profit - interest, "operating_expenses": Decimal(0),
-        "interest_expense": interest, "other_income": Decimal(0), "profit_before_tax": profit, "income_tax": tax,
-        "net_profit": profit - tax, "operating_cash_flow": (profit * Decimal("1.1")).quantize(Decimal(1)),
-    }  # fmt: skip
