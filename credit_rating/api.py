@@ -313,6 +313,13 @@ class RatingOut(serializers.Serializer):
     content_hash = serializers.CharField(help_text="SHA-256 of what was decided on.")
 
 
+RATINGS_PART = ViewPart(
+    "ratings",
+    lambda: RatingOut(many=True),
+    lambda actor, customer, day: ratings_for_api(actor, customer=customer.number).order_by("-id")[:5],
+)
+
+
 class RatingsQuery(Changes):
     customer = Text(max_length=32, required=False, help_text="Customer number.")
     grade = serializers.ChoiceField(GRADES, required=False)
@@ -330,6 +337,6 @@ class RatingListView(ApiView, generics.ListAPIView):
     def get_queryset(self) -> QuerySet[Rating]:
         return ratings_for_api(self.request.user, **self.asked)
 
-    @extend_schema(operation_id="ratings_list", tags=["Credit Rating"])
+    @extend_schema(operation_id="ratings_list", tags=["Customer Credit Rating"])
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         return super().get(request, *args, **kwargs)

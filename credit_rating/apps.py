@@ -10,7 +10,7 @@ class CreditRatingConfig(AppConfig):
 
     def ready(self) -> None:
         from credit_rating import facts, feeds, nightly, policies, rating_night, revaluations
-        from credit_rating.api import LINES_PART
+        from credit_rating.api import LINES_PART, RATINGS_PART
         from credit_rating.services.policies import ensure_default_policies
         from credit_rating.services.scorecards import ensure_default_scorecards
         from crm_site.lib.registry import FOUNDING, NavItem, Panel, add_nav, add_panel
@@ -23,6 +23,7 @@ class CreditRatingConfig(AppConfig):
         revaluations.register()
         feeds.register()
         add_view_part(LINES_PART)
+        add_view_part(RATINGS_PART)
         FOUNDING.add("credit policies", ensure_default_policies)
         FOUNDING.add("scorecards", ensure_default_scorecards)
         add_nav(NavItem("credit", _("Credit"), "credit_rating:line-list", "building-bank", "credit.read", 25))

@@ -98,9 +98,9 @@ def create_demo(*, now: dt.datetime, date: dt.date, say: Say, port: int) -> list
         if ran := run_nights(found, dates):
             say(f"{code}: {ran} nights in {time.monotonic() - began:.1f} s")
         began = time.monotonic()
-        if made := make_ratings(found, day=dates[-1], now=now):
+        if rated := make_ratings(found, day=dates[-1], now=now):
             run_step(found, dates[-1], "ratings")
-            say(f"{code}: {made} customers rated in {time.monotonic() - began:.1f} s")
+            say(f"{code}: {rated} customers rated in {time.monotonic() - began:.1f} s")
         began = time.monotonic()
         if train_churn(found, now=now):
             say(f"{code}: churn model trained, approved and scored in {time.monotonic() - began:.1f} s")

@@ -108,6 +108,7 @@ def test_other_systems_read_decided_ratings_and_decide_none(
     (row,) = reader("get", f"ratings?customer={firm.number}&grade={made.grade}").json()["results"]
     assert (row["number"], row["grade"], row["status"]) == (made.number, made.grade, "approved")
     assert row["content_hash"] == made.content_hash
+    assert reader("get", f"customers/{firm.number}/view").json()["ratings"][0]["number"] == made.number
     assert reader("get", "ratings?changed_since=2099-01-01T00:00:00Z").json()["results"] == []
     assert reader("get", "ratings?grade=X").status_code == 400
     assert reader("post", "ratings", {"grade": "AAA"}).status_code == 405
