@@ -24,10 +24,15 @@ from credit_rating.models.lines import (
     SubLimit,
 )
 from credit_rating.models.policies import CreditPolicy
+from credit_rating.models.ratings import DECIDED, OPEN_RATINGS, Rating, RatingStatus, ReviewReason
+from credit_rating.models.scorecards import CardOrigin, Scorecard
 from credit_rating.models.statements import Statement, StatementSource
 
 __all__ = [
+    "DECIDED",
+    "OPEN_RATINGS",
     "BankCapital",
+    "CardOrigin",
     "Collateral",
     "CollectionStatus",
     "CreditKind",
@@ -44,10 +49,14 @@ __all__ = [
     "LineEvent",
     "LineEventKind",
     "LineStatus",
+    "Rating",
+    "RatingStatus",
     "RelatedKind",
     "RelatedParty",
     "Reservation",
     "ReservationStatus",
+    "ReviewReason",
+    "Scorecard",
     "Statement",
     "StatementSource",
     "SubLimit",
