@@ -146,7 +146,7 @@ def _of_line(
         yield task("line_use", f"{working_day:%Y-%m}", month_end(working_day), 55, share=share, **amount)
 
 
-def _plan(context: RunContext) -> Iterator[Mapping[str, Any]]:
+def plan_customers(context: RunContext) -> Iterator[Mapping[str, Any]]:
     return customer_ranges(context.bank_id)
 
 
@@ -213,8 +213,8 @@ REASONS = (
 
 def register() -> None:
     """Make the step and its reasons known (AppConfig.ready)."""
-    add_step(Step("lines", gettext_lazy("Credit lines"), lines, after=("arrears",), plan=_plan))
-    add_step(Step("cases", gettext_lazy("Approval cases"), cases, after=("arrears",), plan=_plan))
+    add_step(Step("lines", gettext_lazy("Credit lines"), lines, after=("arrears",), plan=plan_customers))
+    add_step(Step("cases", gettext_lazy("Approval cases"), cases, after=("arrears",), plan=plan_customers))
     for reason in REASONS:
         add_work_reason(reason)
     add_notice(NoticeKind("case.ended", "gavel", _say_ended))

@@ -12,7 +12,9 @@ from credit_rating.views import (
     guarantees,
     lines,
     policies,
+    ratings,
     registers,
+    scorecards,
     statements,
 )
 
@@ -43,6 +45,21 @@ urlpatterns = [
     path("policies/<int:policy_id>/publish/", policies.policy_publish, name="policy-publish"),
     path("policies/<int:policy_id>/return/", policies.policy_return, name="policy-return"),
     path("policies/<int:policy_id>/discard/", policies.policy_discard, name="policy-discard"),
+    # by what is rated, and ratings
+    path("scorecards/", scorecards.scorecard_list, name="scorecard-list"),
+    path("scorecards/<int:scorecard_id>/", scorecards.scorecard, name="scorecard"),
+    path("scorecards/<int:scorecard_id>/edit/", scorecards.scorecard_edit, name="scorecard-edit"),
+    path("scorecards/<int:scorecard_id>/propose/", scorecards.scorecard_propose, name="scorecard-propose"),
+    path("scorecards/<int:scorecard_id>/publish/", scorecards.scorecard_publish, name="scorecard-publish"),
+    path("scorecards/<int:scorecard_id>/return/", scorecards.scorecard_return, name="scorecard-return"),
+    path("scorecards/<int:scorecard_id>/discard/", scorecards.scorecard_discard, name="scorecard-discard"),
+    path("ratings/", ratings.rating_list, name="rating-list"),
+    path("ratings/<int:rating_id>/", ratings.rating, name="rating"),
+    path("ratings/<int:rating_id>/submit/", ratings.rating_submit, name="rating-submit"),
+    path("ratings/<int:rating_id>/decide/", ratings.rating_decide, name="rating-decide"),
+    path("ratings/<int:rating_id>/print/", ratings.rating_print, name="rating-print"),
+    path("customers/<int:customer_id>/rating/", ratings.rating_form, name="rating-form"),
+    path("customers/<int:customer_id>/rating/panel/", ratings.rating_panel, name="rating-panel"),
     # the credit file of a customer
     path("customers/<int:customer_id>/file/", case.panel_file, name="panel-file"),
     path("customers/<int:customer_id>/collection/", collection.collection_form, name="collection"),

@@ -175,7 +175,7 @@ DROP FUNCTION credit_rating_opinion_guard();
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('credit_rating', '0021_statement_as_of'),
+        ('credit_rating', '0030_ratings'),
         ('customers', '0041_prospects_index'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]

@@ -40,10 +40,15 @@ from credit_rating.models.lines import (
     SubLimit,
 )
 from credit_rating.models.policies import CreditPolicy
+from credit_rating.models.ratings import DECIDED, OPEN_RATINGS, Rating, RatingStatus, ReviewReason
+from credit_rating.models.scorecards import CardOrigin, Scorecard
 from credit_rating.models.statements import Statement, StatementSource
 
 __all__ = [
+    "DECIDED",
+    "OPEN_RATINGS",
     "BankCapital",
+    "CardOrigin",
     "CaseCondition",
     "CaseCopy",
     "CaseDossier",
@@ -71,10 +76,14 @@ __all__ = [
     "LineStatus",
     "Opinion",
     "OpinionPart",
+    "Rating",
+    "RatingStatus",
     "RelatedKind",
     "RelatedParty",
     "Reservation",
     "ReservationStatus",
+    "ReviewReason",
+    "Scorecard",
     "SeatKind",
     "StaffRelation",
     "Statement",

@@ -15,13 +15,17 @@ from credit_rating.models import (
     Guarantee,
     LineCalculation,
     Opinion,
+    Rating,
     RelatedParty,
     Reservation,
+    Scorecard,
 )
+from credit_rating.services.ratings import generate_rating
 from crm_site.accounts.banks import vault_of
 from crm_site.accounts.models import RoleGrant, Staff
 from crm_site.audit.models import Entry
 from crm_site.jobs.models import Run
+from crm_site.lib.permissions import Actor, Grant, Role
 from crm_site.lib.tenancy import bank
 from crm_site.work.models import Notification, Task
 from customers.models import Batch, Customer, Identifier, Interaction, Product, SavedView, Standing
@@ -47,6 +51,15 @@ def a_customer(house: House, responsible: Staff | None) -> Customer:
             customer=found, kind="corporate", home_branch=house.north, responsible=responsible, as_of=TODAY
         )
     return found
+
+
+def a_rating(customer: Customer) -> Rating:
+    """A draft of the customer's rating."""
+    opened = Rating.objects.filter(customer=customer, status="draft").first()
+    if opened is not None:
+        return opened
+    actor = Actor(customer.bank_id, "matrix", grants=(Grant(Role.BRANCH_MANAGER, 0, 2_147_483_647),))
+    return generate_rating(actor, customer=customer, answers={}, day=TODAY, now=NOW)
 
 
 def credit_place(what: str, customer: Customer) -> dict[str, Any]:
@@ -168,6 +181,10 @@ def place(house: House, what: str, responsible: Staff | None) -> dict[str, Any]:
             key = TierPolicy.objects.earliest("id").pk
         elif what == "credit policy":
             key = CreditPolicy.objects.earliest("id").pk
+        elif what == "scorecard":
+            return {"scorecard_id": Scorecard.objects.filter(kind="corporate").earliest("id").pk}
+        elif what == "rating":
+            return {"rating_id": a_rating(customer).pk}
         elif what == "credit line":
             key = CreditLine.objects.create(
                 year=2026, serial=1 + CreditLine.objects.count(), customer=customer, currency="CNY", limit=1000,
