@@ -71,7 +71,6 @@ class CaseForm(RefusableForm):
             term_months=given["term_months"], purpose=given["purpose"], line=given["line"],
             rate_bp=None if rate is None else int(rate * HUNDRED),
             calculation_id=calculation.pk if calculation else None,
-            rating_id=self.case.rating_id if self.case else None,
         )  # fmt: skip
 
 

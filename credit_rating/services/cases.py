@@ -19,6 +19,7 @@ from django.db.models import Max, Q
 from django.utils.translation import gettext as _
 
 from credit_rating.engine.authority import Votes, outcome
+from credit_rating.evidence import find_evidence
 from credit_rating.models import (
     CaseCondition,
     CaseCopy,
@@ -80,7 +81,6 @@ class Terms:
     rate_bp: int | None = None
     line: CreditLine | None = None
     calculation_id: int | None = None
-    rating_id: int | None = None
 
 
 # -- made and submitted ---------------------------------------------------------------------------------------------
@@ -148,12 +148,14 @@ def _check_terms(customer: Customer, terms: Terms) -> None:
 
 
 def submit_case(actor: Actor, *, case_id: int, now: dt.datetime, today: dt.date) -> CreditCase:
-    """The manager's investigation is done: a new round begins at the first stage of the route."""
+    """The manager's investigation is done: a new round begins, with the rating in force, at the route's first stage."""
     with transaction.atomic():
         case = _own(actor, case_id)
         if not case.investigation.strip():
             message = _("Write what the investigation found.")
             raise CaseFault(message, code="investigation", fields={"investigation": message})
+        rating = find_evidence("rating", case.customer_id, None)
+        case.rating_id = rating.id if rating else None
         case.round += 1
         case.submitted_at = now
         body = selectors.authority_policy(today)[1]

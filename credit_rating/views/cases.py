@@ -26,16 +26,26 @@ from credit_rating.forms_cases import (
     StaffForm,
     first_values,
 )
-from credit_rating.models import CaseCondition, CaseStatus, CreditCase, Delegation, LineCalculation, Verdict
+from credit_rating.models import (
+    CaseCondition,
+    CaseStatus,
+    CreditCase,
+    Delegation,
+    LineCalculation,
+    Rating,
+    Verdict,
+)
 from credit_rating.models.cases import STAGES
 from credit_rating.policies.authority import STAGE_LABELS
 from credit_rating.selectors import cases as selectors
 from credit_rating.selectors.calculations import calculation
 from credit_rating.selectors.guarantees import guarantees_of
+from credit_rating.selectors.ratings import rating
 from credit_rating.services import cases as services
 from credit_rating.services.cases import CaseFault, Stale
 from credit_rating.views.calculations import saved_context
 from credit_rating.views.case import case_customer
+from credit_rating.views.ratings import drawn_rating
 from crm_site.accounts.models import Staff
 from crm_site.accounts.selectors import bank_today
 from crm_site.accounts.sessions import confirm_identity
@@ -172,6 +182,7 @@ def _shown(request: Any, found: CreditCase) -> dict[str, Any]:
         "rows": rows,
         "usable": sum((r.usable.amount for r in rows), ZERO),
         "saved": _calculation(request, found),
+        "rated": _rating(request, found),
         "copies": list(found.copies.select_related("staff")),
     }
 
@@ -182,6 +193,15 @@ def _calculation(request: Any, found: CreditCase) -> dict[str, Any] | None:
     try:
         return saved_context(calculation(request.actor, found.calculation_id))
     except LineCalculation.DoesNotExist:
+        return None
+
+
+def _rating(request: Any, found: CreditCase) -> dict[str, Any] | None:
+    if found.rating_id is None:
+        return None
+    try:
+        return drawn_rating(rating(request.actor, found.rating_id))
+    except Rating.DoesNotExist:
         return None
 
 
@@ -306,7 +326,7 @@ def _form_page(request: Any, customer: Customer, form: CaseForm, found: CreditCa
 def case_edit(request: Any, case_id: int) -> HttpResponse:
     """Its maker changes a draft or a returned case."""
     found = _case(request, case_id)
-    form = CaseForm(found.customer, request.POST or None, case=found, initial=first_values(found))
+    form = CaseForm(found.customer, request.POST or None, initial=first_values(found))
     if request.method == "POST" and form.is_valid():
         try:
             services.edit_case(

@@ -103,7 +103,7 @@ def _form_page(request: Any, customer: Customer, context: dict[str, Any], status
     )
 
 
-def _drawn(found: Rating) -> dict[str, Any]:
+def drawn_rating(found: Rating) -> dict[str, Any]:
     content = found.content
     cap = content["cap"]
     return {
@@ -130,7 +130,7 @@ def _page(
     is_maker = me in (found.generated_by_id, found.submitted_by_id)
     waits = found.status == RatingStatus.SUBMITTED
     context = {
-        **_drawn(found),
+        **drawn_rating(found),
         "before": next(
             (r for r in selectors.ratings_of(request.actor, found.customer) if r.pk < found.pk and r.expires_on), None
         ),
@@ -200,7 +200,7 @@ def rating_decide(request: Any, rating_id: int) -> HttpResponse:
 def rating_print(request: Any, rating_id: int) -> HttpResponse:
     """The paper form 客户信用等级评估表."""
     found = _rating(request, rating_id)
-    context = _drawn(found) | {
+    context = drawn_rating(found) | {
         "form_name": _("Credit rating form"), "form_number": found.number, "printed_by": request.actor.label,
         "printed_at": timezone.now(), "as_of_line": _("As of %s") % found.as_of.isoformat(),
     }  # fmt: skip

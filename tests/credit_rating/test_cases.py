@@ -9,6 +9,7 @@ from decimal import Decimal
 import pytest
 from django.db import IntegrityError, transaction
 
+from credit_rating.evidence import Evidence
 from credit_rating.models import (
     CaseCondition,
     CaseStatus,
@@ -21,7 +22,7 @@ from credit_rating.models import (
 from credit_rating.selectors import cases as selectors
 from credit_rating.services import cases, lines
 from credit_rating.services.cases import CaseFault, Stale
-from crm_site.lib.errors import Conflict
+from crm_site.lib.errors import Conflict, DomainError
 from crm_site.lib.permissions import Actor, Grant, Role
 from crm_site.lib.tenancy import bank
 from crm_site.work.models import Notification, Task
@@ -294,3 +295,23 @@ def test_the_inbox_says_what_each_case_says_of_each_person(desk: Desk) -> None:
 
 def hire_risk(desk: Desk) -> Actor:
     return Actor(desk.house.id, "risk", staff_id=desk.reviewer.staff.pk, grants=(Grant(Role.RISK, 0, 99),))
+
+
+def test_the_rating_in_force_gives_the_grade_and_its_makers_never_decide(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rating = Evidence(77, "PJ-1", "f" * 64, TODAY, "A", (desk.reviewer.staff.pk,))
+    found = {"rating": rating}
+    monkeypatch.setattr(selectors, "find_evidence", lambda name, _customer, _key: found.get(name))
+    monkeypatch.setattr(cases, "find_evidence", lambda name, _customer, _key: found.get(name))
+    case = a_case(desk)
+    assert case.rating_id == 77
+    assert case.route_why == "president_sees"
+    say(desk.manager, case)
+    with pytest.raises(CaseFault) as refused:
+        say(desk.reviewer, case)
+    assert refused.value.code == "four_eyes_maker"
+    found.clear()
+    with pytest.raises(DomainError) as gone:
+        say(desk.president, case)
+    assert gone.value.code == "evidence"
