@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 
-from credit_rating.models import LineCalculation
+from credit_rating.models import LineCalculation, Rating, RatingStatus
 from crm_site.lib.registry import Registry
 
 
@@ -58,6 +58,21 @@ def _calculation(customer_id: int, key: int | None) -> Evidence | None:
     )
 
 
+def _rating(customer_id: int, key: int | None) -> Evidence | None:
+    """An approved rating; without a key the one in force."""
+    found = Rating.objects.filter(customer_id=customer_id)
+    if key is None:
+        found = found.filter(status=RatingStatus.APPROVED)
+    else:
+        found = found.filter(pk=key, status__in=(RatingStatus.APPROVED, RatingStatus.SUPERSEDED))
+    one = found.order_by("-id").first()
+    if one is None or not one.is_whole:
+        return None
+    makers = tuple(maker for maker in (one.generated_by_id, one.submitted_by_id) if maker is not None)
+    return Evidence(one.pk, one.number, one.content_hash, one.as_of, one.grade, makers)
+
+
 def register() -> None:
-    """Make calculations known (AppConfig.ready)."""
+    """Make calculations and ratings known (AppConfig.ready)."""
     EVIDENCE.add("calculation", Provider("calculation", _calculation))
+    EVIDENCE.add("rating", Provider("rating", _rating))
