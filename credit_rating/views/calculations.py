@@ -22,6 +22,7 @@ from credit_rating.models import GuaranteeKind, LineCalculation, credit_kind
 from credit_rating.selectors import calculations
 from credit_rating.selectors.calculations import PERCENT_INPUTS, Reckoning
 from credit_rating.selectors.guarantees import GuaranteeRow
+from credit_rating.selectors.ratings import in_force
 from credit_rating.services.calculations import PREPARE, save_calculation
 from credit_rating.views.case import case_customer, is_partial, page
 from crm_site.accounts.selectors import bank_today
@@ -110,6 +111,12 @@ def _yearly(found: Reckoning) -> tuple[Decimal, Decimal] | None:
     return annualised(found.terms.requested, paid)
 
 
+def _start(request: Any, customer: Customer) -> dict[str, str]:
+    """What the form begins with: the grade that holds, where there is one."""
+    rated = in_force(request.actor, customer, bank_today(request.bank))
+    return START | ({"grade": rated.grade} if rated else {})
+
+
 @allowed("credit.read")
 @require_http_methods(["GET", "POST"])
 def calculation_form(request: Any, customer_id: int) -> HttpResponse:
@@ -117,7 +124,7 @@ def calculation_form(request: Any, customer_id: int) -> HttpResponse:
     if request.method == "POST":
         require(request.actor, PREPARE)
     customer = case_customer(request, customer_id)
-    given = request.POST if request.method == "POST" else {**START, **request.GET.dict()}
+    given = request.POST if request.method == "POST" else {**_start(request, customer), **request.GET.dict()}
     form = CalculationForm(given, kind=credit_kind(customer))
     result = _result(request, customer, form)
     if request.method == "POST" and form.is_valid():
