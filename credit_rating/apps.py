@@ -9,7 +9,7 @@ class CreditRatingConfig(AppConfig):
     verbose_name = _("Credit")
 
     def ready(self) -> None:
-        from credit_rating import facts, feeds, nightly, policies, rating_night, revaluations
+        from credit_rating import evidence, facts, feeds, nightly, policies, rating_night, revaluations
         from credit_rating.api import LINES_PART, RATINGS_PART
         from credit_rating.services.policies import ensure_default_policies
         from credit_rating.services.scorecards import ensure_default_scorecards
@@ -18,6 +18,7 @@ class CreditRatingConfig(AppConfig):
 
         policies.register()
         facts.register()
+        evidence.register()
         nightly.register()
         rating_night.register()
         revaluations.register()
@@ -26,7 +27,7 @@ class CreditRatingConfig(AppConfig):
         add_view_part(RATINGS_PART)
         FOUNDING.add("credit policies", ensure_default_policies)
         FOUNDING.add("scorecards", ensure_default_scorecards)
-        add_nav(NavItem("credit", _("Credit"), "credit_rating:line-list", "building-bank", "credit.read", 25))
+        add_nav(NavItem("credit", _("Credit"), "credit_rating:inbox", "building-bank", "credit.read", 25))
         for tab, order in (("overview", 35), ("business", 25)):
             add_panel(
                 Panel(

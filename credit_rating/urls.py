@@ -7,6 +7,7 @@ from django.urls import path
 from credit_rating.views import (
     calculations,
     case,
+    cases,
     collection,
     guarantees,
     lines,
@@ -19,6 +20,19 @@ from credit_rating.views import (
 
 app_name = "credit_rating"
 urlpatterns = [
+    path("", cases.inbox, name="inbox"),
+    path("cases/batch/", cases.case_batch, name="case-batch"),
+    path("cases/<int:case_id>/", cases.case, name="case"),
+    path("cases/<int:case_id>/decide/", cases.case_decide, name="case-decide"),
+    path("cases/<int:case_id>/edit/", cases.case_edit, name="case-edit"),
+    path("cases/<int:case_id>/act/", cases.case_act, name="case-act"),
+    path("cases/<int:case_id>/print/", cases.case_print, name="case-print"),
+    path("conditions/<int:condition_id>/evidence/", cases.condition_evidence, name="condition-evidence"),
+    path("conditions/<int:condition_id>/accept/", cases.condition_accept, name="condition-accept"),
+    path("delegations/", cases.delegations, name="delegations"),
+    path("authority/", cases.authority, name="authority"),
+    path("customers/<int:customer_id>/cases/new/", cases.case_new, name="case-new"),
+    path("registers/relations/", cases.relation_add, name="relation-add"),
     path("lines/", lines.line_list, name="line-list"),
     path("lines/<int:line_id>/", lines.line, name="line"),
     path("lines/<int:line_id>/act/", lines.line_act, name="line-act"),

@@ -1,7 +1,7 @@
 """The nightly pipeline in order. Each app registers its steps in AppConfig.ready(); here is the whole of it.
 
-feeds -> balances -> arrears -> lines -> ratings -> tiers -> churn -> placement -> proposals -> revaluations -> worklists ->
-summaries -> statistics
+feeds -> balances -> arrears -> lines -> ratings -> cases -> tiers -> churn -> placement -> proposals -> revaluations ->
+worklists -> summaries -> statistics
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ NIGHTLY = (
     "arrears",
     "lines",
     "ratings",
+    "cases",
     "tiers",
     "churn",
     "placement",

@@ -1,6 +1,22 @@
 """What a bank lends by and to whom: policies, scorecards, ratings, lines and how they were decided."""
 
 from credit_rating.models.calculations import LineCalculation
+from credit_rating.models.cases import (
+    CaseCondition,
+    CaseCopy,
+    CaseDossier,
+    CaseKind,
+    CaseMaker,
+    CaseSeat,
+    CaseStatus,
+    CreditCase,
+    Delegation,
+    Opinion,
+    OpinionPart,
+    SeatKind,
+    StaffRelation,
+    Verdict,
+)
 from credit_rating.models.collection import CollectionStatus, InformationForm
 from credit_rating.models.exposure import BankCapital, RelatedKind, RelatedParty
 from credit_rating.models.guarantees import (
@@ -33,11 +49,20 @@ __all__ = [
     "OPEN_RATINGS",
     "BankCapital",
     "CardOrigin",
+    "CaseCondition",
+    "CaseCopy",
+    "CaseDossier",
+    "CaseKind",
+    "CaseMaker",
+    "CaseSeat",
+    "CaseStatus",
     "Collateral",
     "CollectionStatus",
+    "CreditCase",
     "CreditKind",
     "CreditLine",
     "CreditPolicy",
+    "Delegation",
     "EntryKind",
     "Guarantee",
     "GuaranteeKind",
@@ -49,6 +74,8 @@ __all__ = [
     "LineEvent",
     "LineEventKind",
     "LineStatus",
+    "Opinion",
+    "OpinionPart",
     "Rating",
     "RatingStatus",
     "RelatedKind",
@@ -57,9 +84,12 @@ __all__ = [
     "ReservationStatus",
     "ReviewReason",
     "Scorecard",
+    "SeatKind",
+    "StaffRelation",
     "Statement",
     "StatementSource",
     "SubLimit",
     "Valuation",
+    "Verdict",
     "credit_kind",
 ]

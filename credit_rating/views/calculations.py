@@ -154,9 +154,13 @@ def calculation_form(request: Any, customer_id: int) -> HttpResponse:
 
 def _saved(request: Any, calculation_id: int) -> dict[str, Any]:
     try:
-        found = calculations.calculation(request.actor, calculation_id)
+        return saved_context(calculations.calculation(request.actor, calculation_id))
     except LineCalculation.DoesNotExist:
         raise Http404 from None
+
+
+def saved_context(found: LineCalculation) -> dict[str, Any]:
+    """A saved calculation as templates draw it."""
     content = found.content
     price = content["price"]
     saved_steps = from_data(content["steps"])

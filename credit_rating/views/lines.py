@@ -21,6 +21,7 @@ from credit_rating.selectors import lines
 from credit_rating.services import lines as services
 from crm_site.accounts.selectors import bank_today
 from crm_site.lib.errors import DomainError
+from crm_site.lib.formats import column_unit
 from crm_site.lib.guards import allowed
 from crm_site.lib.permissions import may
 from customers.models import Customer
@@ -66,6 +67,8 @@ def line_list(request: Any) -> HttpResponse:
     context = {
         "form": form,
         "rows": _rows(found.rows, day),
+        "scale": column_unit([line.limit for line in found.rows]),
+        "home_currency": request.bank.currency,
         "totals": totals,
         "count": sum(total.count for total in totals),
         "filters": form.menus(BAND_LABELS),

@@ -19,6 +19,7 @@ from django.utils.translation import gettext as _
 from crm_site.accounts.models import Bank, RoleGrant, Staff
 from crm_site.accounts.selectors import actor_for
 from crm_site.accounts.services import PLATFORM_CODE, found_bank
+from crm_site.composition.demo_cases import make_cases
 from crm_site.composition.demo_ratings import make_ratings
 from crm_site.composition.synthetic.plan import make_plan
 from crm_site.composition.synthetic_bank import SECOND_ADMINISTRATOR, make_bank
@@ -104,6 +105,8 @@ def create_demo(*, now: dt.datetime, date: dt.date, say: Say, port: int) -> list
         began = time.monotonic()
         if train_churn(found, now=now):
             say(f"{code}: churn model trained, approved and scored in {time.monotonic() - began:.1f} s")
+        if count := make_cases(found, now=now):
+            say(f"{code}: {count} approval cases")
     return logins
 
 

@@ -79,7 +79,7 @@ WHERE l.bank_id = %(bank)s
 _ENTRIES = """
 INSERT INTO credit_rating_lineentry (bank_id, line_id, kind, at, amount, reserved_change, utilised_change,
     reserved_after, utilised_after, reference, made_by)
-SELECT %(bank)s, l.id, e.kind, e.at, abs(e.change), 0, e.change, 0, e.after, '', 'make_bank'
+SELECT %(bank)s, l.id, e.kind, e.at, abs(e.change), 0, e.change, 0, e.after, '', '核心系统'
 FROM made_line m
 JOIN credit_rating_creditline l ON l.bank_id = %(bank)s AND l.year = m.year AND l.serial = m.serial
 CROSS JOIN LATERAL (VALUES
