@@ -95,6 +95,7 @@ def test_loads_and_history(
 def test_the_figure_of_overdue_tasks_opens_those_tasks(
     house: House, rm: Person, teller: Person, branch_manager: Person, client_for: SignIn
 ) -> None:
+    Bank.objects.filter(pk=house.id).update(business_date=TODAY - dt.timedelta(days=1))
     with bank(house.id):
         one = customer(house.north, rm.staff, tier=3, name="Ling")
         about = {
