@@ -59,18 +59,20 @@ def _calculation(customer_id: int, key: int | None) -> Evidence | None:
 
 
 def _rating(customer_id: int, key: int | None) -> Evidence | None:
-    """The rating in force; one that another has followed, or that has expired, carries no case any more."""
-    found = Rating.objects.filter(customer_id=customer_id, status=RatingStatus.APPROVED)
-    if key is not None:
-        found = found.filter(pk=key)
+    """An approved rating; without a key the one in force."""
+    found = Rating.objects.filter(customer_id=customer_id)
+    if key is None:
+        found = found.filter(status=RatingStatus.APPROVED)
+    else:
+        found = found.filter(pk=key, status__in=(RatingStatus.APPROVED, RatingStatus.SUPERSEDED))
     one = found.order_by("-id").first()
     if one is None or not one.is_whole:
         return None
-    makers = tuple(staff for staff in (one.generated_by_id, one.submitted_by_id) if staff is not None)
+    makers = tuple(maker for maker in (one.generated_by_id, one.submitted_by_id) if maker is not None)
     return Evidence(one.pk, one.number, one.content_hash, one.as_of, one.grade, makers)
 
 
 def register() -> None:
     """Make calculations and ratings known (AppConfig.ready)."""
-    EVIDENCE.add("rating", Provider("rating", _rating))
     EVIDENCE.add("calculation", Provider("calculation", _calculation))
+    EVIDENCE.add("rating", Provider("rating", _rating))

@@ -16,6 +16,7 @@ from credit_rating.factors import ANSWER, COMPANY, SOURCES
 from credit_rating.models import Statement, credit_kind
 from credit_rating.selectors.collection import collected
 from credit_rating.selectors.statements import statements_of
+from crm_site.accounts.models import Bank
 from crm_site.lib.permissions import Actor
 from customers.models import Customer, MonthEnd, Standing
 
@@ -66,6 +67,15 @@ class Facts:
             self._standing, self._has_standing = found.first(), True
         return self._standing
 
+    @property
+    def held_on(self) -> dt.date | None:
+        """The date its figures are of: what did not move since an earlier night holds on the newest one too."""
+        at = self.standing
+        if at is None or at.as_of is None:
+            return None
+        newest = Bank.objects.values_list("business_date", flat=True).get(pk=self.customer.bank_id)
+        return max(at.as_of, min(newest, self.day)) if newest else at.as_of
+
     def _ratio(self, code: str) -> Found | None:
         if self._statements is None:
             is_company = credit_kind(self.customer) in COMPANY
@@ -114,28 +124,28 @@ class Facts:
         return Found(income[0] - costs[0] + (wages[0] if wages else 0), min(income[1], costs[1]))
 
     def deposits(self) -> Found | None:
-        at = self.standing
-        return Found(at.deposits_adb, at.as_of) if at and at.as_of else None
+        at, on = self.standing, self.held_on
+        return Found(at.deposits_adb, on) if at and on else None
 
     def days_past_due(self) -> Found | None:
         """Of today's loans; a customer who owes nothing has no arrears to be told of."""
-        at = self.standing
-        if at is None or at.as_of is None or not (at.loans or at.days_past_due):
+        at, on = self.standing, self.held_on
+        if at is None or on is None or not (at.loans or at.days_past_due):
             return None
-        return Found(Decimal(at.days_past_due), at.as_of)
+        return Found(Decimal(at.days_past_due), on)
 
     def worst_arrears(self) -> Found | None:
         """The longest days past due of today and of the month-ends of a year; None for who owed nothing in it."""
-        at = self.standing
-        if at is None or at.as_of is None:
+        at, on = self.standing, self.held_on
+        if at is None or on is None:
             return None
-        since = at.as_of - dt.timedelta(days=ARREARS_MONTHS)
-        months = MonthEnd.objects.filter(customer=self.customer, month_end__gt=since, month_end__lte=at.as_of)
+        since = on - dt.timedelta(days=ARREARS_MONTHS)
+        months = MonthEnd.objects.filter(customer=self.customer, month_end__gt=since, month_end__lte=on)
         owed = months.filter(Q(days_past_due__gt=0) | Q(loans__gt=Decimal(0)))
         worst = owed.aggregate(worst=Max("days_past_due"))["worst"]
         if worst is None and not at.loans and not at.days_past_due:
             return None
-        return Found(Decimal(max(worst or 0, at.days_past_due)), at.as_of)
+        return Found(Decimal(max(worst or 0, at.days_past_due)), on)
 
 
 _READERS: dict[str, Callable[[Facts], Found | None]] = {

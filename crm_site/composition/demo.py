@@ -203,11 +203,15 @@ def train_churn(of: Bank, *, now: dt.datetime) -> bool:
             for role in (Role.RISK, Role.PRESIDENT)
         ]
         trained = list(
-            ChurnModel.objects.filter(status=ModelStatus.TRAINED, run_id=run.pk).values_list("pk", flat=True)
+            ChurnModel.objects.filter(status=ModelStatus.TRAINED, run_id=run.pk).values_list(
+                "pk", "trained_at"
+            )
         )
-        for model_id in trained:
-            propose_model(deciders[0], model_id=model_id, now=now)
-            approve_model(deciders[1], model_id=model_id, now=now)
+        for model_id, trained_at in trained:
+            # Nobody can have decided on a model before it was trained.
+            decided = max(now, trained_at)
+            propose_model(deciders[0], model_id=model_id, now=decided)
+            approve_model(deciders[1], model_id=model_id, now=decided)
         runs = list(Run.objects.filter(pipeline=NIGHTLY, status__in=UNFINISHED))
     for waiting in runs:
         run_to_end(waiting)

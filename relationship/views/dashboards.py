@@ -101,6 +101,7 @@ def _scope_urls(scope: Scope) -> dict[str, str]:
         "all": scope.url(),
         "loans": scope.url(fact_is("loans", "0", ">"), sort="-loans"),
         "overdue": dashboards.overdue_url(scope),
+        **{code: scope.url(fact_is("value_tier", code)) for code in VALUE_TIERS.values()},
         "churn": dashboards.churn_url(scope),
         **{f"churn_{code}": dashboards.churn_url(scope, code) for code in VALUE_TIERS.values()},
     }

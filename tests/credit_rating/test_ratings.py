@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from django.core.exceptions import PermissionDenied
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 
 from credit_rating import rating_night
 from credit_rating.models import Rating, RatingStatus
@@ -17,7 +18,9 @@ from credit_rating.selectors.scorecards import backtest
 from credit_rating.services import collection
 from credit_rating.services.ratings import RatingFault, decide_rating, generate_rating, submit_rating
 from crm_site.lib.errors import Conflict
+from crm_site.lib.permissions import Actor
 from crm_site.lib.registry import WORK_REASONS, RunContext
+from crm_site.lib.tenancy import bank
 from crm_site.work.models import Task
 from customers.conditions import Matches
 from customers.models import Customer, Standing
@@ -217,6 +220,47 @@ def test_grades_are_held_against_what_came_later(firm: Customer, rm: Person, hq_
     assert (open_row.grade, open_row.count, open_row.whole, open_row.observed) == (done.grade, 1, 0, None)
     (whole,) = backtest(TODAY + dt.timedelta(days=365))
     assert (whole.whole, whole.defaults, whole.expected) == (1, 0, done.pd)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_who_decide_at_once_one_does(
+    house: House, rm: Person, branch_manager: Person, hq_credit: Person
+) -> None:
+    with bank(house.id):
+        firm = company(house, rm)
+        made = submit(rm, make(rm, firm))
+    people = [(branch_manager.actor, True), (hq_credit.actor, False)]
+
+    def act(who: tuple[Actor, bool]) -> str:
+        try:
+            with bank(house.id):
+                done = decide_rating(
+                    who[0], rating_id=made.pk, seen=made.stamp, approve=who[1], note="x", day=TODAY, now=NOW
+                )
+        except Conflict as error:
+            return error.code
+        else:
+            return str(done.status)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(2) as pool:
+        said = list(pool.map(act, people))
+    (won,) = (word for word in said if word != "rating_changed")
+    assert won in ("approved", "returned")
+    with bank(house.id):
+        made.refresh_from_db()
+        assert made.status == won
+
+    def reckon(number: int) -> int:
+        try:
+            with bank(house.id):
+                return generate_rating(rm.actor, customer=firm, answers={}, day=TODAY, now=NOW).pk
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(3) as pool:  # a phone that repeats itself: one draft
+        assert len(set(pool.map(reckon, range(3)))) == 1
 
 
 def night(house: House, day: dt.date) -> list[str]:
