@@ -9,7 +9,7 @@ class CreditRatingConfig(AppConfig):
     verbose_name = _("Credit")
 
     def ready(self) -> None:
-        from credit_rating import facts, feeds, nightly, policies, revaluations
+        from credit_rating import facts, feeds, nightly, policies, revaluations, warning_nightly
         from credit_rating.api import LINES_PART
         from credit_rating.services.policies import ensure_default_policies
         from crm_site.lib.registry import FOUNDING, NavItem, Panel, add_nav, add_panel
@@ -19,6 +19,7 @@ class CreditRatingConfig(AppConfig):
         facts.register()
         nightly.register()
         revaluations.register()
+        warning_nightly.register()
         feeds.register()
         add_view_part(LINES_PART)
         FOUNDING.add("credit policies", ensure_default_policies)
@@ -29,6 +30,11 @@ class CreditRatingConfig(AppConfig):
                     f"lines-{tab}", _("Credit lines"), "credit_rating:line-panel", "credit.read", tab, order
                 )
             )
+        add_panel(
+            Panel(
+                "warnings", _("Early warnings"), "credit_rating:warning-panel", "credit.read", "overview", 33
+            )
+        )
         add_panel(
             Panel("credit-file", _("Credit file"), "credit_rating:panel-file", "credit.read", "business", 25)
         )

@@ -25,14 +25,25 @@ from credit_rating.models.lines import (
 )
 from credit_rating.models.policies import CreditPolicy
 from credit_rating.models.statements import Statement, StatementSource
+from credit_rating.models.warnings import (
+    ClassReason,
+    Downgrade,
+    LoanClass,
+    Signal,
+    SignalAct,
+    SignalActKind,
+    SignalState,
+)
 
 __all__ = [
     "BankCapital",
+    "ClassReason",
     "Collateral",
     "CollectionStatus",
     "CreditKind",
     "CreditLine",
     "CreditPolicy",
+    "Downgrade",
     "EntryKind",
     "Guarantee",
     "GuaranteeKind",
@@ -44,10 +55,15 @@ __all__ = [
     "LineEvent",
     "LineEventKind",
     "LineStatus",
+    "LoanClass",
     "RelatedKind",
     "RelatedParty",
     "Reservation",
     "ReservationStatus",
+    "Signal",
+    "SignalAct",
+    "SignalActKind",
+    "SignalState",
     "Statement",
     "StatementSource",
     "SubLimit",

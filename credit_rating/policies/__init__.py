@@ -1,9 +1,9 @@
 """Credit policies as versioned data: their shapes, and what reads them. A subject is a module with a `SHAPE`."""
 
-from credit_rating.policies import caps, grades, haircuts, line_control, methods, pricing
+from credit_rating.policies import caps, classes, grades, haircuts, line_control, methods, pricing, warnings
 from credit_rating.policies.shapes import SHAPES, Body, Column, PolicyFault, Shape, Table, add_shape, read
 
-SUBJECTS = (grades, methods, haircuts, caps, pricing, line_control)
+SUBJECTS = (grades, methods, haircuts, caps, pricing, line_control, classes, warnings)
 
 
 def register() -> None:
