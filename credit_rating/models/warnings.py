@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
 from credit_rating.models.policies import CreditPolicy
+from credit_rating.policies.warnings import LEVELS, OWNERS
 from crm_site.accounts.models import Staff
 from crm_site.lib.permissions import Actor
 from crm_site.lib.tenancy import BankForeignKey, TenantManager, TenantModel, TenantQuerySet
@@ -105,10 +106,8 @@ class Signal(TenantModel):
     customer = BankForeignKey(Customer, on_delete=models.CASCADE, related_name="signals")
     code = models.CharField(max_length=40)
     name = models.CharField(max_length=120, blank=True)
-    level = models.CharField(max_length=5, choices=[("watch", _("Watch")), ("risk", _("Risk"))])
-    owner_kind = models.CharField(
-        max_length=7, choices=[("manager", _("Relationship manager")), ("risk", _("Risk"))]
-    )
+    level = models.CharField(max_length=5, choices=LEVELS)
+    owner_kind = models.CharField(max_length=7, choices=OWNERS)
     owner = BankForeignKey(Staff, null=True, on_delete=models.PROTECT, related_name="+")
     is_passed_on = models.BooleanField(default=False)
     is_raised = models.BooleanField(default=False)

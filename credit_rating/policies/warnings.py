@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any, overload
 
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from credit_rating.policies.shapes import Body, Column, Shape, Table
 from customers import conditions
@@ -20,7 +20,10 @@ from customers.conditions import ConditionError
 from customers.facts import FACTS, KNOWN
 
 SUBJECT = "warnings"
-LEVELS = (("watch", gettext_lazy("Watch")), ("risk", gettext_lazy("Risk")))
+LEVELS = (
+    ("watch", pgettext_lazy("warning level", "Watch")),
+    ("risk", pgettext_lazy("warning level", "Risk")),
+)
 OWNERS = (("manager", gettext_lazy("Relationship manager")), ("risk", gettext_lazy("Risk")))
 # Rules and raised warnings that have a name in both languages; others bring theirs.
 NAMES = {
