@@ -246,8 +246,8 @@ def _open(
     ]
     customers = Customer.objects.in_bulk({customer for _rule, customer in new})
     day = context.business_date
-    owners = {(rule.owner, key): None for rule, key in new}
-    owners = {pair: owner_of(customers[pair[1]], pair[0], day) for pair in owners}
+    pairs = {(rule.owner, key) for rule, key in new}
+    owners = {(owner, key): owner_of(customers[key], owner, day) for owner, key in pairs}
     made = Signal.objects.bulk_create(
         [
             Signal(

@@ -116,7 +116,7 @@ def receivers(actor: Actor, day: dt.date) -> list[Staff]:
     """To whom the actor may pass a warning on: whom he may give work to, and risk."""
     risk = staff_with_role(Role.RISK, day)
     found = Staff.objects.filter(Q(pk__in=possible_owners(actor).values("pk")) | Q(pk__in=risk))
-    return list(found.exclude(pk=actor.staff_id).order_by("name", "pk"))
+    return [person for person in found.order_by("name", "pk") if person.pk != actor.staff_id]
 
 
 def rules_on(day: dt.date) -> tuple[Policy, list[Rule]]:
