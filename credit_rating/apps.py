@@ -9,7 +9,16 @@ class CreditRatingConfig(AppConfig):
     verbose_name = _("Credit")
 
     def ready(self) -> None:
-        from credit_rating import evidence, facts, feeds, nightly, policies, rating_night, revaluations
+        from credit_rating import (
+            evidence,
+            facts,
+            feeds,
+            nightly,
+            policies,
+            rating_night,
+            revaluations,
+            warning_nightly,
+        )
         from credit_rating.api import LINES_PART, RATINGS_PART
         from credit_rating.services.policies import ensure_default_policies
         from credit_rating.services.scorecards import ensure_default_scorecards
@@ -22,6 +31,7 @@ class CreditRatingConfig(AppConfig):
         nightly.register()
         rating_night.register()
         revaluations.register()
+        warning_nightly.register()
         feeds.register()
         add_view_part(LINES_PART)
         add_view_part(RATINGS_PART)
@@ -34,6 +44,11 @@ class CreditRatingConfig(AppConfig):
                     f"lines-{tab}", _("Credit lines"), "credit_rating:line-panel", "credit.read", tab, order
                 )
             )
+        add_panel(
+            Panel(
+                "warnings", _("Early warnings"), "credit_rating:warning-panel", "credit.read", "overview", 33
+            )
+        )
         add_panel(
             Panel("credit-file", _("Credit file"), "credit_rating:panel-file", "credit.read", "business", 25)
         )

@@ -1,9 +1,10 @@
-"""Facts of the condition language about credit: lines (what they allow, their use, the next end) and the rating in force."""
+"""Facts of the condition language about credit: lines and their use, the rating in force, five-level classes, warnings."""
 
 from __future__ import annotations
 
 from django.utils.translation import gettext_lazy as _
 
+from credit_rating.policies.classes import LABELS, LEVELS
 from credit_rating.policies.grades import GRADES
 from customers.facts import Fact, add_fact
 
@@ -20,6 +21,13 @@ _HOME = (
 )
 _LIMIT = _HOME.format(amount="l.limit_amount")
 _USED = _HOME.format(amount="(l.reserved + l.utilised)")
+_CLASSES = " FROM credit_rating_loanclass k WHERE k.bank_id = {c}.bank_id AND k.customer_id = {c}.id AND k.until IS NULL"
+_WORSE = f"(SELECT max(k.from_date){_CLASSES} AND k.before > 0 AND k.level > k.before)"
+_GUARANTORS = (
+    " FROM credit_rating_guarantee g JOIN credit_rating_loanclass k ON k.bank_id = g.bank_id"
+    " AND k.customer_id = g.guarantor_id AND k.until IS NULL WHERE g.bank_id = {c}.bank_id AND g.customer_id = {c}.id"
+    " AND g.status = 'active'"
+)
 _NEXT = f"(SELECT min(l.expires_on){_LINES}"
 
 _RATING = (
@@ -33,6 +41,7 @@ def register() -> None:
     """Make the facts known (AppConfig.ready)."""
     _lines()
     _ratings()
+    _warnings()
 
 
 def _ratings() -> None:
@@ -76,5 +85,36 @@ def _lines() -> None:
         Fact(
             "line_expires_days", "days", _("Days until a credit line expires"), f"({_NEXT} - {{as_of}})",
             known=f"{_NEXT} IS NOT NULL", unit=_("days"), permission="credit.read",
+        )
+    )  # fmt: skip
+
+
+def _warnings() -> None:
+    """Of the worst five-level class, of guarantors' classes, and of the early warnings that are open."""
+    codes = {code: int(level) for code, level in LEVELS.items()}
+    add_fact(
+        Fact(
+            "loan_class", "choice", _("Five-level class, worst"), f"(SELECT max(k.level){_CLASSES})", options=LABELS,
+            stored=codes, ordered=True, known=f"EXISTS (SELECT{_CLASSES})", permission="credit.read",
+        )
+    )  # fmt: skip
+    add_fact(
+        Fact(
+            "loan_class_worse_days", "days", _("Days since the five-level class got worse"), f"({{as_of}} - {_WORSE})",
+            known=f"{_WORSE} IS NOT NULL", unit=_("days"), permission="credit.read",
+        )
+    )  # fmt: skip
+    add_fact(
+        Fact(
+            "guarantor_class", "choice", _("Five-level class of a guarantor, worst"),
+            f"(SELECT max(k.level){_GUARANTORS})", options=LABELS, stored=codes, ordered=True,
+            known=f"EXISTS (SELECT{_GUARANTORS})", permission="credit.read",
+        )
+    )  # fmt: skip
+    add_fact(
+        Fact(
+            "warnings_open", "int", _("Open early warnings"),
+            "(SELECT count(*)::int FROM credit_rating_signal w WHERE w.bank_id = {c}.bank_id"
+            " AND w.customer_id = {c}.id AND w.state = 'open' AND w.ended_on IS NULL)", permission="credit.read",
         )
     )  # fmt: skip

@@ -16,6 +16,7 @@ from credit_rating.views import (
     registers,
     scorecards,
     statements,
+    warnings,
 )
 
 app_name = "credit_rating"
@@ -82,6 +83,13 @@ urlpatterns = [
     path(
         "calculations/<int:calculation_id>/print/", calculations.calculation_print, name="calculation-print"
     ),
+    # early warning and five-level classes
+    path("warnings/", warnings.warning_list, name="warning-list"),
+    path("warnings/<int:signal_id>/", warnings.warning, name="warning"),
+    path("warnings/<int:signal_id>/act/", warnings.warning_act, name="warning-act"),
+    path("customers/<int:customer_id>/warnings/", warnings.warning_panel, name="warning-panel"),
+    path("customers/<int:customer_id>/classes/", warnings.classes, name="classes"),
+    path("loans/<int:loan_id>/class/", warnings.class_lower, name="class-lower"),
     # what concentration is measured by
     path("registers/", registers.registers, name="registers"),
     path("registers/capital/", registers.capital_add, name="capital-add"),

@@ -1,7 +1,7 @@
 """The nightly pipeline in order. Each app registers its steps in AppConfig.ready(); here is the whole of it.
 
-feeds -> balances -> arrears -> lines -> ratings -> cases -> tiers -> churn -> placement -> proposals -> revaluations ->
-worklists -> summaries -> statistics
+feeds -> balances -> arrears -> lines -> classes -> ratings -> cases -> tiers -> churn -> placement -> proposals ->
+revaluations -> warnings -> worklists -> summaries -> statistics
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ NIGHTLY = (
     "balances",
     "arrears",
     "lines",
+    "classes",
     "ratings",
     "cases",
     "tiers",
@@ -26,6 +27,7 @@ NIGHTLY = (
     "placement",
     "proposals",
     "revaluations",
+    "warnings",
     "worklists",
     "summaries",
     "statistics",

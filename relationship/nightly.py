@@ -123,5 +123,5 @@ WORKLISTS = Step(
     label=_("Worklists"),
     work=fill_worklists,
     plan=_plan_placement,
-    after=("proposals", "churn"),
+    after=("proposals", "churn", "warnings"),
 )

@@ -43,6 +43,15 @@ from credit_rating.models.policies import CreditPolicy
 from credit_rating.models.ratings import DECIDED, OPEN_RATINGS, Rating, RatingStatus, ReviewReason
 from credit_rating.models.scorecards import CardOrigin, Scorecard
 from credit_rating.models.statements import Statement, StatementSource
+from credit_rating.models.warnings import (
+    ClassReason,
+    Downgrade,
+    LoanClass,
+    Signal,
+    SignalAct,
+    SignalActKind,
+    SignalState,
+)
 
 __all__ = [
     "DECIDED",
@@ -56,6 +65,7 @@ __all__ = [
     "CaseMaker",
     "CaseSeat",
     "CaseStatus",
+    "ClassReason",
     "Collateral",
     "CollectionStatus",
     "CreditCase",
@@ -63,6 +73,7 @@ __all__ = [
     "CreditLine",
     "CreditPolicy",
     "Delegation",
+    "Downgrade",
     "EntryKind",
     "Guarantee",
     "GuaranteeKind",
@@ -74,6 +85,7 @@ __all__ = [
     "LineEvent",
     "LineEventKind",
     "LineStatus",
+    "LoanClass",
     "Opinion",
     "OpinionPart",
     "Rating",
@@ -85,6 +97,10 @@ __all__ = [
     "ReviewReason",
     "Scorecard",
     "SeatKind",
+    "Signal",
+    "SignalAct",
+    "SignalActKind",
+    "SignalState",
     "StaffRelation",
     "Statement",
     "StatementSource",

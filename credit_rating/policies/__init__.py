@@ -3,16 +3,29 @@
 from credit_rating.policies import (
     authority,
     caps,
+    classes,
     grades,
     haircuts,
     line_control,
     methods,
     pricing,
     rating_rules,
+    warnings,
 )
 from credit_rating.policies.shapes import SHAPES, Body, Column, PolicyFault, Shape, Table, add_shape, read
 
-SUBJECTS = (grades, rating_rules, methods, haircuts, caps, pricing, line_control, authority)
+SUBJECTS = (
+    grades,
+    rating_rules,
+    methods,
+    haircuts,
+    caps,
+    pricing,
+    line_control,
+    authority,
+    classes,
+    warnings,
+)
 
 
 def register() -> None:

@@ -307,6 +307,31 @@ def hand_over_task(
     return task
 
 
+def finish_cause(actor: Actor, *, source_key: str, now: dt.datetime, result: str) -> None:
+    """What called for a task was dealt with where it arose: its open task, if there is one, is done by the actor.
+
+    The caller has checked that he may.
+    """
+    task = Task.objects.select_for_update(of=("self",)).open().filter(source_key=source_key).first()
+    if task is not None:
+        task.status, task.result = TaskStatus.DONE, result[:200]
+        task.closed_at, task.closed_by_id = now, actor.staff_id
+        task.save(update_fields=["status", "result", "closed_at", "closed_by_id"])
+
+
+def move_cause(actor: Actor, *, source_key: str, to: Staff, now: dt.datetime, note: str) -> None:
+    """What called for a task was passed on where it arose: its open task goes along, and the receiver is told.
+
+    The caller has checked that he may.
+    """
+    task = Task.objects.select_for_update(of=("self",)).open().filter(source_key=source_key).first()
+    if task is not None:
+        task.owner, task.unit_id, task.handed_over_by_id = to, to.unit_id, actor.staff_id
+        task.save(update_fields=["owner", "unit_id", "handed_over_by_id"])
+        params = {"by": actor.label, "reason": task.reason, "note": note[:200]}
+        notify([to.pk], "task.handed_over", params, _address(task), now=now)
+
+
 def reassign_tasks(bank_id: int, owners: Mapping[int, int]) -> int:
     """Open tasks about customers go along to their new manager: {customer: staff}. Returns how many moved.
 

@@ -19,6 +19,7 @@ from credit_rating.models import (
     RelatedParty,
     Reservation,
     Scorecard,
+    Signal,
 )
 from credit_rating.services.ratings import generate_rating
 from crm_site.accounts.banks import vault_of
@@ -28,7 +29,7 @@ from crm_site.jobs.models import Run
 from crm_site.lib.permissions import Actor, Grant, Role
 from crm_site.lib.tenancy import bank
 from crm_site.work.models import Notification, Task
-from customers.models import Batch, Customer, Identifier, Interaction, Product, SavedView, Standing
+from customers.models import Batch, Customer, Identifier, Interaction, Loan, Product, SavedView, Standing
 from relationship.models import AssignmentProposal
 from segmentation.models import ChurnModel, TierPolicy
 from segmentation.services import ensure_default_policies
@@ -73,6 +74,18 @@ def credit_place(what: str, customer: Customer) -> dict[str, Any]:
             customer=customer, kind="director", from_date=TODAY, defaults={"basis": "test", "entered_at": NOW}
         )
         return {"entry_id": entry.pk}
+    if what == "warning":
+        signal, _made = Signal.objects.get_or_create(
+            customer=customer, code="overdue", ended_on=None,
+            defaults={"level": "risk", "owner_kind": "manager", "opened_on": TODAY, "due_on": TODAY},
+        )  # fmt: skip
+        return {"signal_id": signal.pk}
+    if what == "classed loan":
+        loan, _made = Loan.objects.get_or_create(
+            number="ML-1", customer=customer,
+            defaults={"currency": "CNY", "amount": 1, "outstanding": 1, "granted_date": TODAY, "maturity_date": TODAY},
+        )  # fmt: skip
+        return {"loan_id": loan.pk}
     if what == "guarantee":
         guarantee = Guarantee.objects.create(
             customer=customer, kind="credit", amount=1, from_date=TODAY, entered_at=NOW
@@ -198,7 +211,15 @@ def place(house: House, what: str, responsible: Staff | None) -> dict[str, Any]:
             ).pk
         elif what in ("credit case", "case condition"):
             return case_place(house, what, customer)
-        elif what in ("credit customer", "statement year", "guarantee", "calculation", "related party"):
+        elif what in (
+            "credit customer",
+            "statement year",
+            "guarantee",
+            "calculation",
+            "related party",
+            "warning",
+            "classed loan",
+        ):
             return credit_place(what, customer)
         elif what == "churn model":
             key = ChurnModel.objects.create(

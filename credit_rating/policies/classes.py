@@ -1,0 +1,131 @@
+"""By what claims are put into the five classes; the 2023 rule is the default (商业银行金融资产风险分类办法)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, pgettext_lazy
+
+from credit_rating.engine.classes import Level, Rules
+from credit_rating.policies.shapes import Body, Column, Shape, Table
+
+SUBJECT = "classes"
+# As badges and filters name them; the stored value is the Level.
+CODES = {
+    Level.NORMAL: "normal",
+    Level.SPECIAL_MENTION: "special_mention",
+    Level.SUBSTANDARD: "substandard",
+    Level.DOUBTFUL: "doubtful",
+    Level.LOSS: "loss",
+}
+LABELS = {
+    "normal": pgettext_lazy("five-level", "Normal"),
+    "special_mention": gettext_lazy("Special mention"),
+    "substandard": gettext_lazy("Substandard"),
+    "doubtful": gettext_lazy("Doubtful"),
+    "loss": gettext_lazy("Loss"),
+}
+LEVELS = {code: level for level, code in CODES.items()}
+WORSE = tuple((code, label) for code, label in LABELS.items() if code != "normal")
+ASSETS = (("loan", gettext_lazy("Loan")), ("card", gettext_lazy("Card")))
+KINDS = (
+    ("corporate", gettext_lazy("Corporate")),
+    ("sme", gettext_lazy("Small business")),
+    ("personal", gettext_lazy("Personal")),
+    ("household", gettext_lazy("Rural household")),
+)
+BY_HAND = (
+    ("loss_50", gettext_lazy("Expected loss of half the claim or more")),
+    ("loss_90", gettext_lazy("Expected loss of nine tenths of the claim or more")),
+    ("restructured", gettext_lazy("Restructured because of financial difficulty")),
+    ("restructured_again", gettext_lazy("Restructured a second time within the observation period")),
+    ("other_banks", gettext_lazy("Over 20% of its debts at all banks overdue by more than 90 days")),
+    ("impaired", gettext_lazy("Credit-impaired by the accounting standard")),
+    ("evades", gettext_lazy("The debtor evades its debts")),
+)
+
+
+def default(kind: str) -> Mapping[str, Any]:
+    """What a new bank begins with."""
+    days = {
+        "loan": {"special_mention": 7, "substandard": 90, "doubtful": 270, "loss": 360},
+        "card": {"special_mention": 7, "substandard": 90, "doubtful": 120, "loss": 180},
+    }
+    hand = {
+        "loss_50": "doubtful", "loss_90": "loss", "restructured": "special_mention",
+        "restructured_again": "substandard", "other_banks": "substandard", "impaired": "substandard",
+        "evades": "doubtful",
+    }  # fmt: skip
+    return {
+        "params": {"share_pct": "10", "cure_months": "6", "non_retail": ["corporate"]},
+        "tables": {
+            "overdue": [
+                {"asset": asset, "level": level, "days": str(n)}
+                for asset, ladder in days.items()
+                for level, n in ladder.items()
+            ],
+            "by_hand": [{"rule": rule, "level": level} for rule, level in hand.items()],
+        },
+    }
+
+
+def rules_of(body: Body) -> Rules:
+    """The policy as the engine takes it."""
+    ladders: dict[str, dict[Level, int]] = {asset: {} for asset, _label in ASSETS}
+    for row in body.tables["overdue"]:
+        ladders[row["asset"]][LEVELS[row["level"]]] = row["days"]
+    return Rules(ladders, body.params["share_pct"], body.params["cure_months"])
+
+
+def check(body: Body) -> Mapping[str, str]:
+    """Each ladder has all four steps, and a worse class needs more days."""
+    for ladder in rules_of(body).ladders.values():
+        days = [ladder[level] for level in sorted(ladder)]
+        if len(days) != len(WORSE) or days != sorted(set(days)):
+            text = _("Loans and cards need each class once, the worse with more days.")
+            return {"overdue": text}
+    return {}
+
+
+SHAPE = Shape(
+    subject=SUBJECT,
+    label=gettext_lazy("Five-level classification"),
+    description=gettext_lazy(
+        "From which days overdue a claim stands in which class, when one claim takes the others along, and what risk decides by hand"
+    ),
+    default=default,
+    check=check,
+    params=(
+        Column("share_pct", gettext_lazy("All claims are non-performing above a share of, %"), "percent",
+               minimum=Decimal(0), maximum=Decimal(100)),
+        Column("non_retail", gettext_lazy("Holds for these debtors"), "choices", KINDS),
+        Column("cure_months", gettext_lazy("A non-performing claim stays so until free of arrears for"), "whole",
+               minimum=Decimal(0), maximum=Decimal(60), unit=gettext_lazy("months")),
+    ),
+    tables=(
+        Table(
+            "overdue", gettext_lazy("By days overdue"),
+            (
+                Column("asset", gettext_lazy("Claim"), "choice", ASSETS),
+                Column("level", gettext_lazy("At least"), "choice", WORSE),
+                Column("days", gettext_lazy("Overdue for more than"), "whole", minimum=Decimal(0),
+                       maximum=Decimal(3650), unit=gettext_lazy("days")),
+            ),
+            key=("asset", "level"),
+            help=gettext_lazy("the first step is the technical delay that changes nothing"),
+        ),
+        Table(
+            "by_hand", gettext_lazy("Decided by hand"),
+            (
+                Column("rule", gettext_lazy("When"), "choice", BY_HAND),
+                Column("level", gettext_lazy("At least"), "choice", WORSE),
+            ),
+            key=("rule",),
+            minimum=0,
+            help=gettext_lazy("the bank's data do not tell; risk lowers the class of such a claim with a reason"),
+        ),
+    ),
+)  # fmt: skip

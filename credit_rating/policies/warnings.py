@@ -1,0 +1,193 @@
+"""Rules of early warning: comparisons of facts that all must hold, how grave, whose turn it is and by when (C10).
+
+Rows of the table `conditions` that name the same rule are joined by "and"; "or" is two rules. Compiled to SQL by
+customers.conditions, as every condition of the site.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, overload
+
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, pgettext_lazy
+
+from credit_rating.policies.shapes import Body, Column, Shape, Table
+from customers import conditions
+from customers.conditions import ConditionError
+from customers.facts import FACTS, KNOWN
+
+SUBJECT = "warnings"
+LEVELS = (
+    ("watch", pgettext_lazy("warning level", "Watch")),
+    ("risk", pgettext_lazy("warning level", "Risk")),
+)
+OWNERS = (("manager", gettext_lazy("Relationship manager")), ("risk", gettext_lazy("Risk")))
+# Rules and raised warnings that have a name in both languages; others bring theirs.
+NAMES = {
+    "overdue": gettext_lazy("Overdue beyond a technical delay"),
+    "overdue_long": gettext_lazy("Overdue for more than 60 days"),
+    "deposits_falling": gettext_lazy("Deposits are falling"),
+    "line_use": gettext_lazy("Credit lines nearly used up"),
+    "line_expiring": gettext_lazy("A credit line ends soon"),
+    "churn": gettext_lazy("Likely to leave the bank"),
+    "class_worse": gettext_lazy("Five-level class got worse"),
+    "guarantor": gettext_lazy("A guarantor is in trouble"),
+    "unusual_activity": gettext_lazy("Unusual activity on the accounts"),
+}
+OPERATORS = {
+    "=": "=", "!=": "≠", ">": ">", ">=": "≥", "<": "<", "<=": "≤",
+    "between": gettext_lazy("from … to … (a; b)"), "in": gettext_lazy("one of (a; b)"),
+    "not_null": gettext_lazy("is known"), "is_null": gettext_lazy("is not known"),
+}  # fmt: skip
+LISTS = ("between", "in")
+TYPES = ("money", "int", "percent", "days", "bool", "choice", "date")
+
+
+class FactChoices(Sequence[tuple[str, Any]]):
+    """The facts that a rule may ask for: asked anew each time, since higher rooms register theirs later."""
+
+    def _facts(self) -> list[tuple[str, Any]]:
+        return [(fact.name, fact.label) for fact in FACTS if fact.type in TYPES]
+
+    def __iter__(self) -> Iterator[tuple[str, Any]]:
+        return iter(self._facts())
+
+    def __len__(self) -> int:
+        return len(self._facts())
+
+    @overload
+    def __getitem__(self, index: int) -> tuple[str, Any]: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[tuple[str, Any]]: ...
+    def __getitem__(self, index: int | slice) -> Any:
+        return self._facts()[index]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A rule in force. `owner`: "manager" or "risk"; `days`: to deal with what it finds."""
+
+    code: str
+    name: str
+    condition: Mapping[str, Any]
+    level: str
+    owner: str
+    days: int
+
+    @property
+    def facts(self) -> list[str]:
+        """The facts it compares, once each."""
+        return list(dict.fromkeys(part["fact"] for part in self.condition["all"]))
+
+
+def default(kind: str) -> Mapping[str, Any]:
+    """What a new bank begins with."""
+    rules = (
+        ("overdue", "risk", "manager", 3, [("days_past_due", ">", "7")]),
+        ("overdue_long", "risk", "risk", 5, [("days_past_due", ">", "60")]),
+        ("class_worse", "risk", "risk", 5, [("loan_class_worse_days", "<=", "30")]),
+        ("guarantor", "watch", "manager", 7, [("guarantor_class", ">=", "special_mention")]),
+        ("deposits_falling", "watch", "manager", 10, [("adb_change_pct", "<", "-50"), ("loans", ">", "0")]),
+        ("line_use", "watch", "manager", 10, [("lines_utilisation_pct", ">", "90")]),
+        ("line_expiring", "watch", "manager", 15, [("line_expires_days", "<=", "30")]),
+        ("churn", "watch", "manager", 10, [("churn", ">=", "60"), ("loans", ">", "0")]),
+    )
+    return {
+        "params": {},
+        "tables": {
+            "rules": [
+                {"code": code, "name": "", "level": level, "owner": owner, "days": str(days)}
+                for code, level, owner, days, _parts in rules
+            ],
+            "conditions": [
+                {"rule": code, "fact": fact, "op": op, "value": value}
+                for code, _level, _owner, _days, parts in rules
+                for fact, op, value in parts
+            ],
+        },
+    }
+
+
+def name_of(code: str, name: str = "") -> str:
+    """What people call a rule: its own name, else the one that comes with its code."""
+    return name or str(NAMES.get(code, code))
+
+
+def _part(row: Mapping[str, Any]) -> dict[str, Any]:
+    part: dict[str, Any] = {"fact": row["fact"], "op": row["op"]}
+    if row["op"] in LISTS:
+        part["value"] = [one.strip() for one in row["value"].split(";") if one.strip()]
+    elif row["op"] not in KNOWN:
+        part["value"] = row["value"]
+    return part
+
+
+def rules_of(body: Body) -> list[Rule]:
+    """The policy's rules in their order, their conditions in canonical form. Raises ConditionError."""
+    return [
+        Rule(
+            row["code"], row["name"],
+            {"all": [conditions.validate(_part(c)) for c in body.tables["conditions"] if c["rule"] == row["code"]]},
+            row["level"], row["owner"], row["days"],
+        )
+        for row in body.tables["rules"]
+    ]  # fmt: skip
+
+
+def check(body: Body) -> Mapping[str, str]:
+    """Every rule has a condition and every condition a rule, and each comparison can be understood."""
+    faults: dict[str, str] = {}
+    codes = {row["code"] for row in body.tables["rules"]}
+    for number, row in enumerate(body.tables["conditions"]):
+        if row["rule"] not in codes:
+            faults[f"conditions-{number}-rule"] = _("There is no such rule.")
+            continue
+        try:
+            conditions.validate(_part(row))
+        except ConditionError as error:
+            faults[f"conditions-{number}-value"] = error.message
+    used = {row["rule"] for row in body.tables["conditions"]}
+    for number, row in enumerate(body.tables["rules"]):
+        if len(row["code"]) > CODE_LENGTH:
+            faults[f"rules-{number}-code"] = _("At most %s characters.") % CODE_LENGTH
+        elif row["code"] not in used:
+            faults[f"rules-{number}-code"] = _("This rule has no condition.")
+    return faults
+
+
+CODE_LENGTH = 40
+SHAPE = Shape(
+    subject=SUBJECT,
+    label=gettext_lazy("Early warning"),
+    description=gettext_lazy("What is a warning about a debtor, how grave it is, whose turn it is and by when"),
+    default=default,
+    check=check,
+    tables=(
+        Table(
+            "rules", gettext_lazy("Warnings"),
+            (
+                Column("code", gettext_lazy("Rule"), "text"),
+                Column("name", gettext_lazy("Name"), "text", required=False),
+                Column("level", gettext_lazy("Level"), "choice", LEVELS),
+                Column("owner", gettext_lazy("Whose turn"), "choice", OWNERS),
+                Column("days", gettext_lazy("To be dealt with within"), "whole", minimum=Decimal(1),
+                       maximum=Decimal(180), unit=gettext_lazy("days")),
+            ),
+            key=("code",),
+            help=gettext_lazy("about customers with a loan, a credit line or a guarantee given"),
+        ),
+        Table(
+            "conditions", gettext_lazy("Their conditions"),
+            (
+                Column("rule", gettext_lazy("Rule"), "text"),
+                Column("fact", gettext_lazy("Fact"), "choice", FactChoices()),
+                Column("op", gettext_lazy("Comparison"), "choice", tuple(OPERATORS.items())),
+                Column("value", gettext_lazy("Value"), "text", required=False),
+            ),
+            help=gettext_lazy("all of a rule's lines must hold; for “or” make a second rule"),
+        ),
+    ),
+)  # fmt: skip

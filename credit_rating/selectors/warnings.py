@@ -1,0 +1,165 @@
+"""Reads of early warnings and of five-level classes: the list, one warning, a customer's."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import Q, QuerySet
+
+from credit_rating.models import CreditPolicy, Downgrade, LoanClass, Signal, SignalAct, SignalState
+from credit_rating.policies import SHAPES, Body, read
+from credit_rating.policies.warnings import SUBJECT, Rule, rules_of
+from credit_rating.selectors.policies import Policy, policy_on
+from crm_site.accounts.models import Staff
+from crm_site.lib.permissions import SUBTREE, Actor, Role, may
+from crm_site.work.selectors import possible_owners, staff_with_role
+from customers.models import Loan
+
+PAGE = 50
+HANDLE = "warning.handle"
+OPEN = Q(state=SignalState.OPEN, ended_on__isnull=True)
+
+
+@dataclass(frozen=True, slots=True)
+class WarningQuery:
+    """What the list shows; "" and 0 mean all. `state`: "open" (default), "answered" (the cause lasts), "ended"."""
+
+    state: str = "open"
+    level: str = ""
+    code: str = ""
+    mine: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class WarningPage:
+    """A page, soonest due first, and the key of the next one ("" at the end)."""
+
+    rows: Sequence[Signal]
+    following: str
+
+
+def _chosen(actor: Actor, query: WarningQuery) -> QuerySet[Signal]:
+    found = Signal.objects.visible_to(actor)
+    if query.state == "open":
+        found = found.filter(OPEN)
+    elif query.state == "answered":
+        found = found.filter(ended_on__isnull=True).exclude(state=SignalState.OPEN)
+    elif query.state == "ended":
+        found = found.filter(ended_on__isnull=False)
+    if query.level:
+        found = found.filter(level=query.level)
+    if query.code:
+        found = found.filter(code=query.code)
+    return found.filter(owner__in=actor.portfolio) if query.mine else found
+
+
+def warning_page(actor: Actor, query: WarningQuery, *, after: str = "") -> WarningPage:
+    """The warnings that the actor sees and the query asks for."""
+    found = _chosen(actor, query).select_related("customer__home_branch", "owner")
+    due, _colon, key = after.partition(":")
+    try:
+        at, last = dt.date.fromisoformat(due), int(key)
+        found = found.filter(due_on__gte=at).filter(Q(due_on__gt=at) | Q(pk__gt=min(last, 2**63 - 1)))
+    except ValueError:
+        pass  # no key, or a broken one: the first page
+    rows = list(found.order_by("due_on", "pk")[: PAGE + 1])
+    following = f"{rows[PAGE - 1].due_on}:{rows[PAGE - 1].pk}" if len(rows) > PAGE else ""
+    return WarningPage(rows[:PAGE], following)
+
+
+def warning_count(actor: Actor, query: WarningQuery) -> int:
+    return _chosen(actor, query).count()
+
+
+def codes(actor: Actor) -> list[tuple[str, str]]:
+    """(code, own name) of the warnings that the actor sees open."""
+    found = Signal.objects.visible_to(actor).filter(OPEN).order_by("code").values_list("code", "name")
+    return list(dict(found.distinct()).items())
+
+
+def seen_warning(actor: Actor, signal_id: int) -> Signal:
+    """A warning about a customer whom the actor sees. Raises Signal.DoesNotExist."""
+    found = Signal.objects.visible_to(actor).select_related("customer__home_branch", "owner", "policy")
+    return found.get(pk=signal_id)
+
+
+def acts_of(signal: Signal) -> list[SignalAct]:
+    """What people did with a warning, newest first."""
+    return list(SignalAct.objects.filter(signal=signal).select_related("by", "to"))
+
+
+def warnings_of(actor: Actor, customer_id: int) -> list[Signal]:
+    """A customer's warnings whose cause lasts: open ones first, the gravest first."""
+    found = Signal.objects.visible_to(actor).filter(customer_id=customer_id, ended_on__isnull=True)
+    rows = found.select_related("owner")
+    return sorted(rows, key=lambda s: (s.state != SignalState.OPEN, s.level != "risk", s.due_on, s.pk))
+
+
+def may_handle(actor: Actor, signal: Signal) -> bool:
+    """Its owner and who covers for him; whoever leads the customer's branch; risk, when it is risk's turn."""
+    if not may(actor, HANDLE):
+        return False
+    if signal.owner_id is not None and signal.owner_id in actor.portfolio:
+        return True
+    if signal.owner_kind == "risk" and actor.has({Role.RISK}):
+        return True
+    unit = signal.customer.home_branch
+    return unit is not None and any(
+        lft <= unit.lft and unit.rgt <= rgt for lft, rgt in actor.intervals(SUBTREE)
+    )
+
+
+def receivers(actor: Actor, day: dt.date) -> list[Staff]:
+    """To whom the actor may pass a warning on: whom he may give work to, and risk."""
+    risk = staff_with_role(Role.RISK, day)
+    found = Staff.objects.filter(Q(pk__in=possible_owners(actor).values("pk")) | Q(pk__in=risk))
+    return [person for person in found.order_by("name", "pk") if person.pk != actor.staff_id]
+
+
+def rules_on(day: dt.date) -> tuple[Policy, list[Rule]]:
+    """The policy of early warning in force on a day, and its rules."""
+    policy = policy_on(SUBJECT, day)
+    return policy, rules_of(policy.body)
+
+
+def rule_of(signal: Signal) -> Rule | None:
+    """The rule that made a warning, as it was then; None for one that was raised."""
+    if signal.policy_id is None:
+        return None
+    version = CreditPolicy.objects.get(pk=signal.policy_id)
+    body: Body = read(SHAPES[SUBJECT], version.body)
+    return next((rule for rule in rules_of(body) if rule.code == signal.code), None)
+
+
+# -- classes --------------------------------------------------------------------------------------------------------
+
+
+def worst_class(actor: Actor, customer_id: int) -> LoanClass | None:
+    """The class of a customer: that of the worst of the loans."""
+    found = LoanClass.objects.visible_to(actor).filter(customer_id=customer_id, until__isnull=True)
+    return found.order_by("-level", "from_date").first()
+
+
+def classes_of(actor: Actor, customer_id: int) -> list[dict[str, Any]]:
+    """A customer's loans with the class of each, the downgrade that holds and the classes before, worst first."""
+    rows = list(LoanClass.objects.visible_to(actor).filter(customer_id=customer_id).select_related("policy"))
+    by_hand = {
+        d.loan_id: d
+        for d in Downgrade.objects.visible_to(actor)
+        .filter(customer_id=customer_id, lifted_at__isnull=True)
+        .select_related("made_by")
+    }
+    now = sorted((r for r in rows if r.until is None), key=lambda r: (-r.level, r.loan_id))
+    loans = Loan.objects.in_bulk([r.loan_id for r in now])
+    return [
+        {
+            "loan": loans[r.loan_id],
+            "now": r,
+            "by_hand": by_hand.get(r.loan_id),
+            "history": [h for h in rows if h.loan_id == r.loan_id],
+        }
+        for r in now
+    ]

@@ -1,0 +1,223 @@
+"""Early warnings: the list, one warning and its answer, the customer's panel; five-level classes of a customer's loans."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from django.contrib import messages
+from django.http import Http404, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_GET, require_POST
+
+from credit_rating.engine.classes import Level
+from credit_rating.forms_warnings import AnswerForm, DowngradeForm, WarningFilterForm
+from credit_rating.models import LoanClass, Signal
+from credit_rating.policies.classes import CODES, LABELS
+from credit_rating.policies.warnings import name_of
+from credit_rating.selectors import warnings as selectors
+from credit_rating.services import warnings as services
+from crm_site.accounts.selectors import bank_today
+from crm_site.lib import formats
+from crm_site.lib.errors import DomainError
+from crm_site.lib.guards import allowed
+from crm_site.lib.money import from_minor
+from crm_site.lib.permissions import may
+from customers.conditions import sentence
+from customers.facts import FACTS
+from customers.models import Customer, Loan
+
+TONES = {"watch": "tag-watch", "risk": "tag-risk"}
+DONE = {
+    "dealt": gettext_lazy("The warning is dealt with."),
+    "false_alarm": gettext_lazy("It is noted as a false alarm."),
+    "pass_on": gettext_lazy("The warning is passed on."),
+}
+
+
+def _partial(request: Any) -> bool:
+    return bool(request.htmx) and not request.htmx.boosted and not request.htmx.history_restore_request
+
+
+def _row(signal: Signal, day: Any) -> dict[str, Any]:
+    """A warning as a page draws it."""
+    return {
+        "signal": signal,
+        "name": name_of(signal.code, signal.name),
+        "figures": [(str(label), text) for label, text in _figures(signal)],
+        "tone": TONES[signal.level],
+        "is_late": signal.is_open and signal.due_on < day,
+    }
+
+
+def _figures(signal: Signal) -> list[tuple[Any, str]]:
+    """(fact, value in words) of what a warning was opened by."""
+    return [
+        (FACTS[name].label, _said(FACTS[name], value)) if name in FACTS else (name, str(value))
+        for name, value in signal.figures.items()
+        if value is not None
+    ]
+
+
+def _said(fact: Any, value: str) -> str:
+    """A stored value of a fact in words."""
+    if fact.type == "money":
+        return f"{from_minor(int(value)):,.2f}"
+    if fact.type == "percent":
+        return str(formats.percent(Decimal(value) / 10_000, 1))
+    if fact.type == "choice":
+        codes = {str(stored): code for code, stored in fact.stored.items()}
+        return str(fact.options.get(codes.get(value, value), value))
+    if fact.type == "bool":
+        return _("yes") if value in ("t", "true") else _("no")
+    return f"{value} {fact.unit}".strip()
+
+
+@allowed("credit.read")
+@require_GET
+def warning_list(request: Any) -> HttpResponse:
+    """The warnings that the person sees, filtered as the address says; htmx gets the table alone."""
+    day, form = bank_today(request.bank), WarningFilterForm(request.actor, request.GET)
+    query = form.query()
+    found = selectors.warning_page(request.actor, query, after=request.GET.get("after", ""))
+    context = {
+        "form": form,
+        "rows": [_row(signal, day) for signal in found.rows],
+        "count": selectors.warning_count(request.actor, query),
+        "filters": form.menus(),
+        "next_url": form.url(after=found.following) if found.following else "",
+        "is_first": not request.GET.get("after"),
+        "first_url": form.url(),
+    }
+    template = "credit_rating/_warning_table.html" if _partial(request) else "credit_rating/warning_list.html"
+    return render(request, template, context)
+
+
+def _signal(request: Any, signal_id: int) -> Signal:
+    try:
+        return selectors.seen_warning(request.actor, signal_id)
+    except Signal.DoesNotExist:
+        raise Http404 from None
+
+
+@allowed("credit.read")
+@require_GET
+def warning(request: Any, signal_id: int) -> HttpResponse:
+    """What it warns of, by which rule and figures, what was done with it, and what may be done."""
+    form = AnswerForm(request.actor, bank_today(request.bank))
+    return _page(request, _signal(request, signal_id), form, 200)
+
+
+def _page(request: Any, signal: Signal, form: AnswerForm, status: int) -> HttpResponse:
+    rule = selectors.rule_of(signal)
+    context = {
+        **_row(signal, bank_today(request.bank)),
+        "customer": signal.customer,
+        "rule_sentence": sentence(rule.condition) if rule else "",
+        "acts": selectors.acts_of(signal),
+        "worst": _code(selectors.worst_class(request.actor, signal.customer_id)),
+        "form": form if signal.is_open and selectors.may_handle(request.actor, signal) else None,
+    }
+    return render(request, "credit_rating/warning.html", context, status=status)
+
+
+def _code(row: LoanClass | None) -> str:
+    return CODES[Level(row.level)] if row else ""
+
+
+@allowed("warning.handle")
+@require_POST
+def warning_act(request: Any, signal_id: int) -> HttpResponse:
+    """Dealt with, a false alarm, or passed on; with its note."""
+    signal, day = _signal(request, signal_id), bank_today(request.bank)
+    form = AnswerForm(request.actor, day, request.POST)
+    if not form.is_valid():
+        return _page(request, signal, form, 422)
+    act, given = (
+        form.cleaned_data["act"],
+        {"note": form.cleaned_data["note"], "day": day, "now": timezone.now()},
+    )
+    try:
+        if act == "pass_on":
+            services.pass_on_warning(
+                request.actor, signal_id=signal_id, to_id=form.cleaned_data["to"], **given
+            )
+        else:
+            services.answer_warning(request.actor, signal_id=signal_id, kind=act, **given)
+    except DomainError as error:
+        form.add_error(next((f for f in error.fields if f in form.fields), None), error.message)
+        return _page(request, _signal(request, signal_id), form, error.status)
+    messages.success(request, DONE[act])
+    return redirect("credit_rating:warning", signal_id)
+
+
+def _customer(request: Any, customer_id: int) -> Customer:
+    return get_object_or_404(Customer.objects.visible_to(request.actor), pk=customer_id)
+
+
+@allowed("credit.read")
+@require_GET
+def warning_panel(request: Any, customer_id: int) -> HttpResponse:
+    """The customer's warnings and five-level class, on the customer's page."""
+    customer, day = _customer(request, customer_id), bank_today(request.bank)
+    worst = selectors.worst_class(request.actor, customer_id)
+    context = {
+        "customer": customer,
+        "rows": [_row(s, day) for s in selectors.warnings_of(request.actor, customer_id)],
+        "worst": worst,
+        "worst_code": _code(worst),
+    }
+    template = "credit_rating/_warning_panel.html" if _partial(request) else "customers/panel_page.html"
+    return render(request, template, context | {"panel_template": "credit_rating/_warning_panel.html"})
+
+
+# -- classes --------------------------------------------------------------------------------------------------------
+
+
+@allowed("credit.read")
+@require_GET
+def classes(request: Any, customer_id: int) -> HttpResponse:
+    """The customer's loans with their classes, why, and since when."""
+    return _classes(request, _customer(request, customer_id), None, DowngradeForm(), 200)
+
+
+def _classes(
+    request: Any, customer: Customer, loan_id: int | None, form: DowngradeForm, status: int
+) -> HttpResponse:
+    rows = [
+        row
+        | {
+            "code": _code(row["now"]),
+            "past": [(past, _code(past), Decimal(past.figures["share"])) for past in row["history"]],
+            "hand_label": LABELS[CODES[Level(row["by_hand"].level)]] if row["by_hand"] else "",
+            "form": form if row["loan"].pk == loan_id else DowngradeForm(auto_id=f"id_{row['loan'].pk}_%s"),
+            "has_fault": row["loan"].pk == loan_id,
+        }
+        for row in selectors.classes_of(request.actor, customer.pk)
+    ]
+    context = {"customer": customer, "rows": rows, "may_lower": may(request.actor, services.LOWER)}
+    return render(request, "credit_rating/classes.html", context, status=status)
+
+
+@allowed("loan_class.lower")
+@require_POST
+def class_lower(request: Any, loan_id: int) -> HttpResponse:
+    """Set a class by hand, or lift what is set; with its reason. It holds from the next night on."""
+    loan = get_object_or_404(Loan.objects.visible_to(request.actor).select_related("customer"), pk=loan_id)
+    form = DowngradeForm(request.POST)
+    if not form.is_valid():
+        return _classes(request, loan.customer, loan_id, form, 422)
+    given = {"loan_id": loan_id, "reason": form.cleaned_data["reason"], "now": timezone.now()}
+    try:
+        if form.cleaned_data["act"] == "lift":
+            services.lift_downgrade(request.actor, **given)
+        else:
+            services.lower_class(request.actor, level=form.worst, **given)
+    except DomainError as error:
+        form.add_error(next((f for f in error.fields if f in form.fields), None), error.message)
+        return _classes(request, loan.customer, loan_id, form, error.status)
+    messages.success(request, _("It is recorded. The next night classes the loan by it."))
+    return redirect("credit_rating:classes", loan.customer_id)

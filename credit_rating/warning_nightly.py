@@ -1,0 +1,323 @@
+"""Two steps of the night: `classes` (five-level classification) and `warnings` (early warning). Both safe to repeat.
+
+classes   reads Loan (arrears), LoanBalance, Downgrade, the policy   writes LoanClass: a row for a change
+warnings  reads the facts that the policy's rules name               writes Signal, Task
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from typing import Any
+
+from django.db import connection
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from credit_rating.engine.classes import Claim, Level, Rules, Verdict, classify
+from credit_rating.models import Signal, SignalAct, SignalActKind, SignalState, credit_kind
+from credit_rating.policies.classes import SUBJECT, rules_of
+from credit_rating.policies.warnings import Rule, name_of
+from credit_rating.selectors.policies import Policy, policy_on
+from credit_rating.selectors.warnings import OPEN, rules_on
+from credit_rating.services.policies import ensure_default_policies
+from credit_rating.services.warnings import REASON, SOURCE, URGENCY, owner_of, task_params
+from crm_site.lib.money import from_minor
+from crm_site.lib.registry import Counts, RunContext, Step, WorkReason, add_step, add_work_reason
+from crm_site.work.models import Task, TaskStatus
+from crm_site.work.services import TaskRow, put_tasks
+from customers.conditions import compile_condition
+from customers.facts import FACTS
+from customers.models import Customer, Standing
+from customers.nightly import customer_ranges
+
+# -- classes --------------------------------------------------------------------------------------------------------
+
+# The claims of a range: as they stand, in the bank's currency, with the class so far and what is set by hand.
+CLAIMS = """
+SELECT l.customer_id, c.kind, c.size, l.id, l.days_past_due,
+    CASE WHEN l.currency = b.currency THEN l.outstanding ELSE coalesce(round(l.outstanding * (
+        SELECT r.rate FROM customers_fxrate r WHERE r.bank_id = l.bank_id AND r.currency = l.currency
+            AND r.rate_date <= %(day)s ORDER BY r.rate_date DESC LIMIT 1)), 0) END::bigint,
+    coalesce(p.family = 'card', false), coalesce(d.level, 1), coalesce(k.level, 0), coalesce(k.reason, ''), k.id,
+    CASE WHEN k.level < 3 THEN NULL WHEN l.overdue_amount > 0 THEN %(day)s ELSE (
+        SELECT min(n.date) FROM customers_loanbalance n WHERE n.bank_id = l.bank_id AND n.loan_id = l.id
+            AND n.date <= %(day)s AND n.date > (
+                SELECT max(o.date) FROM customers_loanbalance o WHERE o.bank_id = l.bank_id AND o.loan_id = l.id
+                    AND o.date <= %(day)s AND o.overdue_amount > 0)) END
+FROM customers_loan l
+JOIN customers_customer c ON c.bank_id = l.bank_id AND c.id = l.customer_id
+JOIN accounts_bank b ON b.id = l.bank_id
+LEFT JOIN customers_product p ON p.bank_id = l.bank_id AND p.id = l.product_id
+LEFT JOIN credit_rating_downgrade d ON d.bank_id = l.bank_id AND d.loan_id = l.id AND d.lifted_at IS NULL
+LEFT JOIN credit_rating_loanclass k ON k.bank_id = l.bank_id AND k.loan_id = l.id AND k.until IS NULL
+WHERE l.bank_id = %(bank)s AND l.customer_id BETWEEN %(lo)s AND %(hi)s AND l.status = 'active' AND l.outstanding > 0
+ORDER BY l.customer_id, l.id
+"""
+# What is repaid or written off has no class any more. A row of this very day leaves no trace.
+_GONE = """
+WITH gone AS (
+    SELECT k.id, k.from_date FROM credit_rating_loanclass k
+    JOIN customers_loan l ON l.bank_id = k.bank_id AND l.id = k.loan_id
+    WHERE k.bank_id = %(bank)s AND k.customer_id BETWEEN %(lo)s AND %(hi)s AND k.until IS NULL
+      AND (l.status <> 'active' OR l.outstanding <= 0)
+), ended AS (
+    UPDATE credit_rating_loanclass k SET until = %(day)s, run_id = %(run)s FROM gone g
+    WHERE k.bank_id = %(bank)s AND k.id = g.id AND g.from_date < %(day)s RETURNING 1
+), undone AS (
+    DELETE FROM credit_rating_loanclass k USING gone g
+    WHERE k.bank_id = %(bank)s AND k.id = g.id AND g.from_date >= %(day)s RETURNING 1
+)
+SELECT (SELECT count(*) FROM ended) + (SELECT count(*) FROM undone)
+"""
+_END = """
+UPDATE credit_rating_loanclass SET until = %(day)s
+WHERE bank_id = %(bank)s AND id = ANY(%(ended)s::bigint[]) AND from_date < %(day)s
+"""
+_WRITE = """
+INSERT INTO credit_rating_loanclass (bank_id, loan_id, customer_id, level, before, reason, figures, from_date, policy_id,
+    run_id)
+SELECT %(bank)s, loan_id, customer_id, level, before, reason, figures::jsonb, %(day)s, %(policy)s, %(run)s
+FROM unnest(%(loans)s::bigint[], %(customers)s::bigint[], %(levels)s::int[], %(befores)s::int[], %(reasons)s::text[],
+    %(figures)s::text[]) AS n(loan_id, customer_id, level, before, reason, figures)
+ON CONFLICT (bank_id, loan_id, from_date) DO UPDATE SET level = excluded.level, reason = excluded.reason,
+    figures = excluded.figures, policy_id = excluded.policy_id, run_id = excluded.run_id, until = NULL
+"""
+
+
+def classes(context: RunContext, chunk: Mapping[str, Any]) -> Counts:
+    """Class the loans of a range of customers. A night for a past date leaves what stands alone."""
+    if not context.is_newest:
+        return Counts()
+    policy = policy_on(SUBJECT, context.business_date)
+    values = {
+        "bank": context.bank_id, "day": context.business_date, "run": context.run_id, "lo": chunk["lo"],
+        "hi": chunk["hi"],
+    }  # fmt: skip
+    with connection.cursor() as cursor:
+        cursor.execute(_GONE, values)
+        gone = int((cursor.fetchone() or (0,))[0])
+        cursor.execute(CLAIMS, values)
+        rows = cursor.fetchall()
+        changed = list(_changed(rows, policy, context.business_date))
+        if changed:
+            loans, customers, levels, befores, reasons, figures, ended = zip(*changed, strict=True)
+            values |= {
+                "policy": policy.version.pk, "loans": list(loans), "customers": list(customers), "levels": list(levels),
+                "befores": list(befores), "reasons": list(reasons), "figures": list(figures),
+                "ended": [key for key in ended if key],
+            }  # fmt: skip
+            cursor.execute(_END, values)
+            cursor.execute(_WRITE, values)
+    return Counts(len(rows), len(changed) + gone)
+
+
+def _changed(rows: list[tuple[Any, ...]], policy: Policy, day: dt.date) -> Iterator[tuple[Any, ...]]:
+    """What is to be written of the claims whose class or its reason is another than so far."""
+    rules, non_retail = rules_of(policy.body), policy.body.params["non_retail"]
+    debtors: dict[int, list[tuple[Any, ...]]] = defaultdict(list)
+    for row in rows:
+        debtors[row[0]].append(row)
+    for customer, claims in debtors.items():
+        kind = credit_kind(Customer(kind=claims[0][1], size=claims[0][2]))
+        verdicts = _verdicts(claims, rules, kind not in non_retail, day)
+        for row, verdict in zip(claims, verdicts, strict=True):
+            loan, days, amount, before, reason, key = row[3], row[4], row[5], row[8], row[9], row[10]
+            if (verdict.level, verdict.reason) == (before, reason):
+                continue
+            figures = {
+                "days_past_due": days, "outstanding": str(from_minor(amount)), "share": f"{verdict.share:.4f}",
+                "set_by_hand": row[7] if row[7] > Level.NORMAL else None,
+                "clean_since": row[11].isoformat() if row[11] else None,
+            }  # fmt: skip
+            said = json.dumps(figures)
+            yield loan, customer, int(verdict.level), before, verdict.reason, said, key
+
+
+def _verdicts(claims: list[tuple[Any, ...]], rules: Rules, is_retail: bool, day: dt.date) -> list[Verdict]:
+    return classify(
+        [
+            Claim(
+                days_past_due=row[4], outstanding=Decimal(row[5]), asset="card" if row[6] else "loan",
+                by_hand=Level(row[7]), before=Level(row[8] or Level.NORMAL), clean_since=row[11],
+            )
+            for row in claims
+        ],
+        rules, is_retail=is_retail, day=day,
+    )  # fmt: skip
+
+
+# -- early warning --------------------------------------------------------------------------------------------------
+
+# Early warning is about debtors: customers with a loan, a line that lives, or a guarantee they have given.
+_DEBTORS = """
+SELECT s.customer_id FROM customers_standing s
+WHERE s.bank_id = %(bank)s AND s.customer_id BETWEEN %(lo)s AND %(hi)s AND (s.loans > 0 OR s.overdue_amount > 0)
+UNION SELECT l.customer_id FROM credit_rating_creditline l WHERE l.bank_id = %(bank)s
+    AND l.customer_id BETWEEN %(lo)s AND %(hi)s AND l.status IN ('active', 'frozen')
+UNION SELECT g.guarantor_id FROM credit_rating_guarantee g WHERE g.bank_id = %(bank)s
+    AND g.guarantor_id BETWEEN %(lo)s AND %(hi)s AND g.status = 'active'
+"""
+
+
+def warnings(context: RunContext, chunk: Mapping[str, Any]) -> Counts:
+    """Open, end and hand out the warnings about a range of customers. A night for a past date leaves them alone."""
+    if not context.is_newest:
+        return Counts()
+    day, span = context.business_date, (int(chunk["lo"]), int(chunk["hi"]))
+    policy, rules = rules_on(day)
+    _take_over_answers(span)
+    with connection.cursor() as cursor:
+        cursor.execute(_DEBTORS, {"bank": context.bank_id, "lo": span[0], "hi": span[1]})
+        debtors = [row[0] for row in cursor.fetchall()]
+    found = {rule.code: _found(context, rule, debtors) for rule in rules}
+    changed = _end(found, day, span) + _open(context, policy, rules, found, span) + _follow_managers(span)
+    counts = _put_tasks(context, span)
+    return Counts(len(debtors), changed + counts)
+
+
+def _found(context: RunContext, rule: Rule, debtors: list[int]) -> dict[int, dict[str, Any]]:
+    """The debtors for whom a rule holds, with the figures it compares (as facts store them)."""
+    day = context.business_date
+    names = {"c": "c", "s": "s", "as_of": f"DATE '{day.isoformat()}'"}
+    facts = [FACTS[name] for name in rule.facts if FACTS[name].sql]
+    columns = "".join(f", ({fact.sql.format(**names)})::text" for fact in facts)
+    holds, params = compile_condition(rule.condition, c="c", s="s", as_of=day)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT c.id{columns} FROM customers_customer c JOIN customers_standing s ON s.bank_id = c.bank_id"
+            f" AND s.customer_id = c.id WHERE c.bank_id = %s AND c.id = ANY(%s::bigint[]) AND {holds}",
+            [context.bank_id, debtors, *params],
+        )
+        rows = cursor.fetchall()
+    return {row[0]: {fact.name: value for fact, value in zip(facts, row[1:], strict=True)} for row in rows}
+
+
+def _live(span: tuple[int, int]) -> Any:
+    return Signal.objects.filter(customer_id__gte=span[0], customer_id__lte=span[1], ended_on__isnull=True)
+
+
+def _take_over_answers(span: tuple[int, int]) -> None:
+    """A warning whose task was ticked off on the worklist is dealt with, by what was written there."""
+    waiting = {f"{SOURCE}{s.pk}": s for s in _live(span).filter(state=SignalState.OPEN)}
+    done = Task.objects.filter(source_key__in=list(waiting), status=TaskStatus.DONE)
+    for task in done:
+        signal = waiting[task.source_key]
+        signal.state = SignalState.DEALT
+        if signal.is_raised and task.closed_at is not None:
+            signal.ended_on = timezone.localdate(task.closed_at)
+        signal.save(update_fields=["state", "ended_on"])
+        SignalAct.objects.create(
+            signal=signal, kind=SignalActKind.DEALT, note=task.result, by_id=task.closed_by_id,
+            at=task.closed_at or timezone.now(),
+        )  # fmt: skip
+
+
+def _end(found: Mapping[str, Mapping[int, Any]], day: dt.date, span: tuple[int, int]) -> int:
+    """Warnings whose cause is no more, or whose rule is gone, end."""
+    ended = [
+        key
+        for key, code, customer in _live(span)
+        .filter(is_raised=False)
+        .values_list("pk", "code", "customer_id")
+        if customer not in found.get(code, {})
+    ]
+    return int(Signal.objects.filter(pk__in=ended).update(ended_on=day)) if ended else 0
+
+
+def _open(
+    context: RunContext,
+    policy: Policy,
+    rules: list[Rule],
+    found: Mapping[str, Mapping[int, Mapping[str, Any]]],
+    span: tuple[int, int],
+) -> int:
+    """A warning for each debtor and rule that has none."""
+    live = set(_live(span).values_list("code", "customer_id"))
+    new = [
+        (rule, customer)
+        for rule in rules
+        for customer in found[rule.code]
+        if (rule.code, customer) not in live
+    ]
+    customers = Customer.objects.in_bulk({customer for _rule, customer in new})
+    day = context.business_date
+    pairs = {(rule.owner, key) for rule, key in new}
+    owners = {(owner, key): owner_of(customers[key], owner, day) for owner, key in pairs}
+    made = Signal.objects.bulk_create(
+        [
+            Signal(
+                customer_id=customer, code=rule.code, name=rule.name, level=rule.level, owner_kind=rule.owner,
+                owner_id=owners[(rule.owner, customer)], figures=found[rule.code][customer], opened_on=day,
+                due_on=day + dt.timedelta(days=1 + rule.days), policy=policy.version, run_id=context.run_id,
+            )
+            for rule, customer in new
+        ],
+        batch_size=2000, ignore_conflicts=True,
+    )  # fmt: skip
+    return len(made)
+
+
+def _follow_managers(span: tuple[int, int]) -> int:
+    """A manager's warning goes along with the customer, unless a person has passed it on."""
+    moved = 0
+    waiting = _live(span).filter(owner_kind="manager", is_passed_on=False, state=SignalState.OPEN)
+    for signal in waiting.select_related("customer"):
+        if signal.owner_id != signal.customer.responsible_id:
+            signal.owner_id = signal.customer.responsible_id
+            signal.save(update_fields=["owner_id"])
+            moved += 1
+    return moved
+
+
+def _put_tasks(context: RunContext, span: tuple[int, int]) -> int:
+    day = context.business_date
+    waiting = list(_live(span).filter(OPEN).select_related("customer"))
+    stakes = dict(
+        Standing.objects.filter(customer_id__in={s.customer_id for s in waiting}).values_list(
+            "customer_id", "loans"
+        )
+    )
+    rows = [
+        TaskRow(
+            reason=REASON, source_key=f"{SOURCE}{s.pk}", due_date=s.due_on, customer_id=s.customer_id,
+            owner_id=s.owner_id, unit_id=s.customer.home_branch_id, params=task_params(s),
+            stake=Decimal(stakes.get(s.customer_id) or 0), urgency=URGENCY[s.level],
+        )
+        for s in waiting
+    ]  # fmt: skip
+    counts = put_tasks(
+        context.bank_id, rows, sources=[SOURCE], as_of=day, run_id=context.run_id, customers=span
+    )
+    return counts.changed + counts.cancelled
+
+
+def say(params: Mapping[str, Any]) -> str:
+    """Why it is on the worklist."""
+    return _("Early warning: %s") % name_of(str(params["code"]), str(params["name"]))
+
+
+def _plan(context: RunContext) -> Iterator[Mapping[str, Any]]:
+    """A bank that was founded before these policies were known gets their defaults first."""
+    ensure_default_policies(timezone.now())
+    yield from customer_ranges(context.bank_id)
+
+
+def register() -> None:
+    """Make the steps and the reason known (AppConfig.ready; crm_site/pipeline.py has the whole order)."""
+    add_step(
+        Step("classes", gettext_lazy("Five-level classification"), classes, after=("arrears",), plan=_plan)
+    )
+    add_step(
+        Step(
+            "warnings", gettext_lazy("Early warning"), warnings,
+            after=("lines", "classes", "churn", "placement"), plan=_plan,
+        )
+    )  # fmt: skip
+    add_work_reason(
+        WorkReason(REASON, gettext_lazy("Early warning"), "alert-triangle", say, "risk", needs_result=True)
+    )

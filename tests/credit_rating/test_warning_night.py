@@ -1,0 +1,291 @@
+"""The night's classes and early warnings: what changes, what stays, whose turn it is, and what people answer."""
+
+from __future__ import annotations
+
+import datetime as dt
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.core.exceptions import PermissionDenied
+
+from credit_rating import warning_nightly
+from credit_rating.models import CreditPolicy, LoanClass, Signal, SignalAct
+from credit_rating.policies import SHAPES, PolicyFault, read
+from credit_rating.services import warnings as services
+from crm_site.lib.errors import Conflict, DomainError
+from crm_site.lib.permissions import system_actor
+from crm_site.lib.registry import RunContext
+from crm_site.work.models import Task
+from crm_site.work.services import finish_task
+from customers.conditions import Matches
+from customers.models import Customer, Loan, LoanBalance, Standing
+from customers.nightly import customer_ranges
+from tests.architecture.places import a_customer
+from tests.conftest import NOW, TODAY, House, Person
+
+DAY = TODAY
+
+
+def in_days(days: int) -> dt.date:
+    return DAY + dt.timedelta(days=days)
+
+
+def a_loan(customer: Customer, number: str, days: int = 0, amount: str = "1000.00", **more: Any) -> Loan:
+    return Loan.objects.create(
+        number=number, customer=customer, currency="CNY", amount=Decimal(amount), outstanding=Decimal(amount),
+        granted_date=in_days(-900), maturity_date=in_days(900), days_past_due=days,
+        overdue_amount=Decimal(10 if days else 0), **more,
+    )  # fmt: skip
+
+
+def set_days(loan: Loan, days: int) -> None:
+    Loan.objects.filter(pk=loan.pk).update(days_past_due=days, overdue_amount=Decimal(10 if days else 0))
+    Standing.objects.filter(customer_id=loan.customer_id).update(
+        days_past_due=days, loans=Decimal("1000.00"), overdue_amount=Decimal(10 if days else 0)
+    )
+
+
+def night(house: House, day: dt.date = DAY, *, step: str = "classes", is_newest: bool = True) -> int:
+    ctx = RunContext(house.id, 1, 1, day, is_newest)
+    work = getattr(warning_nightly, step)
+    return sum(work(ctx, chunk).rows_changed for chunk in customer_ranges(house.id))
+
+
+def levels() -> dict[str, tuple[int, str]]:
+    rows = LoanClass.objects.filter(until__isnull=True).select_related("loan")
+    return {r.loan.number: (r.level, r.reason) for r in rows}
+
+
+@pytest.fixture
+def debtor(inside: House, rm: Person) -> Customer:
+    return a_customer(inside, rm.staff)
+
+
+# -- classes --------------------------------------------------------------------------------------------------------
+
+
+def test_a_row_for_a_change_alone_and_the_second_night_changes_nothing(
+    inside: House, debtor: Customer
+) -> None:
+    debtor.size = "small"
+    debtor.save()
+    loan = a_loan(debtor, "L1", 7)
+    assert night(inside) == 1
+    assert night(inside) == 0
+    assert levels() == {"L1": (1, "none")}
+    set_days(loan, 8)
+    assert night(inside, in_days(1)) == 1
+    assert night(inside, in_days(1)) == 0
+    set_days(loan, 60)
+    assert night(inside, in_days(52)) == 0  # the figures move, the class does not
+    first, second = LoanClass.objects.order_by("from_date")
+    assert (first.until, second.from_date, second.before, second.level) == (in_days(1), in_days(1), 1, 2)
+    assert second.figures["days_past_due"] == 8
+    assert second.policy.subject == "classes"
+    Loan.objects.update(status="repaid")
+    assert night(inside, in_days(60)) == 1
+    assert levels() == {}
+
+
+def test_an_older_date_leaves_the_current_classes_alone(inside: House, debtor: Customer) -> None:
+    loan = a_loan(debtor, "L1", 100)
+    night(inside)
+    set_days(loan, 0)
+    assert night(inside, in_days(-30), is_newest=False) == 0
+    assert night(inside, in_days(-30), step="warnings", is_newest=False) == 0
+    assert levels() == {"L1": (3, "overdue")}
+
+
+def test_all_claims_of_a_large_company_follow_but_not_those_of_a_small_one(
+    inside: House, debtor: Customer
+) -> None:
+    a_loan(debtor, "bad", 91, "200.00")
+    a_loan(debtor, "good", 0, "800.00")
+    debtor.size = "micro"
+    debtor.save()
+    night(inside)
+    assert levels() == {"bad": (3, "overdue"), "good": (1, "none")}
+    debtor.size = "large"
+    debtor.save()
+    night(inside)
+    assert levels() == {"bad": (3, "overdue"), "good": (3, "contagion")}
+    assert LoanClass.objects.count() == 2  # the same day's row is corrected
+
+
+def test_repaid_arrears_do_not_heal_a_non_performing_loan_at_once(inside: House, debtor: Customer) -> None:
+    loan = a_loan(debtor, "L1", 100)
+    LoanBalance.objects.create(loan=loan, date=in_days(-100), outstanding=1, overdue_amount=1)
+    night(inside)
+    set_days(loan, 0)
+    LoanBalance.objects.create(loan=loan, date=dt.date(2026, 11, 22), outstanding=1, overdue_amount=0)
+    night(inside, dt.date(2027, 5, 21))
+    assert levels() == {"L1": (3, "cure")}
+    night(inside, dt.date(2027, 5, 22))
+    assert levels() == {"L1": (1, "none")}
+
+
+def test_risk_lowers_with_a_reason_and_never_raises(
+    inside: House, debtor: Customer, hq_risk: Person, rm: Person
+) -> None:
+    loan = a_loan(debtor, "L1", 8)
+    night(inside)
+    with pytest.raises(PermissionDenied):
+        services.lower_class(rm.actor, loan_id=loan.pk, level=4, reason="x", now=NOW)
+    for level, reason in ((4, " "), (2, "x"), (1, "x"), (6, "x")):
+        with pytest.raises(DomainError):
+            services.lower_class(hq_risk.actor, loan_id=loan.pk, level=level, reason=reason, now=NOW)
+    services.lower_class(hq_risk.actor, loan_id=loan.pk, level=4, reason="Expected loss 60%", now=NOW)
+    night(inside, in_days(1))
+    assert levels() == {"L1": (4, "by_hand")}
+    set_days(loan, 361)
+    night(inside, in_days(2))
+    assert levels() == {"L1": (5, "overdue")}
+    set_days(loan, 8)
+    services.lift_downgrade(hq_risk.actor, loan_id=loan.pk, reason="Collateral sold", now=NOW)
+    with pytest.raises(Conflict):
+        services.lift_downgrade(hq_risk.actor, loan_id=loan.pk, reason="again", now=NOW)
+    night(inside, in_days(3))
+    assert levels() == {"L1": (3, "cure")}
+
+
+def test_lists_may_ask_for_classes(inside: House, debtor: Customer, hq_risk: Person) -> None:
+    def found(fact: str, op: str, value: object) -> bool:
+        matches = Matches({"fact": fact, "op": op, "value": value}, as_of=in_days(5), actor=hq_risk.actor)
+        return Standing.objects.filter(matches).exists()
+
+    assert not found("loan_class", ">=", "normal")
+    a_loan(debtor, "L1", 0)
+    worse = a_loan(debtor, "L2", 0)
+    night(inside)
+    set_days(worse, 10)
+    night(inside, in_days(2))
+    assert found("loan_class", "=", "special_mention")
+    assert not found("loan_class", ">=", "substandard")
+    assert found("loan_class_worse_days", "=", 3)
+
+
+# -- early warning --------------------------------------------------------------------------------------------------
+
+
+def test_a_warning_opens_once_ends_by_itself_and_opens_anew(
+    inside: House, debtor: Customer, rm: Person
+) -> None:
+    loan = a_loan(debtor, "L1")
+    set_days(loan, 8)
+    night(inside, step="warnings")
+    assert night(inside, step="warnings") == 0
+    (signal,) = Signal.objects.all()
+    assert (signal.code, signal.level, signal.owner_id) == ("overdue", "risk", rm.staff.pk)
+    assert (signal.figures, signal.due_on) == ({"days_past_due": "8"}, in_days(4))
+    (task,) = Task.objects.open()
+    assert (task.owner_id, task.customer_id, task.due_date) == (rm.staff.pk, debtor.pk, in_days(4))
+    set_days(loan, 7)
+    night(inside, in_days(1), step="warnings")
+    signal.refresh_from_db()
+    assert signal.ended_on == in_days(1)
+    assert not Task.objects.open().exists()
+    set_days(loan, 9)
+    night(inside, in_days(2), step="warnings")
+    assert Signal.objects.count() == 2
+    assert Task.objects.open().count() == 1
+
+
+def test_an_answered_warning_is_not_asked_again_while_its_cause_lasts(
+    inside: House, debtor: Customer, rm: Person, teller: Person, rm_other_branch: Person
+) -> None:
+    set_days(a_loan(debtor, "L1"), 8)
+    night(inside, step="warnings")
+    (signal,) = Signal.objects.all()
+    given: dict[str, Any] = {"signal_id": signal.pk, "kind": "dealt", "day": DAY, "now": NOW}
+    with pytest.raises(PermissionDenied):
+        services.answer_warning(teller.actor, note="x", **given)
+    with pytest.raises(Signal.DoesNotExist):
+        services.answer_warning(rm_other_branch.actor, note="x", **given)
+    with pytest.raises(DomainError):
+        services.answer_warning(rm.actor, note=" ", **given)
+    services.answer_warning(rm.actor, note="Pays on Friday", **given)
+    services.answer_warning(rm.actor, note="Pays on Friday", **given)  # a double click
+    with pytest.raises(Conflict):
+        services.answer_warning(rm.actor, note="no", **{**given, "kind": "false_alarm"})
+    assert SignalAct.objects.count() == 1
+    assert not Task.objects.open().exists()
+    assert night(inside, in_days(1), step="warnings") == 0
+    assert Signal.objects.count() == 1
+
+
+def test_ticking_the_task_off_deals_with_the_warning(inside: House, debtor: Customer, rm: Person) -> None:
+    set_days(a_loan(debtor, "L1"), 8)
+    night(inside, step="warnings")
+    finish_task(rm.actor, task_id=Task.objects.get().pk, now=NOW, result="Called")
+    night(inside, in_days(1), step="warnings")
+    assert Signal.objects.get().state == "dealt"
+    assert SignalAct.objects.get().note == "Called"
+
+
+def test_passing_on_moves_the_task_and_the_night_leaves_it_there(
+    inside: House, debtor: Customer, rm: Person, hq_risk: Person, rm_other_branch: Person
+) -> None:
+    set_days(a_loan(debtor, "L1"), 8)
+    night(inside, step="warnings")
+    signal = Signal.objects.get()
+    given: dict[str, Any] = {"signal_id": signal.pk, "note": "Beyond me", "day": DAY, "now": NOW}
+    with pytest.raises(DomainError):
+        services.pass_on_warning(rm.actor, to_id=rm_other_branch.staff.pk, **given)
+    services.pass_on_warning(rm.actor, to_id=hq_risk.staff.pk, **given)
+    assert night(inside, in_days(1), step="warnings") == 0
+    assert Task.objects.open().get().owner_id == hq_risk.staff.pk
+    with pytest.raises(PermissionDenied):
+        services.answer_warning(rm.actor, signal_id=signal.pk, kind="dealt", note="x", day=DAY, now=NOW)
+
+
+def test_a_higher_room_raises_a_warning_that_ends_when_answered(
+    inside: House, debtor: Customer, rm: Person
+) -> None:
+    given: dict[str, Any] = {
+        "customer": debtor, "code": "unusual_activity", "level": "watch", "day": DAY, "now": NOW,
+    }  # fmt: skip
+    system = system_actor(inside.id, "night")
+    with pytest.raises(PermissionDenied):
+        services.raise_warning(rm.actor, params={}, **given)
+    first = services.raise_warning(system, params={"transactions": 40}, **given)
+    again = services.raise_warning(system, params={"transactions": 50}, **given)
+    assert (first.pk, again.figures) == (again.pk, {"transactions": 50})
+    assert Task.objects.open().get().owner_id == rm.staff.pk
+    assert night(inside, step="warnings") == 0
+    services.answer_warning(
+        rm.actor, signal_id=first.pk, kind="false_alarm", note="Harvest", day=DAY, now=NOW
+    )
+    assert services.raise_warning(system, params={}, **given).pk != first.pk
+
+
+def test_a_rule_that_cannot_be_understood_is_refused() -> None:
+    shape = SHAPES["warnings"]
+    body: Any = shape.default("")
+    read(shape, body)
+    rows = body["tables"]["conditions"]
+    rows[0] = rows[0] | {"value": "many"}
+    rows.append({"rule": "nobody", "fact": "loans", "op": ">", "value": "1"})
+    body["tables"]["rules"].append(
+        {"code": "bare", "name": "", "level": "risk", "owner": "risk", "days": "1"}
+    )
+    with pytest.raises(PolicyFault) as fault:
+        read(shape, body)
+    assert set(fault.value.fields) == {
+        "conditions-0-value", f"conditions-{len(rows) - 1}-rule", "rules-8-code",
+    }  # fmt: skip
+
+
+def test_every_default_rule_runs_on_a_book(inside: House, debtor: Customer, hq_risk: Person) -> None:
+    worse = a_loan(debtor, "L1")
+    set_days(worse, 0)
+    night(inside)
+    set_days(worse, 100)
+    night(inside, in_days(1))
+    night(inside, in_days(1), step="warnings")
+    opened = dict(Signal.objects.values_list("code", "owner_id"))
+    assert set(opened) == {"overdue", "overdue_long", "class_worse"}
+    assert opened["class_worse"] == hq_risk.staff.pk
+    assert CreditPolicy.objects.filter(
+        pk=Signal.objects.earliest("id").policy_id, subject="warnings"
+    ).exists()

@@ -1,0 +1,83 @@
+"""Pages of early warning and of five-level classes: who sees what, what a click does, and what a mistake says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+
+import pytest
+from django.test import Client
+
+from credit_rating.models import Downgrade, LoanClass, Signal
+from crm_site.lib.tenancy import bank
+from tests.architecture.places import a_customer
+from tests.conftest import House, Person
+from tests.credit_rating.test_warning_night import a_loan, night, set_days
+
+SignIn = Callable[[Person], Client]
+
+
+@pytest.fixture
+def signal(house: House, rm: Person) -> Signal:
+    with bank(house.id):
+        set_days(a_loan(a_customer(house, rm.staff), "L1"), 12)
+        night(house)
+        night(house, step="warnings")
+        return Signal.objects.get()
+
+
+def test_the_list_the_panel_and_the_warning_name_rule_figure_and_class(
+    signal: Signal, rm: Person, client_for: SignIn
+) -> None:
+    client = client_for(rm)
+    listed = client.get("/credit/warnings/").content.decode()
+    assert f"/credit/warnings/{signal.pk}/" in listed and "Matrix Works" in listed
+    assert "Overdue beyond a technical delay" in listed and "12 days" in listed
+    panel = client.get(f"/credit/customers/{signal.customer_id}/warnings/").content.decode()
+    assert "Overdue beyond a technical delay" in panel and "Special mention" in panel
+    page = client.get(f"/credit/warnings/{signal.pk}/").content.decode()
+    assert "Days past due above 7 days" in page and 'name="act"' in page
+    assert "Matrix Works" not in client.get("/credit/warnings/?level=watch").content.decode()
+
+
+def test_a_colleague_of_another_branch_and_an_auditor_do_nothing_with_it(
+    signal: Signal, rm_other_branch: Person, auditor: Person, client_for: SignIn
+) -> None:
+    other = client_for(rm_other_branch)
+    assert "Matrix Works" not in other.get("/credit/warnings/").content.decode()
+    assert other.get(f"/credit/warnings/{signal.pk}/").status_code == 404
+    assert 'name="act"' not in client_for(auditor).get(f"/credit/warnings/{signal.pk}/").content.decode()
+
+
+def test_an_answer_needs_a_note_and_ends_the_work(
+    signal: Signal, house: House, rm: Person, client_for: SignIn
+) -> None:
+    client, address = client_for(rm), f"/credit/warnings/{signal.pk}/act/"
+    assert client.post(address, {"act": "dealt", "note": ""}).status_code == 422
+    assert client.post(address, {"act": "pass_on", "note": "x"}).status_code == 422
+    assert client.post(address, {"act": "dealt", "note": "Pays on Friday"}).status_code == 302
+    assert "Pays on Friday" in client.get(f"/credit/warnings/{signal.pk}/").content.decode()
+    assert "Matrix Works" not in client.get("/credit/warnings/").content.decode()
+    assert "Matrix Works" in client.get("/credit/warnings/?state=answered").content.decode()
+    assert client.post(address, {"act": "false_alarm", "note": "no"}).status_code == 409
+
+
+def test_risk_sets_a_class_by_hand_in_the_page(
+    signal: Signal, house: House, rm: Person, hq_risk: Person, client_for: SignIn
+) -> None:
+    with bank(house.id):
+        loan = LoanClass.objects.get().loan_id
+    page, address = f"/credit/customers/{signal.customer_id}/classes/", f"/credit/loans/{loan}/class/"
+    assert 'name="act"' not in client_for(rm).get(page).content.decode()
+    assert client_for(rm).post(address, {"act": "lower", "level": "loss", "reason": "x"}).status_code == 403
+    risk = client_for(hq_risk)
+    wrong = risk.post(address, {"act": "lower", "level": "special_mention", "reason": "x"})
+    assert wrong.status_code == 400 or wrong.status_code == 422
+    assert "It must be worse than Special mention." in wrong.content.decode()
+    done = {"act": "lower", "level": "doubtful", "reason": "Expected loss 60%"}
+    assert risk.post(address, done).status_code == 302
+    shown = risk.get(page).content.decode()
+    assert "at least Doubtful" in shown and "Expected loss 60%" in shown
+    with bank(house.id):
+        assert Downgrade.objects.get().level == 4
+        assert Decimal(LoanClass.objects.get().figures["outstanding"]) == 1000
