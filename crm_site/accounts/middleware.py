@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from django.conf import settings
@@ -107,8 +107,21 @@ class LanguageMiddleware:
         with translation.override(chosen):
             request.LANGUAGE_CODE = chosen
             response = self.get_response(request)
+        if getattr(response, "streaming", False) and not getattr(response, "is_async", False):
+            response.streaming_content = _in_language(chosen, response.streaming_content)  # type: ignore[attr-defined]
         response.headers.setdefault("Content-Language", chosen)
         return response
+
+
+def _in_language(language: str, chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """A streamed answer is written after the middleware has gone: each piece in the reader's language still."""
+    pieces = iter(chunks)
+    while True:
+        with translation.override(language):
+            piece = next(pieces, None)
+        if piece is None:
+            return
+        yield piece
 
 
 class ActorMiddleware:
