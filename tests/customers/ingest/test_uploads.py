@@ -14,7 +14,7 @@ from django.utils import translation
 from crm_site.lib.permissions import system_actor
 from crm_site.lib.tenancy import bank
 from customers.ingest.feeds import FEEDS
-from customers.ingest.selectors import rejected_csv, safe_cell
+from customers.ingest.selectors import message_of, rejected_csv, safe_cell
 from customers.ingest.services import process_batch, receive
 from customers.ingest.spool import Refused
 from customers.ingest.uploads import (
@@ -105,6 +105,11 @@ class TestFiles:
         )
         said = b"".join(page.streaming_content).decode()
         assert "bad_phone" in said and "Not a telephone number." not in said
+
+    def test_a_wrong_choice_is_answered_with_the_words_that_would_do(self) -> None:
+        with translation.override("zh-hans"):
+            said = message_of("bad_choice", {"choices": "personal, corporate, household"})
+        assert "个人、公司、农户" in said
 
     def test_the_form_names_missing_columns_as_it_shows_them(self, inside: Any, marketing: Any) -> None:
         tried = upload(marketing.actor, feed=FEEDS["customers"], file=as_file(FILE), now=NOW)
