@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 import time
 import uuid
@@ -34,6 +35,8 @@ class RequestLogMiddleware:
 
     def __call__(self, request: Any) -> HttpResponse:
         request.request_id = uuid.uuid4().hex[:16]
+        if settings.IS_HTTPS:
+            _take_address(request)
         begun = time.perf_counter()
         response = self.get_response(request)
         route = getattr(getattr(request, "resolver_match", None), "view_name", "") or ""
@@ -54,6 +57,15 @@ class RequestLogMiddleware:
         )
         response.headers["X-Request-Id"] = request.request_id
         return response
+
+
+def _take_address(request: Any) -> None:
+    """Behind the proxy that ends TLS the peer is the proxy; the person's address is the last one it wrote down."""
+    written = request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
+    try:
+        request.META["REMOTE_ADDR"] = str(ipaddress.ip_address(written))
+    except ValueError:
+        return
 
 
 class BankMiddleware:
