@@ -20,7 +20,7 @@ from customers.conditions import ME, both, from_query
 from customers.facts import KNOWN, Fact, visible_facts
 from customers.models import Channel, CustomerKind, IdentifierScheme
 from customers.models.interactions import Result
-from customers.models.parties import CRM_OWNED
+from customers.models.parties import CRM_OWNED, crm_owned
 
 OPERATOR_WORDS = {
     "=": gettext_lazy("is"),
@@ -322,6 +322,11 @@ class ProfileForm(ServiceForm):
         label=gettext_lazy("Needs"), max_length=400, required=False, widget=forms.Textarea(attrs={"rows": 3})
     )
     base = forms.JSONField(widget=forms.HiddenInput, required=False)
+
+    def __init__(self, *args: Any, kind: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name in set(CRM_OWNED) - set(crm_owned(kind)):
+            del self.fields[name]
 
     def clean_base(self) -> dict[str, str]:
         given = self.cleaned_data["base"]

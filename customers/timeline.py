@@ -20,9 +20,10 @@ PAGE = 12
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """Something that happened: what (finished text), who or where from, and an open promise if there is one.
+    """Something that happened: what (finished text), who or where from, and what was promised.
 
-    `view`: business, service or information; `author`: whose words they are, or the source's name.
+    `view`: business, service or information; `author`: whose words they are, or the source's name;
+    `promise_open`: the promise is still somebody's task.
     """
 
     at: dt.datetime
@@ -32,6 +33,7 @@ class Moment:
     author: str = ""
     promise: str = ""
     promise_date: dt.date | None = None
+    promise_open: bool = False
     url: str = ""
 
     @property

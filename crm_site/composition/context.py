@@ -20,23 +20,23 @@ from crm_site.work.selectors import unread
 
 # Entries at the rail's foot: rarely used, always at the same place.
 FOOT = (NavItem("settings", _("Settings"), "accounts:settings", "settings", "staff.manage"),)
-# The phone's five tabs. An empty action: everybody; the first address that exists and is allowed is taken.
-Tab = tuple[Any, str, bool, tuple[tuple[str, str], ...]]
+# The phone's five tabs: of each the first place that exists and is allowed, as (title, address, action); an empty
+# action: everybody. Who has nothing to decide finds his tasks there.
+Tab = tuple[str, bool, tuple[tuple[Any, str, str], ...]]
 TABS: tuple[Tab, ...] = (
-    (_("Today"), "home", False, (("home", ""),)),
-    (_("Customers"), "users", False, (("customers:customer-list", "customer.read"),)),
-    (_("Log"), "plus", True, (("customers:log", "interaction.write"),)),
+    ("home", False, ((_("Today"), "home", ""),)),
+    ("users", False, ((_("Customers"), "customers:customer-list", "customer.read"),)),
+    ("plus", True, ((_("Log"), "customers:log", "interaction.write"),)),
     (
-        _("Decide"),
         "checklist",
         False,
         (
-            ("relationship:queue", "assignment.approve"),
-            ("work:task-list", "task.write"),
-            ("accounts:grant-list", "role.decide"),
+            (_("Decide"), "relationship:queue", "assignment.approve"),
+            (_("Tasks"), "work:task-list", "task.write"),
+            (_("Decide"), "accounts:grant-list", "role.decide"),
         ),
     ),
-    (_("Me"), "user", False, (("accounts:me", ""),)),
+    ("user", False, ((_("Me"), "accounts:me", ""),)),
 )
 
 
@@ -114,10 +114,13 @@ def _entries(request: HttpRequest, actor: Actor, items: Any) -> list[dict[str, A
 
 def _tabs(request: HttpRequest, actor: Actor) -> list[dict[str, Any]]:
     tabs = []
-    for title, icon, main, places in TABS:
-        url = next(
-            (u for name, action in places if (not action or may(actor, action)) and (u := _url(name))), ""
+    for icon, main, places in TABS:
+        allowed = (
+            (title, u)
+            for title, name, action in places
+            if (not action or may(actor, action)) and (u := _url(name))
         )
+        title, url = next(allowed, ("", ""))
         if url:
             tabs.append(
                 {

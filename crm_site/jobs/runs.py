@@ -7,7 +7,7 @@ Everything here runs inside the run's bank. Whoever changes a run's state holds 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import Any
 
 from django.db import connection
@@ -80,9 +80,21 @@ def advance(run: Run, *, now: dt.datetime) -> None:
     for step in steps.values():
         if step.status != StepStatus.WAITING:
             continue
-        before = STEPS[f"{run.pipeline}:{step.name}"].after
-        if all(steps[name].status == StepStatus.DONE for name in before if name in steps):
+        if all(steps[name].status == StepStatus.DONE for name in _before(run.pipeline, step.name, steps)):
             _make_ready(run, step, now=now)
+
+
+def _before(pipeline: str, name: str, present: Container[str]) -> set[str]:
+    """The steps of a run that a step waits for: a predecessor left out of the run hands on what it waits for."""
+    found: set[str] = set()
+    asked = list(STEPS[f"{pipeline}:{name}"].after)
+    while asked:
+        before = asked.pop()
+        if before in present:
+            found.add(before)
+        else:
+            asked.extend(STEPS[f"{pipeline}:{before}"].after)
+    return found
 
 
 def _make_ready(run: Run, step: Step, *, now: dt.datetime) -> None:

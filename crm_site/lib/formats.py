@@ -150,6 +150,13 @@ def percent(fraction: Decimal | float | None, decimals: int = 1) -> str:
     return f"{number(Decimal(str(fraction)) * 100, decimals)}%"
 
 
+def chance(fraction: Decimal | float | None) -> str:
+    """A probability as whole per cent. A model never says never: below half a per cent it reads <1%."""
+    if fraction is not None and 0 <= fraction < Decimal("0.005"):
+        return "<1%"
+    return percent(fraction, 0)
+
+
 def percent_signed(fraction: Decimal | float | None, decimals: int = 1) -> str:
     """A relative change in a column: +1.8%, −4.2%, 0.0%."""
     if fraction is None:
@@ -240,6 +247,11 @@ def masked(text: str | None, head: int = 3, tail: int = 4) -> str:
     if len(text) <= head + tail:
         return DOT * len(text)
     return f"{text[:head]}{DOT * (len(text) - head - tail)}{text[len(text) - tail :]}"
+
+
+def phone(text: str) -> str:
+    """A telephone number, masked or in full, as people here write it: 183••••1878, without the country of the bank."""
+    return text.removeprefix("+86")
 
 
 def initials(name: str) -> str:

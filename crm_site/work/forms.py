@@ -50,7 +50,7 @@ class LaterForm(forms.Form):
 
 
 class HandOverForm(forms.Form):
-    to = StaffField(label=_("To"))
+    to = StaffField(label=_("Hand over to"))
     note = forms.CharField(label=_("Note"), max_length=200, required=False)
 
     def __init__(self, *args: Any, actor: Actor, owner_id: int | None, **kwargs: Any) -> None:

@@ -127,6 +127,7 @@ def task_row(task: Task, subject: Subject | None, as_of: dt.date) -> dict[str, A
         "stake": task.stake or None,
         "due": task.due_date,
         "is_today": task.due_date <= as_of,
+        "is_late": task.due_date < as_of,
         "needs_result": bool(known and known.needs_result),
         "done_url": reverse("work:task-done", args=[task.pk]),
         "later_url": reverse("work:task-later", args=[task.pk]),

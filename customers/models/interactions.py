@@ -34,6 +34,11 @@ class Result(models.TextChoices):
     REACHED = "reached", _("Reached")
 
 
+def promise_key(interaction_id: int) -> str:
+    """The source key of the task that a contact's promise became."""
+    return f"promise:{interaction_id}"
+
+
 class Interaction(TenantModel):
     """A contact. `author_name` keeps the real author of imported notes; `promise` + date became a task."""
 

@@ -134,6 +134,12 @@ CORE_OWNED = (
     "customer_since", "opening_branch", "won_by", "is_related_party", "is_excluded",
 )  # fmt: skip
 CRM_OWNED = ("occupation", "employer", "family_note", "preference_note", "needs_note", "contact_language")
+PERSON_ONLY = frozenset({"occupation", "employer", "family_note"})
+
+
+def crm_owned(kind: str) -> tuple[str, ...]:
+    """The fields that people keep of a customer of this kind: a company has no occupation and no family."""
+    return tuple(name for name in CRM_OWNED if kind != "corporate" or name not in PERSON_ONLY)
 
 
 class CustomerOwnedQuerySet(TenantQuerySet):

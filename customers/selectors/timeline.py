@@ -11,8 +11,9 @@ from django.utils.translation import gettext as _
 
 from crm_site.lib import formats
 from crm_site.lib.permissions import Actor
+from crm_site.work.models import Task
 from customers.models import Account, Channel, Customer, Interaction, Loan, MonthEnd
-from customers.models.interactions import Result
+from customers.models.interactions import Result, promise_key
 from customers.models.standing import TIER_LABELS, VALUE_TIERS
 from customers.timeline import Moment, start_of
 
@@ -32,11 +33,13 @@ MILESTONE_AMOUNT = Decimal(10_000)
 
 def contacts(actor: Actor, customer: Customer, before: dt.datetime, limit: int) -> Sequence[Moment]:
     """Contacts on every channel, with what was promised."""
-    found = (
+    found = list(
         Interaction.objects.visible_to(actor)
         .filter(customer=customer, at__lt=before)
         .select_related("author")
+        .order_by("-at", "-id")[:limit]
     )
+    kept_open = open_promises(found)
     return [
         Moment(
             at=contact.at,
@@ -46,9 +49,19 @@ def contacts(actor: Actor, customer: Customer, before: dt.datetime, limit: int) 
             author=" · ".join(filter(None, [contact.author_label, str(contact.get_channel_display())])),
             promise=contact.promise,
             promise_date=contact.promise_date,
+            promise_open=contact.pk in kept_open,
         )
-        for contact in found.order_by("-at", "-id")[:limit]
+        for contact in found
     ]
+
+
+def open_promises(contacts: Sequence[Interaction]) -> set[int]:
+    """Those of these contacts of one customer, seen already, whose promise is still an open task."""
+    keys = {promise_key(contact.pk): contact.pk for contact in contacts if contact.promise}
+    if not keys:
+        return set()
+    waiting = Task.objects.open().filter(customer_id=contacts[0].customer_id, source_key__in=keys)
+    return {keys[key] for key in waiting.values_list("source_key", flat=True)}
 
 
 def contact_text(contact: Interaction) -> str:

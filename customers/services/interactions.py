@@ -13,7 +13,7 @@ from crm_site.lib.errors import Conflict, DomainError
 from crm_site.lib.permissions import Actor, require
 from crm_site.work.services import create_task
 from customers.models import Channel, Customer, Interaction
-from customers.models.interactions import Result
+from customers.models.interactions import Result, promise_key
 
 OWN_SOURCE = "crm"
 CORRECTION_DAYS = 7  # how long an author may correct a contact; the record keeps both wordings
@@ -84,7 +84,7 @@ def record_interaction(
                 owner_id=actor.staff_id,
                 unit_id=actor.unit_id,
                 due_date=promise_date,
-                source_key=f"promise:{interaction.pk}",
+                source_key=promise_key(interaction.pk),
                 now=now,
             )
     return interaction

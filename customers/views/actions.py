@@ -19,7 +19,7 @@ from crm_site.lib.permissions import may
 from customers import services
 from customers.forms import ContactForm, CorrectionForm, ProfileForm, ProspectForm, RevealForm
 from customers.models import Channel, ContactPoint, Identifier, Interaction
-from customers.models.parties import CRM_OWNED
+from customers.models.parties import crm_owned
 from customers.selectors.timeline import CHANNEL_ICONS
 from customers.views.guard import as_of, get_customer, is_partial, page
 
@@ -122,11 +122,12 @@ def reveal(request: Any, customer_id: int, kind: str, pk: int) -> HttpResponse:
 def profile_edit(request: Any, customer_id: int) -> HttpResponse:
     """Edit the CRM-owned fields; what two people changed at once is shown field by field."""
     customer = get_customer(request, customer_id)
-    stored = {name: getattr(customer, name) for name in CRM_OWNED}
-    form = ProfileForm(request.POST or None, initial={**stored, "base": stored})
+    owned = crm_owned(customer.kind)
+    stored = {name: getattr(customer, name) for name in owned}
+    form = ProfileForm(request.POST or None, kind=customer.kind, initial={**stored, "base": stored})
     conflicts: list[services.FieldConflict] = []
     if request.method == "POST" and form.is_valid():
-        typed = {name: form.cleaned_data[name] for name in CRM_OWNED}
+        typed = {name: form.cleaned_data[name] for name in owned}
         try:
             changed = services.update_profile(
                 request.actor,
@@ -139,7 +140,7 @@ def profile_edit(request: Any, customer_id: int) -> HttpResponse:
             return done(request, f"{reverse('customers:customer', args=[customer.pk])}?tab=information")
         except services.ProfileConflict as conflict:
             conflicts = conflict.conflicts
-            theirs = {name: getattr(conflict.current, name) for name in CRM_OWNED}
+            theirs = {name: getattr(conflict.current, name) for name in owned}
             # Sending again means: I have seen theirs.
             form.data = {
                 **request.POST.dict(),

@@ -149,7 +149,7 @@ CELLS: Mapping[str, tuple[str, Values]] = {
         '<td class="num{}" data-label="{churn}">{}</td>',
         lambda row, page: (
             WATCH if row.is_alarm else NOTHING,
-            NONE if row.churn is None else SafeString(formats.percent(row.churn, 0)),
+            NONE if row.churn is None else conditional_escape(formats.chance(row.churn)),
         ),
     ),
     "responsible": ('<td class="desk-only">{}</td>', _responsible),

@@ -22,8 +22,9 @@ from crm_site.lib.registry import PANELS
 from customers import services, timeline
 from customers.forms import ProfileForm
 from customers.models import Customer, Standing
-from customers.models.parties import CRM_OWNED
+from customers.models.parties import crm_owned
 from customers.selectors import lists, single
+from customers.selectors.timeline import open_promises
 from customers.views.drawings import draw_relations, trend_chart
 from customers.views.guard import as_of, get_customer, is_partial, page
 from customers.views.listing import list_url, unpack
@@ -128,6 +129,9 @@ def accounts(request: Any, customer_id: int) -> HttpResponse:
         "customer": customer,
         "open": [row for row in held if row.is_open],
         "closed": [row for row in held if not row.is_open],
+        "has_foreign": any(
+            row.value is not None and row.account.currency != request.bank.currency for row in held
+        ),
         "total": sum((row.value for row in held if row.value is not None), start=0),
         "day": day,
     }
@@ -194,7 +198,8 @@ def contacts(request: Any, customer_id: int) -> HttpResponse:
     found = single.contacts_of(request.actor, customer, before=_contact_key(request.GET.get("cursor", "")))
     shown = found[: single.ENTRIES]
     now = timezone.now()
-    rows = [(row, services.may_correct(request.actor, row, now)) for row in shown]
+    waiting = open_promises(shown)
+    rows = [(row, services.may_correct(request.actor, row, now), row.pk in waiting) for row in shown]
     more = len(found) > len(shown)
     context = {
         "customer": customer,
@@ -237,7 +242,9 @@ def profile(request: Any, customer_id: int) -> HttpResponse:
     context = {
         "customer": customer,
         "addresses": single.addresses_of(request.actor, customer),
-        "kept": [(ProfileForm.base_fields[name].label, _kept(customer, name)) for name in CRM_OWNED],
+        "kept": [
+            (ProfileForm.base_fields[name].label, _kept(customer, name)) for name in crm_owned(customer.kind)
+        ],
         "may_write": may(request.actor, "customer.write"),
     }
     return show(request, "customers/_panel_profile.html", context)

@@ -7,15 +7,19 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Any
 
 from django.db import connection
 
 from crm_site.accounts.models import OrgUnit, RoleGrant, Staff
 from crm_site.lib.money import from_minor
-from crm_site.lib.permissions import OWN
+from crm_site.lib.permissions import OWN, Actor
 from crm_site.lib.tenancy import require_bank
+from crm_site.work.models import Task
+from crm_site.work.selectors import task_rows
 
 NOTHING = Decimal("0.00")
+MOST_LATE = 100  # overdue tasks that the page lists
 
 
 @dataclass(slots=True)
@@ -126,6 +130,17 @@ def loads(staff: Iterable[Staff], day: dt.date) -> list[Load]:
     return sorted(
         found.values(), key=lambda x: (x.is_teller, -(x.share or 0.0), -x.customers, x.staff.number)
     )
+
+
+def late_tasks(actor: Actor, people: Iterable[Load], day: dt.date) -> list[dict[str, Any]]:
+    """The open tasks behind `late_tasks` of these people, longest overdue first: rows of task_rows with `owner`."""
+    owners = [load.staff.pk for load in people if load.late_tasks]
+    if not owners:
+        return []
+    late = Task.objects.visible_to(actor).open().filter(owner__in=owners, due_date__lt=day)
+    listed = list(late.select_related("owner").order_by("due_date", "-stake", "id")[:MOST_LATE])
+    rows = task_rows(actor, listed, day)
+    return [{**row, "owner": task.owner} for row, task in zip(rows, listed, strict=True)]
 
 
 def _add_tier(

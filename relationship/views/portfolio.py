@@ -13,7 +13,7 @@ from crm_site.accounts.selectors import working_day
 from crm_site.lib.guards import allowed
 from crm_site.lib.permissions import OWN
 from relationship import links
-from relationship.selectors.loads import loads, owners_of, totals
+from relationship.selectors.loads import late_tasks, loads, owners_of, totals
 from relationship.selectors.queue import arrivals, queue_head
 from relationship.selectors.units import readable_unit
 
@@ -37,6 +37,7 @@ def portfolio(request: Any) -> HttpResponse:
         "tellers": [row for row in rows if row[0].is_teller],
         "totals": totals(load for load, _url in rows if not load.is_teller),
         "teller_totals": totals(load for load, _url in rows if load.is_teller),
+        "late": late_tasks(actor, [load for load, _url in rows], day),
         "head": queue_head(actor, unit) if unit else None,
         "arrivals": [] if unit else arrivals(actor, day),
     }

@@ -226,9 +226,15 @@ def test_a_contact_counts_once_and_its_promise_is_a_task(
             dt.date(2099, 1, 5),
         )
         assert Standing.objects.get(customer=secretive).last_contact_date is not None
+    timeline = f"/customers/{secretive.pk}/panels/timeline/"
+    assert '<span class="is-watch">Promised by' in client.get(timeline).content.decode()
     html = client.get(f"/customers/{secretive.pk}/panels/contacts/").content.decode()
     assert "&lt;b&gt;hi&lt;/b&gt;" in html
     assert "Send the rate" in client.get(f"/customers/{secretive.pk}/panels/tasks/").content.decode()
+    assert client.post(f"/tasks/{task.pk}/done/", {"result": "Sent"}).status_code == 302
+    kept = client.get(timeline).content.decode()  # what was promised stays, and asks for nothing any more
+    assert "Send the rate" in kept
+    assert "is-watch" not in kept
 
 
 @pytest.mark.parametrize(
@@ -323,6 +329,23 @@ def test_two_people_on_one_profile_lose_nothing(
     with bank(house.id):
         kept = Customer.objects.get(pk=secretive.pk)
         assert (kept.occupation, kept.family_note, kept.needs_note) == ("Surgeon", "Two children", "Mortgage")
+
+
+def test_a_company_is_asked_for_no_occupation(secretive: Any, rm: Any, house: Any, client_for: Any) -> None:
+    with bank(house.id):
+        Customer.objects.filter(pk=secretive.pk).update(kind="corporate")
+    client = client_for(rm)
+    form = client.get(f"/customers/{secretive.pk}/profile/").content.decode()
+    assert 'name="needs_note"' in form
+    assert 'name="occupation"' not in form
+    assert "Occupation" not in client.get(f"/customers/{secretive.pk}/panels/profile/").content.decode()
+    answer = client.post(
+        f"/customers/{secretive.pk}/profile/", profile(needs_note="Payroll", occupation="Doctor")
+    )
+    assert answer.status_code == 302
+    with bank(house.id):
+        kept = Customer.objects.get(pk=secretive.pk)
+        assert (kept.needs_note, kept.occupation) == ("Payroll", "")
 
 
 def test_a_prospect_is_made_once_and_can_be_found(rm: Any, house: Any, client_for: Any) -> None:

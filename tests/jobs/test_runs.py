@@ -69,6 +69,28 @@ def test_steps_run_in_order_and_their_counts_add_up(house: House, three_steps: l
     ]
 
 
+def test_a_step_left_out_does_not_let_those_behind_it_run_first(house: House) -> None:
+    """The back-filled month-ends leave the worklists out: their summaries still come after the tiers."""
+    seen: list[str] = []
+
+    def told(name: str):
+        return lambda _context, _payload: seen.append(name) or Counts(1, 1)
+
+    with toy.pipeline(
+        toy.step("summaries", after=("worklists",), work=told("summaries")),
+        toy.step("tiers", after=("balances",), work=told("tiers")),
+        toy.step("balances", work=told("balances")),
+        toy.step("worklists", after=("proposals",)),
+        toy.step("proposals", after=("tiers",)),
+    ):
+        run = start(house, steps=["balances", "tiers", "summaries"])
+        with bank(house.id):
+            waits = {step.name: step.status for step in run.steps.all()}
+        assert waits == {"balances": "ready", "tiers": "waiting", "summaries": "waiting"}
+        services.run_to_end(run)
+    assert seen == ["balances", "tiers", "summaries"]
+
+
 def test_a_double_click_starts_one_run(house: House, three_steps: list[str]) -> None:
     assert start(house).pk == start(house).pk
     with pytest.raises(Conflict):

@@ -89,6 +89,15 @@ def test_percent_of_a_float_rounds_half_up() -> None:
     assert formats.percent(0.758, 0) == "76%"
 
 
+def test_a_model_never_says_never() -> None:
+    assert [formats.chance(p) for p in (None, 0.0, 0.0049, 0.005, 0.714)] == ["–", "<1%", "<1%", "1%", "71%"]
+
+
+def test_phones_read_as_people_here_write_them() -> None:
+    assert formats.phone("+86183••••1878") == "183••••1878"
+    assert formats.phone("+85291••••23") == "+85291••••23"
+
+
 def test_dates() -> None:
     this_year, last_year = dt.date(2026, 11, 7), dt.date(2025, 11, 27)
     assert formats.day(this_year, TODAY, language="zh-hans") == "11-07"

@@ -92,6 +92,35 @@ def test_loads_and_history(
         assert "Rm" in page.content.decode()
 
 
+def test_the_figure_of_overdue_tasks_opens_those_tasks(
+    house: House, rm: Person, teller: Person, branch_manager: Person, client_for: SignIn
+) -> None:
+    Bank.objects.filter(pk=house.id).update(business_date=TODAY - dt.timedelta(days=1))
+    with bank(house.id):
+        one = customer(house.north, rm.staff, tier=3, name="Ling")
+        about = {
+            "reason": "manual",
+            "customer_id": one.pk,
+            "owner_id": rm.staff.pk,
+            "unit_id": house.north.pk,
+        }
+        rows = [
+            TaskRow(
+                **about,
+                params={"text": "Bring the contract"},
+                due_date=TODAY - dt.timedelta(days=3),
+                source_key="late:1",
+            ),
+            TaskRow(**about, params={"text": "Call again"}, due_date=TODAY, source_key="late:2"),
+        ]
+        put_tasks(house.id, rows, sources=["late:"], as_of=TODAY)
+    page = client_for(branch_manager).get(f"/relationship/?unit={house.north.pk}").content.decode()
+    assert 'href="#late">1</a>' in page
+    assert "Bring the contract" in page
+    assert "Call again" not in page
+    assert "Bring the contract" not in client_for(teller).get("/relationship/").content.decode()
+
+
 def test_a_tellers_home_is_the_counter(house: House, teller: Person, client_for: SignIn) -> None:
     Bank.objects.filter(pk=house.id).update(business_date=TODAY)
     with bank(house.id):

@@ -109,6 +109,12 @@ def percent(value: Decimal | float | None, decimals: int = 1) -> str:
 
 
 @register.filter
+def chance(value: Decimal | float | None) -> str:
+    """A probability as whole per cent; never 0%."""
+    return formats.chance(value)
+
+
+@register.filter
 def percent_signed(value: Decimal | float | None, decimals: int = 1) -> str:
     """A relative change with its sign."""
     return formats.percent_signed(value, decimals)
@@ -125,6 +131,12 @@ def masked(value: str | None, ends: str = "3,4") -> str:
     """A value with its middle hidden; `ends` says how many characters stay at the head and the tail."""
     head, tail = ends.split(",")
     return formats.masked(value, int(head), int(tail))
+
+
+@register.filter
+def phone(value: str) -> str:
+    """A telephone number without the country of the bank."""
+    return formats.phone(value)
 
 
 @register.filter
