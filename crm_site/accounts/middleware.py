@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from django.conf import settings
@@ -34,6 +35,8 @@ class RequestLogMiddleware:
 
     def __call__(self, request: Any) -> HttpResponse:
         request.request_id = uuid.uuid4().hex[:16]
+        if settings.IS_HTTPS:
+            _take_address(request)
         begun = time.perf_counter()
         response = self.get_response(request)
         route = getattr(getattr(request, "resolver_match", None), "view_name", "") or ""
@@ -54,6 +57,15 @@ class RequestLogMiddleware:
         )
         response.headers["X-Request-Id"] = request.request_id
         return response
+
+
+def _take_address(request: Any) -> None:
+    """Behind the proxy that ends TLS the peer is the proxy; the person's address is the last one it wrote down."""
+    written = request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
+    try:
+        request.META["REMOTE_ADDR"] = str(ipaddress.ip_address(written))
+    except ValueError:
+        return
 
 
 class BankMiddleware:
@@ -107,8 +119,21 @@ class LanguageMiddleware:
         with translation.override(chosen):
             request.LANGUAGE_CODE = chosen
             response = self.get_response(request)
+        if getattr(response, "streaming", False) and not getattr(response, "is_async", False):
+            response.streaming_content = _in_language(chosen, response.streaming_content)  # type: ignore[attr-defined]
         response.headers.setdefault("Content-Language", chosen)
         return response
+
+
+def _in_language(language: str, chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """A streamed answer is written after the middleware has gone: each piece in the reader's language still."""
+    pieces = iter(chunks)
+    while True:
+        with translation.override(language):
+            piece = next(pieces, None)
+        if piece is None:
+            return
+        yield piece
 
 
 class ActorMiddleware:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from decimal import Decimal
 
+from crm_site.lib.formats import is_chinese
 from customers.ingest.columns import Bad, Column
 from customers.ingest.feeds import Feed
 from customers.ingest.reading import Row, Shape
@@ -23,7 +24,7 @@ WORDS: dict[str, tuple[str, ...]] = {
     "F": ("女", "女性"), "M": ("男", "男性"), "X": ("未知", "其他"),
     "personal": ("个人", "个人客户", "对私", "自然人", "零售", "个人条线"),
     "corporate": ("公司", "公司客户", "对公", "企业", "企业客户", "法人", "公司条线"),
-    "household": ("家庭", "农户", "家庭客户"), "rural": ("三农", "三农条线", "涉农"),
+    "household": ("农户", "家庭", "家庭客户"), "rural": ("三农", "三农条线", "涉农"),
     "large": ("大型", "大型企业", "大"), "medium": ("中型", "中型企业", "中"),
     "small": ("小型", "小型企业", "小"), "micro": ("微型", "微型企业", "微"),
     "active": ("正常", "有效", "活动", "存续", "在册"), "dormant": ("睡眠", "休眠", "不动户"),
@@ -44,6 +45,13 @@ WORDS: dict[str, tuple[str, ...]] = {
     "call": ("电话",), "visit": ("拜访", "上门", "走访"), "message": ("消息", "短信", "微信"), "email": ("邮件", "电子邮件"),
     "counter": ("柜面", "柜台"), "call_centre": ("客服中心", "呼叫中心"), "mobile_bank": ("手机银行",),
 }  # fmt: skip
+
+
+def choice_word(code: str) -> str:
+    """A choice as the reader writes it: the first Chinese word for its code, or the code."""
+    return WORDS[code][0] if is_chinese() and code in WORDS else code
+
+
 CURRENCY_WORDS = {
     "人民币": "CNY", "RMB": "CNY", "美元": "USD", "欧元": "EUR", "港币": "HKD", "港元": "HKD", "日元": "JPY", "英镑": "GBP",
     "捷克克朗": "CZK",

@@ -18,6 +18,7 @@ from crm_site.jobs.selectors import share_done, step_views
 from crm_site.lib.formats import is_chinese
 from crm_site.lib.permissions import Actor, require
 from customers.ingest.feeds import FEEDS, ROW_ERRORS
+from customers.ingest.handwriting import choice_word
 from customers.ingest.staging import opened
 from customers.models.ingest import Batch, BatchError, BatchStatus
 
@@ -51,13 +52,21 @@ def first_errors(batch: Batch, number: int = 20) -> list[ShownError]:
     found = BatchError.objects.filter(batch=batch).order_by("line", "id")[:number]
     feed = FEEDS[batch.feed]
     names = {c.name: c.chinese if is_chinese() else c.name for c in feed.columns}
+    chosen = {column.name for column in feed.columns if column.choices}
     return [
         ShownError(
             error.line,
             names.get(error.field, error.field),
             message_of(error.code, error.params),
             [
-                (names.get(name, name), "••••" if isinstance(value, dict) else str(value))
+                (
+                    names.get(name, name),
+                    "••••"
+                    if isinstance(value, dict)
+                    else choice_word(str(value))
+                    if name in chosen
+                    else str(value),
+                )
                 for name, value in error.row.items()
                 if value != ""
             ][:8],
@@ -103,6 +112,9 @@ def rejected_ndjson(batch: Batch) -> Iterator[str]:
 
 def message_of(code: str, params: dict[str, Any]) -> str:
     """A row error's message in the reader's language."""
+    if "choices" in params:
+        words = [choice_word(choice) for choice in params["choices"].split(", ")]
+        params = {**params, "choices": ("、" if is_chinese() else ", ").join(words)}
     return gettext(ROW_ERRORS[code]) % params if code in ROW_ERRORS else code
 
 

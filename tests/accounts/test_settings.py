@@ -7,8 +7,10 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.test import Client
+from django.http import HttpResponse
+from django.test import Client, RequestFactory
 
+from crm_site.accounts.middleware import RequestLogMiddleware
 from crm_site.accounts.models import GradeCapacity, OrgUnit, Staff
 from crm_site.accounts.selectors import staff_page, unit_tree
 from crm_site.accounts.services import add_unit, change_staff, change_unit, close_unit, create_api_client
@@ -215,3 +217,20 @@ def test_who_sees_no_customer_is_not_offered_to_search_them(
 ) -> None:
     assert "data-search-open" not in client_for(administrator).get("/settings/me/").content.decode()
     assert "data-search-open" in client_for(rm).get("/settings/me/").content.decode()
+
+
+@pytest.mark.parametrize(
+    ("is_https", "written", "kept"),
+    [
+        (True, "10.9.9.9, 192.0.2.7", "192.0.2.7"),
+        (True, "nonsense", "127.0.0.1"),
+        (False, "192.0.2.7", "127.0.0.1"),
+    ],
+)
+def test_the_record_keeps_the_persons_address_behind_the_proxy(
+    settings: Any, is_https: bool, written: str, kept: str
+) -> None:
+    settings.IS_HTTPS = is_https
+    request = RequestFactory().get("/", headers={"x-forwarded-for": written})
+    RequestLogMiddleware(lambda _: HttpResponse())(request)
+    assert request.META["REMOTE_ADDR"] == kept

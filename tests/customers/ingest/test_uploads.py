@@ -9,11 +9,12 @@ import openpyxl
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
+from django.utils import translation
 
 from crm_site.lib.permissions import system_actor
 from crm_site.lib.tenancy import bank
 from customers.ingest.feeds import FEEDS
-from customers.ingest.selectors import rejected_csv, safe_cell
+from customers.ingest.selectors import message_of, rejected_csv, safe_cell
 from customers.ingest.services import process_batch, receive
 from customers.ingest.spool import Refused
 from customers.ingest.uploads import (
@@ -93,6 +94,28 @@ class TestFiles:
         batch = imported(marketing.actor, FILE)
         assert counts(batch) == (2, 1, 0, 0, 1)
         assert "3,phone,bad_phone,Not a telephone number.,2,李娜" in "".join(rejected_csv(batch))
+
+    def test_the_error_file_speaks_the_readers_language(
+        self, house: Any, marketing: Any, client_for: Any
+    ) -> None:
+        with bank(house.id):
+            batch = imported(marketing.actor, FILE)
+        page = client_for(marketing).get(
+            f"/customers/imports/{batch.pk}/errors/", headers={"accept-language": "zh-CN"}
+        )
+        said = b"".join(page.streaming_content).decode()
+        assert "bad_phone" in said and "Not a telephone number." not in said
+
+    def test_a_wrong_choice_is_answered_with_the_words_that_would_do(self) -> None:
+        with translation.override("zh-hans"):
+            said = message_of("bad_choice", {"choices": "personal, corporate, household"})
+        assert "个人、公司、农户" in said
+
+    def test_the_form_names_missing_columns_as_it_shows_them(self, inside: Any, marketing: Any) -> None:
+        tried = upload(marketing.actor, feed=FEEDS["customers"], file=as_file(FILE), now=NOW)
+        with translation.override("zh-hans"), pytest.raises(Refused) as refusal:
+            try_out(marketing.actor, batch_id=tried.pk, mapping={"客户号": "number", "姓名": "name"})
+        assert "客户类型" in str(refusal.value)
 
     def test_gb18030_as_spreadsheets_save_it(self, inside: Any, marketing: Any) -> None:
         imported(marketing.actor, FILE.encode("gb18030"))
