@@ -1,4 +1,4 @@
-"""REST API of credit lines: what core banking does to them, and what others read (C8)."""
+"""REST API of credit: lines (what core banking does to them, and what others read; C8) and ratings (C2)."""
 
 from __future__ import annotations
 
@@ -13,8 +13,18 @@ from rest_framework import generics, serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from credit_rating.models import CreditLine, LineStatus, Reservation, ReservationStatus
+from credit_rating.models import (
+    DECIDED,
+    CreditLine,
+    LineStatus,
+    Rating,
+    RatingStatus,
+    Reservation,
+    ReservationStatus,
+)
+from credit_rating.policies.grades import GRADES
 from credit_rating.selectors import lines
+from credit_rating.selectors.ratings import ratings_for_api
 from credit_rating.services import control
 from crm_site.accounts.api import ApiView
 from crm_site.accounts.clients import HasScope
@@ -280,3 +290,53 @@ class RepayView(ControlView):
     def act(self, pk: int, given: dict[str, Any], now: dt.datetime) -> Response:
         line = control.repay(self.request.user, line_id=pk, now=now, **given)
         return Response(LineOut(line, context={"day": _day(self)}).data)
+
+
+class RatingOut(serializers.Serializer):
+    """A decided rating. `pd`: one-year probability of default of the grade, a fraction. `score_grade`: the grade of the
+    score alone, before caps and overrides. In force: `status` approved and `expires_on` not past."""
+
+    id = serializers.IntegerField()
+    number = serializers.CharField()
+    customer = serializers.CharField(source="customer.number", help_text="Customer number.")
+    kind = serializers.CharField()
+    status = serializers.ChoiceField([(s.value, s.label) for s in RatingStatus if s in DECIDED])
+    grade = serializers.ChoiceField(GRADES)
+    score_grade = serializers.ChoiceField(GRADES)
+    score = serializers.DecimalField(max_digits=7, decimal_places=2)
+    pd = serializers.DecimalField(max_digits=7, decimal_places=6)
+    as_of = serializers.DateField()
+    expires_on = serializers.DateField()
+    review_since = serializers.DateField(allow_null=True)
+    scorecard = serializers.CharField(source="scorecard.name")
+    scorecard_version = serializers.IntegerField(source="scorecard.version")
+    content_hash = serializers.CharField(help_text="SHA-256 of what was decided on.")
+
+
+RATINGS_PART = ViewPart(
+    "ratings",
+    lambda: RatingOut(many=True),
+    lambda actor, customer, day: ratings_for_api(actor, customer=customer.number).order_by("-id")[:5],
+)
+
+
+class RatingsQuery(Changes):
+    customer = Text(max_length=32, required=False, help_text="Customer number.")
+    grade = serializers.ChoiceField(GRADES, required=False)
+
+
+class RatingListView(ApiView, generics.ListAPIView):
+    """Decided ratings: those in force and those that have ended, paged by key."""
+
+    required_scopes: ClassVar = {"GET": READ}
+    query: ClassVar = {"GET": RatingsQuery}
+    pagination_class = KeyPagination
+    serializer_class = RatingOut
+    sorts: ClassVar = {"id": "id"}
+
+    def get_queryset(self) -> QuerySet[Rating]:
+        return ratings_for_api(self.request.user, **self.asked)
+
+    @extend_schema(operation_id="ratings_list", tags=["Customer Credit Rating"])
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        return super().get(request, *args, **kwargs)

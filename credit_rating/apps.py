@@ -9,20 +9,25 @@ class CreditRatingConfig(AppConfig):
     verbose_name = _("Credit")
 
     def ready(self) -> None:
-        from credit_rating import facts, feeds, nightly, policies, revaluations
-        from credit_rating.api import LINES_PART
+        from credit_rating import evidence, facts, feeds, nightly, policies, rating_night, revaluations
+        from credit_rating.api import LINES_PART, RATINGS_PART
         from credit_rating.services.policies import ensure_default_policies
+        from credit_rating.services.scorecards import ensure_default_scorecards
         from crm_site.lib.registry import FOUNDING, NavItem, Panel, add_nav, add_panel
         from customers.view_parts import add_view_part
 
         policies.register()
         facts.register()
+        evidence.register()
         nightly.register()
+        rating_night.register()
         revaluations.register()
         feeds.register()
         add_view_part(LINES_PART)
+        add_view_part(RATINGS_PART)
         FOUNDING.add("credit policies", ensure_default_policies)
-        add_nav(NavItem("credit", _("Credit"), "credit_rating:line-list", "building-bank", "credit.read", 25))
+        FOUNDING.add("scorecards", ensure_default_scorecards)
+        add_nav(NavItem("credit", _("Credit"), "credit_rating:inbox", "building-bank", "credit.read", 25))
         for tab, order in (("overview", 35), ("business", 25)):
             add_panel(
                 Panel(
@@ -31,4 +36,7 @@ class CreditRatingConfig(AppConfig):
             )
         add_panel(
             Panel("credit-file", _("Credit file"), "credit_rating:panel-file", "credit.read", "business", 25)
+        )
+        add_panel(
+            Panel("rating", _("Credit rating"), "credit_rating:rating-panel", "credit.read", "business", 20)
         )

@@ -1,9 +1,10 @@
-"""Facts of the condition language about credit lines: what they allow, how far they are used, when the next one ends."""
+"""Facts of the condition language about credit: lines (what they allow, their use, the next end) and the rating in force."""
 
 from __future__ import annotations
 
 from django.utils.translation import gettext_lazy as _
 
+from credit_rating.policies.grades import GRADES
 from customers.facts import Fact, add_fact
 
 _LINES = (
@@ -21,8 +22,42 @@ _LIMIT = _HOME.format(amount="l.limit_amount")
 _USED = _HOME.format(amount="(l.reserved + l.utilised)")
 _NEXT = f"(SELECT min(l.expires_on){_LINES}"
 
+_RATING = (
+    " FROM credit_rating_rating r WHERE r.bank_id = {c}.bank_id AND r.customer_id = {c}.id AND r.status = 'approved'"
+    " AND r.expires_on >= {as_of})"
+)
+_RANKS = {grade: len(GRADES) - place for place, grade in enumerate(GRADES)} | {"none": 0}
+
 
 def register() -> None:
+    """Make the facts known (AppConfig.ready)."""
+    _lines()
+    _ratings()
+
+
+def _ratings() -> None:
+    """Of the rating that holds: grade, probability of default, days to its end."""
+    add_fact(
+        Fact(
+            "grade", "choice", _("Credit grade"), f"coalesce((SELECT r.grade_rank{_RATING}, 0)",
+            options={grade: grade for grade in GRADES} | {"none": _("None yet")}, stored=_RANKS, ordered=True,
+            permission="credit.read",
+        )
+    )  # fmt: skip
+    pd = f"(SELECT round(r.pd * 10000)::int{_RATING}"
+    add_fact(
+        Fact("pd", "percent", _("Probability of default"), pd, known=f"{pd} IS NOT NULL", unit="%", permission="credit.read")
+    )  # fmt: skip
+    left = f"(SELECT r.expires_on - {{as_of}}{_RATING}"
+    add_fact(
+        Fact(
+            "rating_expires_days", "days", _("Days until the rating expires"), left, known=f"{left} IS NOT NULL",
+            unit=_("days"), permission="credit.read",
+        )
+    )  # fmt: skip
+
+
+def _lines() -> None:
     """Of the lines that are active or frozen: their limits, their use, the days to the first end."""
     add_fact(
         Fact(

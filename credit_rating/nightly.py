@@ -1,4 +1,4 @@
-"""This room's steps of the night: `lines` (order: crm_site/pipeline.py).
+"""This room's steps of the night: `lines`, `cases` (order: crm_site/pipeline.py).
 
 Lines whose last day has passed expire; what a relationship manager must see to becomes a task: a line that has
 expired or soon will, an annual review, a line that is nearly used up.
@@ -16,15 +16,25 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from credit_rating.models import CreditLine, LineStatus
+from credit_rating.models import CaseStatus, CreditLine, LineStatus
 from credit_rating.models.lines import LIVING
 from credit_rating.policies import Body
 from credit_rating.selectors.lines import control_policy
+from credit_rating.services.cases import close_due
 from credit_rating.services.lines import expire_lines
 from crm_site.lib import formats
 from crm_site.lib.dates import month_end
 from crm_site.lib.money import from_minor
-from crm_site.lib.registry import Counts, RunContext, Step, WorkReason, add_step, add_work_reason
+from crm_site.lib.registry import (
+    Counts,
+    NoticeKind,
+    RunContext,
+    Step,
+    WorkReason,
+    add_notice,
+    add_step,
+    add_work_reason,
+)
 from crm_site.work.services import TaskRow, put_tasks
 from customers.nightly import customer_ranges
 
@@ -52,6 +62,16 @@ def lines(context: RunContext, chunk: Mapping[str, Any]) -> Counts:
         customers=(first, last),
     )
     return Counts(int(chunk["rows"]), expired + counts.changed + counts.cancelled)
+
+
+def cases(context: RunContext, chunk: Mapping[str, Any]) -> Counts:
+    """Close the cases of a range of customers whose time is up: votes are counted, everything else expires."""
+    if not context.is_newest:
+        return Counts()
+    first, last = int(chunk["lo"]), int(chunk["hi"])
+    working_day = context.business_date + dt.timedelta(days=1)
+    closed = close_due(now=timezone.now(), today=working_day, customers=(first, last))
+    return Counts(int(chunk["rows"]), closed)
 
 
 # Lines that may call for work, with their limit in the bank's currency.
@@ -126,7 +146,7 @@ def _of_line(
         yield task("line_use", f"{working_day:%Y-%m}", month_end(working_day), 55, share=share, **amount)
 
 
-def _plan(context: RunContext) -> Iterator[Mapping[str, Any]]:
+def plan_customers(context: RunContext) -> Iterator[Mapping[str, Any]]:
     return customer_ranges(context.bank_id)
 
 
@@ -163,7 +183,27 @@ def _say_use(params: Mapping[str, Any]) -> str:
     }  # fmt: skip
 
 
+def _say_decide(params: Mapping[str, Any]) -> str:
+    return _("Decide case %(case)s, %(amount)s") % {"case": params["case"], "amount": _amount(params)}
+
+
+def _say_returned(params: Mapping[str, Any]) -> str:
+    return _("Case %(case)s came back for more information") % {"case": params["case"]}
+
+
+def _say_ended(params: Mapping[str, Any]) -> str:
+    return _("Case %(case)s: %(status)s") % {
+        "case": params["case"], "status": CaseStatus(str(params["status"])).label,
+    }  # fmt: skip
+
+
+def _say_copied(params: Mapping[str, Any]) -> str:
+    return _("%(by)s sent you a copy of case %(case)s") % {"by": params["by"], "case": params["case"]}
+
+
 REASONS = (
+    WorkReason("case_decide", gettext_lazy("Case to decide"), "gavel", _say_decide, "watch"),
+    WorkReason("case_returned", gettext_lazy("Case returned"), "arrow-back-up", _say_returned, "watch"),
     WorkReason("line_expired", gettext_lazy("Line expired"), "calendar-x", _say_expired, "risk"),
     WorkReason("line_expiring", gettext_lazy("Line expires"), "calendar-due", _say_expiring, "watch"),
     WorkReason("line_review", gettext_lazy("Line review"), "clipboard-check", _say_review),
@@ -173,6 +213,9 @@ REASONS = (
 
 def register() -> None:
     """Make the step and its reasons known (AppConfig.ready)."""
-    add_step(Step("lines", gettext_lazy("Credit lines"), lines, after=("arrears",), plan=_plan))
+    add_step(Step("lines", gettext_lazy("Credit lines"), lines, after=("arrears",), plan=plan_customers))
+    add_step(Step("cases", gettext_lazy("Approval cases"), cases, after=("arrears",), plan=plan_customers))
     for reason in REASONS:
         add_work_reason(reason)
+    add_notice(NoticeKind("case.ended", "gavel", _say_ended))
+    add_notice(NoticeKind("case.copied", "copy", _say_copied))

@@ -1,7 +1,7 @@
 """The nightly pipeline in order. Each app registers its steps in AppConfig.ready(); here is the whole of it.
 
-feeds -> balances -> arrears -> lines -> tiers -> churn -> placement -> proposals -> revaluations -> worklists -> summaries ->
-statistics
+feeds -> balances -> arrears -> lines -> ratings -> cases -> tiers -> churn -> placement -> proposals -> revaluations ->
+worklists -> summaries -> statistics
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ NIGHTLY = (
     "balances",
     "arrears",
     "lines",
+    "ratings",
+    "cases",
     "tiers",
     "churn",
     "placement",

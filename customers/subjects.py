@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from crm_site.lib.permissions import Actor
 from crm_site.lib.registry import Subject
-from customers.models import Standing
+from customers.models import Customer, Standing
 from customers.models.standing import VALUE_TIERS
 
 
@@ -18,3 +18,13 @@ def subjects(actor: Actor, ids: Iterable[int]) -> dict[int, Subject]:
         .values_list("customer_id", "customer__name", "value_tier")
     )
     return {pk: Subject(pk, name, f"/customers/{pk}/", VALUE_TIERS.get(tier, "")) for pk, name, tier in rows}
+
+
+def ids_of(numbers: Iterable[str]) -> dict[str, int]:
+    """{number: id} of those of the numbers that a customer has."""
+    return dict(Customer.objects.filter(number__in=list(numbers)).values_list("number", "pk"))
+
+
+def numbers_of(ids: Iterable[int]) -> dict[int, str]:
+    """{id: number} of these customers."""
+    return dict(Customer.objects.filter(pk__in=list(ids)).values_list("pk", "number"))

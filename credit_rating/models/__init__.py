@@ -1,6 +1,22 @@
 """What a bank lends by and to whom: policies, scorecards, ratings, lines and how they were decided."""
 
 from credit_rating.models.calculations import LineCalculation
+from credit_rating.models.cases import (
+    CaseCondition,
+    CaseCopy,
+    CaseDossier,
+    CaseKind,
+    CaseMaker,
+    CaseSeat,
+    CaseStatus,
+    CreditCase,
+    Delegation,
+    Opinion,
+    OpinionPart,
+    SeatKind,
+    StaffRelation,
+    Verdict,
+)
 from credit_rating.models.collection import CollectionStatus, InformationForm
 from credit_rating.models.exposure import BankCapital, RelatedKind, RelatedParty
 from credit_rating.models.guarantees import (
@@ -24,15 +40,29 @@ from credit_rating.models.lines import (
     SubLimit,
 )
 from credit_rating.models.policies import CreditPolicy
+from credit_rating.models.ratings import DECIDED, OPEN_RATINGS, Rating, RatingStatus, ReviewReason
+from credit_rating.models.scorecards import CardOrigin, Scorecard
 from credit_rating.models.statements import Statement, StatementSource
 
 __all__ = [
+    "DECIDED",
+    "OPEN_RATINGS",
     "BankCapital",
+    "CardOrigin",
+    "CaseCondition",
+    "CaseCopy",
+    "CaseDossier",
+    "CaseKind",
+    "CaseMaker",
+    "CaseSeat",
+    "CaseStatus",
     "Collateral",
     "CollectionStatus",
+    "CreditCase",
     "CreditKind",
     "CreditLine",
     "CreditPolicy",
+    "Delegation",
     "EntryKind",
     "Guarantee",
     "GuaranteeKind",
@@ -44,13 +74,22 @@ __all__ = [
     "LineEvent",
     "LineEventKind",
     "LineStatus",
+    "Opinion",
+    "OpinionPart",
+    "Rating",
+    "RatingStatus",
     "RelatedKind",
     "RelatedParty",
     "Reservation",
     "ReservationStatus",
+    "ReviewReason",
+    "Scorecard",
+    "SeatKind",
+    "StaffRelation",
     "Statement",
     "StatementSource",
     "SubLimit",
     "Valuation",
+    "Verdict",
     "credit_kind",
 ]

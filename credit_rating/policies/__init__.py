@@ -1,9 +1,18 @@
 """Credit policies as versioned data: their shapes, and what reads them. A subject is a module with a `SHAPE`."""
 
-from credit_rating.policies import caps, grades, haircuts, line_control, methods, pricing
+from credit_rating.policies import (
+    authority,
+    caps,
+    grades,
+    haircuts,
+    line_control,
+    methods,
+    pricing,
+    rating_rules,
+)
 from credit_rating.policies.shapes import SHAPES, Body, Column, PolicyFault, Shape, Table, add_shape, read
 
-SUBJECTS = (grades, methods, haircuts, caps, pricing, line_control)
+SUBJECTS = (grades, rating_rules, methods, haircuts, caps, pricing, line_control, authority)
 
 
 def register() -> None:

@@ -11,6 +11,7 @@ from credit_rating.engine.pricing import BASIS
 from credit_rating.models import LineCalculation
 from credit_rating.models.calculations import content_hash
 from credit_rating.selectors.calculations import Terms, as_content, reckon
+from credit_rating.selectors.ratings import in_force
 from crm_site.lib.errors import DomainError
 from crm_site.lib.permissions import Actor, require
 from customers.models import Customer
@@ -27,13 +28,17 @@ def save_calculation(
 ) -> LineCalculation:
     """Save the calculation of what is on record now. What-if is never saved.
 
-    The same calculation again (a double click: same content as the customer's newest) is the one that stands.
-    Raises CalculationFault naming what is missing.
+    The same calculation again (a double click: same content as the customer's newest) is the one that stands. A
+    customer with a rating in force is reckoned with its grade. Raises CalculationFault naming what is missing.
     """
     require(actor, PREPARE)
     with transaction.atomic():
         # One at a time for a customer: numbers follow one another, and the same is not saved twice.
         seen = Customer.objects.visible_to(actor).select_for_update(of=("self",)).get(pk=customer.pk)
+        rated = in_force(actor, seen, day)
+        if rated is not None and rated.grade != terms.grade:
+            message = _("The rating in force says %s.") % rated.grade
+            raise CalculationFault(message, code="grade", fields={"grade": message})
         found = reckon(actor, seen, terms, day=day)
         if found.limit is None:
             message = (

@@ -14,9 +14,11 @@ from typing import Any
 from django.db import connection, transaction
 from django.db.models import Max
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from credit_rating.models import CreditLine, LineEvent, LineEventKind, LineStatus, SubLimit
 from credit_rating.models.lines import LIVING
+from credit_rating.selectors.cases import open_conditions
 from credit_rating.selectors.lines import control_policy
 from credit_rating.services.control import expire_due
 from crm_site.lib.dates import add_months
@@ -81,6 +83,8 @@ def change_line(
 ) -> CreditLine:
     """Raise, lower or extend a line as a new approval has decided; an expired line that is extended is active again.
 
+    The approval has looked at the customer anew: the next review is due the policy's months from now.
+
     Raises DomainError for a limit below what is used or an end before today's, Conflict for a closed line.
     """
     require(actor, DECIDE)
@@ -97,6 +101,8 @@ def change_line(
         if limit != line.limit:
             _set_limit(line, limit)
             _event(actor, line, LineEventKind.LIMIT_CHANGED, reason, now, case_id)
+        following = add_months(now.date(), int(control_policy(now.date()).params["review_months"]))
+        line.review_on = following if following < line.expires_on else None
         _save(line, now)
     return line
 
@@ -104,7 +110,7 @@ def change_line(
 def activate_line(actor: Actor, *, line_id: int, reason: str, now: dt.datetime) -> CreditLine:
     """The conditions of a pending line are met: it may be drawn on."""
     moves = {LineStatus.PENDING: LineStatus.ACTIVE}
-    return _move(actor, line_id, LineEventKind.ACTIVATED, moves, reason, now)
+    return _move(actor, line_id, LineEventKind.ACTIVATED, moves, reason, now, _conditions_met)
 
 
 def freeze_line(actor: Actor, *, line_id: int, reason: str, now: dt.datetime) -> CreditLine:
@@ -206,6 +212,20 @@ def _move(
         _save(line, now)
         _event(actor, line, kind, reason, now)
     return line
+
+
+def _conditions_met(line: CreditLine) -> None:
+    count = open_conditions(line.case_id) if line.case_id else 0
+    if count:
+        raise Conflict(
+            ngettext(
+                "%(count)s condition of the approval is open.",
+                "%(count)s conditions of the approval are open.",
+                count,
+            )
+            % {"count": count},
+            code="conditions_open",
+        )
 
 
 def _locked(line_id: int) -> CreditLine:

@@ -22,6 +22,7 @@ from credit_rating.models import GuaranteeKind, LineCalculation, credit_kind
 from credit_rating.selectors import calculations
 from credit_rating.selectors.calculations import PERCENT_INPUTS, Reckoning
 from credit_rating.selectors.guarantees import GuaranteeRow
+from credit_rating.selectors.ratings import in_force
 from credit_rating.services.calculations import PREPARE, save_calculation
 from credit_rating.views.case import case_customer, is_partial, page
 from crm_site.accounts.selectors import bank_today
@@ -117,7 +118,9 @@ def calculation_form(request: Any, customer_id: int) -> HttpResponse:
     if request.method == "POST":
         require(request.actor, PREPARE)
     customer = case_customer(request, customer_id)
-    given = request.POST if request.method == "POST" else {**START, **request.GET.dict()}
+    rated = in_force(request.actor, customer, bank_today(request.bank))
+    start = START | ({"grade": rated.grade} if rated else {})
+    given = request.POST if request.method == "POST" else {**start, **request.GET.dict()}
     form = CalculationForm(given, kind=credit_kind(customer))
     result = _result(request, customer, form)
     if request.method == "POST" and form.is_valid():
@@ -125,20 +128,21 @@ def calculation_form(request: Any, customer_id: int) -> HttpResponse:
             form.add_error(None, _("What is only tried is not saved: empty the what-if fields first."))
         else:
             try:
-                saved = save_calculation(
+                kept = save_calculation(
                     request.actor, customer=customer, terms=form.asked(), day=bank_today(request.bank),
                     now=timezone.now(),
                 )  # fmt: skip
             except DomainError as error:
                 form.refuse(error)
             else:
-                messages.success(request, _("Calculation %s is saved.") % saved.number)
-                return redirect("credit_rating:calculation", saved.pk)
+                messages.success(request, _("Calculation %s is saved.") % kept.number)
+                return redirect("credit_rating:calculation", kept.pk)
     if is_partial(request):
         return render(
             request, "credit_rating/_calculation_result.html", {"customer": customer, "form": form, **result}
         )
-    context = {"form": form, "saved": calculations.calculations_of(request.actor, customer), **result}
+    saved = calculations.calculations_of(request.actor, customer)
+    context = {"form": form, "saved": saved, "rated": rated, **result}
     status = 422 if request.method == "POST" else 200
     return page(
         request, "credit_rating/calculation_form.html", customer, context, tab="calculation", status=status
@@ -147,9 +151,13 @@ def calculation_form(request: Any, customer_id: int) -> HttpResponse:
 
 def _saved(request: Any, calculation_id: int) -> dict[str, Any]:
     try:
-        found = calculations.calculation(request.actor, calculation_id)
+        return saved_context(calculations.calculation(request.actor, calculation_id))
     except LineCalculation.DoesNotExist:
         raise Http404 from None
+
+
+def saved_context(found: LineCalculation) -> dict[str, Any]:
+    """A saved calculation as templates draw it."""
     content = found.content
     price = content["price"]
     saved_steps = from_data(content["steps"])

@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods
 
 from credit_rating.forms_case import CapitalForm, EndForm, RelatedPartyForm
-from credit_rating.models import BankCapital, RelatedParty
+from credit_rating.models import BankCapital, RelatedParty, StaffRelation
 from credit_rating.services import exposure as services
 from crm_site.accounts.selectors import bank_today
 from crm_site.lib.errors import DomainError
@@ -29,6 +29,9 @@ def registers(request: Any) -> HttpResponse:
         "parties": RelatedParty.objects.visible_to(request.actor).select_related("customer", "entered_by")[
             :500
         ],
+        "relations": StaffRelation.objects.visible_to(request.actor).select_related("staff", "customer")[:500]
+        if may(request.actor, services.MANAGE)
+        else [],
         "today": bank_today(request.bank),
         "may_manage": may(request.actor, services.MANAGE),
     }

@@ -86,7 +86,7 @@ class UnitChangeForm(forms.Form):
 
 class StaffForm(forms.Form):
     number = forms.CharField(label=_("Staff number"), max_length=30)
-    name = forms.CharField(label=_("Name"), max_length=80)
+    name = forms.CharField(label=_("Full name"), max_length=80)
     email = forms.EmailField(label=_("E-mail"), required=False)
     unit = UnitField(label=_("Unit"))
     grade = forms.ChoiceField(label=_("Grade"), choices=[("", "–"), *Grade.choices], required=False)

@@ -112,7 +112,10 @@ class LanguageMiddleware:
 
 
 class ActorMiddleware:
-    """`request.actor`: the signed-in person's actor, or None. Pages of another bank's session stay anonymous."""
+    """`request.actor`: the signed-in person's actor, or None. Pages of another bank's session stay anonymous.
+
+    Answers to a signed-in person are kept by nobody.
+    """
 
     def __init__(self, get_response: Handler) -> None:
         self.get_response = get_response
@@ -130,4 +133,8 @@ class ActorMiddleware:
             )
             if request.method not in ("GET", "HEAD", "OPTIONS"):
                 act_as(request.actor)
-        return self.get_response(request)
+        response = self.get_response(request)
+        if request.actor is not None:
+            # What a signed-in person saw stays out of every cache: the back button after signing out shows nothing.
+            response.headers.setdefault("Cache-Control", "private, no-store")
+        return response

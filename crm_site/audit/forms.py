@@ -6,7 +6,8 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from crm_site.audit.models import Action
-from crm_site.audit.selectors import table_names
+from crm_site.audit.selectors import customer_of, staff_of
+from crm_site.audit.subjects import NAMES
 
 
 class SearchForm(forms.Form):
@@ -16,16 +17,24 @@ class SearchForm(forms.Form):
     until = forms.DateField(label=_("To"), required=False, widget=forms.DateInput(attrs={"type": "date"}))
     action = forms.ChoiceField(label=_("Action"), required=False, choices=[("", _("Any")), *Action.choices])
     object_table = forms.ChoiceField(label=_("Subject"), required=False)
-    customer_id = forms.IntegerField(label=_("Customer (id)"), required=False, min_value=1)
-    actor_id = forms.IntegerField(label=_("Person (id)"), required=False, min_value=1)
+    customer = forms.CharField(label=_("Customer number"), required=False, max_length=40)
+    person = forms.CharField(label=_("Done by, staff number"), required=False, max_length=40)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        subjects = sorted(table_names().items(), key=lambda item: item[1])
+        subjects = sorted(((table, str(name)) for table, name in NAMES.items()), key=lambda item: item[1])
         self.fields["object_table"].choices = [("", _("Any")), *subjects]  # type: ignore[attr-defined]
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
         if cleaned.get("since") and cleaned.get("until") and cleaned["since"] > cleaned["until"]:
             self.add_error("until", _("The last day lies before the first."))
+        if number := cleaned.get("customer"):
+            cleaned["customer_id"] = customer_of(number)
+            if cleaned["customer_id"] is None:
+                self.add_error("customer", _("No customer has this number."))
+        if number := cleaned.get("person"):
+            cleaned["actor_id"] = staff_of(number)
+            if cleaned["actor_id"] is None:
+                self.add_error("person", _("Nobody has this staff number."))
         return cleaned

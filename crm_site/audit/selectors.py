@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.apps import apps
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
+from crm_site.accounts.models import Staff
 from crm_site.audit.models import Entry, Seal
-from crm_site.lib.permissions import Actor, require
+from crm_site.audit.subjects import is_plain, name_of
+from crm_site.lib.permissions import Actor, may, require
+from crm_site.lib.registry import CUSTOMER_IDS, CUSTOMER_NUMBERS, PIPELINES, SUBJECTS, Subject
 
 PAGE = 50
 
@@ -23,6 +26,9 @@ class EntryPage:
     entries: list[Entry]
     newer: int | None
     older: int | None
+
+
+NOTHING = EntryPage([], None, None)
 
 
 def _matching(filters: dict[str, Any], zone: dt.tzinfo) -> QuerySet[Entry]:
@@ -77,16 +83,56 @@ def seal_state(actor: Actor) -> Seal | None:
     return Seal.objects.order_by("-seq").defer("digests").first()
 
 
-def table_names() -> dict[str, str]:
-    """Audited subjects by table, in the reader's words."""
-    names = {
-        model._meta.db_table: str(model._meta.verbose_name).capitalize()
-        for model in apps.get_models()
-        if any(field.name == "bank_id" for field in model._meta.local_fields)
-    }
-    names["mfa_authenticator"] = _("Second factor")
-    names["allauth_idp_oidc_client"] = _("Machine client")
-    return names
+def customer_of(number: str) -> int | None:
+    """The key the record keeps of the customer with this number."""
+    return next((ids[number] for look_up in CUSTOMER_IDS if number in (ids := look_up([number]))), None)
+
+
+def staff_of(number: str) -> int | None:
+    """The key the record keeps of the person with this staff number, also of one who left."""
+    return Staff.objects.filter(number=number).values_list("pk", flat=True).first()
+
+
+@dataclass(frozen=True)
+class Row:
+    """An entry in the reader's words. `number`, `seen`: of the customer it is about; `seen` only for who may see it."""
+
+    entry: Entry
+    who: str
+    subject: str
+    number: str
+    seen: Subject | None
+
+
+def rows(actor: Actor, entries: Sequence[Entry]) -> list[Row]:
+    """Entries as rows; two questions whatever their number."""
+    ids = {found.customer_id for found in entries if found.customer_id}
+    numbers: dict[int, str] = {}
+    seen: dict[int, Subject] = {}
+    for number_of in CUSTOMER_NUMBERS:
+        numbers.update(number_of(ids))
+    if may(actor, "customer.read"):
+        for subjects in SUBJECTS:
+            seen.update(subjects(actor, ids))
+    return [
+        Row(
+            found,
+            who(found),
+            name_of(found.object_table),
+            numbers.get(found.customer_id or 0, ""),
+            seen.get(found.customer_id or 0),
+        )
+        for found in entries
+    ]
+
+
+def who(found: Entry) -> str:
+    """Who did it: the person, or the job by its name."""
+    if found.actor_label == "-":
+        return _("System")
+    job, _space, rest = found.actor_label.partition(" ")
+    known = {pipeline.name: pipeline.label for pipeline in PIPELINES}
+    return f"{known[job]} {rest}".strip() if job in known else found.actor_label
 
 
 @dataclass(frozen=True)
@@ -96,14 +142,19 @@ class ChangedField:
     after: str
 
 
-def changed_fields(found: Entry) -> list[ChangedField]:
-    """What an entry says, field by field; ciphertext and secrets are shown as dots."""
+def changed_fields(actor: Actor, found: Entry) -> list[ChangedField]:
+    """What an entry says, field by field; ciphertext and secrets are shown as dots.
+
+    A reader who sees no customer (the administrator) learns which fields changed, not what they say.
+    """
+    require(actor, "audit.read")
+    shut = not (may(actor, "customer.read") or is_plain(found.object_table))
 
     def show(value: Any) -> str:
         if value is None or value == "":
             return "–"
         text = value if isinstance(value, str) else str(value)
-        return "••••" if text.startswith("\\x") or text == "(secret)" else text
+        return "••••" if shut or text.startswith("\\x") or text == "(secret)" else text
 
     changes = found.changes or {}
     if found.action == "update":

@@ -23,19 +23,22 @@ def _key(text: str) -> int | None:
 @allowed("audit.read")
 def entry_list(request: Any) -> HttpResponse:
     form = SearchForm(request.GET or None)
-    filters = form.cleaned_data if form.is_bound and form.is_valid() else {}
-    page = selectors.entry_page(
-        request.actor,
-        filters,
-        zone=ZoneInfo(request.bank.timezone),
-        before=_key(request.GET.get("before", "")),
-        after=_key(request.GET.get("after", "")),
-    )
+    if form.is_bound and not form.is_valid():
+        # A search that can't be understood finds nothing: showing everything would look like an answer.
+        page = selectors.NOTHING
+    else:
+        page = selectors.entry_page(
+            request.actor,
+            form.cleaned_data if form.is_bound else {},
+            zone=ZoneInfo(request.bank.timezone),
+            before=_key(request.GET.get("before", "")),
+            after=_key(request.GET.get("after", "")),
+        )
     kept = {k: v for k, v in request.GET.items() if k not in ("before", "after") and v}
     context = {
         "form": form,
         "page": page,
-        "names": selectors.table_names(),
+        "rows": selectors.rows(request.actor, page.entries),
         "seal": selectors.seal_state(request.actor),
         "newer_url": f"?{urlencode({**kept, 'after': page.newer})}" if page.newer else "",
         "older_url": f"?{urlencode({**kept, 'before': page.older})}" if page.older else "",
@@ -53,7 +56,7 @@ def entry_detail(request: Any, entry_id: int) -> HttpResponse:
         raise Http404
     context = {
         "entry": found,
-        "fields": selectors.changed_fields(found),
-        "subject": selectors.table_names().get(found.object_table, found.object_table),
+        "row": selectors.rows(request.actor, [found])[0],
+        "fields": selectors.changed_fields(request.actor, found),
     }
     return render(request, "audit/entry_detail.html", context)

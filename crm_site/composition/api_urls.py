@@ -24,6 +24,7 @@ urlpatterns = [
     path("scores", segmentation.ScoreListView.as_view(), name="api-score-list"),
     path("tiers", segmentation.TierListView.as_view(), name="api-tier-list"),
     path("assignments", relationship.AssignmentListView.as_view(), name="api-assignment-list"),
+    path("ratings", credit.RatingListView.as_view(), name="api-rating-list"),
     path("lines", credit.LineListView.as_view(), name="api-line-list"),
     path("lines/<int:pk>", credit.LineView.as_view(), name="api-line-detail"),
     path("lines/<int:pk>/check", credit.CheckView.as_view(), name="api-line-check"),

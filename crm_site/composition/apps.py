@@ -9,12 +9,22 @@ class CompositionConfig(AppConfig):
     def ready(self) -> None:
         from crm_site.composition.uses import customers_of
         from crm_site.lib.permissions import Role
-        from crm_site.lib.registry import SUBJECTS, UNIT_USES, NavItem, add_home, add_nav
+        from crm_site.lib.registry import (
+            CUSTOMER_IDS,
+            CUSTOMER_NUMBERS,
+            SUBJECTS,
+            UNIT_USES,
+            NavItem,
+            add_home,
+            add_nav,
+        )
         from crm_site.pipeline import register
-        from customers.subjects import subjects
+        from customers.subjects import ids_of, numbers_of, subjects
 
         register()
         SUBJECTS.add("customers", subjects)
+        CUSTOMER_IDS.add("customers", ids_of)
+        CUSTOMER_NUMBERS.add("customers", numbers_of)
         UNIT_USES.add("customers", customers_of)
         add_home(Role.OPERATOR, "operator-home", 5)
         add_nav(NavItem("home", _("Home"), "home", "home", "", 0))

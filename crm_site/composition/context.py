@@ -63,6 +63,8 @@ def shell(request: HttpRequest) -> dict[str, Any]:
     context["person_role"] = _role_words(actor)
     # A head office that is called like the bank need not be named twice.
     context["unit_name"] = "" if bank and actor.unit_name == bank.name else actor.unit_name
+    # Customers are searched by those who may see some: an administrator is offered no door that is shut.
+    context["search_url"] = _url("search") if may(actor, "customer.read") else ""
     context["bell_url"] = _url("work:inbox")
     context["bell_count"] = _once(lambda: unread(actor))
     return context

@@ -13,22 +13,12 @@ from credit_rating.engine.columns import Bools, Column, Floats
 from credit_rating.engine.evaluation import Columns, Figures, Method, cross_validate
 from credit_rating.engine.peers import PEERS
 from credit_rating.engine.samples import Sample
-from credit_rating.engine.scorecard import Development, develop
+from credit_rating.engine.scorecard import Development
 from segmentation.engine import churn
 
 # A churn factor of text is a code a category; so many distinct values have bins of their own there.
 CATEGORIES = len(churn.QUANTILES)
 Progress = Callable[[str, float], None]
-
-
-def scorecard_method(max_factors: int | None, monotonic: bool) -> Method:
-    """Scorecard development of credit_rating; probabilities are those of the rounded points."""
-
-    def method(there: Columns, bad: Bools, here: Columns) -> Floats:
-        card = develop(there, bad, max_factors=max_factors, monotonic=monotonic).card
-        return card.score(here, len(next(iter(here.values())))).probability
-
-    return method
 
 
 def churn_method(there: Columns, left: Bools, here: Columns) -> Floats:

@@ -109,6 +109,8 @@ ACTIONS: dict[str, frozenset[Role]] = {
     "credit.decide": frozenset(
         {Role.BRANCH_MANAGER, Role.CREDIT_REVIEWER, Role.COMMITTEE_MEMBER, Role.PRESIDENT}
     ),
+    "scorecard.develop": frozenset({Role.RISK, Role.LINE_DEPARTMENT, Role.API}),
+    "rating.decide": frozenset({Role.BRANCH_MANAGER, Role.CREDIT_REVIEWER}),
     "credit_policy.draft": frozenset({Role.RISK, Role.LINE_DEPARTMENT}),
     "credit_policy.publish": frozenset({Role.RISK, Role.PRESIDENT}),
     "credit_register.manage": frozenset({Role.RISK}),

@@ -199,6 +199,10 @@ WORK_REASONS: Registry[WorkReason] = Registry("worklist reason")
 NOTICES: Registry[NoticeKind] = Registry("notification")
 # Names of the customers with these ids that the actor may see: subjects(actor, ids) -> {id: Subject}.
 SUBJECTS: Registry[Callable[[Any, Iterable[int]], Mapping[int, Subject]]] = Registry("subjects")
+# Customer numbers and keys, for rooms below the customers that keep a key alone. Numbers say nothing about a person,
+# so nobody's sight is asked: {number: id} of these numbers, {id: number} of these ids.
+CUSTOMER_IDS: Registry[Callable[[Iterable[str]], Mapping[str, int]]] = Registry("customer ids")
+CUSTOMER_NUMBERS: Registry[Callable[[Iterable[int]], Mapping[int, str]]] = Registry("customer numbers")
 
 # What a room gives a bank on the day it is founded: hook(now), inside the new bank.
 FOUNDING: Registry[Callable[[dt.datetime], None]] = Registry("founding gift")

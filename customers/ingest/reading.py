@@ -18,6 +18,7 @@ from typing import IO, Any
 
 from django.utils.translation import gettext as _
 
+from crm_site.lib.formats import is_chinese
 from customers.ingest.columns import Bad
 from customers.ingest.feeds import Feed
 from customers.ingest.spool import GZIP_MAGIC, MOST_UNPACKED, Refused
@@ -85,6 +86,12 @@ def header_of(head: bytes) -> tuple[list[str], str]:
     return [cell.strip() for cell in cells], delimiter
 
 
+def _words(feed: Feed, names: Sequence[str]) -> str:
+    """Columns as the reader sees them in the form that maps them."""
+    words = {column.name: column.chinese if is_chinese() else column.name for column in feed.columns}
+    return ("、" if is_chinese() else ", ").join(words.get(name, name) for name in names)
+
+
 def check_header(feed: Feed, header: Sequence[str], mapping: Mapping[str, str] | None = None) -> Shape:
     """The shape behind a header; raises Refused for unknown, repeated and missing columns.
 
@@ -105,14 +112,14 @@ def check_header(feed: Feed, header: Sequence[str], mapping: Mapping[str, str] |
     repeated = sorted({name for name in given if given.count(name) > 1})
     if repeated:
         raise Refused(
-            _("Columns named twice: %(names)s.") % {"names": ", ".join(repeated)},
+            _("Columns named twice: %(names)s.") % {"names": _words(feed, repeated)},
             code="repeated_column",
             fields=dict.fromkeys(repeated, "repeated"),
         )
     missing = [name for name in feed.required if name not in given]
     if missing:
         raise Refused(
-            _("Missing columns: %(names)s.") % {"names": ", ".join(missing)},
+            _("Missing columns: %(names)s.") % {"names": _words(feed, missing)},
             code="missing_column",
             fields=dict.fromkeys(missing, "required"),
         )

@@ -9,6 +9,7 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
+from credit_rating.selectors.cases import inbox
 from crm_site.accounts.models import OrgUnit
 from crm_site.accounts.selectors import working_day
 from crm_site.accounts.versions import VersionStatus
@@ -100,6 +101,7 @@ def _scope_urls(scope: Scope) -> dict[str, str]:
         "all": scope.url(),
         "loans": scope.url(fact_is("loans", "0", ">"), sort="-loans"),
         "overdue": dashboards.overdue_url(scope),
+        **{code: scope.url(fact_is("value_tier", code)) for code in VALUE_TIERS.values()},
         "churn": dashboards.churn_url(scope),
         **{f"churn_{code}": dashboards.churn_url(scope, code) for code in VALUE_TIERS.values()},
     }
@@ -173,6 +175,7 @@ def bank(request: Any) -> HttpResponse:
     ]
     context |= {
         "branch": head_office,
+        "cases": inbox(request.actor, "todo", day=day) if may(request.actor, "credit.decide") else [],
         "day": day,
         "quarter_days": (quarter_end(day) - day).days,
         "changes": _changes(context),

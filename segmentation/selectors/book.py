@@ -146,6 +146,11 @@ class BranchLine:
     tiers: list[Line]
     total: Line
 
+    @property
+    def is_part(self) -> bool:
+        """Whether units stand below this one, whose customers its line does not count."""
+        return self.unit is not None and self.unit.rgt - self.unit.lft > 1
+
 
 def by_branch(actor: Actor, scope: Scope, day: dt.date, scheme: str, *, is_newest: bool) -> list[BranchLine]:
     """Branch x tier, in the order of the tree; each unit by itself, so that the lines add up."""

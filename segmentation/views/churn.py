@@ -155,7 +155,8 @@ def calibration_chart(found: ChurnModel) -> dict[str, Any] | None:
          "data": [round(g["observed"] * 100, 2) for g in groups]},
     ]  # fmt: skip
     return {
-        "id": "churn-calibration", "title": str(_("Predicted and observed, in tenths by score")), "unit": "%",
+        "id": "churn-calibration", "title": str(_("Predicted and observed, in tenths by score")),
+        "unit": str(_("%, left bar predicted, right bar what happened")),
         "url": "", "size": "short",
         "option": {"xAxis": {"type": "category", "data": names}, "yAxis": {"type": "value"}, "series": bars},
         "head": [str(_("Tenth")), str(_("Customers")), str(_("Predicted")), str(_("Actually left"))],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from django.test import Client
@@ -198,3 +199,19 @@ def test_the_administrators_home_says_what_waits(house: House, desk: Client) -> 
     page = desk.get("/").content.decode()
     assert "No night has run yet" in page
     assert "second factor" in page
+
+
+def test_a_units_name_stands_in_its_own_field_alone(house: Any, administrator: Any, client_for: Any) -> None:
+    page = client_for(administrator).get(f"/settings/organisation/{house.north.pk}/").content.decode()
+    assert "field-unit" not in page
+
+
+def test_what_a_signed_in_person_saw_is_kept_by_no_cache(rm: Any, client_for: Any) -> None:
+    assert client_for(rm).get("/tasks/").headers["Cache-Control"] == "private, no-store"
+
+
+def test_who_sees_no_customer_is_not_offered_to_search_them(
+    administrator: Any, rm: Any, client_for: Any
+) -> None:
+    assert "data-search-open" not in client_for(administrator).get("/settings/me/").content.decode()
+    assert "data-search-open" in client_for(rm).get("/settings/me/").content.decode()

@@ -8,17 +8,24 @@ from allauth.idp.oidc.models import Client
 from django.utils import timezone
 
 from credit_rating.models import (
+    CaseCondition,
+    CreditCase,
     CreditLine,
     CreditPolicy,
     Guarantee,
     LineCalculation,
+    Opinion,
+    Rating,
     RelatedParty,
     Reservation,
+    Scorecard,
 )
+from credit_rating.services.ratings import generate_rating
 from crm_site.accounts.banks import vault_of
 from crm_site.accounts.models import RoleGrant, Staff
 from crm_site.audit.models import Entry
 from crm_site.jobs.models import Run
+from crm_site.lib.permissions import Actor, Grant, Role
 from crm_site.lib.tenancy import bank
 from crm_site.work.models import Notification, Task
 from customers.models import Batch, Customer, Identifier, Interaction, Product, SavedView, Standing
@@ -44,6 +51,15 @@ def a_customer(house: House, responsible: Staff | None) -> Customer:
             customer=found, kind="corporate", home_branch=house.north, responsible=responsible, as_of=TODAY
         )
     return found
+
+
+def a_rating(customer: Customer) -> Rating:
+    """A draft of the customer's rating."""
+    opened = Rating.objects.filter(customer=customer, status="draft").first()
+    if opened is not None:
+        return opened
+    actor = Actor(customer.bank_id, "matrix", grants=(Grant(Role.BRANCH_MANAGER, 0, 2_147_483_647),))
+    return generate_rating(actor, customer=customer, answers={}, day=TODAY, now=NOW)
 
 
 def credit_place(what: str, customer: Customer) -> dict[str, Any]:
@@ -76,6 +92,28 @@ def credit_place(what: str, customer: Customer) -> dict[str, Any]:
         requested=1, limit=1, content=content, content_hash="x", created_at=NOW,
     )  # fmt: skip
     return {"calculation_id": found.pk}
+
+
+def case_place(house: House, what: str, customer: Customer) -> dict[str, Any]:
+    """A draft case of a customer, or a condition somebody has set."""
+    product = Product.objects.get_or_create(code="WC", defaults={"name": "Working capital"})[0]
+    maker = Staff.objects.earliest("id")
+    case = CreditCase.objects.filter(customer=customer).first() or CreditCase.objects.create(
+        year=2026, serial=1, customer=customer, kind="new", product=product, currency="CNY", amount=1, term_months=12,
+        purpose="matrix", prepared_by=maker, prepared_at=NOW,
+    )  # fmt: skip
+    if what == "credit case":
+        return {"case_id": case.pk}
+    if case.status == "draft":
+        case.round, case.status, case.dossier_hash, case.route = 1, "branch", "x", ["branch"]
+        case.deadline = case.expires_on = TODAY
+        case.save()
+    speaker = Staff.objects.exclude(pk=maker.pk).exclude(pk=customer.responsible_id).latest("id")
+    opinion = case.opinions.first() or Opinion.objects.create(
+        case=case, round=1, stage="branch", part="decision", staff=speaker, verdict="conditional", text="x",
+        dossier_hash="x", at=NOW, day=TODAY,
+    )  # fmt: skip
+    return {"condition_id": CaseCondition.objects.create(case=case, opinion=opinion, text="x").pk}
 
 
 def place(house: House, what: str, responsible: Staff | None) -> dict[str, Any]:
@@ -143,6 +181,10 @@ def place(house: House, what: str, responsible: Staff | None) -> dict[str, Any]:
             key = TierPolicy.objects.earliest("id").pk
         elif what == "credit policy":
             key = CreditPolicy.objects.earliest("id").pk
+        elif what == "scorecard":
+            return {"scorecard_id": Scorecard.objects.filter(kind="corporate").earliest("id").pk}
+        elif what == "rating":
+            return {"rating_id": a_rating(customer).pk}
         elif what == "credit line":
             key = CreditLine.objects.create(
                 year=2026, serial=1 + CreditLine.objects.count(), customer=customer, currency="CNY", limit=1000,
@@ -154,6 +196,8 @@ def place(house: House, what: str, responsible: Staff | None) -> dict[str, Any]:
             key = Reservation.objects.create(
                 line=line, amount=1, reference="M", reserved_at=NOW, expires_at=NOW.replace(year=2099)
             ).pk
+        elif what in ("credit case", "case condition"):
+            return case_place(house, what, customer)
         elif what in ("credit customer", "statement year", "guarantee", "calculation", "related party"):
             return credit_place(what, customer)
         elif what == "churn model":

@@ -67,7 +67,7 @@ def unit(request: Any, unit_id: int) -> HttpResponse:
             messages.success(request, _("Saved."))
             return redirect("accounts:unit-list")
     return settings_page(
-        request, "accounts/unit_form.html", {"form": form, "unit": found}, 422 if form.is_bound else 200
+        request, "accounts/unit_form.html", {"form": form, "place": found}, 422 if form.is_bound else 200
     )
 
 

@@ -76,8 +76,9 @@ class Command(BanyanCommand):
         return sample
 
     def _scorecard(self, sample: Sample, options: dict[str, Any]) -> dict[str, Any]:
+        from credit_rating.engine.development import scorecard_method
         from credit_rating.engine.scorecard import develop
-        from crm_site.composition.evaluation import points_table, scorecard_method
+        from crm_site.composition.evaluation import points_table
 
         most, monotonic = options["max_factors"], options["monotonic"]
         found = self._evaluated(sample, scorecard_method(most, monotonic), options)

@@ -1,0 +1,115 @@
+"""Who decides a case finally (C6): the authority matrix, the route it makes, and what a committee's votes come to.
+
+Knows no Django. Amounts are Decimals in the bank's currency; grades are those of `grades`, best first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+STAGES = ("branch", "headquarters", "committee", "president")
+HIGHEST = STAGES[-1]
+
+
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """A row of the matrix: `stage` decides finally up to and including `up_to`, for grades as good as `worst_grade`
+    or better, these kinds of customers, and cases with no other guarantee than these."""
+
+    stage: str
+    up_to: Decimal
+    worst_grade: str
+    kinds: tuple[str, ...]
+    guarantees: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is to be decided. `amount`: everything the customer then has. `grade` "": not rated. `guarantees` empty:
+    unsecured. `above_limit`: more is asked for than was calculated."""
+
+    amount: Decimal
+    grade: str
+    kind: str
+    guarantees: frozenset[str]
+    above_limit: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a row does not give the decision to its stage: `misses` of "amount", "grade", "kind", "guarantee";
+    empty where it does."""
+
+    row: Authority
+    misses: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """The stages a case goes through, the last of which decides. `why`: "row", "above_limit" or "no_row"."""
+
+    stages: tuple[str, ...]
+    why: str
+    reasons: tuple[Reason, ...]
+
+    @property
+    def decides(self) -> str:
+        return self.stages[-1]
+
+    def after(self, stage: str) -> str | None:
+        """The stage that follows, or None: this one decides."""
+        place = self.stages.index(stage)
+        return self.stages[place + 1] if place + 1 < len(self.stages) else None
+
+
+def misses(row: Authority, asked: Asked, grades: Sequence[str]) -> tuple[str, ...]:
+    """What of a case a row does not cover. A boundary belongs to the row; what is not rated is worse than any grade."""
+    rank = grades.index(asked.grade) if asked.grade in grades else len(grades)
+    found = {
+        "amount": asked.amount > row.up_to,
+        "grade": rank > grades.index(row.worst_grade),
+        "kind": asked.kind not in row.kinds,
+        "guarantee": not (asked.guarantees or {"credit"}) <= set(row.guarantees),
+    }
+    return tuple(name for name, is_missed in found.items() if is_missed)
+
+
+def find_route(rows: Iterable[Authority], asked: Asked, grades: Sequence[str]) -> Route:
+    """The lowest stage that some row gives the case to, with every stage below it. Without one: the president.
+
+    What asks for more than was calculated is an exception and always goes to the president.
+    """
+    reasons = tuple(Reason(row, misses(row, asked, grades)) for row in rows)
+    fitting = [STAGES.index(reason.row.stage) for reason in reasons if not reason.misses]
+    if asked.above_limit or not fitting:
+        return Route(STAGES, "above_limit" if asked.above_limit else "no_row", reasons)
+    return Route(STAGES[: min(fitting) + 1], "row", reasons)
+
+
+@dataclass(frozen=True, slots=True)
+class Votes:
+    """Votes cast: for (with or without conditions), against, for more information, and abstained."""
+
+    approve: int = 0
+    reject: int = 0
+    give_back: int = 0
+    abstain: int = 0
+
+    @property
+    def cast(self) -> int:
+        return self.approve + self.reject + self.give_back + self.abstain
+
+
+def outcome(votes: Votes, *, quorum: int, majority_pct: int) -> str:
+    """What closed votes come to: "no_quorum", "approve", "return" or "reject". An abstention counts as cast.
+
+    Never approved by default: without its majority a case is rejected, or returned when more asked for information
+    than were against.
+    """
+    if votes.cast < max(quorum, 1):
+        return "no_quorum"
+    if votes.approve > 0 and votes.approve * 100 >= majority_pct * votes.cast:
+        return "approve"
+    return "return" if votes.give_back > votes.reject else "reject"

@@ -1,0 +1,178 @@
+"""Cleaning of what the pages of approval cases are told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from credit_rating.engine.authority import Asked
+from credit_rating.forms_case import RefusableForm
+from credit_rating.models import CaseKind, CreditLine, LineCalculation, Verdict
+from credit_rating.models.cases import CreditCase
+from credit_rating.models.lines import LIVING
+from credit_rating.policies.authority import GUARANTEES, KINDS
+from credit_rating.policies.grades import GRADES
+from credit_rating.services.cases import Terms
+from crm_site.accounts.models import Staff
+from customers.models import Customer, Product
+
+HUNDRED = Decimal(100)
+
+
+class CaseForm(RefusableForm):
+    """What is asked for, and what the manager's investigation found. `rate` is written in per cent a year."""
+
+    kind = forms.ChoiceField(label=_("Kind of case"), choices=CaseKind.choices)
+    line: Any = forms.ModelChoiceField(CreditLine.objects.none(), label=_("Line it changes"), required=False)
+    product = forms.ModelChoiceField(Product.objects.none(), label=_("Product"))
+    amount = forms.DecimalField(
+        label=_("Requested line"), max_digits=17, decimal_places=2, min_value=Decimal("0.01")
+    )
+    currency = forms.CharField(label=_("Currency"), max_length=3, min_length=3)
+    term_months = forms.IntegerField(label=_("Term, months"), min_value=1, max_value=360)
+    rate = forms.DecimalField(
+        label=_("Suggested rate, %"),
+        max_digits=6,
+        decimal_places=2,
+        min_value=0,
+        max_value=100,
+        required=False,
+    )
+    purpose = forms.CharField(label=_("Purpose"), max_length=400)
+    calculation: Any = forms.ModelChoiceField(
+        LineCalculation.objects.none(), label=_("Line calculation"), required=False, empty_label=_("none")
+    )
+    investigation = forms.CharField(
+        label=_("What the investigation found"), required=False, widget=forms.Textarea(attrs={"rows": 6})
+    )
+
+    def __init__(
+        self, customer: Customer, *args: Any, case: CreditCase | None = None, **options: Any
+    ) -> None:
+        super().__init__(*args, **options)
+        self.case = case
+        lines = CreditLine.objects.filter(customer=customer, status__in=[*LIVING, "expired"]).order_by("-id")
+        calculations = LineCalculation.objects.filter(customer=customer).defer("content").order_by("-id")
+        products = Product.objects.filter(family="loan").order_by("code")
+        _offer(self.fields["line"], lines)
+        _offer(self.fields["product"], products, lambda product: product.name)
+        _offer(self.fields["calculation"], calculations, _named_calculation)
+
+    def asked(self) -> Terms:
+        """The terms as the service takes them."""
+        given = self.cleaned_data
+        rate, calculation = given["rate"], given["calculation"]
+        return Terms(
+            kind=given["kind"], product=given["product"], currency=given["currency"].upper(), amount=given["amount"],
+            term_months=given["term_months"], purpose=given["purpose"], line=given["line"],
+            rate_bp=None if rate is None else int(rate * HUNDRED),
+            calculation_id=calculation.pk if calculation else None,
+            rating_id=self.case.rating_id if self.case else None,
+        )  # fmt: skip
+
+
+def _offer(field: Any, rows: Any, named: Callable[[Any], str] = str) -> None:
+    """Let a field choose among rows, called as `named` says."""
+    field.queryset, field.label_from_instance = rows, named
+
+
+def _named_calculation(found: LineCalculation) -> str:
+    return f"{found.number} · {found.grade} · {found.limit:,.2f} · {found.as_of.isoformat()}"
+
+
+def first_values(case: CreditCase) -> dict[str, Any]:
+    """A case as the form shows it."""
+    return {
+        "kind": case.kind, "line": case.line_id, "product": case.product_id, "amount": case.amount,
+        "currency": case.currency, "term_months": case.term_months, "purpose": case.purpose,
+        "rate": None if case.rate_bp is None else Decimal(case.rate_bp) / HUNDRED,
+        "calculation": case.calculation_id, "investigation": case.investigation,
+    }  # fmt: skip
+
+
+class OpinionForm(RefusableForm):
+    """An opinion, with the hash of the dossier that it is about. Conditions: one a line."""
+
+    verdict = forms.ChoiceField(label=_("Opinion"), choices=Verdict.choices, widget=forms.RadioSelect)
+    conditions = forms.CharField(
+        label=_("Conditions precedent"), required=False, help_text=_("one a line"),
+        widget=forms.Textarea(attrs={"rows": 2}),
+    )  # fmt: skip
+    text = forms.CharField(label=_("Reasons"), max_length=4000, widget=forms.Textarea(attrs={"rows": 4}))
+    dossier_hash = forms.CharField(max_length=64, widget=forms.HiddenInput)
+
+    def given(self) -> dict[str, Any]:
+        given = dict(self.cleaned_data)
+        given["conditions"] = given["conditions"].splitlines()
+        return given
+
+
+class BatchForm(forms.Form):
+    """Cases chosen in the inbox ("id:hash" each) and what is said of all of them."""
+
+    text = forms.CharField(label=_("Reasons"), max_length=4000)
+
+
+class StaffForm(RefusableForm):
+    """A colleague, by staff number."""
+
+    number = forms.CharField(label=_("Staff number"), max_length=32)
+
+    def staff_id(self) -> int:
+        """0 for a number that nobody has."""
+        return (
+            Staff.objects.filter(number=self.cleaned_data["number"].strip())
+            .values_list("pk", flat=True)
+            .first()
+            or 0
+        )
+
+
+class DelegationForm(RefusableForm):
+    """Who stands in, from when to when."""
+
+    to = forms.ModelChoiceField(Staff.objects.none(), label=_("Who decides in my place"))
+    from_date = forms.DateField(label=_("From"), widget=forms.DateInput(attrs={"type": "date"}))
+    to_date = forms.DateField(label=_("Until"), widget=forms.DateInput(attrs={"type": "date"}))
+
+    def choose_from(self, staff: Any) -> None:
+        _offer(self.fields["to"], staff)
+
+
+class RelationForm(RefusableForm):
+    """That a customer is a relative of a colleague."""
+
+    staff_number = forms.CharField(label=_("Staff number"), max_length=32)
+    customer_number = forms.CharField(label=_("Customer number"), max_length=32)
+    basis = forms.CharField(label=_("Basis"), max_length=240)
+    from_date = forms.DateField(label=_("From"), widget=forms.DateInput(attrs={"type": "date"}))
+
+
+class AuthorityForm(forms.Form):
+    """A case that does not exist: who would decide it?"""
+
+    amount = forms.DecimalField(
+        label=_("All that the customer then has"), max_digits=17, decimal_places=2, min_value=Decimal("0.01")
+    )
+    grade = forms.ChoiceField(
+        label=_("Grade"), choices=[("", _("not rated")), *((g, g) for g in GRADES)], required=False
+    )
+    kind = forms.ChoiceField(label=_("Kind of customer"), choices=KINDS)
+    guarantees = forms.MultipleChoiceField(
+        label=_("Guarantees"), choices=GUARANTEES, required=False, widget=forms.CheckboxSelectMultiple
+    )
+    above_limit = forms.BooleanField(label=_("More than was calculated"), required=False)
+
+    def asked(self) -> Asked:
+        given = self.cleaned_data
+        return Asked(
+            given["amount"],
+            given["grade"],
+            given["kind"],
+            frozenset(given["guarantees"]),
+            given["above_limit"],
+        )

@@ -1,0 +1,129 @@
+"""What is done to scorecards: made or developed by one person, validated and published by another (C1)."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from credit_rating.default_cards import NAME, default_body
+from credit_rating.engine.cards import developed_card
+from credit_rating.models import CardOrigin, CreditKind, Scorecard
+from credit_rating.policies.shapes import Body, PolicyFault, read
+from credit_rating.scorecards import shape_of
+from credit_rating.services.policies import DRAFT, FIRST_DAY, PUBLISH
+from crm_site.accounts import versions
+from crm_site.accounts.versions import VersionError, VersionStatus
+from crm_site.lib.permissions import Actor, require
+
+DEVELOP = "scorecard.develop"
+
+
+def ensure_default_scorecards(now: dt.datetime) -> None:
+    """Give the active bank the standard card of every kind that it has no card of."""
+    known = set(Scorecard.objects.values_list("kind", flat=True).distinct())
+    Scorecard.objects.bulk_create(
+        [
+            Scorecard(
+                kind=kind, name=NAME, version=1, origin=CardOrigin.EXPERT, body=default_body(kind),
+                valid_from=FIRST_DAY, founding=True, status=VersionStatus.PUBLISHED, drafted_at=now, published_at=now,
+            )
+            for kind in CreditKind
+            if kind.value not in known
+        ],
+        ignore_conflicts=True,
+    )  # fmt: skip
+
+
+def draft_expert_card(
+    actor: Actor, *, kind: str, name: str, body: Mapping[str, Any], note: str, now: dt.datetime
+) -> Scorecard:
+    """Write the next version of an expert's card, or rewrite the draft that is open.
+
+    Raises PolicyFault naming each wrong cell, VersionError where the line holds a developed draft, Conflict when a
+    version waits for its second person.
+    """
+    require(actor, DRAFT)
+    if kind not in CreditKind.values or not name.strip():
+        raise VersionError(_("A scorecard has a kind and a name."), code="scorecard_line")
+    read(shape_of(kind, CardOrigin.EXPERT), body)
+    return versions.draft(
+        actor, Scorecard, {"kind": kind, "name": name.strip()}, now=now, origin=CardOrigin.EXPERT, body=dict(body),
+        card=None, record=None, note=note,
+    )  # fmt: skip
+
+
+def draft_developed_card(
+    actor: Actor, *, kind: str, name: str, card: Mapping[str, Any], record: Mapping[str, Any],
+    sources: Mapping[str, str], now: dt.datetime,
+) -> Scorecard:  # fmt: skip
+    """Keep a developed card (engine.scorecard.Scorecard.as_json) as a draft with the record of its development.
+
+    `sources`: factor -> code of credit_rating.factors; a factor without one is asked on the rating form.
+    """
+    require(actor, DEVELOP)
+    if kind not in CreditKind.values or not name.strip():
+        raise VersionError(_("A scorecard has a kind and a name."), code="scorecard_line")
+    names = [factor.code for factor in developed_card(card).factors]
+    rows = [
+        {"code": n, "label_zh": n, "label_en": n, "source": sources.get(n, "answer"), "group": "quantitative"}
+        for n in names
+    ]
+    body = {"params": {"title_zh": name, "title_en": name}, "tables": {"factors": rows}}
+    _check_developed(read(shape_of(kind, CardOrigin.DEVELOPED), body), card)
+    return versions.draft(
+        actor, Scorecard, {"kind": kind, "name": name.strip()}, now=now, origin=CardOrigin.DEVELOPED, body=body,
+        card=dict(card), record=dict(record), note=str(record.get("sample", ""))[:400],
+    )  # fmt: skip
+
+
+def name_developed_card(
+    actor: Actor, *, scorecard_id: int, body: Mapping[str, Any], note: str, now: dt.datetime
+) -> Scorecard:
+    """Say what the factors of a developed draft are called and where their values come from. Its points stay.
+
+    Raises PolicyFault naming each wrong cell, Conflict when it is no draft any more.
+    """
+    require(actor, DRAFT)
+    found = versions.locked(Scorecard, scorecard_id, VersionStatus.DRAFT)
+    _check_developed(read(shape_of(found.kind, CardOrigin.DEVELOPED), body), found.card or {})
+    return versions.draft(actor, Scorecard, found.line, now=now, body=dict(body), note=note)
+
+
+def _check_developed(body: Body, card: Mapping[str, Any]) -> None:
+    named = [row["code"] for row in body.tables["factors"]]
+    if sorted(named) != sorted(factor.code for factor in developed_card(card).factors):
+        message = _("The factors are those of the sample: none is added, renamed or taken away.")
+        raise PolicyFault(message, code="scorecard_factors", fields={"factors": message})
+
+
+def propose_scorecard(
+    actor: Actor, *, scorecard_id: int, valid_from: dt.date, today: dt.date, now: dt.datetime
+) -> Scorecard:
+    """Hand a draft to a second person. It may begin today at the earliest: ratings are never re-made."""
+    if valid_from < today:
+        message = _("It must not begin before today, %s.") % today.isoformat()
+        raise VersionError(message, code="valid_from", fields={"valid_from": message})
+    return versions.propose(actor, Scorecard, scorecard_id, action=DRAFT, valid_from=valid_from, now=now)
+
+
+def publish_scorecard(actor: Actor, *, scorecard_id: int, today: dt.date, now: dt.datetime) -> Scorecard:
+    """Put a proposal in force; one whose date has passed while it waited begins today."""
+    require(actor, PUBLISH)
+    version = versions.locked(Scorecard, scorecard_id, VersionStatus.PROPOSED)
+    if version.valid_from is not None and version.valid_from < today:
+        version.valid_from = today
+        version.save(update_fields=["valid_from"])
+    return versions.publish(actor, Scorecard, scorecard_id, action=PUBLISH, now=now)
+
+
+def return_scorecard(actor: Actor, *, scorecard_id: int) -> Scorecard:
+    """Give a proposal back as a draft."""
+    return versions.give_back(actor, Scorecard, scorecard_id, action=PUBLISH)
+
+
+def discard_scorecard(actor: Actor, *, scorecard_id: int) -> None:
+    """Throw a draft away."""
+    versions.discard(actor, Scorecard, scorecard_id, action=DRAFT)

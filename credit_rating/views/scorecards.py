@@ -1,0 +1,223 @@
+"""Scorecards and the model risk record: every version with who made, validated and published it, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.contrib import messages
+from django.http import Http404, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from credit_rating.factors import SOURCES
+from credit_rating.forms import PolicyGrid, ProposalForm
+from credit_rating.forms_rating import CardNoteForm
+from credit_rating.models import CardOrigin, Scorecard
+from credit_rating.scorecards import in_language, shape_of
+from credit_rating.selectors import scorecards as selectors
+from credit_rating.services import scorecards as services
+from credit_rating.services.policies import DRAFT, PUBLISH
+from credit_rating.views.policies import TONES
+from credit_rating.views.rating_rows import bin_data, bin_text
+from crm_site.accounts.selectors import bank_today
+from crm_site.accounts.versions import is_second_person
+from crm_site.lib.errors import DomainError
+from crm_site.lib.guards import allowed
+from crm_site.lib.permissions import may
+
+
+@allowed("credit.read")
+@require_GET
+def scorecard_list(request: Any) -> HttpResponse:
+    """The model risk record: every version, and how grades fared against later defaults."""
+    services.ensure_default_scorecards(timezone.now())
+    today = bank_today(request.bank)
+    standing = set(selectors.standing_cards(today).values())
+    rows = [(card, TONES[card.status], card.pk in standing) for card in selectors.scorecard_versions()]
+    context = {"rows": rows, "outcomes": selectors.backtest(today)}
+    return render(request, "credit_rating/scorecard_list.html", context)
+
+
+def _version(scorecard_id: int) -> Scorecard:
+    try:
+        return selectors.scorecard(scorecard_id)
+    except Scorecard.DoesNotExist:
+        raise Http404 from None
+
+
+@allowed("credit.read")
+@require_GET
+def scorecard(request: Any, scorecard_id: int) -> HttpResponse:
+    """A version: its points, how it was validated, who made it, and what may be done with it."""
+    return _page(request, _version(scorecard_id), ProposalForm(), 200)
+
+
+def _factors(found: Scorecard) -> list[dict[str, Any]]:
+    """Each factor with its bins as a chart of points and a table."""
+    rows = {row["code"]: row for row in found.body["tables"]["factors"]}
+    drawn = []
+    for place, factor in enumerate(found.table().factors):
+        row = rows[factor.code]
+        source = SOURCES[row["source"]]
+        style = "number" if found.origin == CardOrigin.DEVELOPED and source.code == "answer" else source.style
+        known = (found.card or {}).get("factors", [])
+        counts = known[place]["bins"] if known else [None] * len(factor.bins)
+        bins = [
+            {"text": bin_text(style, source.code, bin_data(b)), "points": b.points, "cases": c}
+            for b, c in zip(factor.bins, counts, strict=True)
+        ]
+        title = in_language(row, "label")
+        drawn.append(
+            {"code": factor.code, "label": title, "source": source, "bins": bins, "most": factor.most,
+             "iv": known[place]["iv"] if known else None, "chart": _chart(place, title, bins)}
+        )  # fmt: skip
+    return drawn
+
+
+def _chart(place: int, title: str, bins: list[dict[str, Any]]) -> dict[str, Any]:
+    points = [float(b["points"]) for b in bins]
+    return {
+        "id": f"factor-{place}", "title": title, "unit": _("points"), "size": "short", "head": [_("Bin"), _("Points")],
+        "rows": [[b["text"], f"{b['points']:f}"] for b in bins],
+        "option": {
+            "xAxis": {"type": "category", "data": [b["text"] for b in bins]}, "yAxis": {"type": "value"},
+            "series": [{"type": "bar", "name": _("Points"), "data": points}],
+        },
+    }  # fmt: skip
+
+
+def _page(request: Any, found: Scorecard, form: ProposalForm, status: int) -> HttpResponse:
+    today = bank_today(request.bank)
+    context = {
+        "card": found,
+        "tone": TONES[found.status],
+        "factors": _factors(found),
+        "is_in_force": selectors.standing_cards(today).get(found.kind) == found.pk,
+        "under_way": selectors.under_way(found),
+        "outcomes": selectors.backtest(today, found.pk),
+        "record": found.record,
+        "form": form,
+        "may_draft": may(request.actor, DRAFT),
+        "may_publish": may(request.actor, PUBLISH) and is_second_person(request.actor, found),
+        "is_own": not is_second_person(request.actor, found),
+        "is_expert": found.origin == CardOrigin.EXPERT,
+    }
+    return render(request, "credit_rating/scorecard.html", context, status=status)
+
+
+@allowed("credit_policy.draft")
+@require_http_methods(["GET", "POST"])
+def scorecard_edit(request: Any, scorecard_id: int) -> HttpResponse:
+    """The next version of an expert's card (or of another name, the first); the names of a developed draft's factors."""
+    base = _version(scorecard_id)
+    if base.origin == CardOrigin.DEVELOPED and base.status != "draft":
+        raise Http404  # its points come from a sample: develop_scorecard makes the next version
+    if request.method == "POST":
+        return _save(request, base)
+    shape = shape_of(base.kind, base.origin)
+    form = CardNoteForm(initial={"name": base.name, "note": base.note if base.status == "draft" else ""})
+    return _edit_page(request, base, PolicyGrid(shape, base.body), form, 200)
+
+
+def _save(request: Any, base: Scorecard) -> HttpResponse:
+    grid = PolicyGrid.posted(shape_of(base.kind, base.origin), request.POST)
+    form = CardNoteForm(request.POST)
+    if "add" in request.POST or "remove" in request.POST:
+        kept = {name: request.POST.get(name, "") for name in ("name", "note")}
+        return _edit_page(request, base, grid, CardNoteForm(initial=kept), 200)
+    if not form.is_valid():
+        return _edit_page(request, base, grid, form, 422)
+    given, now = form.cleaned_data, timezone.now()
+    try:
+        if base.origin == CardOrigin.DEVELOPED:
+            draft = services.name_developed_card(
+                request.actor, scorecard_id=base.pk, body=grid.body, note=given["note"], now=now
+            )
+        else:
+            draft = services.draft_expert_card(
+                request.actor, kind=base.kind, name=given["name"], body=grid.body, note=given["note"], now=now
+            )
+    except DomainError as error:
+        grid.faults = dict(error.fields) or {"": error.message}
+        return _edit_page(request, base, grid, form, error.status)
+    messages.success(request, _("The draft is saved."))
+    return redirect("credit_rating:scorecard", draft.pk)
+
+
+def _edit_page(
+    request: Any, base: Scorecard, grid: PolicyGrid, form: CardNoteForm, status: int
+) -> HttpResponse:
+    answers = [s for s in SOURCES.values() if base.kind in s.kinds and s.choices]
+    context = {"card": base, "grid": grid, "form": form, "answers": answers}
+    return render(request, "credit_rating/scorecard_edit.html", context, status=status)
+
+
+@allowed("credit_policy.draft")
+@require_POST
+def scorecard_propose(request: Any, scorecard_id: int) -> HttpResponse:
+    """Send the draft to a second person."""
+    found, form = _version(scorecard_id), ProposalForm(request.POST)
+    if not form.is_valid():
+        return _page(request, found, form, 422)
+    try:
+        services.propose_scorecard(
+            request.actor, scorecard_id=scorecard_id, valid_from=form.cleaned_data["valid_from"],
+            today=bank_today(request.bank), now=timezone.now(),
+        )  # fmt: skip
+    except DomainError as error:
+        form.add_error("valid_from" if "valid_from" in error.fields else None, error.message)
+        return _page(request, found, form, error.status)
+    messages.success(request, _("It waits for a second person now."))
+    return redirect("credit_rating:scorecard", scorecard_id)
+
+
+def _done(request: Any, scorecard_id: int, act: Callable[[], object], said: str) -> HttpResponse:
+    _version(scorecard_id)
+    try:
+        act()
+    except DomainError as error:
+        messages.error(request, error.message)
+        return redirect("credit_rating:scorecard", scorecard_id)
+    messages.success(request, said)
+    return redirect("credit_rating:scorecard", scorecard_id)
+
+
+@allowed("credit_policy.publish")
+@require_POST
+def scorecard_publish(request: Any, scorecard_id: int) -> HttpResponse:
+    """Put it in force from its date."""
+
+    def act() -> object:
+        return services.publish_scorecard(
+            request.actor, scorecard_id=scorecard_id, today=bank_today(request.bank), now=timezone.now()
+        )
+
+    return _done(request, scorecard_id, act, _("Published."))
+
+
+@allowed("credit_policy.publish")
+@require_POST
+def scorecard_return(request: Any, scorecard_id: int) -> HttpResponse:
+    """Give it back to who drafted it."""
+
+    def act() -> object:
+        return services.return_scorecard(request.actor, scorecard_id=scorecard_id)
+
+    return _done(request, scorecard_id, act, _("Returned."))
+
+
+@allowed("credit_policy.draft")
+@require_POST
+def scorecard_discard(request: Any, scorecard_id: int) -> HttpResponse:
+    """Throw a draft away."""
+    _version(scorecard_id)
+    try:
+        services.discard_scorecard(request.actor, scorecard_id=scorecard_id)
+    except DomainError as error:
+        messages.error(request, error.message)
+        return redirect("credit_rating:scorecard", scorecard_id)
+    messages.success(request, _("The draft is thrown away."))
+    return redirect("credit_rating:scorecard-list")

@@ -1,0 +1,83 @@
+"""The record is searched in the words people have: customer numbers, staff numbers, names of things."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.db.models import Model
+
+from crm_site.accounts.models import Staff
+from crm_site.audit.models import Entry
+from crm_site.audit.selectors import changed_fields
+from crm_site.audit.services import record
+from crm_site.audit.subjects import NAMES
+from crm_site.audit.triggers import audited_tables
+from crm_site.lib.tenancy import act_as, bank
+from tests.customers import factories
+
+
+def test_every_audited_table_has_a_name_for_the_reader() -> None:
+    assert not [table for table in audited_tables() if table not in NAMES]
+
+
+@pytest.fixture
+def seen(house: Any, rm: Any) -> Model:
+    """A customer whose identity document the manager read."""
+    with bank(house.id):
+        act_as(rm.actor)
+        customer = factories.make_customer(
+            "Ye Lan", number="C77", responsible=rm.staff, home_branch=house.north
+        )
+        record(rm.actor, "reveal", "customers_identifier", key=7, customer_id=customer.pk, reason="opened")
+    return customer
+
+
+def test_who_saw_this_customers_document_is_found_by_the_customers_number(
+    seen: Any, auditor: Any, rm: Any, client_for: Any
+) -> None:
+    page = client_for(auditor).get("/audit/", {"customer": "C77", "action": "reveal"}).content.decode()
+    assert rm.staff.name in page and "opened" in page and "Identity document" in page
+    assert f"/customers/{seen.pk}/" in page
+
+
+def test_what_one_person_did_is_found_by_his_staff_number(
+    seen: Any, auditor: Any, administrator: Any, rm: Any, client_for: Any
+) -> None:
+    client = client_for(auditor)
+    assert "opened" in client.get("/audit/", {"person": rm.staff.number}).content.decode()
+    assert "opened" not in client.get("/audit/", {"person": administrator.staff.number}).content.decode()
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"customer": "C78"}, "No customer has this number."),
+        ({"person": "x"}, "Nobody has this staff number."),
+    ],
+)
+def test_an_unknown_number_finds_nothing_and_says_so(
+    seen: Any, auditor: Any, client_for: Any, asked: dict[str, str], said: str
+) -> None:
+    page = client_for(auditor).get("/audit/", asked).content.decode()
+    assert said in page and "opened" not in page
+
+
+def test_an_administrator_learns_what_changed_of_a_customer_but_not_its_data(
+    house: Any, seen: Any, administrator: Any, auditor: Any, client_for: Any
+) -> None:
+    with bank(house.id):
+        entry = Entry.objects.filter(object_table="customers_customer", action="insert").latest("id")
+    shut = client_for(administrator).get(f"/audit/{entry.id}/").content.decode()
+    assert "<td>name</td>" in shut and "Ye Lan" not in shut and "C77" in shut
+    assert "Ye Lan" in client_for(auditor).get(f"/audit/{entry.id}/").content.decode()
+
+
+def test_an_administrator_still_reads_what_changed_of_the_staff(
+    house: Any, administrator: Any, rm: Any
+) -> None:
+    with bank(house.id):
+        Staff.objects.filter(pk=rm.staff.pk).update(name="Renamed")
+        entry = Entry.objects.filter(object_table="accounts_staff", action="update").latest("id")
+        said = {field.name: field.after for field in changed_fields(administrator.actor, entry)}
+    assert said["name"] == "Renamed"

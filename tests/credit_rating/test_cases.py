@@ -1,0 +1,240 @@
+"""The way of a case: every stage by another person, hidden votes, returns, expiry, and the line that comes of it."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from decimal import Decimal
+
+import pytest
+from django.db import IntegrityError, transaction
+
+from credit_rating.models import (
+    CaseCondition,
+    CaseStatus,
+    CreditCase,
+    CreditLine,
+    Guarantee,
+    LineStatus,
+    Opinion,
+)
+from credit_rating.selectors import cases as selectors
+from credit_rating.services import cases, lines
+from credit_rating.services.cases import CaseFault, Stale
+from crm_site.lib.errors import Conflict
+from crm_site.lib.tenancy import bank
+from crm_site.work.models import Notification, Task
+from tests.conftest import NOW, TODAY, House
+from tests.credit_rating import desk as tables
+from tests.credit_rating.desk import LATER, Desk, a_case, say, to_committee, to_president
+
+D = Decimal
+
+
+@pytest.fixture
+def desk(house: House) -> Iterator[Desk]:
+    found = tables.staffed(house)
+    with bank(house.id):
+        yield tables.with_customer(found)
+
+
+def test_a_case_goes_through_every_stage_to_a_line_that_waits_for_its_conditions(desk: Desk) -> None:
+    case = a_case(desk)
+    assert case.number == "SX-2026-0001"
+    assert case.route == ["branch", "headquarters", "committee", "president"]
+    assert case.status == CaseStatus.BRANCH
+    assert [t.owner_id for t in Task.objects.open()] == [desk.manager.staff.pk]
+    say(desk.manager, case)
+    assert [c.pk for c in selectors.inbox(desk.reviewer.actor, "todo", day=TODAY)] == [case.pk]
+    assert selectors.inbox(desk.manager.actor, "todo", day=TODAY) == []
+    assert [c.pk for c in selectors.inbox(desk.manager.actor, "decided", day=TODAY)] == [case.pk]
+    say(desk.reviewer, case, "conditional")
+    for member in desk.members:
+        say(member, case)
+    assert case.status == CaseStatus.PRESIDENT
+    assert not CreditLine.objects.exists()
+    say(desk.president, case)
+    assert case.status == CaseStatus.APPROVED
+    assert not Task.objects.open().exists()
+    assert Notification.objects.filter(staff=desk.rm.staff, code="case.ended").count() == 1
+    line = case.line
+    assert line is not None
+    assert (line.limit, line.status, line.case_id) == (D(20_000_000), LineStatus.PENDING, case.pk)
+    with pytest.raises(Conflict) as refused:
+        lines.activate_line(desk.reviewer.actor, line_id=line.pk, reason="met", now=LATER)
+    assert refused.value.code == "conditions_open"
+    with pytest.raises(IntegrityError), transaction.atomic():
+        CreditLine.objects.filter(pk=line.pk).update(status="active")
+    condition = CaseCondition.objects.get()
+    with pytest.raises(Conflict):
+        cases.accept_condition(desk.reviewer.actor, condition_id=condition.pk, now=LATER)
+    cases.evidence_condition(desk.rm.actor, condition_id=condition.pk, evidence="Statement 11-19", now=LATER)
+    cases.accept_condition(desk.reviewer.actor, condition_id=condition.pk, now=LATER)
+    lines.activate_line(desk.reviewer.actor, line_id=line.pk, reason="met", now=LATER)
+    assert CreditLine.objects.get().status == LineStatus.ACTIVE
+
+
+def test_votes_are_hidden_until_all_are_in(desk: Desk) -> None:
+    case = to_committee(desk, a_case(desk))
+    first, second, *others = desk.members
+    say(first, case, "conditional", text="secret", conditions=["hidden condition"])
+    for reader in (second, desk.reviewer, desk.president, desk.rm):
+        record = selectors.record_of(reader.actor, case)
+        assert record.hidden_votes == 1
+        assert all(o.text != "secret" for o in record.opinions)
+        assert selectors.conditions_of(case) == []
+    assert selectors.record_of(first.actor, case).hidden_votes == 0
+    for member in (second, *others):
+        say(member, case)
+    assert any(o.text == "secret" for o in selectors.record_of(desk.rm.actor, case).opinions)
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "ends"),
+    [
+        (["approve", "approve", "approve", "reject"], CaseStatus.PRESIDENT),
+        (["approve", "approve", "reject", "abstain"], CaseStatus.REJECTED),
+        (["approve", "return", "return", "reject"], CaseStatus.RETURNED),
+    ],
+)
+def test_the_committee_decides_by_its_majority(desk: Desk, verdicts: list[str], ends: CaseStatus) -> None:
+    case = to_committee(desk, a_case(desk))
+    for member, verdict in zip(desk.members, verdicts, strict=True):
+        say(member, case, verdict)
+    assert case.status == ends
+    assert not CreditLine.objects.exists()
+
+
+def test_at_the_deadline_votes_count_with_a_quorum_and_everything_else_expires(desk: Desk) -> None:
+    case = to_committee(desk, a_case(desk))
+    for member in desk.members[:3]:
+        say(member, case)
+    over = case.deadline + dt.timedelta(days=1)  # type: ignore[operator]
+    assert cases.close_due(now=LATER, today=over) == 1
+    case.refresh_from_db()
+    assert case.status == CaseStatus.PRESIDENT
+    later = case.deadline + dt.timedelta(days=1)  # type: ignore[operator]
+    with pytest.raises(Conflict) as late:
+        say(desk.president, case, today=later)
+    assert late.value.code == "deadline_passed"
+    case.refresh_from_db()
+    assert case.status == CaseStatus.EXPIRED
+    assert cases.close_due(now=LATER, today=later) == 0
+    assert not CreditLine.objects.exists()
+
+
+def test_without_a_quorum_the_committee_approves_nothing(desk: Desk) -> None:
+    case = to_committee(desk, a_case(desk))
+    for member in desk.members[:2]:
+        say(member, case)
+    cases.close_due(now=LATER, today=case.deadline + dt.timedelta(days=1))  # type: ignore[operator]
+    case.refresh_from_db()
+    assert case.status == CaseStatus.EXPIRED
+
+
+def test_a_change_voids_what_was_decided_and_the_form_says_what_changed(desk: Desk) -> None:
+    case = a_case(desk)
+    say(desk.manager, case)
+    shown = case.dossier_hash
+    Guarantee.objects.create(
+        customer=desk.customer, kind="credit", amount=D(1), from_date=TODAY, entered_at=NOW, status="active"
+    )
+    with pytest.raises(Stale) as stale:
+        say(desk.reviewer, case, dossier_hash=shown)
+    assert any(place.startswith("guarantees 1") for place, _b, _a in stale.value.changed)
+    case.refresh_from_db()
+    assert case.status == CaseStatus.BRANCH
+    assert case.dossier_hash != shown
+    assert Opinion.objects.get().voided_at is not None
+    say(desk.manager, case)
+    with pytest.raises(Stale):
+        say(desk.reviewer, case, dossier_hash=shown)
+    say(desk.reviewer, case)
+    assert case.status == CaseStatus.COMMITTEE
+
+
+def test_a_returned_case_is_changed_and_begins_a_new_round_by_a_route_of_its_own(desk: Desk) -> None:
+    case = a_case(desk)
+    say(desk.manager, case, "return")
+    assert case.status == CaseStatus.RETURNED
+    assert [t.owner_id for t in Task.objects.open()] == [desk.rm.staff.pk]
+    cases.edit_case(
+        desk.rm.actor, case_id=case.pk, terms=tables.terms(10_000_000), investigation="Halved.", now=LATER
+    )
+    cases.submit_case(desk.rm.actor, case_id=case.pk, now=LATER, today=TODAY)
+    case.refresh_from_db()
+    assert (case.round, case.status, case.amount) == (2, CaseStatus.BRANCH, D(10_000_000))
+    say(desk.manager, case)
+    assert case.status == CaseStatus.HEADQUARTERS
+
+
+def test_a_stage_waits_for_the_signer_it_has_added(desk: Desk) -> None:
+    case = a_case(desk)
+    say(desk.manager, case)
+    signer = desk.members[0]
+    cases.add_signer(desk.reviewer.actor, case_id=case.pk, staff_id=signer.staff.pk, now=LATER, today=TODAY)
+    with pytest.raises(Conflict) as waits:
+        say(desk.reviewer, case)
+    assert waits.value.code == "signer_missing"
+    say(signer, case)
+    assert case.status == CaseStatus.HEADQUARTERS
+    say(desk.reviewer, case)
+    assert case.status == CaseStatus.COMMITTEE
+    assert signer.staff.pk not in selectors.stage_people(case, TODAY)
+
+
+def test_who_is_away_is_stood_in_for_between_the_dates(desk: Desk) -> None:
+    case = a_case(desk)
+    deputy = desk.reviewer
+    cases.delegate(
+        desk.manager.actor, to_id=deputy.staff.pk, from_date=TODAY, to_date=TODAY, now=NOW, today=TODAY
+    )
+    said = say(deputy, case)
+    assert said.on_behalf_of_id == desk.manager.staff.pk
+    assert case.status == CaseStatus.HEADQUARTERS
+
+
+def test_a_batch_decides_what_it_can_and_lists_the_rest(desk: Desk) -> None:
+    first = a_case(desk)
+    desk.customer = tables.make_customer(
+        "Other", kind="corporate", home_branch=desk.house.north, responsible=desk.rm.staff
+    )
+    second = a_case(desk)
+    done = cases.decide_batch(
+        desk.manager.actor,
+        items=[(first.pk, first.dossier_hash), (second.pk, "0" * 64), (999_999, "")],
+        verdict="approve", text="All in order.", now=LATER, today=TODAY,
+    )  # fmt: skip
+    assert done.done == [first.number]
+    assert [number for number, _why in done.exceptions] == [second.number, "999999"]
+    second.refresh_from_db()
+    assert second.status == CaseStatus.BRANCH
+
+
+def test_asking_in_pieces_adds_up(desk: Desk) -> None:
+    a_case(desk)
+    other = tables.terms(1_000_000, product=tables.a_product("FX"))
+    second = cases.create_case(desk.rm.actor, customer=desk.customer, terms=other, now=NOW)
+    assert selectors.asked_of(second, TODAY)[0].amount == D(21_000_000)
+
+
+def test_a_withdrawn_case_is_over(desk: Desk) -> None:
+    case = to_president(desk, a_case(desk))
+    cases.withdraw_case(desk.rm.actor, case_id=case.pk, now=LATER, today=TODAY)
+    with pytest.raises(Conflict):
+        say(desk.president, case)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        CreditCase.objects.filter(pk=case.pk).update(status="approved")
+
+
+def test_an_increase_changes_its_line_instead_of_opening_another(desk: Desk) -> None:
+    case = to_president(desk, a_case(desk))
+    say(desk.president, case)
+    line = case.line
+    assert line is not None
+    assert line.status == LineStatus.ACTIVE
+    with pytest.raises(CaseFault):
+        a_case(desk, 1_000_000, kind="increase", line=line)
+    more = to_president(desk, a_case(desk, 30_000_000, kind="increase", line=line))
+    say(desk.president, more)
+    assert CreditLine.objects.get().limit == D(30_000_000)
