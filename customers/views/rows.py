@@ -47,14 +47,18 @@ class Page:
     def words(self) -> Mapping[str, SafeString]:
         """Words that stand in patterns, by name."""
         return {
-            "deposits": conditional_escape(_("Deposits")),
+            "deposits": self._in_unit(_("Deposits")),
             "last_month": conditional_escape(_("On last month")),
-            "balance": conditional_escape(_("Balance")),
-            "loans": conditional_escape(_("Loans")),
-            "overdue": conditional_escape(_("Overdue")),
+            "balance": self._in_unit(_("Balance")),
+            "loans": self._in_unit(_("Loans")),
+            "overdue": self._in_unit(_("Overdue")),
             "churn": conditional_escape(pgettext("probability", "Churn")),
             "contact": conditional_escape(_("Last contact")),
         }
+
+    def _in_unit(self, word: str) -> SafeString:
+        """What stands before an amount where the table has no head (the phone): its unit stands there as well."""
+        return conditional_escape(f"{word}, {self.scale.label}" if self.scale.label else word)
 
     @cached_property
     def prospect(self) -> SafeString:
