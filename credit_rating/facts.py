@@ -34,6 +34,11 @@ _RATING = (
     " FROM credit_rating_rating r WHERE r.bank_id = {c}.bank_id AND r.customer_id = {c}.id AND r.status = 'approved'"
     " AND r.expires_on >= {as_of})"
 )
+_DROP = (
+    "(SELECT (SELECT p.grade_rank FROM credit_rating_rating p WHERE p.bank_id = r.bank_id"
+    " AND p.customer_id = r.customer_id AND p.status IN ('superseded', 'expired') AND p.id < r.id"
+    f" ORDER BY p.id DESC LIMIT 1) - r.grade_rank{_RATING}"
+)
 _RANKS = {grade: len(GRADES) - place for place, grade in enumerate(GRADES)} | {"none": 0}
 
 
@@ -58,6 +63,12 @@ def _ratings() -> None:
         Fact("pd", "percent", _("Probability of default"), pd, known=f"{pd} IS NOT NULL", unit="%", permission="credit.read")
     )  # fmt: skip
     left = f"(SELECT r.expires_on - {{as_of}}{_RATING}"
+    add_fact(
+        Fact(
+            "grade_drop", "int", _("Grades below the rating before"), _DROP, known=f"{_DROP} IS NOT NULL",
+            unit=_("grades"), permission="credit.read",
+        )
+    )  # fmt: skip
     add_fact(
         Fact(
             "rating_expires_days", "days", _("Days until the rating expires"), left, known=f"{left} IS NOT NULL",

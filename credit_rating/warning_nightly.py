@@ -315,7 +315,7 @@ def register() -> None:
     add_step(
         Step(
             "warnings", gettext_lazy("Early warning"), warnings,
-            after=("lines", "classes", "churn", "placement"), plan=_plan,
+            after=("lines", "classes", "ratings", "churn", "placement"), plan=_plan,
         )
     )  # fmt: skip
     add_work_reason(

@@ -34,6 +34,7 @@ NAMES = {
     "line_expiring": gettext_lazy("A credit line ends soon"),
     "churn": gettext_lazy("Likely to leave the bank"),
     "class_worse": gettext_lazy("Five-level class got worse"),
+    "grade_drop": gettext_lazy("Credit grade got worse"),
     "guarantor": gettext_lazy("A guarantor is in trouble"),
     "unusual_activity": gettext_lazy("Unusual activity on the accounts"),
 }
@@ -89,6 +90,7 @@ def default(kind: str) -> Mapping[str, Any]:
         ("overdue", "risk", "manager", 3, [("days_past_due", ">", "7")]),
         ("overdue_long", "risk", "risk", 5, [("days_past_due", ">", "60")]),
         ("class_worse", "risk", "risk", 5, [("loan_class_worse_days", "<=", "30")]),
+        ("grade_drop", "risk", "manager", 7, [("grade_drop", ">=", "1")]),
         ("guarantor", "watch", "manager", 7, [("guarantor_class", ">=", "special_mention")]),
         ("deposits_falling", "watch", "manager", 10, [("adb_change_pct", "<", "-50"), ("loans", ">", "0")]),
         ("line_use", "watch", "manager", 10, [("lines_utilisation_pct", ">", "90")]),

@@ -23,6 +23,8 @@ from customers.models import Customer, Loan, LoanBalance, Standing
 from customers.nightly import customer_ranges
 from tests.architecture.places import a_customer
 from tests.conftest import NOW, TODAY, House, Person
+from tests.credit_rating import book
+from tests.credit_rating.test_ratings import COLLECTED, company, decide, make, owe, submit
 
 DAY = TODAY
 
@@ -272,7 +274,7 @@ def test_a_rule_that_cannot_be_understood_is_refused() -> None:
     with pytest.raises(PolicyFault) as fault:
         read(shape, body)
     assert set(fault.value.fields) == {
-        "conditions-0-value", f"conditions-{len(rows) - 1}-rule", "rules-8-code",
+        "conditions-0-value", f"conditions-{len(rows) - 1}-rule", "rules-9-code",
     }  # fmt: skip
 
 
@@ -289,3 +291,20 @@ def test_every_default_rule_runs_on_a_book(inside: House, debtor: Customer, hq_r
     assert CreditPolicy.objects.filter(
         pk=Signal.objects.earliest("id").policy_id, subject="warnings"
     ).exists()
+
+
+def test_a_lower_grade_than_before_is_a_warning(inside: House, rm: Person, hq_credit: Person) -> None:
+    firm = company(inside, rm)
+    book.add_statements(firm)
+    book.collect(rm.actor, firm, COLLECTED)
+    owe(firm, 0)
+    before = decide(hq_credit, submit(rm, make(rm, firm)))
+    night(inside, step="warnings")
+    assert not Signal.objects.filter(code="grade_drop").exists()
+    owe(firm, 100)
+    after = decide(hq_credit, submit(rm, make(rm, firm)))
+    assert after.grade_rank < before.grade_rank
+    night(inside, step="warnings")
+    signal = Signal.objects.get(code="grade_drop")
+    assert signal.figures == {"grade_drop": str(before.grade_rank - after.grade_rank)}
+    assert signal.owner_id == rm.staff.pk
