@@ -21,6 +21,7 @@ from django.utils.translation import gettext_lazy as _
 from numpy.typing import NDArray
 
 from crm_site.lib.dates import is_month_end, month_start
+from crm_site.lib.modelling import validation
 from crm_site.lib.registry import Counts, Pipeline, RunContext, Step, add_pipeline, add_step
 from customers.models import MonthEnd
 from customers.nightly import customer_ranges
@@ -291,7 +292,7 @@ def finish_churn(context: RunContext) -> Counts:
         if not total or len(set(points)) != len(cuts):
             continue
         actual = [counted.get(band, 0) / total for band in range(len(cuts) + 1)]
-        drift = round(churn.stability(Scorecard.from_json(model.card).expected, actual), 4)
+        drift = round(validation.stability(Scorecard.from_json(model.card).expected, actual), 4)
         ChurnModel.objects.filter(pk=model.pk).exclude(drift=drift, drift_date=context.business_date).update(
             drift=drift, drift_date=context.business_date
         )
@@ -403,10 +404,10 @@ def _develop(
     card = churn.fit(own, target)
     probability = card.score({name: v[then] for name, v in later.values.items()}).probability
     model.card = card.as_json()
-    model.auc = round(churn.auc(probability, outcome), 4)
-    model.ks = round(churn.ks(probability, outcome), 4)
+    model.auc = round(validation.auc(probability, outcome), 4)
+    model.ks = round(validation.ks(probability, outcome), 4)
     model.lift = round(churn.lift(probability, outcome), 2)
-    model.psi = round(churn.stability(card.expected, churn.shares(probability, card.cuts)), 4)
+    model.psi = round(validation.stability(card.expected, validation.shares(probability, card.cuts)), 4)
     model.calibration = churn.calibration(probability, outcome)
     model.save()
     return 1

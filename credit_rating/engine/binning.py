@@ -19,7 +19,8 @@ import numpy as np
 import pandas as pd
 from sklearn.tree import DecisionTreeClassifier
 
-from credit_rating.engine.columns import Bools, Column, Floats, Ints, number_column, text_column, text_of
+from credit_rating.engine.columns import Column, number_column, text_column, text_of
+from crm_site.lib.modelling import Bools, Floats, Ints
 
 MOST_PREBINS = 20  # among which the optimum is sought
 MOST_BINS = 12

@@ -15,9 +15,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
+from crm_site.lib.modelling import Bools, Floats, Ints
+
 Texts = NDArray[np.object_]
 
 # How files write that a value is not there.

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 from sklearn.model_selection import train_test_split
 
-from credit_rating.engine.columns import Bools, Floats
 from credit_rating.engine.evaluation import Columns, Method, cross_validate
 from credit_rating.engine.samples import Sample
 from credit_rating.engine.scorecard import Scorecard, develop
-from credit_rating.engine.validation import band_of, calibration, score_bands, shares, validate
+from crm_site.lib.modelling import Bools, Floats
+from crm_site.lib.modelling.validation import band_of, calibration, score_bands, shares, validate
 
 HELD_BACK = 0.3  # of the sample
 

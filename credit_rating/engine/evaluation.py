@@ -10,8 +10,9 @@ import numpy as np
 from sklearn.model_selection import StratifiedKFold
 from threadpoolctl import threadpool_limits
 
-from credit_rating.engine.columns import Bools, Column, Floats
-from credit_rating.engine.validation import auc, brier, ks
+from credit_rating.engine.columns import Column
+from crm_site.lib.modelling import Bools, Floats
+from crm_site.lib.modelling.validation import auc, brier, ks
 
 Columns = Mapping[str, Column]
 # Development columns, their outcomes, columns to predict -> probabilities of the latter.

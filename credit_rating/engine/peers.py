@@ -16,8 +16,9 @@ from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 from credit_rating.engine.binning import tally, weight_of_evidence
-from credit_rating.engine.columns import Bools, Column, Floats
+from credit_rating.engine.columns import Column
 from credit_rating.engine.evaluation import Columns
+from crm_site.lib.modelling import Bools, Floats
 
 ITERATIONS = 2000
 MOST_CATEGORIES = 100

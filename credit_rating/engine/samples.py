@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from credit_rating.engine.columns import Bools, Column, Texts, column_of, number_of, text_of
+from credit_rating.engine.columns import Column, Texts, column_of, number_of, text_of
+from crm_site.lib.modelling import Bools
 
 DELIMITERS = ",;\t|"
 LEAST_ROWS = 50

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 
 from credit_rating.engine.binning import Factor, bin_factor, honest_evidence, information_of
-from credit_rating.engine.columns import Bools, Column, Floats, Ints
-from credit_rating.engine.regression import logistic, score_gains, sigmoid
+from credit_rating.engine.columns import Column
+from crm_site.lib.modelling import Bools, Floats, Ints
+from crm_site.lib.modelling.regression import logistic, score_gains, sigmoid
 
 LEAST_INFORMATION = 0.005  # information value below which a factor is left out
 MOST_CORRELATION = 0.95  # between the evidence of two factors; the one with less information is left out

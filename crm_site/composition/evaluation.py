@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from credit_rating.engine.columns import Bools, Column, Floats
+from credit_rating.engine.columns import Column
 from credit_rating.engine.evaluation import Columns, Figures, Method, cross_validate
 from credit_rating.engine.peers import PEERS
 from credit_rating.engine.samples import Sample
 from credit_rating.engine.scorecard import Development
+from crm_site.lib.modelling import Bools, Floats
 from segmentation.engine import churn
 
 # A churn factor of text is a code a category; so many distinct values have bins of their own there.

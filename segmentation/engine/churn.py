@@ -14,11 +14,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
+from crm_site.lib.modelling import Bools, Floats, Ints
+from crm_site.lib.modelling.regression import logistic, sigmoid
+from crm_site.lib.modelling.validation import shares
 
 BACK = 5  # month-ends before t that features and baseline read
 AHEAD = 3  # month-ends after t that the label reads
@@ -211,7 +210,7 @@ class Scorecard:
         size = len(next(iter(values.values())))
         contributions = np.column_stack(parts) if parts else np.zeros((size, 0))
         raw = np.column_stack(columns) if columns else np.zeros((size, 0))
-        return Scored(_sigmoid(self.intercept + contributions.sum(axis=1)), contributions, raw)
+        return Scored(sigmoid(self.intercept + contributions.sum(axis=1)), contributions, raw)
 
     def reasons(self, scored: Scored, top: int = 3, least: float = 0.05) -> tuple[Ints, Floats]:
         """Codes (n, top) of the features that raise the score most, 0 = none, and their values."""
@@ -250,10 +249,6 @@ class Scorecard:
             cuts=tuple(map(float, data["cuts"])),
             expected=tuple(map(float, data["expected"])),
         )
-
-
-def _sigmoid(x: Floats) -> Floats:
-    return 1 / (1 + np.exp(-np.clip(x, -35, 35)))
 
 
 def _bin(column: Floats, edges: Sequence[float]) -> Ints:
@@ -339,7 +334,7 @@ def fit(
     kept = list(range(len(names)))
     while True:
         matrix = np.column_stack([columns[i] for i in kept]) if kept else np.zeros((len(target), 0))
-        intercept, weights = _logistic(matrix, target, ridge)
+        intercept, weights = logistic(matrix, target, ridge)
         if not kept or weights.min() >= 0:
             break
         del kept[int(np.argmin(weights))]
@@ -360,70 +355,7 @@ def fit(
     )
 
 
-def _logistic(matrix: Floats, target: Bools, ridge: float) -> tuple[float, Floats]:
-    """Newton steps, halved while they would make things worse: perfectly separable samples converge as well."""
-    design = np.column_stack([np.ones(len(target)), matrix])
-    rate = target.mean()
-    beta = np.zeros(design.shape[1])
-    beta[0] = np.log(rate / (1 - rate))
-    penalty = np.full(design.shape[1], ridge)
-    penalty[0] = 1e-9
-
-    def loss(b: Floats) -> float:
-        z = design @ b
-        return float((np.logaddexp(0, z) - target * z).sum() + (penalty * b * b).sum() / 2)
-
-    now = loss(beta)
-    for _step in range(60):
-        probability = _sigmoid(design @ beta)
-        gradient = design.T @ (probability - target) + penalty * beta
-        hessian = (design * (probability * (1 - probability))[:, None]).T @ design + np.diag(penalty + 1e-9)
-        step = np.linalg.solve(hessian, gradient)
-        size = 1.0
-        while size > 1e-6 and loss(beta - size * step) > now:
-            size /= 2
-        beta = beta - size * step
-        before, now = now, loss(beta)
-        if before - now < 1e-9 * (1 + abs(now)):
-            break
-    return float(beta[0]), beta[1:]
-
-
 # -- validation -----------------------------------------------------------------------------------------------------
-
-
-def shares(probability: Floats, cuts: Sequence[float]) -> list[float]:
-    """Share of customers in each band between the cuts."""
-    counts = np.bincount(
-        np.searchsorted(np.asarray(cuts), probability, side="right"), minlength=len(cuts) + 1
-    )
-    return (counts / max(len(probability), 1)).tolist()
-
-
-def stability(expected: Sequence[float], actual: Sequence[float]) -> float:
-    """Population stability index: below 0.1 stable, above 0.25 moved."""
-    e, a = np.maximum(expected, 1e-4), np.maximum(actual, 1e-4)
-    return float(((a - e) * np.log(a / e)).sum())
-
-
-def auc(probability: Floats, target: Bools) -> float:
-    """Area under the ROC curve: the chance that a leaver scores above a stayer; ties count half."""
-    target = np.asarray(target, bool)
-    _unique, inverse, counts = np.unique(probability, return_inverse=True, return_counts=True)
-    rank = (np.cumsum(counts) - (counts - 1) / 2)[inverse]
-    bad, good = int(target.sum()), int((~target).sum())
-    if not bad or not good:
-        return float("nan")
-    return float((rank[target].sum() - bad * (bad + 1) / 2) / (bad * good))
-
-
-def ks(probability: Floats, target: Bools) -> float:
-    """Kolmogorov-Smirnov: the largest distance between leavers' and stayers' distributions of the score."""
-    target = np.asarray(target, bool)
-    cuts = np.unique(probability)
-    bad = np.searchsorted(np.sort(probability[target]), cuts, side="right") / max(target.sum(), 1)
-    good = np.searchsorted(np.sort(probability[~target]), cuts, side="right") / max((~target).sum(), 1)
-    return float(np.abs(bad - good).max())
 
 
 def lift(probability: Floats, target: Bools, share: float = 0.1) -> float:

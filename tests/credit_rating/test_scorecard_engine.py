@@ -13,12 +13,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from credit_rating.engine import binning, validation
+from credit_rating.engine import binning
 from credit_rating.engine.binning import Bin, Factor, bin_factor, special_numbers, weight_of_evidence
 from credit_rating.engine.columns import column_of, number_column, number_of, text_column, text_of
 from credit_rating.engine.evaluation import cross_validate
 from credit_rating.engine.samples import SampleError, read_sample
 from credit_rating.engine.scorecard import Development, Scale, Scorecard, develop
+from crm_site.lib.modelling import validation
 
 # optbinning asks pandas for something it will take away.
 pytestmark = pytest.mark.filterwarnings("ignore::pandas.errors.Pandas4Warning")

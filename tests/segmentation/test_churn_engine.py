@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crm_site.lib.modelling import validation
 from segmentation.engine import churn
 from segmentation.engine.churn import Panel, Scorecard
 from tests.properties import rule
@@ -153,7 +154,7 @@ def test_it_finds_leavers_it_has_not_seen() -> None:
     card, whole, t = developed()
     who = churn.population(whole, t)
     probability = card.score({n: v[who] for n, v in churn.features(whole, t).items()}).probability
-    assert churn.auc(probability, churn.label(whole, t)[who]) > 0.7
+    assert validation.auc(probability, churn.label(whole, t)[who]) > 0.7
 
 
 def test_training_outcomes_are_known_before_validation_begins() -> None:
@@ -172,19 +173,19 @@ def test_auc_ks_and_lift_against_counting(rows: list[tuple[int, bool]]) -> None:
     score = np.array([s / 7 for s, _l in rows])
     target = np.array([gone for _s, gone in rows])
     if target.all() or not target.any():
-        assert np.isnan(churn.auc(score, target))
+        assert np.isnan(validation.auc(score, target))
         return
     pairs = [(b > g) + (b == g) / 2 for b in score[target] for g in score[~target]]
-    assert churn.auc(score, target) == pytest.approx(sum(pairs) / len(pairs))
+    assert validation.auc(score, target) == pytest.approx(sum(pairs) / len(pairs))
     apart = max(abs((score[target] <= c).mean() - (score[~target] <= c).mean()) for c in score)
-    assert churn.ks(score, target) == pytest.approx(apart)
+    assert validation.ks(score, target) == pytest.approx(apart)
     everybody = churn.lift(score, target, 1.0)
     assert everybody == pytest.approx(1.0)
 
 
 def test_stability_is_zero_for_the_same_and_large_for_another_population() -> None:
-    assert churn.stability([0.1] * 10, [0.1] * 10) == pytest.approx(0)
-    assert churn.stability([0.1] * 10, [0.0] * 5 + [0.2] * 5) > 0.25
+    assert validation.stability([0.1] * 10, [0.1] * 10) == pytest.approx(0)
+    assert validation.stability([0.1] * 10, [0.0] * 5 + [0.2] * 5) > 0.25
 
 
 def test_one_outcome_only_is_refused() -> None:

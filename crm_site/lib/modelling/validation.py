@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from credit_rating.engine.columns import Bools, Floats
+from crm_site.lib.modelling import Bools, Floats
 
 STABLE, MOVED = 0.10, 0.25  # of the population stability index
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from credit_rating.engine.columns import Bools, Floats
+from crm_site.lib.modelling import Bools, Floats
 
 RIDGE = 5.0  # shrinks weights; small beside the information of a few hundred cases
 STEPS = 60
