@@ -165,14 +165,19 @@ def _churn(rig: Rig, admin: Any, code: str, bank: int, customers: int, day: dt.d
 def _whole(
     rig: Rig, admin: Any, name: str, code: str, bank: int, customers: int, day: dt.date, every: int
 ) -> Row:
-    """A whole night, then each step's limit on the same day from the same beginning."""
+    """A whole night, then each step's limit on the same day from the same beginning. A step that has no limit yet
+    counts with its whole time on our side alone, and the note says so."""
     _disturb(admin, bank, every)
     limits.begin(admin, bank)
     admin.execute("VACUUM ANALYZE")
     told, peak = night(rig, code, day)
     parts = {"tiers": limits.timed(admin, ONE_STATEMENT.format(bank=bank, day=day))}
     parts |= limits.of_night(admin, bank, day)
-    steps = ", ".join(f"{s['step']} {s['seconds']:.2f} / {parts[s['step']]:.2f}" for s in told["steps"])
+    steps = ", ".join(
+        f"{s['step']} {s['seconds']:.2f} / "
+        + (f"{parts[s['step']]:.2f}" if s["step"] in parts else "no limit yet")
+        for s in told["steps"]
+    )
     return row(
         name,
         customers,
