@@ -232,9 +232,9 @@ def test_a_jump_needs_a_word(company: Customer, rm: Person) -> None:
         "auditor": "", "source": "typed", "base": None, "today": TODAY, "now": NOW,
     }  # fmt: skip
     with pytest.raises(StatementFault) as fault:
-        statements.save_statement(rm.actor, explanation="", **given)  # type: ignore[arg-type]
+        statements.save_statement(rm.actor, explanation="", **given)
     assert "explanation" in fault.value.fields
-    statements.save_statement(rm.actor, explanation="A new plant began in May.", **given)  # type: ignore[arg-type]
+    statements.save_statement(rm.actor, explanation="A new plant began in May.", **given)
 
 
 # -- guarantees ---------------------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from credit_rating.models import (
 )
 from credit_rating.selectors import cases as selectors
 from credit_rating.services import cases, lines
-from credit_rating.services.cases import CaseFault, Stale
+from credit_rating.services.cases import CaseFault, Stale, making
 from crm_site.lib.errors import Conflict, DomainError
 from crm_site.lib.permissions import Actor, Grant, Role
 from crm_site.lib.tenancy import bank
@@ -111,11 +111,11 @@ def test_at_the_deadline_votes_count_with_a_quorum_and_everything_else_expires(d
     case = to_committee(desk, a_case(desk))
     for member in desk.members[:3]:
         say(member, case)
-    over = case.deadline + dt.timedelta(days=1)  # type: ignore[operator]
+    over = case.deadline + dt.timedelta(days=1)
     assert cases.close_due(now=LATER, today=over) == 1
     case.refresh_from_db()
     assert case.status == CaseStatus.PRESIDENT
-    later = case.deadline + dt.timedelta(days=1)  # type: ignore[operator]
+    later = case.deadline + dt.timedelta(days=1)
     with pytest.raises(Conflict) as late:
         say(desk.president, case, today=later)
     assert late.value.code == "deadline_passed"
@@ -129,7 +129,7 @@ def test_without_a_quorum_the_committee_approves_nothing(desk: Desk) -> None:
     case = to_committee(desk, a_case(desk))
     for member in desk.members[:2]:
         say(member, case)
-    cases.close_due(now=LATER, today=case.deadline + dt.timedelta(days=1))  # type: ignore[operator]
+    cases.close_due(now=LATER, today=case.deadline + dt.timedelta(days=1))
     case.refresh_from_db()
     assert case.status == CaseStatus.EXPIRED
 
@@ -303,7 +303,7 @@ def test_the_rating_in_force_gives_the_grade_and_its_makers_never_decide(
     rating = Evidence(77, "PJ-1", "f" * 64, TODAY, "A", (desk.reviewer.staff.pk,))
     found = {"rating": rating}
     monkeypatch.setattr(selectors, "find_evidence", lambda name, _customer, _key: found.get(name))
-    monkeypatch.setattr(cases, "find_evidence", lambda name, _customer, _key: found.get(name))
+    monkeypatch.setattr(making, "find_evidence", lambda name, _customer, _key: found.get(name))
     case = a_case(desk)
     assert case.rating_id == 77
     assert case.route_why == "president_sees"

@@ -124,9 +124,9 @@ def test_registers_are_kept_by_risk_alone_and_checked(
         "now": NOW,
     }
     with pytest.raises(PermissionDenied):
-        services.report_capital(rm.actor, **given)  # type: ignore[arg-type]
+        services.report_capital(rm.actor, **given)
     with pytest.raises(RegisterFault) as fault:
-        services.report_capital(hq_risk.actor, **given)  # type: ignore[arg-type]
+        services.report_capital(hq_risk.actor, **given)
     assert list(fault.value.fields) == ["tier1_net_capital"]
 
 

@@ -49,7 +49,7 @@ def test_a_line_expires_after_its_last_day_with_an_event_and_a_task(inside: Hous
     ended.refresh_from_db()
     lives.refresh_from_db()
     assert (ended.status, lives.status) == ("expired", "active")
-    assert LineEvent.objects.filter(line=ended).first().kind == "expired"  # type: ignore[union-attr]
+    assert LineEvent.objects.filter(line=ended).first().kind == "expired"
     (task,) = Task.objects.open()
     assert (task.reason, task.owner_id, task.customer_id) == ("line_expired", rm.staff.pk, ended.customer_id)
     said = WORK_REASONS["line_expired"].sentence(task.params)
@@ -90,7 +90,7 @@ def test_a_line_used_to_nine_tenths_is_watched(inside: House) -> None:
 
 
 def found(fact: str, op: str, value: object, actor: object) -> bool:
-    matches = Matches({"fact": fact, "op": op, "value": value}, as_of=DAY, actor=actor)  # type: ignore[arg-type]
+    matches = Matches({"fact": fact, "op": op, "value": value}, as_of=DAY, actor=actor)
     return Standing.objects.filter(matches).exists()
 
 

@@ -86,7 +86,7 @@ def test_the_list_begins_with_what_lives_or_is_still_in_use(inside: House, hq_ri
     CreditLine.objects.filter(pk=owing.pk).update(utilised=Decimal(1))
 
     def shown(**query: object) -> set[int]:
-        page = selectors.line_page(hq_risk.actor, selectors.LineQuery(**query), day=TODAY)  # type: ignore[arg-type]
+        page = selectors.line_page(hq_risk.actor, selectors.LineQuery(**query), day=TODAY)
         return {row.pk for row in page.rows}
 
     assert shown() == {lives.pk, owing.pk}

@@ -281,7 +281,7 @@ class LineMachine(RuleBasedStateMachine):
         """(code of the refusal or "", answer); a refusal undoes what was done, as the request's end would."""
         try:
             with transaction.atomic():
-                return "", act()  # type: ignore[operator]
+                return "", act()
         except DomainError as error:
             return error.code, None
 

@@ -32,7 +32,7 @@ def amounts(line: CreditLine) -> tuple[Decimal, Decimal, Decimal]:
 
 def reserve(house: House, line: CreditLine, amount: str, **more: object) -> control.ReservationState:
     given = {"currency": "CNY", "reference": "P-1", "day": TODAY, "now": NOW, **more}
-    return control.reserve(core_banking(house), line_id=line.pk, amount=Decimal(amount), **given)  # type: ignore[arg-type]
+    return control.reserve(core_banking(house), line_id=line.pk, amount=Decimal(amount), **given)
 
 
 def refused(code: str, error: pytest.ExceptionInfo[DomainError]) -> None:

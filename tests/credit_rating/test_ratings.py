@@ -305,7 +305,7 @@ def test_lists_ask_for_the_grade_that_holds(
     inside: House, firm: Customer, rm: Person, hq_credit: Person
 ) -> None:
     def asked(fact: str, op: str, value: object, day: dt.date = TODAY) -> bool:
-        matches = Matches({"fact": fact, "op": op, "value": value}, as_of=day, actor=hq_credit.actor)  # type: ignore[arg-type]
+        matches = Matches({"fact": fact, "op": op, "value": value}, as_of=day, actor=hq_credit.actor)
         return Standing.objects.filter(matches, customer=firm).exists()
 
     owe(firm, 0)

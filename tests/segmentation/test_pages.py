@@ -288,7 +288,7 @@ def editor(draft: TierPolicy, **rows: tuple[str, str, str]) -> dict[str, object]
     sent: dict[str, object] = {"note": "", "row": []}
     for rank, (fact, op, value) in rows.items():
         key = f"t{rank[1:]}xaa"
-        sent["row"] = [*sent["row"], key]  # type: ignore[misc]
+        sent["row"] = [*sent["row"], key]
         sent |= {f"fact-{key}": fact, f"op-{key}": op, f"value-{key}": value, f"how-t{rank[1:]}x": "any"}
     return sent
 

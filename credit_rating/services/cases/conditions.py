@@ -1,0 +1,55 @@
+"""Conditions precedent: evidenced by one person, accepted by another."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from credit_rating.models import (
+    CaseCondition,
+    CaseStatus,
+)
+from credit_rating.services.cases.rules import MANAGE, PREPARE, CaseFault, person
+from crm_site.lib.errors import Conflict
+from crm_site.lib.permissions import Actor
+
+
+def evidence_condition(actor: Actor, *, condition_id: int, evidence: str, now: dt.datetime) -> CaseCondition:
+    """Say by what a condition is met; another evidence replaces one that nobody has accepted."""
+    staff_id = person(actor, PREPARE)
+    if not evidence.strip():
+        raise CaseFault(_("Say by what it is met."), fields={"evidence": _("Say by what it is met.")})
+    with transaction.atomic():
+        condition = _condition(actor, condition_id)
+        if condition.accepted_at is not None:
+            raise Conflict(_("Somebody has accepted it already."), code="condition_met")
+        condition.evidence, condition.evidenced_at = evidence.strip()[:400], now
+        condition.evidenced_by_id = staff_id
+        condition.save(update_fields=["evidence", "evidenced_by", "evidenced_at"])
+    return condition
+
+
+def accept_condition(actor: Actor, *, condition_id: int, now: dt.datetime) -> CaseCondition:
+    """A second person has seen the evidence. The line is freed by services.lines.activate_line when all are met."""
+    staff_id = person(actor, MANAGE)
+    with transaction.atomic():
+        condition = _condition(actor, condition_id)
+        if condition.accepted_at is not None:
+            return condition
+        if condition.evidenced_by_id is None:
+            raise Conflict(_("There is no evidence yet."), code="no_evidence")
+        if staff_id in (condition.evidenced_by_id, condition.case.prepared_by_id):
+            raise CaseFault(_("A second person accepts it."), code="four_eyes_maker")
+        condition.accepted_by_id, condition.accepted_at = staff_id, now
+        condition.save(update_fields=["accepted_by", "accepted_at"])
+    return condition
+
+
+def _condition(actor: Actor, condition_id: int) -> CaseCondition:
+    found = CaseCondition.objects.visible_to(actor).select_for_update(of=("self",))
+    condition: CaseCondition = found.select_related("case").get(pk=condition_id)
+    if condition.case.status != CaseStatus.APPROVED:
+        raise Conflict(_("The case is not approved."), code="case_status")
+    return condition

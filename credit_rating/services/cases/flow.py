@@ -1,0 +1,271 @@
+"""The way of a case from stage to stage: entered, counted, moved on, ended; what time and change do to it (C6).
+
+Nothing is approved by default. Each act first looks whether the dossier still is the one that was shown and whether the
+stage's time is up; what it finds is kept even where the act itself is refused.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from decimal import Decimal
+
+from django.db import transaction
+from django.db.models import Q
+from django.utils.translation import gettext as _
+
+from credit_rating.engine.authority import Votes, outcome
+from credit_rating.models import (
+    CaseDossier,
+    CaseMaker,
+    CaseSeat,
+    CaseStatus,
+    CreditCase,
+    OpinionPart,
+    SeatKind,
+    Verdict,
+)
+from credit_rating.models.cases import BY_RULE, STAGES
+from credit_rating.selectors import cases as selectors
+from credit_rating.selectors.cases import Dossier
+from credit_rating.services.cases.rules import Stale, address, locked
+from credit_rating.services.lines import change_line, open_line
+from crm_site.lib.dates import add_months
+from crm_site.lib.errors import Conflict, DomainError
+from crm_site.lib.permissions import Actor, Grant, Role
+from crm_site.lib.tenancy import require_bank
+from crm_site.work.services import TaskRow, notify, put_tasks
+
+
+def bind(case: CreditCase, today: dt.date, now: dt.datetime) -> Dossier:
+    """Compute dossier, route and makers anew and keep what was shown."""
+    dossier = selectors.dossier_of(case, today, today)
+    case.as_of, case.dossier_hash = today, dossier.hash
+    case.route, case.route_why = list(dossier.route.stages), dossier.route.why
+    case.quorum, case.majority_pct = dossier.quorum, dossier.majority_pct
+    CaseDossier.objects.get_or_create(
+        case=case, hash=dossier.hash, defaults={"content": dossier.content, "at": now}
+    )
+    CaseMaker.objects.bulk_create(
+        [CaseMaker(case=case, staff_id=staff_id, part=part) for staff_id, part in dossier.makers],
+        ignore_conflicts=True,
+    )
+    return dossier
+
+
+def enter(case: CreditCase, stage: CaseStatus, now: dt.datetime, today: dt.date) -> None:
+    """Hand the case to a stage; the committee's members get their seats, those concerned are recused at once."""
+    body = selectors.authority_policy(case.as_of or today)[1]
+    until = today + dt.timedelta(days=int(body.params[f"{stage}_days"]))
+    case.status, case.stage_since = stage, now
+    case.deadline = min(until, case.expires_on or until)
+    case.save()
+    if stage == CaseStatus.COMMITTEE:
+        _seat_committee(case, now, today)
+    sync_tasks(case, now, today)
+
+
+def _seat_committee(case: CreditCase, now: dt.datetime, today: dt.date) -> None:
+    _clear_seats(case, SeatKind.MEMBER)
+    seated = set(case.seats.filter(round=case.round).values_list("staff_id", flat=True))
+    seats = [
+        CaseSeat(
+            case=case, round=case.round, stage=CaseStatus.COMMITTEE, staff_id=staff_id, kind=SeatKind.MEMBER,
+            recused=_by_rule(selectors.objections(case, staff_id, today)), at=now,
+        )
+        for staff_id in selectors.role_holders(Role.COMMITTEE_MEMBER, today)
+        if staff_id not in seated
+    ]  # fmt: skip
+    able = sum(1 for seat in seats if not seat.recused)
+    if able < case.quorum:
+        raise Conflict(
+            _("Only %(able)s members may vote on this case; the committee needs %(quorum)s.")
+            % {"able": able, "quorum": case.quorum},
+            code="no_quorum",
+        )
+    CaseSeat.objects.bulk_create(seats)
+
+
+def _by_rule(codes: Sequence[str]) -> str:
+    return f"{BY_RULE}{codes[0]}" if codes else ""
+
+
+def _clear_seats(case: CreditCase, *kinds: str) -> None:
+    """Take the seats of this round away, but for those who have recused themselves."""
+    seats = case.seats.filter(round=case.round, kind__in=kinds)
+    seats.filter(Q(recused="") | Q(recused__startswith=BY_RULE)).delete()
+
+
+def count_when_all_are_in(case: CreditCase, now: dt.datetime, today: dt.date) -> None:
+    """Close the committee's vote once everybody who may vote has voted."""
+    votes = case.opinions.filter(round=case.round, part=OpinionPart.VOTE, voided_at__isnull=True)
+    voted = {v.on_behalf_of_id or v.staff_id for v in votes}
+    if voted and set(selectors.stage_people(case, today)) <= voted:
+        _close_votes(case, now, today)
+    else:
+        sync_tasks(case, now, today)
+
+
+def _close_votes(case: CreditCase, now: dt.datetime, today: dt.date) -> None:
+    """Count the committee's votes: all are in, or its time is up."""
+    counts = selectors.vote_counts(case)
+    votes = Votes(
+        approve=sum(n for verdict, n in counts.items() if selectors.approving(verdict)),
+        reject=counts.get(Verdict.REJECT, 0),
+        give_back=counts.get(Verdict.RETURN, 0),
+        abstain=counts.get(Verdict.ABSTAIN, 0),
+    )
+    came_to = outcome(votes, quorum=case.quorum, majority_pct=case.majority_pct)
+    if came_to == "no_quorum":
+        end(case, CaseStatus.EXPIRED, now, today)
+        return
+    move_on(_committee(), case, Verdict(came_to), now, today)
+
+
+def _committee() -> Actor:
+    """The committee as the one that opens a line: its votes have decided, not the person who was last."""
+    grant = Grant(Role.COMMITTEE_MEMBER, 0, 2_147_483_647)
+    return Actor(require_bank(), "Credit committee", grants=(grant,))
+
+
+def move_on(actor: Actor, case: CreditCase, verdict: str, now: dt.datetime, today: dt.date) -> None:
+    """What a stage's verdict brings: back to the maker, the end, the next stage or, after the last, the line."""
+    if verdict == Verdict.RETURN:
+        case.status, case.stage_since, case.deadline = CaseStatus.RETURNED, now, None
+        case.save()
+        sync_tasks(case, now, today)
+        return
+    if not selectors.approving(verdict):
+        end(case, CaseStatus.REJECTED, now, today)
+        return
+    place = case.route.index(case.status)
+    if place + 1 < len(case.route):
+        enter(case, CaseStatus(case.route[place + 1]), now, today)
+        return
+    end(case, CaseStatus.APPROVED, now, today)
+    _carry_out(actor, case, now, today)
+
+
+def end(case: CreditCase, status: CaseStatus, now: dt.datetime, today: dt.date) -> None:
+    """Close a case and tell its maker and those it was copied to."""
+    case.status, case.closed_at = status, now
+    case.save()
+    sync_tasks(case, now, today)
+    told = [case.prepared_by_id, *case.copies.values_list("staff_id", flat=True)]
+    notify(told, "case.ended", {"case": case.number, "status": str(status)}, address(case), now=now)
+
+
+def _carry_out(actor: Actor, case: CreditCase, now: dt.datetime, today: dt.date) -> None:
+    """The approval opens its line, pending while conditions are open, or changes the one it is about."""
+    until = add_months(today, case.term_months)
+    if case.line is not None:
+        change_line(
+            actor, line_id=case.line.pk, limit=Decimal(case.amount), expires_on=max(until, case.line.expires_on),
+            case_id=case.pk, now=now, reason=case.number,
+        )  # fmt: skip
+        return
+    case.line = open_line(
+        actor, customer=case.customer, product=case.product, currency=case.currency, limit=Decimal(case.amount),
+        starts_on=today, expires_on=until, now=now, case_id=case.pk, reason=case.number,
+        conditions_open=selectors.open_conditions(case.pk) > 0,
+    )  # fmt: skip
+    case.save(update_fields=["line"])
+
+
+def bring_up_to_date(actor: Actor, case_id: int, now: dt.datetime, today: dt.date) -> Conflict | None:
+    """What happened to a case since it was shown: its stage's time is up, or its dossier changed. Kept in any case."""
+    with transaction.atomic():
+        case = locked(actor, case_id)
+        if not case.is_waiting:
+            return None
+        if _settle(case, now, today):
+            return Conflict(_("The time to decide is over."), code="deadline_passed")
+        before = case.dossier_hash
+        if not _void_if_changed(case, now, today):
+            return None
+        return Stale(
+            _("The case has changed: earlier opinions of this round are void, and it begins again."),
+            selectors.changes_since(case, before),
+        )
+
+
+def _settle(case: CreditCase, now: dt.datetime, today: dt.date) -> bool:
+    """Whether the stage's last day has passed; then the votes are counted, or the case expires."""
+    if case.deadline is None or today <= case.deadline:
+        return False
+    # Votes count only on what still is what they were cast on.
+    is_same = selectors.dossier_of(case, case.as_of or today, today).hash == case.dossier_hash
+    if case.status == CaseStatus.COMMITTEE and is_same and today <= (case.expires_on or today):
+        _close_votes(case, now, today)
+    else:
+        end(case, CaseStatus.EXPIRED, now, today)
+    return True
+
+
+def _void_if_changed(case: CreditCase, now: dt.datetime, today: dt.date) -> bool:
+    if selectors.dossier_of(case, case.as_of or today, today).hash == case.dossier_hash:
+        return False
+    case.opinions.filter(round=case.round, voided_at__isnull=True).update(voided_at=now)
+    _clear_seats(case, *SeatKind.values)
+    bind(case, today, now)
+    enter(case, CaseStatus(case.route[0]), now, today)
+    return True
+
+
+def close_due(*, now: dt.datetime, today: dt.date, customers: tuple[int, int] | None = None) -> int:
+    """The night's act: cases past a deadline are counted or expire. Returns how many. Safe to repeat."""
+    over = Q(status__in=STAGES, deadline__lt=today) | Q(status=CaseStatus.RETURNED, expires_on__lt=today)
+    found = CreditCase.objects.filter(over)
+    if customers is not None:
+        found = found.filter(customer_id__gte=customers[0], customer_id__lte=customers[1])
+    closed = 0
+    for case_id in list(found.values_list("pk", flat=True)):
+        with transaction.atomic():
+            case = CreditCase.objects.select_for_update(of=("self",)).get(pk=case_id)
+            if case.is_waiting:
+                closed += _settle_or_expire(case, now, today)
+            elif case.status == CaseStatus.RETURNED:
+                end(case, CaseStatus.EXPIRED, now, today)
+                closed += 1
+    return closed
+
+
+def _settle_or_expire(case: CreditCase, now: dt.datetime, today: dt.date) -> bool:
+    """As _settle; what the committee's votes cannot bring about (its line is closed, say) expires."""
+    try:
+        with transaction.atomic():
+            return _settle(case, now, today)
+    except DomainError:
+        case.refresh_from_db()
+        end(case, CaseStatus.EXPIRED, now, today)
+        return True
+
+
+def sync_tasks(case: CreditCase, now: dt.datetime, today: dt.date) -> None:
+    """Who can move the case has it on his worklist with the deadline; nobody else."""
+    source = f"case:{case.pk}:"
+    rows = []
+    if case.status == CaseStatus.RETURNED:
+        rows.append(_task(case, source, case.prepared_by_id, "case_returned", case.expires_on or today))
+    rows.extend(
+        _task(case, source, staff_id, "case_decide", case.deadline or today)
+        for staff_id in _asked(case, today)
+    )
+    put_tasks(require_bank(), rows, sources=[source], as_of=today, now=now)
+
+
+def _asked(case: CreditCase, today: dt.date) -> list[int]:
+    if not case.is_waiting:
+        return []
+    signers = [seat.staff_id for seat in selectors.open_signers(case)]
+    people = [*signers, *([] if signers else selectors.stage_people(case, today))]
+    return [staff_id for staff_id in people if not selectors.objections(case, staff_id, today)]
+
+
+def _task(case: CreditCase, source: str, staff_id: int, reason: str, due: dt.date) -> TaskRow:
+    return TaskRow(
+        reason=reason, source_key=f"{source}{case.round}:{case.status}:{staff_id}", due_date=due,
+        customer_id=case.customer_id, owner_id=staff_id,
+        params={"case": case.number, "case_id": case.pk, "amount": str(case.amount), "currency": case.currency},
+        urgency=70,
+    )  # fmt: skip

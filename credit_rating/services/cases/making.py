@@ -1,0 +1,160 @@
+"""A case is made, changed, submitted and withdrawn by its maker."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.db import IntegrityError, connection, transaction
+from django.db.models import Max
+from django.utils.translation import gettext as _
+
+from credit_rating.evidence import find_evidence
+from credit_rating.models import (
+    CaseKind,
+    CaseStatus,
+    CreditCase,
+    CreditLine,
+)
+from credit_rating.selectors import cases as selectors
+from credit_rating.services.cases.flow import bind, end, enter
+from credit_rating.services.cases.rules import PREPARE, CaseFault, locked, person
+from crm_site.lib.errors import Conflict
+from crm_site.lib.permissions import Actor
+from crm_site.lib.tenancy import require_bank
+from customers.models import Customer, Product
+
+EDITABLE = (CaseStatus.DRAFT, CaseStatus.RETURNED)
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What is asked for; `rate_bp` in basis points."""
+
+    kind: str
+    product: Product
+    currency: str
+    amount: Decimal
+    term_months: int
+    purpose: str
+    rate_bp: int | None = None
+    line: CreditLine | None = None
+    calculation_id: int | None = None
+
+
+def create_case(actor: Actor, *, customer: Customer, terms: Terms, now: dt.datetime) -> CreditCase:
+    """A draft. Raises CaseFault with the field's name, Conflict while the customer has a case for the product."""
+    staff_id = person(actor, PREPARE)
+    _check_terms(customer, terms)
+    try:
+        with transaction.atomic():
+            seen = Customer.objects.visible_to(actor).get(pk=customer.pk)
+            return CreditCase.objects.create(
+                year=now.year, serial=_next_serial(now.year), customer=seen, prepared_by_id=staff_id, prepared_at=now,
+                **_columns(terms),
+            )  # fmt: skip
+    except IntegrityError as error:
+        raise Conflict(_("This customer has a case for this product already."), code="case_open") from error
+
+
+def edit_case(
+    actor: Actor, *, case_id: int, terms: Terms, investigation: str, now: dt.datetime
+) -> CreditCase:
+    """Its maker changes a draft or a returned case."""
+    with transaction.atomic():
+        case = _own(actor, case_id)
+        _check_terms(case.customer, terms)
+        for name, value in _columns(terms).items():
+            setattr(case, name, value)
+        case.investigation = investigation.strip()
+        case.save(update_fields=[*_columns(terms), "investigation"])
+    return case
+
+
+def _columns(terms: Terms) -> dict[str, Any]:
+    return {name: getattr(terms, name) for name in Terms.__slots__}
+
+
+def _check_terms(customer: Customer, terms: Terms) -> None:
+    faults = {}
+    line = terms.line
+    if terms.amount <= 0:
+        faults["amount"] = _("The amount must be above zero.")
+    if not 0 < terms.term_months <= 360:
+        faults["term_months"] = _("Between 1 and 360 months.")
+    if not terms.purpose.strip():
+        faults["purpose"] = _("Say what for.")
+    if line is None and terms.kind in (CaseKind.INCREASE, CaseKind.DECREASE, CaseKind.REVIEW):
+        faults["line"] = _("Choose the line.")
+    if line is not None:
+        if (line.customer_id, line.product_id, line.currency) != (
+            customer.pk,
+            terms.product.pk,
+            terms.currency,
+        ):
+            faults["line"] = _("The line is of another customer, product or currency.")
+        elif terms.kind == CaseKind.NEW:
+            faults["line"] = _("A new line changes none.")
+        elif terms.kind == CaseKind.INCREASE and terms.amount <= line.limit:
+            faults["amount"] = _("It must be above the line's limit.")
+        elif terms.kind == CaseKind.DECREASE and terms.amount >= line.limit:
+            faults["amount"] = _("It must be below the line's limit.")
+    if faults:
+        raise CaseFault(next(iter(faults.values())), code="terms", fields=faults)
+
+
+def submit_case(actor: Actor, *, case_id: int, now: dt.datetime, today: dt.date) -> CreditCase:
+    """The manager's investigation is done: a new round begins, with the rating in force, at the route's first stage."""
+    with transaction.atomic():
+        case = _own(actor, case_id)
+        if not case.investigation.strip():
+            message = _("Write what the investigation found.")
+            raise CaseFault(message, code="investigation", fields={"investigation": message})
+        rating = find_evidence("rating", case.customer_id, None)
+        case.rating_id = rating.id if rating else None
+        case.round += 1
+        case.submitted_at = now
+        body = selectors.authority_policy(today)[1]
+        if case.expires_on is None:
+            case.expires_on = today + dt.timedelta(days=int(body.params["case_days"]))
+        if case.expires_on < today:
+            raise Conflict(_("The case has expired."), code="case_ended")
+        bind(case, today, now)
+        enter(case, CaseStatus(case.route[0]), now, today)
+    return case
+
+
+def withdraw_case(actor: Actor, *, case_id: int, now: dt.datetime, today: dt.date) -> CreditCase:
+    """Its maker takes it back, at any time before its end."""
+    staff_id = person(actor, PREPARE)
+    with transaction.atomic():
+        case = locked(actor, case_id)
+        if case.prepared_by_id != staff_id:
+            raise PermissionDenied(PREPARE)
+        if not case.is_waiting and case.status not in EDITABLE:
+            raise Conflict(_("The case has ended."), code="case_ended")
+        end(case, CaseStatus.WITHDRAWN, now, today)
+    return case
+
+
+def _own(actor: Actor, case_id: int) -> CreditCase:
+    """A case that the actor makes and may still change."""
+    staff_id = person(actor, PREPARE)
+    case = locked(actor, case_id)
+    if case.prepared_by_id != staff_id:
+        raise PermissionDenied(PREPARE)
+    if case.status not in EDITABLE:
+        raise Conflict(_("The case is under way; withdraw it to change it."), code="case_status")
+    return case
+
+
+def _next_serial(year: int) -> int:
+    """The bank's next number of the year; two makers wait for each other."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "select pg_advisory_xact_lock(hashtextextended('credit case number', %s))", [require_bank()]
+        )
+    return int(CreditCase.objects.filter(year=year).aggregate(newest=Max("serial"))["newest"] or 0) + 1
