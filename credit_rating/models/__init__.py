@@ -1,6 +1,15 @@
 """What a bank lends by and to whom: policies, scorecards, ratings, lines and how they were decided."""
 
 from credit_rating.models.calculations import LineCalculation
+from credit_rating.models.campaigns import (
+    BatchStatus,
+    Campaign,
+    CampaignBatch,
+    CampaignMember,
+    CampaignStatus,
+    CampaignZone,
+    MemberStage,
+)
 from credit_rating.models.cases import (
     CaseCondition,
     CaseCopy,
@@ -57,6 +66,12 @@ __all__ = [
     "DECIDED",
     "OPEN_RATINGS",
     "BankCapital",
+    "BatchStatus",
+    "Campaign",
+    "CampaignBatch",
+    "CampaignMember",
+    "CampaignStatus",
+    "CampaignZone",
     "CardOrigin",
     "CaseCondition",
     "CaseCopy",
@@ -86,6 +101,7 @@ __all__ = [
     "LineEventKind",
     "LineStatus",
     "LoanClass",
+    "MemberStage",
     "Opinion",
     "OpinionPart",
     "Rating",
