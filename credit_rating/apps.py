@@ -10,6 +10,7 @@ class CreditRatingConfig(AppConfig):
 
     def ready(self) -> None:
         from credit_rating import (
+            campaign_run,
             evidence,
             facts,
             feeds,
@@ -32,6 +33,7 @@ class CreditRatingConfig(AppConfig):
         rating_night.register()
         revaluations.register()
         warning_nightly.register()
+        campaign_run.register()
         feeds.register()
         add_view_part(LINES_PART)
         add_view_part(RATINGS_PART)

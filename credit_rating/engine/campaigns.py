@@ -56,7 +56,12 @@ def exceptions_of(seen: Seen, rules: Rules, grades: Sequence[str], day: dt.date)
         "grade": grades.index(seen.grade) >= grades.index(rules.worst_grade),
         "amount": limit > rules.amount_over,
         "missing": seen.missing > rules.missing_over,
-        "lowered": "lowered" in rules.on and seen.standing_limit is not None and 0 < limit < seen.standing_limit,
-        **{code: code in rules.on and code in seen.facts for code in ("override", "warning", "class", "related")},
+        "lowered": "lowered" in rules.on
+        and seen.standing_limit is not None
+        and 0 < limit < seen.standing_limit,
+        **{
+            code: code in rules.on and code in seen.facts
+            for code in ("override", "warning", "class", "related")
+        },
     }
     return (*(b for b in BLOCKS if b in blocks), *(code for code in REVIEWED if reviewed[code]))

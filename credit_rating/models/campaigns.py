@@ -73,7 +73,8 @@ class Campaign(TenantModel):
                 & Q(approve_by__gte=F("review_by")),
             ),
             models.CheckConstraint(
-                name="campaign_opened", condition=Q(status="draft") | Q(opened_by__isnull=False, opened_at__isnull=False)
+                name="campaign_opened",
+                condition=Q(status="draft") | Q(opened_by__isnull=False, opened_at__isnull=False),
             ),
         ]
 
@@ -131,8 +132,9 @@ class BatchStatus(models.TextChoices):
 
 
 class CampaignBatch(TenantModel):
-    """Members of a zone that are approved together, by one who has not made them. `content`: the list as it was
-    approved, member by member, with what fell out and why; `content_hash`: its SHA-256, what the approver signed."""
+    """Members of a zone that are approved together, by one who has not made them. `content`: the list as it was signed,
+    member by member, with what fell out and why; `content_hash`: its SHA-256. A run then carries it out, case by case.
+    """
 
     campaign = BankForeignKey(Campaign, on_delete=models.PROTECT, related_name="batches")
     zone = BankForeignKey(CampaignZone, on_delete=models.PROTECT, related_name="batches")
@@ -146,8 +148,6 @@ class CampaignBatch(TenantModel):
     note = models.CharField(max_length=400, blank=True)
     content = models.JSONField(null=True)
     content_hash = models.CharField(max_length=64, blank=True)
-    approved_count = models.PositiveIntegerField(default=0)
-    total = MoneyField(default=0)
 
     class Meta(TenantModel.Meta):
         ordering: ClassVar = ["-id"]
@@ -158,7 +158,8 @@ class CampaignBatch(TenantModel):
             ),
             models.CheckConstraint(
                 name="campaignbatch_second_person",
-                condition=Q(status="proposed") | Q(decided_by__isnull=False) & ~Q(decided_by=F("proposed_by")),
+                condition=Q(status="proposed")
+                | Q(decided_by__isnull=False) & ~Q(decided_by=F("proposed_by")),
             ),
             models.CheckConstraint(
                 name="campaignbatch_bound",
@@ -199,8 +200,8 @@ class CampaignMember(TenantModel):
     # (services.campaigns.members) are in the record.
     audited: ClassVar = False
 
-    campaign = BankForeignKey(Campaign, on_delete=models.CASCADE, related_name="members", set_based=True)
-    customer = BankForeignKey(Customer, on_delete=models.CASCADE, related_name="+", set_based=True)
+    campaign = BankForeignKey(Campaign, on_delete=models.CASCADE, related_name="members")
+    customer = BankForeignKey(Customer, on_delete=models.CASCADE, related_name="+")
     kind = models.CharField(max_length=10, choices=CreditKind)
     is_open = models.BooleanField(default=True)
     zone = BankForeignKey(CampaignZone, null=True, on_delete=models.PROTECT, related_name="members")
@@ -225,7 +226,9 @@ class CampaignMember(TenantModel):
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["bank_id", "campaign", "customer"], name="campaignmember_once"),
             models.UniqueConstraint(
-                fields=["bank_id", "customer", "kind"], condition=Q(is_open=True), name="campaignmember_one_open"
+                fields=["bank_id", "customer", "kind"],
+                condition=Q(is_open=True),
+                name="campaignmember_one_open",
             ),
             models.CheckConstraint(
                 name="campaignmember_reasoned",
