@@ -27,6 +27,8 @@ from crm_site.accounts.models import Bank, Staff
 from crm_site.lib.permissions import SUBTREE, Actor, Role
 from crm_site.lib.tenancy import require_bank
 
+ZERO = Decimal(0)
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -141,6 +143,11 @@ def signed_row(member: CampaignMember, currency: str, line: CreditLine | None = 
         "rate_bp": calculation.rate_bp if calculation else None, "line": line.number if line else "",
         "standing_limit": str(line.limit) if line else "",
     }  # fmt: skip
+
+
+def amount_of(row: dict[str, Any]) -> Decimal:
+    """The line of a signed row."""
+    return Decimal(row["amount"])
 
 
 def _currency() -> str:

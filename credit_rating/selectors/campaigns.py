@@ -227,6 +227,11 @@ def member_count(actor: Actor, campaign_id: int, query: MemberQuery) -> int:
     return _chosen(actor, campaign_id, query).count()
 
 
+def ready_count(actor: Actor, campaign_id: int, query: MemberQuery) -> int:
+    """Members of the query that a batch would take: no exception, in no batch, in no case."""
+    return _chosen(actor, campaign_id, query).filter(is_exception=False, batch=None, case=None).count()
+
+
 def member(actor: Actor, member_id: int) -> CampaignMember:
     """One whom the actor sees, with everything its trail is made of. Raises CampaignMember.DoesNotExist."""
     found = CampaignMember.objects.visible_to(actor).select_related(
