@@ -290,7 +290,7 @@ def batch_return(request: Any, batch_id: int) -> HttpResponse:
 def batch_out(request: Any, batch_id: int, member_id: int) -> HttpResponse:
     """Take one member out of the batch: it becomes an exception, decided by itself."""
     found = _batch(request, batch_id)
-    if not CampaignMember.objects.filter(pk=member_id, batch=found).exists():
+    if not CampaignMember.objects.filter(pk=member_id, zone=found.zone_id).exists():
         raise Http404
     try:
         members.take_out(

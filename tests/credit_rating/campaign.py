@@ -11,8 +11,8 @@ from credit_rating.models import Campaign, CampaignMember, CampaignZone, Collect
 from credit_rating.services.campaigns import opening, zones
 from credit_rating.services.campaigns.opening import Plan
 from crm_site.jobs.models import Run
-from crm_site.lib.registry import RunContext
 from crm_site.lib.permissions import Role
+from crm_site.lib.registry import RunContext
 from customers.models import Address, Customer, Standing
 from tests.conftest import NOW, TODAY, House, Person, hire
 from tests.credit_rating.lines import a_product
