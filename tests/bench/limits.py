@@ -9,7 +9,6 @@ statistics), the limit is that SELECT as the superuser over the whole book.
 from __future__ import annotations
 
 import datetime as dt
-import time
 from typing import Any
 
 import numpy as np
@@ -22,6 +21,7 @@ from customers.figures import figures_sql
 from relationship import placement, worklists
 from segmentation import statistics
 from segmentation.engine.churn import Scorecard
+from tests.rig import Spent, Work
 
 ALL = (0, 2**62)
 BEGIN = """
@@ -66,21 +66,21 @@ def begin(admin: psycopg.Connection[Any], bank: int) -> None:
     admin.execute(BEGIN.format(bank=bank))
 
 
-def timed(admin: psycopg.Connection[Any], sql: str, params: Any = None) -> float:
-    begun = time.perf_counter()
-    admin.execute(sql, params)
-    return time.perf_counter() - begun
+def timed(admin: psycopg.Connection[Any], sql: str, params: Any = None) -> Spent:
+    with Work() as work:
+        admin.execute(sql, params)
+    return work.spent
 
 
-def of_night(admin: psycopg.Connection[Any], bank: int, day: dt.date) -> dict[str, float]:
-    """Seconds of each step's limit on the day, but for the tiers', which the caller measures. Figures must be in."""
+def of_night(admin: psycopg.Connection[Any], bank: int, day: dt.date) -> dict[str, Spent]:
+    """What each step's limit takes on the day, but for the tiers', which the caller measures. Figures must be in."""
     admin.execute("ANALYZE")
     return {
         "feeds": timed(admin, _FEEDS, {"bank": bank}),
         "balances": balances(admin, bank, day),
         "arrears": timed(admin, _ARREARS, {"bank": bank, "day": day}),
         "lines": lines(admin, bank, day),
-        "churn": sum(churn(admin, bank, day).values()),
+        "churn": sum(churn(admin, bank, day).values(), Spent()),
         "placement": homes(admin, bank, day),
         "proposals": timed(admin, _PROPOSALS, {"bank": bank, "day": day}),
         "worklists": tasks(admin, bank, day),
@@ -108,13 +108,13 @@ INSERT INTO bench_audit SELECT now(), bank_id, 'customers_loan', id::text, NULL,
 """
 
 
-def lines(admin: psycopg.Connection[Any], bank: int, day: dt.date) -> float:
+def lines(admin: psycopg.Connection[Any], bank: int, day: dt.date) -> Spent:
     """Which credit lines call for work, by one statement."""
     policy = read(line_control.SHAPE, line_control.default(""))
     return timed(admin, nightly.WATCHED, nightly.watch_values(bank, day, policy, *ALL))
 
 
-def balances(admin: psycopg.Connection[Any], bank: int, day: dt.date) -> float:
+def balances(admin: psycopg.Connection[Any], bank: int, day: dt.date) -> Spent:
     """Everybody's figures where they differ; on a month-end also its record with the month's entries."""
     months, record = "b.deposits_13", ""
     if is_month_end(day):
@@ -139,7 +139,7 @@ def balances(admin: psycopg.Connection[Any], bank: int, day: dt.date) -> float:
     )
 
 
-def homes(admin: psycopg.Connection[Any], bank: int, day: dt.date) -> float:
+def homes(admin: psycopg.Connection[Any], bank: int, day: dt.date) -> Spent:
     """Home branches of those whose turn it is or who did business elsewhere; then what each person looks after."""
     values = {
         "bank": bank, "currency": "CNY", "day": day, "since": add_months(day, -placement.HOME_MONTHS),
@@ -201,7 +201,7 @@ _SOURCES = (
 )  # fmt: skip
 
 
-def tasks(admin: psycopg.Connection[Any], bank: int, day: dt.date) -> float:
+def tasks(admin: psycopg.Connection[Any], bank: int, day: dt.date) -> Spent:
     """All tasks by one upsert of those that differ, those without a cause closed, both written into the record."""
     wanted = " UNION ALL ".join(
         f"SELECT '{code}:' || {key} AS source_key, '{code}' AS reason, c, o, u, {due} AS due, {stake} AS stake, {params} AS params"
@@ -234,10 +234,10 @@ UNION ALL SELECT now(), bank_id, 'work_task', source_key, customer_id, '{{"statu
     )
 
 
-def summaries(admin: psycopg.Connection[Any], bank: int, day: dt.date) -> float:
+def summaries(admin: psycopg.Connection[Any], bank: int, day: dt.date) -> Spent:
     """Branch x kind x tier x level by one GROUP BY; a month-end's record gets its tiers."""
     admin.execute("DROP TABLE IF EXISTS bench_summary")
-    settled = 0.0
+    settled = Spent()
     if is_month_end(day):
         settled = timed(
             admin,
@@ -257,18 +257,18 @@ def summaries(admin: psycopg.Connection[Any], bank: int, day: dt.date) -> float:
     )
 
 
-def counted(admin: psycopg.Connection[Any], bank: int, day: dt.date) -> float:
+def counted(admin: psycopg.Connection[Any], bank: int, day: dt.date) -> Spent:
     """Movement, product use and concentration of the book, each one statement."""
     admin.execute("DROP TABLE IF EXISTS bench_migration, bench_use, bench_curve")
     book = statistics._NEWEST
     given = {"bank": bank, "day": day, "before": month_start(day) - dt.timedelta(days=1)}
+    made = {
+        "bench_migration": statistics._MIGRATION.format(book=book),
+        "bench_use": statistics._USE.format(book=book),
+        "bench_curve": statistics.concentration_sql(book),
+    }
     return sum(
-        timed(admin, f"CREATE TABLE {table} AS {sql}", given)
-        for table, sql in (
-            ("bench_migration", statistics._MIGRATION.format(book=book)),
-            ("bench_use", statistics._USE.format(book=book)),
-            ("bench_curve", statistics.concentration_sql(book)),
-        )
+        (timed(admin, f"CREATE TABLE {table} AS {sql}", given) for table, sql in made.items()), Spent()
     )
 
 
@@ -327,8 +327,8 @@ _FEATURES = {
 _UNKNOWN_BETWEEN = ("entries_to_quarter", "inflow_to_quarter", "net_outflow")
 
 
-def churn(admin: psycopg.Connection[Any], bank: int, day: dt.date) -> dict[str, float]:
-    """Rolled features out by binary COPY, the champions' prediction and reasons, binary COPY in: seconds of each."""
+def churn(admin: psycopg.Connection[Any], bank: int, day: dt.date) -> dict[str, Spent]:
+    """Rolled features out by binary COPY, the champions' prediction and reasons, binary COPY in: what each takes."""
     models = admin.execute(
         "SELECT id, kind, card FROM segmentation_churnmodel WHERE bank_id = %s AND status = 'champion' ORDER BY kind",
         [bank],
@@ -345,43 +345,44 @@ def churn(admin: psycopg.Connection[Any], bank: int, day: dt.date) -> dict[str, 
         bank=bank, months=", ".join(f"'{m}'" for m in months), known=known,
         newest="" if at_month_end else _NEWEST_POINT.format(bank=bank, day=day),
     )  # fmt: skip
-    took, begun = {}, time.perf_counter()
-    with admin.cursor().copy(f"COPY ({sql}) TO STDOUT (FORMAT binary)") as copy:
-        data = b"".join(bytes(piece) for piece in copy)
-    width = 2 + len(_FEATURES)
-    shape = np.dtype(
-        [("n", ">i2"), *[(f"{k}{i}", t) for i in range(width) for k, t in (("l", ">i4"), ("v", ">f8"))]]
-    )
-    rows = np.frombuffer(data, shape, count=(len(data) - 21) // shape.itemsize, offset=19)
-    took["out"], begun = time.perf_counter() - begun, time.perf_counter()
-    values = {name: rows[f"v{i + 2}"].astype(float) for i, name in enumerate(_FEATURES)}
-    ids, kinds = rows["v0"].astype(np.int64), rows["v1"].astype(np.int64)
-    own = [("personal", "corporate", "household").index(kind) for _id, kind, _card in models if kind]
-    parts = []
-    for model_id, kind, card in models:
-        mine = kinds == ("personal", "corporate", "household").index(kind) if kind else ~np.isin(kinds, own)
-        scored = Scorecard.from_json(card).score({name: v[mine] for name, v in values.items()})
-        codes, why = Scorecard.from_json(card).reasons(scored)
-        parts.append(
-            (ids[mine], np.full(mine.sum(), model_id), np.rint(scored.probability * 10_000), codes, why)
+    with Work() as reading:
+        with admin.cursor().copy(f"COPY ({sql}) TO STDOUT (FORMAT binary)") as copy:
+            data = b"".join(bytes(piece) for piece in copy)
+        width = 2 + len(_FEATURES)
+        shape = np.dtype(
+            [("n", ">i2"), *[(f"{k}{i}", t) for i in range(width) for k, t in (("l", ">i4"), ("v", ">f8"))]]
         )
-    ids, models_of, points, codes, why = (np.concatenate(columns) for columns in zip(*parts, strict=True))
-    took["predict"], begun = time.perf_counter() - begun, time.perf_counter()
-    columns: list[tuple[str, int, Any]] = [
-        ("i8", 8, np.full(len(ids), bank)), ("i8", 8, ids), ("i4", 4, np.full(len(ids), (day - dt.date(2000, 1, 1)).days)),
-        ("i8", 8, models_of), ("i4", 4, points),
-    ]  # fmt: skip
-    for n in range(3):
-        columns += [("i2", 2, codes[:, n]), ("f8", 8, why[:, n])]
-    fields = [
-        ("n", ">i2"),
-        *[f for i, (t, _w, _v) in enumerate(columns) for f in ((f"l{i}", ">i4"), (f"v{i}", f">{t}"))],
-    ]
-    out = np.empty(len(ids), np.dtype(fields))
-    out["n"] = len(columns)
-    for i, (_type, size, column) in enumerate(columns):
-        out[f"l{i}"], out[f"v{i}"] = size, column
-    with admin.cursor().copy("COPY bench_score FROM STDIN (FORMAT binary)") as copy:
-        copy.write(b"PGCOPY\n\xff\r\n\0" + bytes(8) + out.tobytes() + b"\xff\xff")
-    took["in"] = time.perf_counter() - begun
-    return took
+        rows = np.frombuffer(data, shape, count=(len(data) - 21) // shape.itemsize, offset=19)
+    with Work() as predicting:
+        values = {name: rows[f"v{i + 2}"].astype(float) for i, name in enumerate(_FEATURES)}
+        ids, kinds = rows["v0"].astype(np.int64), rows["v1"].astype(np.int64)
+        own = [("personal", "corporate", "household").index(kind) for _id, kind, _card in models if kind]
+        parts = []
+        for model_id, kind, card in models:
+            mine = (
+                kinds == ("personal", "corporate", "household").index(kind) if kind else ~np.isin(kinds, own)
+            )
+            scored = Scorecard.from_json(card).score({name: v[mine] for name, v in values.items()})
+            codes, why = Scorecard.from_json(card).reasons(scored)
+            parts.append(
+                (ids[mine], np.full(mine.sum(), model_id), np.rint(scored.probability * 10_000), codes, why)
+            )
+        ids, models_of, points, codes, why = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+    with Work() as writing:
+        columns: list[tuple[str, int, Any]] = [
+            ("i8", 8, np.full(len(ids), bank)), ("i8", 8, ids), ("i4", 4, np.full(len(ids), (day - dt.date(2000, 1, 1)).days)),
+            ("i8", 8, models_of), ("i4", 4, points),
+        ]  # fmt: skip
+        for n in range(3):
+            columns += [("i2", 2, codes[:, n]), ("f8", 8, why[:, n])]
+        fields = [
+            ("n", ">i2"),
+            *[f for i, (t, _w, _v) in enumerate(columns) for f in ((f"l{i}", ">i4"), (f"v{i}", f">{t}"))],
+        ]
+        out = np.empty(len(ids), np.dtype(fields))
+        out["n"] = len(columns)
+        for i, (_type, size, column) in enumerate(columns):
+            out[f"l{i}"], out[f"v{i}"] = size, column
+        with admin.cursor().copy("COPY bench_score FROM STDIN (FORMAT binary)") as copy:
+            copy.write(b"PGCOPY\n\xff\r\n\0" + bytes(8) + out.tobytes() + b"\xff\xff")
+    return {"out": reading.spent, "predict": predicting.spent, "in": writing.spent}
