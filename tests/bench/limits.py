@@ -14,8 +14,6 @@ from typing import Any
 import numpy as np
 import psycopg
 
-from credit_rating import nightly
-from credit_rating.policies import line_control, read
 from crm_site.lib.dates import add_months, is_month_end, month_start
 from customers.figures import figures_sql
 from relationship import placement, worklists
@@ -79,7 +77,6 @@ def of_night(admin: psycopg.Connection[Any], bank: int, day: dt.date) -> dict[st
         "feeds": timed(admin, _FEEDS, {"bank": bank}),
         "balances": balances(admin, bank, day),
         "arrears": timed(admin, _ARREARS, {"bank": bank, "day": day}),
-        "lines": lines(admin, bank, day),
         "churn": sum(churn(admin, bank, day).values(), Spent()),
         "placement": homes(admin, bank, day),
         "proposals": timed(admin, _PROPOSALS, {"bank": bank, "day": day}),
@@ -106,12 +103,6 @@ WITH now AS (
 )
 INSERT INTO bench_audit SELECT now(), bank_id, 'customers_loan', id::text, NULL, to_jsonb(moved) FROM moved
 """
-
-
-def lines(admin: psycopg.Connection[Any], bank: int, day: dt.date) -> Spent:
-    """Which credit lines call for work, by one statement."""
-    policy = read(line_control.SHAPE, line_control.default(""))
-    return timed(admin, nightly.WATCHED, nightly.watch_values(bank, day, policy, *ALL))
 
 
 def balances(admin: psycopg.Connection[Any], bank: int, day: dt.date) -> Spent:
@@ -178,41 +169,20 @@ FROM gaps g LEFT JOIN lightest l ON l.unit_id = g.home_branch_id
 WHERE NOT EXISTS (SELECT FROM bench_proposal p WHERE p.bank_id = %(bank)s AND p.customer_id = g.id)
 """
 
-# The sources' own SELECTs, put into the shape of a task.
-_SOURCES = (
-    ("maturity", worklists._MATURITIES, "c, o, u, key, due, tail, stake", "key::text || ':' || due", "due", "stake",
-     "jsonb_build_object('date', due, 'tail', tail, 'amount', stake)", "stake > 0"),
-    ("holding", worklists._HOLDINGS, "c, o, u, key, due, product, stake", "key || ':' || due", "due", "stake",
-     "jsonb_build_object('date', due, 'product', product, 'amount', stake)", "true"),
-    ("birthday", worklists._BIRTHDAYS, "c, o, u, tier, due, age", "c::text || ':' || due", "due", "0",
-     "jsonb_build_object('date', due, 'age', age)", "true"),
-    ("churn", worklists._CHURN, "c, o, u, tier, bp, stake, reason, value", "c::text || ':' || to_char(%(date)s::date, 'YYYY-MM')",
-     "%(day)s::date", "stake", "jsonb_build_object('churn_bp', bp, 'reason', reason, 'value', value)", "true"),
-    ("tier", worklists._TIERS, "c, o, u, since, before, after, stake", "c::text || ':' || since", "since + 7", "stake",
-     "jsonb_build_object('from', before, 'to', after, 'date', since)", "true"),
-    ("overdue", worklists._OVERDUE, "c, o, u, days, amount, stake", "c::text || ':' || (%(date)s::date - days)",
-     "%(day)s::date", "stake", "jsonb_build_object('days', days, 'amount', amount)", "true"),
-    ("drop", worklists._DROPS, "c, o, u, before, now", "c::text || ':' || to_char(%(date)s::date, 'YYYY-MM')",
-     "%(day)s::date + 3", "before - now", "jsonb_build_object('before', before, 'now', now)", "true"),
-    ("missing", worklists._MISSING, "c, o, u, tier, " + ", ".join(f"m{i}" for i in range(len(worklists.MISSING_ITEMS))),
-     "c::text || ':' || date_trunc('quarter', %(day)s::date)::date", "%(day)s::date", "0",
-     "to_jsonb(ARRAY[" + ", ".join(f"m{i}" for i in range(len(worklists.MISSING_ITEMS))) + "])",
-     " OR ".join(f"m{i}" for i in range(len(worklists.MISSING_ITEMS)))),
-)  # fmt: skip
-
 
 def tasks(admin: psycopg.Connection[Any], bank: int, day: dt.date) -> Spent:
-    """All tasks by one upsert of those that differ, those without a cause closed, both written into the record."""
+    """The sources' own SELECTs in one statement."""
     wanted = " UNION ALL ".join(
-        f"SELECT '{code}:' || {key} AS source_key, '{code}' AS reason, c, o, u, {due} AS due, {stake} AS stake, {params} AS params"
-        f" FROM ({sql}) s ({columns}) WHERE {where}"
-        for code, sql, columns, key, due, stake, params, where in _SOURCES
+        f"SELECT * FROM ({source.sql}) s (source_key, reason, c, o, u, due, stake, urgency, params)"
+        for source in worklists.SOURCES
     )
-    values = {
-        "bank": bank, "currency": "CNY", "date": day, "day": day + dt.timedelta(days=1), "first": ALL[0], "last": ALL[1],
-        "until": day + dt.timedelta(days=1 + worklists.MATURITY_DAYS), "alarm": worklists.CHURN_ALARM_BP,
-        "since": day - dt.timedelta(days=worklists.TIER_CHANGE_DAYS), "pct": worklists.DROP_PCT,
-    }  # fmt: skip
+    codes = [source.code for source in worklists.SOURCES]
+    return put(admin, wanted, codes, worklists.values_of(bank, "CNY", day, *ALL))
+
+
+def put(admin: psycopg.Connection[Any], wanted: str, sources: list[str], values: dict[str, Any]) -> Spent:
+    """All tasks of some sources by one upsert of those that differ, those without a cause closed, both written into the
+    record. `wanted`: SELECT source_key, reason, c, o, u, due, stake, params (customer, owner, unit)."""
     return timed(
         admin,
         f"""
@@ -226,11 +196,12 @@ WITH wanted AS MATERIALIZED (SELECT DISTINCT ON (source_key) * FROM ({wanted}) w
         ('open', excluded.owner_id, excluded.unit_id, excluded.due_date, excluded.stake) RETURNING t.*
 ), closed AS (
     UPDATE bench_task t SET status = 'cancelled' WHERE t.bank_id = %(bank)s AND t.status = 'open'
+        AND split_part(t.source_key, ':', 1) = ANY (%(sources)s)
         AND NOT EXISTS (SELECT FROM wanted w WHERE w.source_key = t.source_key) RETURNING t.*
 )
 INSERT INTO bench_audit SELECT now(), bank_id, 'work_task', source_key, customer_id, to_jsonb(written) FROM written
 UNION ALL SELECT now(), bank_id, 'work_task', source_key, customer_id, '{{"status": ["open", "cancelled"]}}' FROM closed""",
-        values,
+        values | {"sources": sources},
     )
 
 

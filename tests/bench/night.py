@@ -11,7 +11,7 @@ from django.utils import timezone
 from crm_site.accounts.models import Bank
 from crm_site.composition.demo import BACKFILL, train_churn
 from crm_site.lib.dates import add_months, month_start
-from tests.bench import limits
+from tests.bench import limits, limits_credit
 from tests.bench.rows import Row, work_row
 from tests.rig import Rig, Spent, Work
 
@@ -163,18 +163,16 @@ def _churn(rig: Rig, admin: Any, code: str, bank: int, customers: int, day: dt.d
 def _whole(
     rig: Rig, admin: Any, name: str, code: str, bank: int, customers: int, day: dt.date, every: int
 ) -> Row:
-    """A whole night, then each step's limit on the same day from the same beginning. A step that has no limit yet
-    counts with its whole time on our side alone, and the note says so."""
+    """A whole night, then each step's limit on the same day from the same beginning."""
     _disturb(admin, bank, every)
     limits.begin(admin, bank)
+    limits_credit.begin(admin, bank)
     admin.execute("VACUUM ANALYZE")
     told, work = night(rig, code, day)
     parts = {"tiers": limits.timed(admin, ONE_STATEMENT.format(bank=bank, day=day))}
-    parts |= limits.of_night(admin, bank, day)
+    parts |= limits.of_night(admin, bank, day) | limits_credit.of_night(admin, bank, day)
     steps = ", ".join(
-        f"{s['step']} {s['seconds']:.2f} / "
-        + (f"{parts[s['step']].seconds:.2f}" if s["step"] in parts else "no limit yet")
-        for s in told["steps"]
+        f"{s['step']} {s['seconds']:.2f} / {parts[s['step']].seconds:.2f}" for s in told["steps"]
     )
     limit = sum(parts.values(), Spent())
     note = f"ours / limit: {steps}"
