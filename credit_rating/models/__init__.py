@@ -1,5 +1,6 @@
 """What a bank lends by and to whom: policies, scorecards, ratings, lines and how they were decided."""
 
+from credit_rating.models.attachments import CaseFile
 from credit_rating.models.calculations import LineCalculation
 from credit_rating.models.cases import (
     CaseCondition,
@@ -19,6 +20,7 @@ from credit_rating.models.cases import (
 )
 from credit_rating.models.collection import CollectionStatus, InformationForm
 from credit_rating.models.exposure import BankCapital, RelatedKind, RelatedParty
+from credit_rating.models.external import ExposureKind, ExposureSource, ExternalExposure
 from credit_rating.models.guarantees import (
     Collateral,
     Guarantee,
@@ -61,6 +63,7 @@ __all__ = [
     "CaseCondition",
     "CaseCopy",
     "CaseDossier",
+    "CaseFile",
     "CaseKind",
     "CaseMaker",
     "CaseSeat",
@@ -75,6 +78,9 @@ __all__ = [
     "Delegation",
     "Downgrade",
     "EntryKind",
+    "ExposureKind",
+    "ExposureSource",
+    "ExternalExposure",
     "Guarantee",
     "GuaranteeKind",
     "GuaranteeStatus",

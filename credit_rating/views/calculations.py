@@ -12,6 +12,7 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET, require_http_methods
 
 from credit_rating import words
@@ -75,7 +76,20 @@ def _style(code: str) -> str:
 
 def _drawn_inputs(found: Reckoning) -> list[tuple[Any, Any, str, Any]]:
     """(input, its name, how it is shown, its source)."""
-    return [(i, words.TERMS[i.code], _style(i.code), words.SOURCES[i.source]) for i in found.inputs]
+    return [
+        (i, words.TERMS[i.code], _style(i.code), _source(i.code, i.source, i.detail)) for i in found.inputs
+    ]
+
+
+def _source(code: str, source: str, detail: str) -> str:
+    """Where a figure comes from, in words: statement and year, who said it, how many banks a report names."""
+    said = str(words.SOURCES[source])
+    if source == "collected":
+        return str(words.SOURCES.get(detail, said))
+    if code == "other_banks" and detail.isdigit():
+        banks = int(detail)
+        detail = ngettext("%s bank", "%s banks", banks) % banks
+    return f"{said} · {detail}" if detail else said
 
 
 def _result(request: Any, customer: Customer, form: CalculationForm) -> dict[str, Any]:
@@ -168,7 +182,8 @@ def saved_context(found: LineCalculation) -> dict[str, Any]:
         "price_steps": drawn_steps(from_data(price["steps"])) if price else [],
         "rate": Decimal(found.rate_bp) / 10_000 if found.rate_bp is not None else None,
         "inputs": [
-            (words.TERMS[i["code"]], Decimal(i["value"]), _style(i["code"]), words.SOURCES[i["source"]], i["as_of"])
+            (words.TERMS[i["code"]], Decimal(i["value"]), _style(i["code"]),
+             _source(i["code"], i["source"], i["detail"]), i["as_of"])
             for i in content["inputs"]
         ],
         "caps": [

@@ -27,7 +27,8 @@ def desk(house: House) -> Desk:
 @pytest.fixture(autouse=True)
 def _day(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pages ask the clock; here it is NOW."""
-    monkeypatch.setattr("credit_rating.views.cases.bank_today", lambda _bank: TODAY)
+    for module in ("cases", "case_page", "case_desk"):
+        monkeypatch.setattr(f"credit_rating.views.{module}.bank_today", lambda _bank: TODAY)
 
 
 def confirmed(client: Client) -> Client:
