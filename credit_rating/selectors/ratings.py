@@ -95,20 +95,26 @@ def assess(actor: Actor, customer: Customer, answers: Mapping[str, str], *, day:
     lines = [Line(rows[f.code], f, b, found[f.code]) for f, b in table.bins(values)]
     score = table.score(values)
     scale = policy_on(grades.SHAPE.subject, day, kind)
-    score_pd = table.scale.probability(score) if table.scale else None
-    score_grade = (
-        grades.grade_of(scale.body, score) if score_pd is None else grades.grade_of_pd(scale.body, score_pd)
-    )
     rules, rule_body = rules_on(day, kind)
     measures = {m: at.value for m in rating_rules.MEASURES if (at := facts.of(m)) is not None}
-    cap = rating_rules.cap_of(rule_body, measures)
-    bites = cap is not None and grades.notches(score_grade, cap.grade) < 0
-    grade = _on_scale(scale.body, cap.grade) if cap is not None and bites else score_grade
+    score_pd, score_grade, cap, grade = graded(table, scale.body, rule_body, score, measures)
     deposits = facts.standing.deposits_adb if facts.standing else None
     return Assessed(
-        customer, kind, day, version, table, scale, rules, lines, score, score_pd, score_grade, cap if bites else None,
+        customer, kind, day, version, table, scale, rules, lines, score, score_pd, score_grade, cap,
         grade, grades.pd_of(scale.body, grade), deposits,
     )  # fmt: skip
+
+
+def graded(
+    table: Card, scale: Body, rules: Body, score: Decimal, measures: Mapping[str, Value]
+) -> tuple[Decimal | None, str, GradeCap | None, str]:
+    """What a score comes to: its probability of default (developed cards), its grade, the cap that bites, the grade."""
+    score_pd = table.scale.probability(score) if table.scale else None
+    score_grade = grades.grade_of(scale, score) if score_pd is None else grades.grade_of_pd(scale, score_pd)
+    cap = rating_rules.cap_of(rules, measures)
+    if cap is None or grades.notches(score_grade, cap.grade) >= 0:
+        return score_pd, score_grade, None, score_grade
+    return score_pd, score_grade, cap, _on_scale(scale, cap.grade)
 
 
 def _on_scale(body: Body, grade: str) -> str:
@@ -138,7 +144,7 @@ def as_content(found: Assessed) -> dict[str, Any]:
         "scorecard": {"id": found.scorecard.pk, "version": found.scorecard.version, "name": found.scorecard.name},
         "grade_policy": {"id": policy.pk, "version": policy.version},
         "rules": {"id": found.rules.pk, "version": found.rules.version} if found.rules else None,
-        "factors": [_factor(line) for line in found.lines],
+        "factors": [factor_content(line) for line in found.lines],
         "base": f"{found.table.base:f}",
         "score": f"{found.score:f}",
         "most": f"{found.table.most:f}",
@@ -152,7 +158,8 @@ def as_content(found: Assessed) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _factor(line: Line) -> dict[str, Any]:
+def factor_content(line: Line) -> dict[str, Any]:
+    """A factor's row of the content."""
     b = line.bin
     return {
         **{name: line.row[name] for name in ("code", "label_zh", "label_en", "source", "group")},
