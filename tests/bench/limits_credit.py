@@ -92,7 +92,7 @@ def lines(admin: psycopg.Connection[Any], bank: int, day: dt.date) -> Spent:
 
 _CLASSES = """
 WITH claims AS (
-    SELECT l.id, l.customer_id, c.kind = 'corporate' AS drags, l.days_past_due AS days, l.outstanding AS amount,
+    SELECT l.id, l.customer_id, c.kind = 'corporate' AND c.size NOT IN ('small', 'micro') AS drags, l.days_past_due AS days, l.outstanding AS amount,
         coalesce(d.level, 1) AS hand, coalesce(k.level, 0) AS before, k.reason AS why,
         coalesce(p.family = 'card', false) AS card,
         coalesce(k.level, 0) >= 3 AND (l.overdue_amount > 0 OR %(day)s < (
