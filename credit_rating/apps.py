@@ -14,6 +14,7 @@ class CreditRatingConfig(AppConfig):
             facts,
             feeds,
             nightly,
+            overview_night,
             policies,
             rating_night,
             revaluations,
@@ -32,6 +33,7 @@ class CreditRatingConfig(AppConfig):
         rating_night.register()
         revaluations.register()
         warning_nightly.register()
+        overview_night.register()
         feeds.register()
         add_view_part(LINES_PART)
         add_view_part(RATINGS_PART)

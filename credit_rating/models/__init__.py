@@ -39,6 +39,7 @@ from credit_rating.models.lines import (
     ReservationStatus,
     SubLimit,
 )
+from credit_rating.models.overview import BigStake, CreditCell
 from credit_rating.models.policies import CreditPolicy
 from credit_rating.models.ratings import DECIDED, OPEN_RATINGS, Rating, RatingStatus, ReviewReason
 from credit_rating.models.scorecards import CardOrigin, Scorecard
@@ -57,6 +58,7 @@ __all__ = [
     "DECIDED",
     "OPEN_RATINGS",
     "BankCapital",
+    "BigStake",
     "CardOrigin",
     "CaseCondition",
     "CaseCopy",
@@ -69,6 +71,7 @@ __all__ = [
     "Collateral",
     "CollectionStatus",
     "CreditCase",
+    "CreditCell",
     "CreditKind",
     "CreditLine",
     "CreditPolicy",

@@ -137,6 +137,14 @@ def rule_of(signal: Signal) -> Rule | None:
 # -- classes --------------------------------------------------------------------------------------------------------
 
 
+def class_page(actor: Actor, level: int, *, after: int = 0) -> list[LoanClass]:
+    """A page of one more than PAGE loans in a class (0: worse than normal), with id `after` gone before."""
+    found = LoanClass.objects.visible_to(actor).filter(until__isnull=True)
+    found = found.filter(level=level) if level else found.filter(level__gt=1)
+    rows = found.select_related("loan", "customer__home_branch", "customer__responsible")
+    return list(rows.filter(pk__gt=after).order_by("pk")[: PAGE + 1])
+
+
 def worst_class(actor: Actor, customer_id: int) -> LoanClass | None:
     """The class of a customer: that of the worst of the loans."""
     found = LoanClass.objects.visible_to(actor).filter(customer_id=customer_id, until__isnull=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 from typing import Any
 
@@ -97,20 +97,19 @@ def inbox(request: Any) -> HttpResponse:
 
 def _inbox(request: Any, tab: str, **more: Any) -> HttpResponse:
     today = bank_today(request.bank)
-    rows = [
-        {
-            "case": case,
-            "tone": TONES.get(case.status, ""),
-            "age": _age(case, today),
-            "late": _late(case, today),
-        }
-        for case in selectors.inbox(request.actor, tab, day=today)
-    ]
     context = {
-        "rows": rows, "tab": tab, "tabs": TAB_LABELS.items(), "may_decide": may(request.actor, "credit.decide"),
+        "rows": case_rows(selectors.inbox(request.actor, tab, day=today), today), "tab": tab, "tabs": TAB_LABELS.items(), "may_decide": may(request.actor, "credit.decide"),
         "may_batch": tab == "todo" and may(request.actor, "credit.decide"), "form": BatchForm(), **more,
     }  # fmt: skip
     return render(request, "credit_rating/case_list.html", context)
+
+
+def case_rows(found: Iterable[CreditCase], today: dt.date) -> list[dict[str, Any]]:
+    """Cases as a list draws them."""
+    return [
+        {"case": c, "tone": TONES.get(c.status, ""), "age": _age(c, today), "late": _late(c, today)}
+        for c in found
+    ]
 
 
 def _age(case: CreditCase, today: dt.date) -> int:

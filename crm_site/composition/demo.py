@@ -107,6 +107,8 @@ def create_demo(*, now: dt.datetime, date: dt.date, say: Say, port: int) -> list
             say(f"{code}: churn model trained, approved and scored in {time.monotonic() - began:.1f} s")
         if count := make_cases(found, now=now):
             say(f"{code}: {count} approval cases")
+        if rated or count:
+            run_step(found, dates[-1], "overview")
     return logins
 
 
