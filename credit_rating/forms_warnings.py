@@ -80,20 +80,26 @@ class WarningFilterForm(ListFilter):
         self.level = given.get("level", "") if given.get("level") in dict(GRAVITY) else ""
         self.code = given.get("rule", "")[:40]
         self.mine = "1" if given.get("mine") == "1" else ""
+        self.customer = given.get("customer", "").strip()[:32]
 
     def query(self) -> WarningQuery:
-        return WarningQuery(self.state or "open", self.level, self.code, bool(self.mine))
+        # Of one customer all that ever was, unless a state is asked for.
+        state = self.state or ("" if self.customer else "open")
+        return WarningQuery(state, self.level, self.code, bool(self.mine), self.customer)
 
     def params(self) -> dict[str, str]:
         """What the address carries."""
-        given = {"state": self.state, "level": self.level, "rule": self.code, "mine": self.mine}
+        given = {"state": self.state, "level": self.level, "rule": self.code, "mine": self.mine,
+                 "customer": self.customer}  # fmt: skip
         return {name: value for name, value in given.items() if value}
 
     def menus(self) -> list[FilterMenu]:
         """Menus of what can be chosen."""
         states = [(code, label) for code, label in STATES if code != "open"]
         rules = [(code, name_of(code, name)) for code, name in self.codes]
+        one = [self._menu("customer", _("Customer"), [(self.customer, self.customer)], self.customer)]
         return [
+            *(one if self.customer else ()),
             self._menu("state", _("Status"), states, self.state, str(STATES[0][1])),
             self._menu("level", _("Level"), list(GRAVITY), self.level),
             self._menu("rule", _("Rule"), rules, self.code),

@@ -22,6 +22,7 @@ from credit_rating.scorecards import shape_of
 from credit_rating.selectors.factors import Facts, Found
 from credit_rating.selectors.policies import Policy, policy_on
 from credit_rating.selectors.scorecards import scorecard_on
+from credit_rating.selectors.waiting import ratings_to_decide
 from crm_site.lib.dates import end_of
 from crm_site.lib.errors import DomainError
 from crm_site.lib.permissions import Actor
@@ -206,7 +207,7 @@ def in_force(actor: Actor, customer: Customer, day: dt.date) -> Rating | None:
     return found.defer("content").first()
 
 
-LISTS = ("waiting", "mine", "due", "all")
+LISTS = ("todo", "waiting", "mine", "due", "all")
 MOVED = "moved"
 UNRATED = "none"
 PAGE = 50
@@ -246,10 +247,11 @@ def moved(
 def rating_list(actor: Actor, which: str, *, day: dt.date, grade: str = "", after: int = 0) -> list[Rating]:
     """A page of one more than PAGE ratings, newest first, below id `after` (0: the first).
 
-    waiting: for a reviewer; mine: drafts and returned ones that I made; due: in force and due for review or expired;
+    todo: those that the actor may decide; waiting: for anybody; mine: drafts and returned ones that I made; due: in force and due for review or expired;
     all: in force.
     """
     rule = {
+        "todo": Q(pk__in=ratings_to_decide(actor).values("pk")),
         "waiting": Q(status=RatingStatus.SUBMITTED),
         "mine": Q(status__in=(RatingStatus.DRAFT, RatingStatus.RETURNED), generated_by=actor.staff_id),
         "due": Q(status=RatingStatus.EXPIRED) | Q(status=RatingStatus.APPROVED)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 
-from django.db.models import Case, CharField, Count, Q, Value, When
+from django.db.models import Case, CharField, Count, Q, QuerySet, Value, When
 
 from credit_rating.models import CreditCase, Rating, RatingStatus
 from credit_rating.models.cases import STAGES
 from crm_site.lib.dates import end_of
-from crm_site.lib.permissions import Actor
+from crm_site.lib.permissions import SUBTREE, Actor, Role, may
+
+DECIDE_RATING = "rating.decide"
 
 EVERYBODY = "waiting"  # the tab of every case that waits
 PAGE = 100
@@ -71,3 +73,17 @@ def waiting_cases(actor: Actor, *, stage: str, age: str, today: dt.date, after: 
 def waiting_ratings(actor: Actor) -> int:
     """Ratings that wait for somebody to decide, of the customers that the actor sees."""
     return Rating.objects.visible_to(actor).filter(status=RatingStatus.SUBMITTED).count()
+
+
+def ratings_to_decide(actor: Actor) -> QuerySet[Rating]:
+    """Ratings that wait and that the actor may decide: of his branch or, as a reviewer, of the bank; never his own."""
+    waits = Rating.objects.visible_to(actor).filter(status=RatingStatus.SUBMITTED)
+    if actor.staff_id is None or not may(actor, DECIDE_RATING):
+        return waits.none()
+    if not actor.has({Role.CREDIT_REVIEWER}):
+        branches = Q(pk__in=[])
+        for lft, rgt in actor.intervals(SUBTREE):
+            branches |= Q(customer__home_branch__lft__gte=lft, customer__home_branch__rgt__lte=rgt)
+        waits = waits.filter(branches)
+    # A maker may be unknown (a job's): then nobody is refused for having made it.
+    return waits.exclude(Q(generated_by=actor.staff_id) | Q(submitted_by=actor.staff_id))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import datetime as dt
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -41,10 +40,13 @@ from credit_rating.selectors import cases as selectors
 from credit_rating.selectors.calculations import calculation
 from credit_rating.selectors.guarantees import guarantees_of
 from credit_rating.selectors.ratings import rating
+from credit_rating.selectors.waiting import DECIDE_RATING as RATE
+from credit_rating.selectors.waiting import ratings_to_decide
 from credit_rating.services import cases as services
 from credit_rating.services.cases import CaseFault, Stale
 from credit_rating.views.calculations import saved_context
 from credit_rating.views.case import case_customer
+from credit_rating.views.case_rows import TONES, case_rows
 from credit_rating.views.ratings import drawn_rating
 from crm_site.accounts.models import Staff
 from crm_site.accounts.selectors import bank_today
@@ -54,10 +56,6 @@ from crm_site.lib.guards import allowed
 from crm_site.lib.permissions import may
 from customers.models import Customer
 
-TONES = {
-    "approved": "tag-ok", "conditional": "tag-ok", "approve": "tag-ok", "rejected": "tag-risk", "reject": "tag-risk",
-    "returned": "tag-watch", "return": "tag-watch", "expired": "tag-risk",
-}  # fmt: skip
 TAB_LABELS = {
     "todo": gettext_lazy("To decide"),
     "decided": pgettext_lazy("case", "Decided"),
@@ -99,27 +97,10 @@ def _inbox(request: Any, tab: str, **more: Any) -> HttpResponse:
     today = bank_today(request.bank)
     context = {
         "rows": case_rows(selectors.inbox(request.actor, tab, day=today), today), "tab": tab, "tabs": TAB_LABELS.items(), "may_decide": may(request.actor, "credit.decide"),
-        "may_batch": tab == "todo" and may(request.actor, "credit.decide"), "form": BatchForm(), **more,
+        "may_batch": tab == "todo" and may(request.actor, "credit.decide"), "form": BatchForm(),
+        "ratings": ratings_to_decide(request.actor).count() if may(request.actor, RATE) else 0, **more,
     }  # fmt: skip
     return render(request, "credit_rating/case_list.html", context)
-
-
-def case_rows(found: Iterable[CreditCase], today: dt.date) -> list[dict[str, Any]]:
-    """Cases as a list draws them."""
-    return [
-        {"case": c, "tone": TONES.get(c.status, ""), "age": _age(c, today), "late": _late(c, today)}
-        for c in found
-    ]
-
-
-def _age(case: CreditCase, today: dt.date) -> int:
-    """Days that a case has been where it is."""
-    since = case.stage_since or case.prepared_at
-    return max((today - timezone.localdate(since)).days, 0)
-
-
-def _late(case: CreditCase, today: dt.date) -> bool:
-    return case.is_waiting and case.deadline is not None and (case.deadline - today).days <= 1
 
 
 def _case(request: Any, case_id: int) -> CreditCase:

@@ -25,7 +25,8 @@ from credit_rating.selectors import overview as selectors
 from credit_rating.selectors.lines import LATER, NO_GRADE, ladder_end
 from credit_rating.selectors.overview import Biggest, Cell, Counted
 from credit_rating.selectors.waiting import AGES, LATE, stage_ages, waiting_cases, waiting_ratings
-from credit_rating.views.cases import TAB_LABELS, case_rows
+from credit_rating.views.case_rows import case_rows
+from credit_rating.views.cases import TAB_LABELS
 from credit_rating.views.lines import BAND_LABELS
 from crm_site.accounts.selectors import bank_today
 from crm_site.lib import formats
@@ -158,7 +159,7 @@ def _ladder(now: Counted, currency: str) -> dict[str, Any] | None:
     if not any(cell.count for cell in cells):
         return None
     unit = column_unit([cell.amount for cell in cells])
-    labels = [formats.month(dt.date.fromisoformat(f"{key}-01")) for key in keys[:-1]] + [_("Later")]
+    labels = [formats.month(dt.date.fromisoformat(f"{key}-01")) for key in keys[:-1]] + [_("After that")]
     data = [
         {
             "value": float(round(cell.amount / unit.divisor, max(unit.decimals, 1))),
@@ -168,7 +169,7 @@ def _ladder(now: Counted, currency: str) -> dict[str, Any] | None:
     ]
     return {
         "id": "expiry", "title": _("Lines by the month of their end"), "unit": formats.unit_name(unit, currency), "url": "",
-        "size": "short", "head": [_("Month"), _("Lines"), _("Limit"), _("In use")],
+        "size": "short", "head": [_("Month"), _("Lines"), _("Limit"), _("Amount in use")],
         "rows": [
             [label, formats.number(c.count), money_in(c.amount, unit), money_in(c.used, unit)]
             for label, c in zip(labels, cells, strict=True)

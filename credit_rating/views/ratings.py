@@ -40,7 +40,7 @@ def _rating(request: Any, rating_id: int) -> Rating:
 @require_GET
 def rating_list(request: Any) -> HttpResponse:
     """What waits for a reviewer, what I have begun, what is due, and everything in force."""
-    which = request.GET.get("list", "waiting")
+    which = request.GET.get("list", "todo" if may(request.actor, services.DECIDE) else "waiting")
     if which == selectors.MOVED:
         return _moved(request)
     if which not in selectors.LISTS:
@@ -56,8 +56,9 @@ def rating_list(request: Any) -> HttpResponse:
 
 
 def _list_page(request: Any, which: str, shown: list[Rating], following: str, **more: Any) -> HttpResponse:
+    mine = [("todo", _("To decide"))] if may(request.actor, services.DECIDE) else []
     lists = [
-        ("waiting", _("Waiting for review")), ("mine", _("Begun by me")), ("due", _("Due for review")), ("all", _("In force")),
+        *mine, ("waiting", _("Waiting for review")), ("mine", _("Begun by me")), ("due", _("Due for review")), ("all", _("In force")),
     ]  # fmt: skip
     context = {
         "lists": lists, "which": which, "next_url": following,
