@@ -13,6 +13,7 @@ from credit_rating.views import (
     collection,
     guarantees,
     lines,
+    overview,
     policies,
     ratings,
     registers,
@@ -24,6 +25,8 @@ from credit_rating.views import (
 app_name = "credit_rating"
 urlpatterns = [
     path("", case_desk.inbox, name="inbox"),
+    path("dashboard/", overview.dashboard, name="dashboard"),
+    path("cases/waiting/", overview.waiting, name="waiting"),
     path("cases/batch/", case_desk.case_batch, name="case-batch"),
     path("cases/<int:case_id>/", cases.case, name="case"),
     path("cases/<int:case_id>/decide/", cases.case_decide, name="case-decide"),
@@ -90,6 +93,7 @@ urlpatterns = [
     path("warnings/<int:signal_id>/", warnings.warning, name="warning"),
     path("warnings/<int:signal_id>/act/", warnings.warning_act, name="warning-act"),
     path("customers/<int:customer_id>/warnings/", warnings.warning_panel, name="warning-panel"),
+    path("classes/", warnings.class_list, name="class-list"),
     path("customers/<int:customer_id>/classes/", warnings.classes, name="classes"),
     path("loans/<int:loan_id>/class/", warnings.class_lower, name="class-lower"),
     # what concentration is measured by

@@ -41,6 +41,7 @@ from credit_rating.models.lines import (
     ReservationStatus,
     SubLimit,
 )
+from credit_rating.models.overview import BigStake, CreditCell
 from credit_rating.models.policies import CreditPolicy
 from credit_rating.models.ratings import DECIDED, OPEN_RATINGS, Rating, RatingStatus, ReviewReason
 from credit_rating.models.scorecards import CardOrigin, Scorecard
@@ -59,6 +60,7 @@ __all__ = [
     "DECIDED",
     "OPEN_RATINGS",
     "BankCapital",
+    "BigStake",
     "CardOrigin",
     "CaseCondition",
     "CaseCopy",
@@ -72,6 +74,7 @@ __all__ = [
     "Collateral",
     "CollectionStatus",
     "CreditCase",
+    "CreditCell",
     "CreditKind",
     "CreditLine",
     "CreditPolicy",

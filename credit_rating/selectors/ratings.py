@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db import models
+from django.db.models import Case, CharField, Exists, F, OuterRef, Q, QuerySet, Subquery, When
+from django.db.models.functions import Coalesce
 from django.utils.translation import gettext as _
 
 from credit_rating.engine.cards import Card, CardBin, CardFactor, Value
@@ -20,6 +22,8 @@ from credit_rating.scorecards import shape_of
 from credit_rating.selectors.factors import Facts, Found
 from credit_rating.selectors.policies import Policy, policy_on
 from credit_rating.selectors.scorecards import scorecard_on
+from credit_rating.selectors.waiting import ratings_to_decide
+from crm_site.lib.dates import end_of
 from crm_site.lib.errors import DomainError
 from crm_site.lib.permissions import Actor
 from customers.models import Customer
@@ -210,17 +214,51 @@ def in_force(actor: Actor, customer: Customer, day: dt.date) -> Rating | None:
     return found.defer("content").first()
 
 
-LISTS = ("waiting", "mine", "due", "all")
+LISTS = ("todo", "waiting", "mine", "due", "all")
+MOVED = "moved"
+UNRATED = "none"
 PAGE = 50
+
+
+def moved(
+    actor: Actor, *, before: str, after: str, then: dt.date, now: dt.date, key: int = 0
+) -> list[Rating]:
+    """A page of one more than PAGE customers whose grade was `before` at the end of a day and is `after` now.
+
+    UNRATED before: no rating held then; after: none holds now, and the rating of then is shown. Agrees with the
+    migration of the overview (overview_night). `then`, `now`: business dates; a rating's last day is still in force.
+    """
+    past = Rating.objects.filter(
+        customer_id=OuterRef("customer_id"), status__in=DECIDED, decided_at__lt=end_of(then)
+    )
+    newest = past.order_by("-pk")[:1]
+    held = Case(
+        When(expires_on__gt=then, then=F("grade")), default=models.Value(UNRATED), output_field=CharField()
+    )
+    holds = {"status": RatingStatus.APPROVED, "expires_on__gt": now}
+    if after == UNRATED:
+        standing = Rating.objects.filter(customer_id=OuterRef("customer_id"), **holds)
+        found = _seen(actor).filter(pk=Subquery(newest.values("pk")), grade=before, expires_on__gt=then)
+        found = found.filter(~Exists(standing))
+    else:
+        found = _seen(actor).filter(grade=after, **holds)
+        found = found.annotate(
+            grade_then=Coalesce(Subquery(newest.annotate(held=held).values("held")), models.Value(UNRATED))
+        )
+        found = found.filter(grade_then=before)
+    if key:
+        found = found.filter(pk__lt=key)
+    return list(found.defer("content").order_by("-pk")[: PAGE + 1])
 
 
 def rating_list(actor: Actor, which: str, *, day: dt.date, grade: str = "", after: int = 0) -> list[Rating]:
     """A page of one more than PAGE ratings, newest first, below id `after` (0: the first).
 
-    waiting: for a reviewer; mine: drafts and returned ones that I made; due: in force and due for review or expired;
+    todo: those that the actor may decide; waiting: for anybody; mine: drafts and returned ones that I made; due: in force and due for review or expired;
     all: in force.
     """
     rule = {
+        "todo": Q(pk__in=ratings_to_decide(actor).values("pk")),
         "waiting": Q(status=RatingStatus.SUBMITTED),
         "mine": Q(status__in=(RatingStatus.DRAFT, RatingStatus.RETURNED), generated_by=actor.staff_id),
         "due": Q(status=RatingStatus.EXPIRED) | Q(status=RatingStatus.APPROVED)

@@ -141,6 +141,8 @@ def live_through(code: str, *, now: dt.datetime, date: dt.date, say: Say) -> Non
     began = time.monotonic()
     if count := make_cases(found, now=now):
         say(f"{code}: {count} approval cases in {time.monotonic() - began:.1f} s")
+    if rated or count:
+        run_step(found, dates[-1], "overview")
 
 
 def run_nights(of: Bank, dates: Sequence[dt.date]) -> int:

@@ -105,6 +105,7 @@ ACTIONS: dict[str, frozenset[Role]] = {
     "ingest.write": frozenset({Role.API}),
     "ingest.run": frozenset({Role.API, Role.ADMINISTRATOR, Role.MARKETING}),
     "credit.read": _OWN | _BRANCH | _CREDIT,
+    "credit.overview": _BRANCH | _CREDIT,
     "credit.prepare": frozenset({Role.RELATIONSHIP_MANAGER, Role.BRANCH_MANAGER}),
     "credit.decide": frozenset(
         {Role.BRANCH_MANAGER, Role.CREDIT_REVIEWER, Role.COMMITTEE_MEMBER, Role.PRESIDENT}
