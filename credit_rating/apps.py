@@ -17,6 +17,7 @@ class CreditRatingConfig(AppConfig):
             policies,
             rating_night,
             revaluations,
+            sample_jobs,
             warning_nightly,
         )
         from credit_rating.api import LINES_PART, RATINGS_PART
@@ -32,6 +33,7 @@ class CreditRatingConfig(AppConfig):
         rating_night.register()
         revaluations.register()
         warning_nightly.register()
+        sample_jobs.register()
         feeds.register()
         add_view_part(LINES_PART)
         add_view_part(RATINGS_PART)

@@ -32,3 +32,8 @@ def refuse_no_text(head: bytes) -> None:
         raise SampleError("empty", "The file is empty.")
     if b"\0" in head[:HEAD_BYTES] and not head.startswith(UTF16):
         raise SampleError("binary", "The file is no text: it must be CSV or an Excel workbook (.xlsx).")
+
+
+def least_cases(folds: int) -> int:
+    """Cases of the rarer outcome that a development needs: two in each fold."""
+    return 2 * folds
