@@ -203,15 +203,18 @@ def in_force(actor: Actor, customer: Customer, day: dt.date) -> Rating | None:
     return found.defer("content").first()
 
 
-LISTS = ("waiting", "mine", "due", "all")
+LISTS = ("waiting", "mine", "due", "all", "decided")
 PAGE = 50
 
 
-def rating_list(actor: Actor, which: str, *, day: dt.date, grade: str = "", after: int = 0) -> list[Rating]:
-    """A page of one more than PAGE ratings, newest first, below id `after` (0: the first).
+def rating_list(
+    actor: Actor, which: str, *, day: dt.date, grade: str = "", card: int = 0, after: int = 0
+) -> list[Rating]:
+    """A page of one more than PAGE ratings, newest first, below id `after` (0: the first). `card`: of one version of
+    a scorecard (0: of any).
 
     waiting: for a reviewer; mine: drafts and returned ones that I made; due: in force and due for review or expired;
-    all: in force.
+    all: in force; decided: in force or ended.
     """
     rule = {
         "waiting": Q(status=RatingStatus.SUBMITTED),
@@ -219,10 +222,13 @@ def rating_list(actor: Actor, which: str, *, day: dt.date, grade: str = "", afte
         "due": Q(status=RatingStatus.EXPIRED) | Q(status=RatingStatus.APPROVED)
         & (Q(review_since__isnull=False) | Q(expires_on__lt=day)),
         "all": Q(status=RatingStatus.APPROVED),
+        "decided": Q(status__in=DECIDED),
     }[which]  # fmt: skip
     found = _seen(actor).filter(rule).defer("content")
     if grade:
         found = found.filter(grade=grade)
+    if card:
+        found = found.filter(scorecard_id=card)
     if after:
         found = found.filter(pk__lt=after)
     return list(found.order_by("-pk")[: PAGE + 1])

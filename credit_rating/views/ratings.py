@@ -15,6 +15,7 @@ from credit_rating.forms_rating import AnswersForm, DecideRatingForm, SubmitRati
 from credit_rating.models import Rating, RatingStatus
 from credit_rating.policies.rating_rules import MEASURES
 from credit_rating.selectors import ratings as selectors
+from credit_rating.selectors import scorecards as cards
 from credit_rating.services import ratings as services
 from credit_rating.views.case import case_customer, is_partial, page
 from credit_rating.views.rating_rows import factor_rows, history_chart
@@ -34,6 +35,10 @@ def _rating(request: Any, rating_id: int) -> Rating:
         raise Http404 from None
 
 
+def _key(text: str) -> int:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else 0
+
+
 @allowed("credit.read")
 @require_GET
 def rating_list(request: Any) -> HttpResponse:
@@ -41,18 +46,21 @@ def rating_list(request: Any) -> HttpResponse:
     which = request.GET.get("list", "waiting")
     if which not in selectors.LISTS:
         raise Http404
-    after, grade = request.GET.get("after", ""), request.GET.get("grade", "")
+    grade, card = request.GET.get("grade", ""), _key(request.GET.get("card", ""))
     rows = selectors.rating_list(
-        request.actor, which, day=bank_today(request.bank), grade=grade,
-        after=int(after) if after.isascii() and after.isdigit() and len(after) < 19 else 0,
+        request.actor, which, day=bank_today(request.bank), grade=grade, card=card,
+        after=_key(request.GET.get("after", "")),
     )  # fmt: skip
     shown = rows[: selectors.PAGE]
-    following = f"?list={which}&grade={grade}&after={shown[-1].pk}" if len(rows) > selectors.PAGE else ""
+    following = (
+        f"?list={which}&grade={grade}&card={card}&after={shown[-1].pk}" if len(rows) > selectors.PAGE else ""
+    )
     lists = [
         ("waiting", _("Waiting for review")), ("mine", _("Begun by me")), ("due", _("Due for review")), ("all", _("In force")),
+        ("decided", _("Decided")),
     ]  # fmt: skip
     context = {
-        "lists": lists, "which": which, "next_url": following,
+        "lists": lists, "which": which, "next_url": following, "card": cards.version_or_none(card),
         "rows": [(r, TONES.get(r.status, "")) for r in shown],
     }  # fmt: skip
     return render(request, "credit_rating/rating_list.html", context)
