@@ -18,6 +18,7 @@ class CreditRatingConfig(AppConfig):
             policies,
             rating_night,
             revaluations,
+            sample_jobs,
             warning_nightly,
         )
         from credit_rating.api import LINES_PART, RATINGS_PART
@@ -37,6 +38,7 @@ class CreditRatingConfig(AppConfig):
         warning_nightly.register()
         overview_night.register()
         rating_work.register()
+        sample_jobs.register()
         feeds.register()
         add_view_part(LINES_PART)
         badge = "_shared/badge_class.html"

@@ -44,6 +44,13 @@ from credit_rating.models.lines import (
 from credit_rating.models.overview import BigStake, CreditCell
 from credit_rating.models.policies import CreditPolicy
 from credit_rating.models.ratings import DECIDED, OPEN_RATINGS, Rating, RatingStatus, ReviewReason
+from credit_rating.models.samples import (
+    Development,
+    DevelopmentSample,
+    LoanOutcome,
+    SampleOrigin,
+    WorkStatus,
+)
 from credit_rating.models.scorecards import CardOrigin, Scorecard
 from credit_rating.models.statements import Statement, StatementSource
 from credit_rating.models.warnings import (
@@ -79,6 +86,8 @@ __all__ = [
     "CreditLine",
     "CreditPolicy",
     "Delegation",
+    "Development",
+    "DevelopmentSample",
     "Downgrade",
     "EntryKind",
     "ExposureKind",
@@ -95,6 +104,7 @@ __all__ = [
     "LineEventKind",
     "LineStatus",
     "LoanClass",
+    "LoanOutcome",
     "Opinion",
     "OpinionPart",
     "Rating",
@@ -104,6 +114,7 @@ __all__ = [
     "Reservation",
     "ReservationStatus",
     "ReviewReason",
+    "SampleOrigin",
     "Scorecard",
     "SeatKind",
     "Signal",
@@ -116,5 +127,6 @@ __all__ = [
     "SubLimit",
     "Valuation",
     "Verdict",
+    "WorkStatus",
     "credit_kind",
 ]

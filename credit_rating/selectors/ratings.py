@@ -214,7 +214,7 @@ def in_force(actor: Actor, customer: Customer, day: dt.date) -> Rating | None:
     return found.defer("content").first()
 
 
-LISTS = ("todo", "waiting", "mine", "due", "all")
+LISTS = ("todo", "waiting", "mine", "due", "all", "decided")
 MOVED = "moved"
 UNRATED = "none"
 PAGE = 50
@@ -251,11 +251,14 @@ def moved(
     return list(found.defer("content").order_by("-pk")[: PAGE + 1])
 
 
-def rating_list(actor: Actor, which: str, *, day: dt.date, grade: str = "", after: int = 0) -> list[Rating]:
-    """A page of one more than PAGE ratings, newest first, below id `after` (0: the first).
+def rating_list(
+    actor: Actor, which: str, *, day: dt.date, grade: str = "", card: int = 0, after: int = 0
+) -> list[Rating]:
+    """A page of one more than PAGE ratings, newest first, below id `after` (0: the first). `card`: of one version of
+    a scorecard (0: of any).
 
-    todo: those that the actor may decide; waiting: for anybody; mine: drafts and returned ones that I made; due: in force and due for review or expired;
-    all: in force.
+    todo: those that the actor may decide; waiting: for anybody; mine: drafts and returned ones that I made; due: in
+    force and due for review or expired; all: in force; decided: in force or ended.
     """
     rule = {
         "todo": Q(pk__in=ratings_to_decide(actor).values("pk")),
@@ -264,10 +267,13 @@ def rating_list(actor: Actor, which: str, *, day: dt.date, grade: str = "", afte
         "due": Q(status=RatingStatus.EXPIRED) | Q(status=RatingStatus.APPROVED)
         & (Q(review_since__isnull=False) | Q(expires_on__lt=day)),
         "all": Q(status=RatingStatus.APPROVED),
+        "decided": Q(status__in=DECIDED),
     }[which]  # fmt: skip
     found = _seen(actor).filter(rule).defer("content")
     if grade:
         found = found.filter(grade=grade)
+    if card:
+        found = found.filter(scorecard_id=card)
     if after:
         found = found.filter(pk__lt=after)
     return list(found.order_by("-pk")[: PAGE + 1])

@@ -27,7 +27,6 @@ from credit_rating.views.case_rows import TONES
 from credit_rating.views.ratings import drawn_rating
 from crm_site.accounts.selectors import bank_today
 
-
 WHY = {
     "row": gettext_lazy("by the authority matrix"),
     "no_row": gettext_lazy("no row of the authority matrix covers it"),

@@ -111,6 +111,7 @@ ACTIONS: dict[str, frozenset[Role]] = {
         {Role.BRANCH_MANAGER, Role.CREDIT_REVIEWER, Role.COMMITTEE_MEMBER, Role.PRESIDENT}
     ),
     "scorecard.develop": frozenset({Role.RISK, Role.LINE_DEPARTMENT, Role.API}),
+    "outcome.use": frozenset({Role.RISK, Role.API}),
     "rating.decide": frozenset({Role.BRANCH_MANAGER, Role.CREDIT_REVIEWER}),
     "credit_policy.draft": frozenset({Role.RISK, Role.LINE_DEPARTMENT}),
     "credit_policy.publish": frozenset({Role.RISK, Role.PRESIDENT}),
