@@ -11,7 +11,7 @@ import datetime as dt
 import hashlib
 import random
 from bisect import bisect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from functools import cache
 from itertools import groupby
@@ -42,8 +42,8 @@ from credit_rating.selectors.scorecards import scorecard_on
 from credit_rating.services.ratings import rank_of
 from credit_rating.services.scorecards import ensure_default_scorecards
 from crm_site.composition.credit_book import company_answers, make_statements
-from crm_site.composition.synthetic.rating_plan import Planned, plan_ratings, planned
 from crm_site.composition.synthetic.raters import Raters
+from crm_site.composition.synthetic.rating_plan import Planned, plan_ratings, planned
 from crm_site.lib.dates import add_months
 from crm_site.lib.postgres.statistics import analyze
 from crm_site.lib.tenancy import require_bank
@@ -296,7 +296,7 @@ class _Judge:
         kept = self._bins.get((factor.code, value))
         if kept is None:
             kept = factor.bin_of(value)
-            if not isinstance(value, Decimal) or value == value.to_integral_value() and value < 400:
+            if not isinstance(value, Decimal) or (value == value.to_integral_value() and value < 400):
                 self._bins[factor.code, value] = kept
         return kept
 
