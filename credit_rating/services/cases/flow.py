@@ -143,7 +143,7 @@ def move_on(actor: Actor, case: CreditCase, verdict: str, now: dt.datetime, toda
         enter(case, CaseStatus(case.route[place + 1]), now, today)
         return
     end(case, CaseStatus.APPROVED, now, today)
-    _carry_out(actor, case, now, today)
+    carry_out(actor, case, now, today)
 
 
 def end(case: CreditCase, status: CaseStatus, now: dt.datetime, today: dt.date) -> None:
@@ -155,7 +155,7 @@ def end(case: CreditCase, status: CaseStatus, now: dt.datetime, today: dt.date) 
     notify(told, "case.ended", {"case": case.number, "status": str(status)}, address(case), now=now)
 
 
-def _carry_out(actor: Actor, case: CreditCase, now: dt.datetime, today: dt.date) -> None:
+def carry_out(actor: Actor, case: CreditCase, now: dt.datetime, today: dt.date) -> None:
     """The approval opens its line, pending while conditions are open, or changes the one it is about."""
     until = add_months(today, case.term_months)
     if case.line is not None:
@@ -243,6 +243,11 @@ def _settle_or_expire(case: CreditCase, now: dt.datetime, today: dt.date) -> boo
 
 def sync_tasks(case: CreditCase, now: dt.datetime, today: dt.date) -> None:
     """Who can move the case has it on his worklist with the deadline; nobody else."""
+    put_tasks(require_bank(), case_tasks(case, today), sources=[f"case:{case.pk}:"], as_of=today, now=now)
+
+
+def case_tasks(case: CreditCase, today: dt.date) -> list[TaskRow]:
+    """The tasks that a case calls for as it stands."""
     source = f"case:{case.pk}:"
     rows = []
     if case.status == CaseStatus.RETURNED:
@@ -251,7 +256,7 @@ def sync_tasks(case: CreditCase, now: dt.datetime, today: dt.date) -> None:
         _task(case, source, staff_id, "case_decide", case.deadline or today)
         for staff_id in _asked(case, today)
     )
-    put_tasks(require_bank(), rows, sources=[source], as_of=today, now=now)
+    return rows
 
 
 def _asked(case: CreditCase, today: dt.date) -> list[int]:

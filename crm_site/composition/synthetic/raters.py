@@ -24,6 +24,15 @@ class Raters:
                 self._checkers.setdefault(unit, []).append(staff)
         self._managers = {staff for people in self._makers.values() for staff in people}
 
+    def checkers(self, unit: int) -> list[int]:
+        """Everybody who leads a unit or one above it, the nearest first."""
+        found: list[int] = []
+        above: int | None = unit
+        while above:
+            found += self._checkers.get(above, [])
+            above = self._above[above]
+        return found
+
     def of(self, row: Planned) -> tuple[int | None, int | None]:
         """(who makes, who decides): the customer's own manager, else one of his branch; a manager of a branch above."""
         maker = row.responsible_id if row.responsible_id in self._managers else None

@@ -11,7 +11,7 @@ import datetime as dt
 import hashlib
 import random
 from bisect import bisect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from functools import cache
 from itertools import groupby
@@ -42,8 +42,8 @@ from credit_rating.selectors.scorecards import scorecard_on
 from credit_rating.services.ratings import rank_of
 from credit_rating.services.scorecards import ensure_default_scorecards
 from crm_site.composition.credit_book import company_answers, make_statements
-from crm_site.composition.synthetic.rating_plan import Planned, plan_ratings, planned
 from crm_site.composition.synthetic.raters import Raters
+from crm_site.composition.synthetic.rating_plan import Planned, plan_ratings, planned
 from crm_site.lib.dates import add_months
 from crm_site.lib.postgres.statistics import analyze
 from crm_site.lib.tenancy import require_bank
@@ -163,7 +163,11 @@ class _File:
             gaps = ("settlement_share", "environment") if dice.random() < 0.3 else ()
             answers = company_answers(sales, dice) | {"record": record}
             return {code: text for code, text in answers.items() if code not in gaps}
-        said = {"record": record, "other_banks": str(dice.choice((0, 0, 0, 2, 5, 10)) * 10_000), "purpose": PURPOSES[self.kind]}
+        said = {
+            "record": record,
+            "other_banks": str(dice.choice((0, 0, 0, 2, 5, 10)) * 10_000),
+            "purpose": PURPOSES[self.kind],
+        }
         if self.kind == CreditKind.PERSONAL:
             income = max(2_000, min(int(dice.lognormvariate(8.95, 0.45)), 80_000)) // 100 * 100
             said |= {
@@ -210,7 +214,9 @@ class _File:
         cell = self.answers.get(source)
         if cell is None or cell.as_of > day:
             return None
-        return Found(Decimal(cell.value) if _is_number(self.kind, source) else cell.value, cell.as_of, cell.source)
+        return Found(
+            Decimal(cell.value) if _is_number(self.kind, source) else cell.value, cell.as_of, cell.source
+        )
 
     def _number(self, source: str, day: dt.date) -> Decimal | None:
         cell = self.answers.get(source)
@@ -290,7 +296,7 @@ class _Judge:
         kept = self._bins.get((factor.code, value))
         if kept is None:
             kept = factor.bin_of(value)
-            if not isinstance(value, Decimal) or value == value.to_integral_value() and value < 400:
+            if not isinstance(value, Decimal) or (value == value.to_integral_value() and value < 400):
                 self._bins[factor.code, value] = kept
         return kept
 
@@ -346,7 +352,9 @@ def _rate(row: Planned, file: _File, judge: _Judge, maker: int, checker: int, da
         score += b.points
         texts.append(judge.text_of(factor, told, b, found))
     measures = {m: at.value for m in rating_rules.MEASURES if (at := known(m)) is not None}
-    score_pd, score_grade, cap, model_grade = graded(judge.table, judge.scale.body, judge.rules, score, measures)
+    score_pd, score_grade, cap, model_grade = graded(
+        judge.table, judge.scale.body, judge.rules, score, measures
+    )
     pd = grades.pd_of(judge.scale.body, model_grade)
     parts = judge.parts | {
         "as_of": f'"{row.as_of}"', "customer": canonical({"number": row.number, "name": row.name}),
@@ -383,7 +391,11 @@ def _confirmed(row: Planned, judge: _Judge, grade: str, is_capped: bool) -> tupl
     place = scale.index(grade)
     if turn < 3 and place + 2 < len(scale):
         return scale[place + 1], LOWERED[row.fate % len(LOWERED)]
-    may_rise = place > 0 and not is_capped and grades.notches(grade, scale[place - 1]) <= judge.scale.body.params["notches_up"]
+    may_rise = (
+        place > 0
+        and not is_capped
+        and grades.notches(grade, scale[place - 1]) <= judge.scale.body.params["notches_up"]
+    )
     if turn == 3 and may_rise:
         return scale[place - 1], RAISED[row.fate % len(RAISED)]
     return grade, ""
