@@ -67,6 +67,7 @@ def shown(request: Any, found: CreditCase) -> dict[str, Any]:
         "before": found.line.limit if found.line and found.status != CaseStatus.APPROVED else None,
         "stages": _stages(found, record),
         "route_why": WHY.get(found.route_why, ""),
+        "is_without_branch": bool(found.route) and CaseStatus.BRANCH not in found.route,
         "opinions": [(o, TONES.get(o.verdict, "")) for o in record.opinions],
         "hidden_votes": record.hidden_votes,
         "recused": [(s.staff.name, RULES.get(s.recused, s.recused)) for s in record.seats if s.recused],
