@@ -50,7 +50,7 @@ def drawn_steps(steps: tuple[Step, ...] | list[Step]) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def _fine(values: Sequence[Decimal | None]) -> Unit:
+def fine_unit(values: Sequence[Decimal | None]) -> Unit:
     """One unit for a table in which small amounts matter too: thousands rather than millions up to a billion."""
     chosen = column_unit(values)
     small = max((abs(v) for v in values if v is not None), default=Decimal(0)) < BILLION.divisor
@@ -59,12 +59,12 @@ def _fine(values: Sequence[Decimal | None]) -> Unit:
 
 def _scale(steps: Sequence[Step]) -> Unit:
     """The one unit of the steps' amounts."""
-    return _fine([s.amount for s in steps if s.kind == "money"])
+    return fine_unit([s.amount for s in steps if s.kind == "money"])
 
 
 def guarantee_scale(rows: Sequence[GuaranteeRow]) -> Unit:
     """The one unit of a table of guarantees."""
-    return _fine([row.valued for row in rows])
+    return fine_unit([row.valued for row in rows])
 
 
 def _style(code: str) -> str:
@@ -113,7 +113,9 @@ def _result(request: Any, customer: Customer, form: CalculationForm) -> dict[str
         "rates": _yearly(found),
         "scale": _scale(found.steps),
         "guarantee_scale": guarantee_scale(found.guarantees),
-        "caps_scale": _fine([found.concentration.credit_after, *(u.cap for u in found.concentration.uses)]),
+        "caps_scale": fine_unit(
+            [found.concentration.credit_after, *(u.cap for u in found.concentration.uses)]
+        ),
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from decimal import Decimal
 from typing import Any
 
@@ -9,6 +10,8 @@ from django.http import Http404
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from credit_rating import words
+from credit_rating.engine.classes import Level
 from credit_rating.engine.steps import ZERO
 from credit_rating.models import (
     CaseStatus,
@@ -18,13 +21,15 @@ from credit_rating.models import (
 )
 from credit_rating.models.cases import STAGES
 from credit_rating.policies.authority import STAGE_LABELS
+from credit_rating.policies.classes import CODES
 from credit_rating.selectors import cases as selectors
 from credit_rating.selectors.calculations import calculation
 from credit_rating.selectors.guarantees import guarantees_of
 from credit_rating.selectors.ratings import rating
-from credit_rating.views.calculations import saved_context
+from credit_rating.views.calculations import fine_unit, guarantee_scale, saved_context
 from credit_rating.views.case_rows import TONES
 from credit_rating.views.ratings import drawn_rating
+from credit_rating.views.warnings import drawn_warning
 from crm_site.accounts.selectors import bank_today
 
 WHY = {
@@ -53,7 +58,8 @@ def the_case(request: Any, case_id: int) -> CreditCase:
 def shown(request: Any, found: CreditCase) -> dict[str, Any]:
     """What page and paper share."""
     record = selectors.record_of(request.actor, found)
-    rows = guarantees_of(request.actor, found.customer, day=bank_today(request.bank))
+    today = bank_today(request.bank)
+    rows = guarantees_of(request.actor, found.customer, day=today)
     waits = found.is_waiting
     return {
         "case": found,
@@ -63,6 +69,7 @@ def shown(request: Any, found: CreditCase) -> dict[str, Any]:
         "before": found.line.limit if found.line and found.status != CaseStatus.APPROVED else None,
         "stages": _stages(found, record),
         "route_why": WHY.get(found.route_why, ""),
+        "is_without_branch": bool(found.route) and CaseStatus.BRANCH not in found.route,
         "opinions": [(o, TONES.get(o.verdict, "")) for o in record.opinions],
         "hidden_votes": record.hidden_votes,
         "recused": [(s.staff.name, RULES.get(s.recused, s.recused)) for s in record.seats if s.recused],
@@ -70,10 +77,33 @@ def shown(request: Any, found: CreditCase) -> dict[str, Any]:
         "conditions": selectors.conditions_of(found),
         "rows": rows,
         "usable": sum((r.usable.amount for r in rows), ZERO),
+        "guarantee_scale": guarantee_scale(rows),
+        **_live(request, found, today),
         "saved": _calculation(request, found),
         "rated": _rating(request, found),
         "copies": list(found.copies.select_related("staff")),
     }
+
+
+def _live(request: Any, found: CreditCase, today: dt.date) -> dict[str, Any]:
+    """What stands beside the dossier: the group of the day, lines, other banks, warnings, earlier decisions."""
+    whole = selectors.whole_of(request.actor, found, today)
+    context: dict[str, Any] = {
+        "today": today,
+        "whole": whole,
+        "warnings": [drawn_warning(signal, today) for signal in whole.warnings],
+        "decisions": [(case, TONES.get(case.status, "")) for case in whole.decisions],
+        "elsewhere_source": words.SOURCES[whole.elsewhere.source] if whole.elsewhere else "",
+    }
+    if whole.group is not None:
+        rows, together = whole.group.rows, whole.group.concentration
+        amounts = [together.lent, together.credit_after, *(use.cap for use in together.uses)]
+        context |= {
+            "members": [(row, CODES[Level(row.level)] if row.level else "") for row in rows],
+            "uses": [(use, words.CAPS[use.code]) for use in together.uses],
+            "group_scale": fine_unit(amounts),
+        }
+    return context
 
 
 def _calculation(request: Any, found: CreditCase) -> dict[str, Any] | None:

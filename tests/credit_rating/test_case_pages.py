@@ -8,9 +8,10 @@ import pytest
 from django.test import Client
 
 from credit_rating.models import CaseStatus, CreditCase, CreditLine, Opinion, StaffRelation
+from crm_site.lib.permissions import Role
 from crm_site.lib.tenancy import bank
 from customers.models import Customer
-from tests.conftest import NOW, PASSWORD, TODAY, House, Person
+from tests.conftest import NOW, PASSWORD, TODAY, House, Person, hire
 from tests.credit_rating import desk as tables
 from tests.credit_rating.desk import Desk, a_case, say, to_committee
 
@@ -176,6 +177,7 @@ def test_who_would_decide_is_answered_with_every_rows_reason(desk: Desk, client_
 
 @pytest.mark.parametrize("who", ["maker", "jumper", "own", "relative", "other"])
 def test_cheats_through_the_page(house: House, desk: Desk, client_for: SignIn, who: str) -> None:
+    hire(house, "second", Role.BRANCH_MANAGER, house.north)  # so that the branch still has somebody who may
     with bank(house.id):
         case = a_case(desk)
         if who == "own":

@@ -33,13 +33,17 @@ from credit_rating.selectors.cases.record import (
     vote_counts,
     votes_are_hidden,
 )
+from credit_rating.selectors.cases.whole import Group, GroupRow, Whole, whole_of
 
 __all__ = [
     "STAGE_ROLES",
     "TABS",
     "Capacity",
     "Dossier",
+    "Group",
+    "GroupRow",
     "Record",
+    "Whole",
     "approving",
     "asked_of",
     "authority_policy",
@@ -62,4 +66,5 @@ __all__ = [
     "vote_counts",
     "votes_are_hidden",
     "who_would_decide",
+    "whole_of",
 ]

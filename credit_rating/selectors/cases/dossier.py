@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
@@ -25,7 +25,8 @@ from credit_rating.models.cases import STAGES
 from credit_rating.models.guarantees import LIVE
 from credit_rating.models.lines import LIVING
 from credit_rating.policies import SHAPES, Body, read
-from credit_rating.policies.authority import route_of
+from credit_rating.policies.authority import kin_steps_of, route_of
+from credit_rating.selectors.cases.people import without_branch
 from credit_rating.selectors.exposure import related_customers
 from credit_rating.selectors.guarantees import newest_valuations
 from credit_rating.selectors.policies import policy_on
@@ -58,6 +59,7 @@ class Dossier:
     route: Route
     quorum: int
     majority_pct: int
+    kin_steps: int
     makers: tuple[tuple[int, str], ...]
 
     @property
@@ -105,17 +107,24 @@ def asked_of(case: CreditCase, day: dt.date) -> tuple[Asked, Evidence | None, Ev
     above = calculation is not None and calculation.limit is not None and own > calculation.limit
     kinds = Guarantee.objects.filter(customer=case.customer, status__in=LIVE).values_list("kind", flat=True)
     amount = _asked_amount(case, day)
-    return Asked(amount, grade, str(credit_kind(case.customer)), frozenset(kinds), above), calculation, rating
+    asked = Asked(amount, grade, str(credit_kind(case.customer)), frozenset(kinds), above)
+    return asked, calculation, rating
 
 
 def dossier_of(case: CreditCase, day: dt.date, today: dt.date) -> Dossier:
     """The dossier of a case as it is today, with the policy and rates of `day`."""
     asked, calculation, rating = asked_of(case, day)
     version, body = authority_policy(day)
-    route = route_of(body, asked)
     quorum, majority = int(body.params["quorum"]), int(body.params["majority_pct"])
     customer = case.customer
     guarantees, enterers = _guarantees(customer, today)
+    makers = [(case.prepared_by_id, "case"), *((s, "guarantee") for s in enterers)]
+    makers += [(s, "calculation") for s in (calculation.makers if calculation else ())]
+    makers += [(s, "rating") for s in (rating.makers if rating else ())]
+    steps = kin_steps_of(body)
+    is_without = without_branch(case, [staff for staff, _part in makers], today, steps)
+    asked = replace(asked, without_branch=is_without)
+    route = route_of(body, asked)
     content = {
         "case": {
             "number": case.number, "round": case.round, "kind": case.kind, "product": case.product.code,
@@ -139,10 +148,7 @@ def dossier_of(case: CreditCase, day: dt.date, today: dt.date) -> Dossier:
             "why": route.why, "quorum": quorum, "majority_pct": majority,
         },
     }  # fmt: skip
-    makers = [(case.prepared_by_id, "case"), *((s, "guarantee") for s in enterers)]
-    makers += [(s, "calculation") for s in (calculation.makers if calculation else ())]
-    makers += [(s, "rating") for s in (rating.makers if rating else ())]
-    return Dossier(content, route, quorum, majority, tuple(dict.fromkeys(makers)))
+    return Dossier(content, route, quorum, majority, steps, tuple(dict.fromkeys(makers)))
 
 
 def _told(evidence: Evidence | None) -> dict[str, Any] | None:

@@ -16,11 +16,10 @@ from credit_rating.models import (
     Guarantee,
     Opinion,
     SeatKind,
-    StaffRelation,
 )
 from credit_rating.models.cases import STAGES
 from credit_rating.models.guarantees import LIVE
-from credit_rating.selectors.cases.people import STAGE_ROLES, delegators
+from credit_rating.selectors.cases.people import STAGE_ROLES, delegators, kin_of
 from crm_site.accounts.models import RoleGrant
 from crm_site.lib.permissions import Actor, Role
 
@@ -84,12 +83,6 @@ def _asked_of(cases: Any, staff_id: int, day: dt.date) -> Any:
 
 def _free(cases: Any, staff_id: int, day: dt.date) -> Any:
     """Cases that a person may decide as far as the four eyes go; `objections` says the same of one case."""
-    guarantors = Guarantee.objects.filter(
-        customer_id=OuterRef(OuterRef("customer_id")), status__in=LIVE, guarantor__isnull=False
-    )
-    related = StaffRelation.objects.filter(
-        Q(to_date__isnull=True) | Q(to_date__gte=day), staff_id=staff_id, from_date__lte=day
-    ).filter(Q(customer_id=OuterRef("customer_id")) | Q(customer_id__in=guarantors.values("guarantor_id")))
     of_case = {"case_id": OuterRef("pk")}
     of_round = {**of_case, "round": OuterRef("round")}
     spoken = Opinion.objects.filter(
@@ -98,11 +91,26 @@ def _free(cases: Any, staff_id: int, day: dt.date) -> Any:
     recused = CaseSeat.objects.filter(staff_id=staff_id, **of_round).exclude(recused="")
     return cases.exclude(prepared_by_id=staff_id).filter(
         ~Exists(CaseMaker.objects.filter(staff_id=staff_id, **of_case)),
-        ~Exists(related),
+        ~_of_kin(staff_id, day),
         ~Exists(spoken),
         ~Exists(recused),
         Q(customer__responsible__isnull=True) | ~Q(customer__responsible_id=staff_id),
     )
+
+
+def _of_kin(staff_id: int, day: dt.date) -> Q:
+    """Cases whose customer or guarantor is kin of a person, as far as each case's policy reaches."""
+    found = Q(pk__in=[])
+    if not kin_of(staff_id, day, 0):
+        return found
+    reaches = CreditCase.objects.filter(status__in=STAGES).order_by().values_list("kin_steps", flat=True)
+    for steps in reaches.distinct():
+        kin = kin_of(staff_id, day, steps)
+        promised = Guarantee.objects.filter(
+            customer_id=OuterRef("customer_id"), status__in=LIVE, guarantor_id__in=kin
+        )
+        found |= Q(kin_steps=steps) & (Q(customer_id__in=kin) | Q(Exists(promised)))
+    return found
 
 
 def seen_case(actor: Actor, case_id: int) -> CreditCase:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+from django.db import connection
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from credit_rating.models import (
@@ -15,11 +17,12 @@ from credit_rating.models import (
     Guarantee,
     OpinionPart,
     SeatKind,
-    StaffRelation,
 )
+from credit_rating.models.cases import STAGES
 from credit_rating.models.guarantees import LIVE
 from crm_site.accounts.models import RoleGrant, Staff
 from crm_site.lib.permissions import ACTIONS, Actor, Role
+from crm_site.lib.tenancy import require_bank
 from customers.models import Customer
 
 STAGE_ROLES = {
@@ -41,21 +44,48 @@ def role_holders(role: Role, day: dt.date, customer: Customer | None = None) -> 
     return sorted(set(found.values_list("staff_id", flat=True)))
 
 
+def kin_of(staff_id: int, day: dt.date, steps: int) -> set[int]:
+    """Customers that a person is related to by the register, and all within `steps` family or group relations of them.
+
+    The function is the database's: its guard of opinions (migration 0070_case_files) asks the same one.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("select credit_rating_kin(%s, %s, %s, %s)", [require_bank(), staff_id, day, steps])
+        return {key for (key,) in cursor.fetchall()}
+
+
+def without_branch(case: CreditCase, makers: Iterable[int], day: dt.date, steps: int) -> bool:
+    """Whether nobody who decides at the customer's branch may decide this case, so that headquarters does instead.
+
+    Asked while no stage above the branch has the case; from there on it stays what it was, so that a change of staff
+    voids nobody's opinion.
+    """
+    if case.status in STAGES and case.status != CaseStatus.BRANCH and case.route:
+        return CaseStatus.BRANCH.value not in case.route
+    apart = {*makers, case.prepared_by_id, case.customer.responsible_id}
+    recused = case.seats.filter(round=case.round).exclude(recused="").values_list("staff_id", flat=True)
+    customers = _debtors(case)
+    return all(
+        staff_id in apart or staff_id in recused or customers & kin_of(staff_id, day, steps)
+        for staff_id in role_holders(Role.BRANCH_MANAGER, day, case.customer)
+    )
+
+
+def _debtors(case: CreditCase) -> set[int]:
+    """The customer and who promises for him."""
+    promised = Guarantee.objects.filter(
+        customer_id=case.customer_id, status__in=LIVE, guarantor__isnull=False
+    )
+    return {case.customer_id, *promised.values_list("guarantor_id", flat=True)}
+
+
 def objections(case: CreditCase, staff_id: int, day: dt.date) -> list[str]:
     """Why a person must not decide a case: "maker", "own", "relative", "decided", "recused"; empty: he may."""
-    customers = {case.customer_id} | set(
-        Guarantee.objects.filter(
-            customer_id=case.customer_id, status__in=LIVE, guarantor__isnull=False
-        ).values_list("guarantor_id", flat=True)
-    )
-    related = StaffRelation.objects.filter(
-        Q(to_date__isnull=True) | Q(to_date__gte=day), staff_id=staff_id, from_date__lte=day
-    )
     this_round = case.opinions.filter(round=case.round, voided_at__isnull=True)
     found = {
         "maker": case.prepared_by_id == staff_id or case.makers.filter(staff_id=staff_id).exists(),
         "own": case.customer.responsible_id == staff_id,
-        "relative": related.filter(customer_id__in=customers).exists(),
+        "relative": not _debtors(case).isdisjoint(kin_of(staff_id, day, case.kin_steps)),
         "decided": this_round.filter(Q(staff_id=staff_id) | Q(on_behalf_of_id=staff_id)).exists(),
         "recused": case.seats.filter(round=case.round, staff_id=staff_id).exclude(recused="").exists(),
     }

@@ -42,7 +42,7 @@ def bind(case: CreditCase, today: dt.date, now: dt.datetime) -> Dossier:
     dossier = selectors.dossier_of(case, today, today)
     case.as_of, case.dossier_hash = today, dossier.hash
     case.route, case.route_why = list(dossier.route.stages), dossier.route.why
-    case.quorum, case.majority_pct = dossier.quorum, dossier.majority_pct
+    case.quorum, case.majority_pct, case.kin_steps = dossier.quorum, dossier.majority_pct, dossier.kin_steps
     CaseDossier.objects.get_or_create(
         case=case, hash=dossier.hash, defaults={"content": dossier.content, "at": now}
     )
@@ -181,7 +181,7 @@ def bring_up_to_date(actor: Actor, case_id: int, now: dt.datetime, today: dt.dat
         if _settle(case, now, today):
             return Conflict(_("The time to decide is over."), code="deadline_passed")
         before = case.dossier_hash
-        if not _void_if_changed(case, now, today):
+        if not void_if_changed(case, now, today):
             return None
         return Stale(
             _("The case has changed: earlier opinions of this round are void, and it begins again."),
@@ -202,7 +202,7 @@ def _settle(case: CreditCase, now: dt.datetime, today: dt.date) -> bool:
     return True
 
 
-def _void_if_changed(case: CreditCase, now: dt.datetime, today: dt.date) -> bool:
+def void_if_changed(case: CreditCase, now: dt.datetime, today: dt.date) -> bool:
     if selectors.dossier_of(case, case.as_of or today, today).hash == case.dossier_hash:
         return False
     case.opinions.filter(round=case.round, voided_at__isnull=True).update(voided_at=now)
