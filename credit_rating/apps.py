@@ -10,6 +10,7 @@ class CreditRatingConfig(AppConfig):
 
     def ready(self) -> None:
         from credit_rating import (
+            campaign_run,
             evidence,
             facts,
             feeds,
@@ -39,6 +40,7 @@ class CreditRatingConfig(AppConfig):
         overview_night.register()
         rating_work.register()
         sample_jobs.register()
+        campaign_run.register()
         feeds.register()
         add_view_part(LINES_PART)
         badge = "_shared/badge_class.html"

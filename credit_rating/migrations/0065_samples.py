@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('credit_rating', '0050_warnings'),
+        ('credit_rating', '0060_campaigns'),
         ('customers', '0041_prospects_index'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]

@@ -2,6 +2,15 @@
 
 from credit_rating.models.attachments import CaseFile
 from credit_rating.models.calculations import LineCalculation
+from credit_rating.models.campaigns import (
+    BatchStatus,
+    Campaign,
+    CampaignBatch,
+    CampaignMember,
+    CampaignStatus,
+    CampaignZone,
+    MemberStage,
+)
 from credit_rating.models.cases import (
     CaseCondition,
     CaseCopy,
@@ -67,7 +76,13 @@ __all__ = [
     "DECIDED",
     "OPEN_RATINGS",
     "BankCapital",
+    "BatchStatus",
     "BigStake",
+    "Campaign",
+    "CampaignBatch",
+    "CampaignMember",
+    "CampaignStatus",
+    "CampaignZone",
     "CardOrigin",
     "CaseCondition",
     "CaseCopy",
@@ -105,6 +120,7 @@ __all__ = [
     "LineStatus",
     "LoanClass",
     "LoanOutcome",
+    "MemberStage",
     "Opinion",
     "OpinionPart",
     "Rating",

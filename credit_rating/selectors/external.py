@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -40,13 +42,27 @@ def elsewhere_of(actor: Actor, customer: Customer, day: dt.date) -> Elsewhere | 
     """The newest report up to a day; of two of one date the credit bureau's. None where none was ever delivered."""
     seen = ExternalExposure.objects.visible_to(actor).filter(customer=customer, report_date__lte=day)
     newest = seen.order_by("-report_date").values_list("report_date", flat=True).first()
-    if newest is None:
-        return None
-    rows = list(seen.filter(report_date=newest))
+    return None if newest is None else _report(list(seen.filter(report_date=newest)), day)
+
+
+def elsewhere_of_many(customers: Sequence[int], day: dt.date) -> dict[int, Elsewhere]:
+    """customer -> what `elsewhere_of` finds, read together."""
+    told: dict[int, list[ExternalExposure]] = defaultdict(list)
+    found = ExternalExposure.objects.filter(customer_id__in=customers, report_date__lte=day)
+    for row in found.order_by("-report_date", "id"):
+        rows = told[row.customer_id]
+        if not rows or rows[0].report_date == row.report_date:
+            rows.append(row)
+    return {customer: _report(rows, day) for customer, rows in told.items()}
+
+
+def _report(rows: list[ExternalExposure], day: dt.date) -> Elsewhere:
+    """The report that rows of one date are."""
     sources = {row.source for row in rows}
     bureau = ExposureSource.CREDIT_BUREAU.value
     source = bureau if bureau in sources else min(sources)
-    return Elsewhere(source, newest, [(row, _counts_for(row, day)) for row in rows if row.source == source])
+    kept = [(row, _counts_for(row, day)) for row in rows if row.source == source]
+    return Elsewhere(source, rows[0].report_date, kept)
 
 
 def _counts_for(row: ExternalExposure, day: dt.date) -> Decimal | None:

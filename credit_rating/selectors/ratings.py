@@ -79,33 +79,54 @@ class Assessed:
         return sum(line.found is None for line in self.lines)
 
 
+@dataclass(frozen=True, slots=True)
+class Yardstick:
+    """By what a kind of customers is rated on a day: card, its rows by factor, grade scale and rating rules."""
+
+    kind: str
+    day: dt.date
+    scorecard: Scorecard
+    table: Card
+    rows: Mapping[str, Mapping[str, Any]]
+    scale: Policy
+    rules: CreditPolicy | None
+    rule_body: Body
+
+
+def yardstick_on(kind: str, day: dt.date) -> Yardstick:
+    """The yardstick in force on a day. Raises NoScorecard."""
+    version = scorecard_on(kind, day)
+    if version is None:
+        raise NoScorecard(_("There is no scorecard in force for these customers."), code="no_scorecard")
+    body = read(shape_of(kind, version.origin), version.body)
+    rows = {row["code"]: row for row in body.tables["factors"]}
+    scale = policy_on(grades.SHAPE.subject, day, kind)
+    return Yardstick(kind, day, version, version.table(), rows, scale, *rules_on(day, kind))
+
+
 def assess(actor: Actor, customer: Customer, answers: Mapping[str, str], *, day: dt.date) -> Assessed:
     """Score a customer by the card in force on a day. `answers`: what the rating form asks, by factor.
 
     Raises NoScorecard.
     """
-    kind = credit_kind(customer)
-    version = scorecard_on(kind, day)
-    if version is None:
-        raise NoScorecard(_("There is no scorecard in force for these customers."), code="no_scorecard")
-    table = version.table()
-    body = read(shape_of(kind, version.origin), version.body)
-    rows = {row["code"]: row for row in body.tables["factors"]}
-    facts = Facts(actor, customer, day)
+    return assess_by(yardstick_on(credit_kind(customer), day), Facts(actor, customer, day), answers)
+
+
+def assess_by(by: Yardstick, facts: Facts, answers: Mapping[str, str]) -> Assessed:
+    """Score the customer of `facts`, who is of the yardstick's kind."""
+    day, table, scale, rows = by.day, by.table, by.scale, by.rows
     found = {
         f.code: _value(facts, rows[f.code]["source"], answers.get(f.code, ""), day) for f in table.factors
     }
     values: dict[str, Value] = {code: None if f is None else f.value for code, f in found.items()}
     lines = [Line(rows[f.code], f, b, found[f.code]) for f, b in table.bins(values)]
     score = table.score(values)
-    scale = policy_on(grades.SHAPE.subject, day, kind)
-    rules, rule_body = rules_on(day, kind)
     measures = {m: at.value for m in rating_rules.MEASURES if (at := facts.of(m)) is not None}
-    score_pd, score_grade, cap, grade = graded(table, scale.body, rule_body, score, measures)
+    score_pd, score_grade, cap, grade = graded(table, scale.body, by.rule_body, score, measures)
     deposits = facts.standing.deposits_adb if facts.standing else None
     return Assessed(
-        customer, kind, day, version, table, scale, rules, lines, score, score_pd, score_grade, cap,
-        grade, grades.pd_of(scale.body, grade), deposits,
+        facts.customer, by.kind, day, by.scorecard, table, scale, by.rules, lines, score, score_pd, score_grade,
+        cap, grade, grades.pd_of(scale.body, grade), deposits,
     )  # fmt: skip
 
 

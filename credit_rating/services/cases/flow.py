@@ -28,6 +28,7 @@ from credit_rating.models import (
 from credit_rating.models.cases import BY_RULE, STAGES
 from credit_rating.selectors import cases as selectors
 from credit_rating.selectors.cases import Dossier
+from credit_rating.services.campaigns.progress import note_case_ended
 from credit_rating.services.cases.rules import Stale, address, locked
 from credit_rating.services.lines import change_line, open_line
 from crm_site.lib.dates import add_months
@@ -150,6 +151,7 @@ def end(case: CreditCase, status: CaseStatus, now: dt.datetime, today: dt.date) 
     """Close a case and tell its maker and those it was copied to."""
     case.status, case.closed_at = status, now
     case.save()
+    note_case_ended(case)
     sync_tasks(case, now, today)
     told = [case.prepared_by_id, *case.copies.values_list("staff_id", flat=True)]
     notify(told, "case.ended", {"case": case.number, "status": str(status)}, address(case), now=now)
