@@ -51,6 +51,25 @@ def stakes_of(customers: Iterable[int], day: dt.date) -> dict[int, Stake]:
     return {one: Stake(loans.get(one, ZERO), *lines.get(one, (ZERO, ZERO))) for one in ids}
 
 
+def home_rates(currencies: Iterable[str], day: dt.date) -> dict[str, Decimal]:
+    """currency -> its newest rate up to a day to the bank's own (1). Raises DomainError for one that has none."""
+    wanted = set(currencies)
+    home = Bank.objects.values_list("currency", flat=True).get(pk=require_bank())
+    rates = {home: Decimal(1)}
+    if foreign := wanted - {home}:
+        known = FxRate.objects.filter(currency__in=foreign, rate_date__lte=day)
+        rates |= dict(
+            known.order_by("currency", "-rate_date").distinct("currency").values_list("currency", "rate")
+        )
+    if missing := wanted - rates.keys():
+        raise DomainError(
+            _("No exchange rate by %(day)s for: %(currencies)s")
+            % {"day": day.isoformat(), "currencies": ", ".join(sorted(missing))},
+            code="fx_rate_missing",
+        )
+    return rates
+
+
 def _lines_of(customers: list[int], day: dt.date) -> dict[int, tuple[Decimal, Decimal]]:
     """customer -> (limits, drawn and reserved) of the lines that may be drawn on. Frozen ones count: they may thaw.
 
@@ -58,19 +77,7 @@ def _lines_of(customers: list[int], day: dt.date) -> dict[int, tuple[Decimal, De
     """
     living = CreditLine.objects.filter(customer_id__in=customers, status__in=LIVING, expires_on__gte=day)
     rows = list(living.values_list("customer_id", "currency", "limit", "reserved", "utilised"))
-    home = Bank.objects.values_list("currency", flat=True).get(pk=require_bank())
-    rates = {home: Decimal(1)}
-    if foreign := {currency for _customer, currency, *_amounts in rows} - {home}:
-        known = FxRate.objects.filter(currency__in=foreign, rate_date__lte=day)
-        rates |= dict(
-            known.order_by("currency", "-rate_date").distinct("currency").values_list("currency", "rate")
-        )
-    if missing := {currency for _customer, currency, *_amounts in rows} - rates.keys():
-        raise DomainError(
-            _("No exchange rate by %(day)s for: %(currencies)s")
-            % {"day": day.isoformat(), "currencies": ", ".join(sorted(missing))},
-            code="fx_rate_missing",
-        )
+    rates = home_rates({currency for _customer, currency, *_amounts in rows}, day)
     found: dict[int, tuple[Decimal, Decimal]] = {}
     for customer, currency, limit, reserved, utilised in rows:
         limits, drawn = found.get(customer, (ZERO, ZERO))

@@ -30,6 +30,7 @@ from credit_rating.selectors.calculations import (
     reckon_by,
 )
 from credit_rating.selectors.exposure import alone, capital_on, grouped, related_customers, stakes_of
+from credit_rating.selectors.external import elsewhere_of_many
 from credit_rating.selectors.factors import Facts, Held, held_on, owing_months
 from credit_rating.selectors.ratings import Assessed, assess_by, yardstick_on
 from credit_rating.selectors.statements import KEPT_YEARS
@@ -106,6 +107,7 @@ def reckon_many(
     actor = system_actor(require_bank(), "campaign")
     yardstick, policies = yardstick_on(kind, day), policies_on(kind, day)
     ids = [c.pk for c in customers]
+    reports = elsewhere_of_many(ids, day)
     held, stakes, capital = held_of(customers, day), stakes_of(ids, day), capital_on(day)
     pledged = Guarantee.objects.filter(customer_id__in=ids, status__in=LIVE)
     by_itself = (
@@ -119,7 +121,9 @@ def reckon_many(
         if customer.pk in by_itself:
             line = reckon(actor, customer, terms, day=day)
         else:
-            given = inputs_of(credit_kind(customer), known.statements, known.collected)
+            given = inputs_of(
+                credit_kind(customer), known.statements, known.collected, reports.get(customer.pk)
+            )
             stake = alone(customer, stakes[customer.pk], policies["caps"].body, capital, requested)
             line = reckon_by(policies, customer, terms, Basis(given, [], stake), day=day, tried=_AS_IS)
         found[customer.pk] = Reckoned(assessed, terms.grade, line)

@@ -105,11 +105,13 @@ ACTIONS: dict[str, frozenset[Role]] = {
     "ingest.write": frozenset({Role.API}),
     "ingest.run": frozenset({Role.API, Role.ADMINISTRATOR, Role.MARKETING}),
     "credit.read": _OWN | _BRANCH | _CREDIT,
+    "credit.overview": _BRANCH | _CREDIT,
     "credit.prepare": frozenset({Role.RELATIONSHIP_MANAGER, Role.BRANCH_MANAGER}),
     "credit.decide": frozenset(
         {Role.BRANCH_MANAGER, Role.CREDIT_REVIEWER, Role.COMMITTEE_MEMBER, Role.PRESIDENT}
     ),
     "scorecard.develop": frozenset({Role.RISK, Role.LINE_DEPARTMENT, Role.API}),
+    "outcome.use": frozenset({Role.RISK, Role.API}),
     "rating.decide": frozenset({Role.BRANCH_MANAGER, Role.CREDIT_REVIEWER}),
     "credit_policy.draft": frozenset({Role.RISK, Role.LINE_DEPARTMENT}),
     "credit_policy.publish": frozenset({Role.RISK, Role.PRESIDENT}),
