@@ -10,6 +10,7 @@ import datetime as dt
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from django.db import connection
@@ -339,12 +340,10 @@ def make_proposals(
         cursor.execute(_GAPS, {"bank": bank_id, "units": unit_ids, "tellers": tellers, "some": some})
         gaps = cursor.fetchall()
         _count_open(cursor, bank_id, staff)
-        rich = [row[0] for row in gaps if row[2] > 1 or row[4]]
-        known = _known(cursor, bank_id, rich, day)
         refused = _refused(cursor, bank_id, [row[0] for row in gaps], day)
         parties, kept, empty = [], [], {}
         for row in gaps:
-            party = _party(row, known, refused)
+            party = _party(row, refused)
             proposal_id, unit_id, manager_id, rule = row[7:]
             if proposal_id is not None and _still_holds(party, staff, unit_id, manager_id, rule):
                 kept.append(proposal_id)
@@ -353,6 +352,10 @@ def make_proposals(
                 empty[party.customer_id] = (proposal_id, rule)
             _give_back(staff.get(manager_id), party.value)
             parties.append(party)
+        # Who knows the customer is asked only where there is a choice to make: most gaps wait from night to night.
+        rich = [party.customer_id for party in parties if party.tier > 1 or party.borrows]
+        known = _known(cursor, bank_id, rich, day)
+        parties = [replace(party, known=known.get(party.customer_id, ())) for party in parties]
         fresh = []
         for party, choice in choose_all(parties, staff):
             proposal_id, rule = empty.get(party.customer_id, (None, ""))
@@ -365,11 +368,8 @@ def make_proposals(
     return len(gaps), closed + len(fresh)
 
 
-def _party(
-    row: Sequence[Any],
-    known: Mapping[int, tuple[tuple[int, str], ...]],
-    refused: Mapping[int, frozenset[int]],
-) -> Party:
+def _party(row: Sequence[Any], refused: Mapping[int, frozenset[int]]) -> Party:
+    """The customer of a gap, but for who knows it."""
     customer_id, unit_id, tier, wealth, borrows, value, won_by = row[:7]
     return Party(
         customer_id=customer_id,
@@ -379,7 +379,6 @@ def _party(
         borrows=borrows,
         value=value,
         won_by=won_by,
-        known=known.get(customer_id, ()),
         refused=refused.get(customer_id, frozenset()),
     )
 
