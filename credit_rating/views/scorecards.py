@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import datetime as dt
 from typing import Any
 
 from django.contrib import messages
@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from credit_rating.factors import SOURCES
-from credit_rating.forms import PolicyGrid, ProposalForm
+from credit_rating.forms import PolicyGrid
 from credit_rating.forms_rating import CardNoteForm
 from credit_rating.models import CardOrigin, Scorecard
 from credit_rating.scorecards import in_language, shape_of
@@ -22,8 +22,10 @@ from credit_rating.services import scorecards as services
 from credit_rating.services.policies import DRAFT, PUBLISH
 from credit_rating.views.policies import TONES
 from credit_rating.views.rating_rows import bin_data, bin_text
+from crm_site.accounts.forms import ProposalForm
 from crm_site.accounts.selectors import bank_today
 from crm_site.accounts.versions import is_second_person
+from crm_site.accounts.views.versions import VersionLife
 from crm_site.lib.errors import DomainError
 from crm_site.lib.guards import allowed
 from crm_site.lib.permissions import may
@@ -52,7 +54,7 @@ def _version(scorecard_id: int) -> Scorecard:
 @require_GET
 def scorecard(request: Any, scorecard_id: int) -> HttpResponse:
     """A version: its points, how it was validated, who made it, and what may be done with it."""
-    return _page(request, _version(scorecard_id), ProposalForm(), 200)
+    return LIFE.show(request, scorecard_id)
 
 
 def _factors(found: Scorecard) -> list[dict[str, Any]]:
@@ -159,30 +161,14 @@ def _edit_page(
 @require_POST
 def scorecard_propose(request: Any, scorecard_id: int) -> HttpResponse:
     """Send the draft to a second person."""
-    found, form = _version(scorecard_id), ProposalForm(request.POST)
-    if not form.is_valid():
-        return _page(request, found, form, 422)
-    try:
-        services.propose_scorecard(
-            request.actor, scorecard_id=scorecard_id, valid_from=form.cleaned_data["valid_from"],
-            today=bank_today(request.bank), now=timezone.now(),
+
+    def act(valid_from: dt.date) -> object:
+        return services.propose_scorecard(
+            request.actor, scorecard_id=scorecard_id, valid_from=valid_from, today=bank_today(request.bank),
+            now=timezone.now(),
         )  # fmt: skip
-    except DomainError as error:
-        form.add_error("valid_from" if "valid_from" in error.fields else None, error.message)
-        return _page(request, found, form, error.status)
-    messages.success(request, _("It waits for a second person now."))
-    return redirect("credit_rating:scorecard", scorecard_id)
 
-
-def _done(request: Any, scorecard_id: int, act: Callable[[], object], said: str) -> HttpResponse:
-    _version(scorecard_id)
-    try:
-        act()
-    except DomainError as error:
-        messages.error(request, error.message)
-        return redirect("credit_rating:scorecard", scorecard_id)
-    messages.success(request, said)
-    return redirect("credit_rating:scorecard", scorecard_id)
+    return LIFE.propose(request, scorecard_id, act)
 
 
 @allowed("credit_policy.publish")
@@ -195,29 +181,25 @@ def scorecard_publish(request: Any, scorecard_id: int) -> HttpResponse:
             request.actor, scorecard_id=scorecard_id, today=bank_today(request.bank), now=timezone.now()
         )
 
-    return _done(request, scorecard_id, act, _("Published."))
+    return LIFE.publish(request, scorecard_id, act)
 
 
 @allowed("credit_policy.publish")
 @require_POST
 def scorecard_return(request: Any, scorecard_id: int) -> HttpResponse:
     """Give it back to who drafted it."""
-
-    def act() -> object:
-        return services.return_scorecard(request.actor, scorecard_id=scorecard_id)
-
-    return _done(request, scorecard_id, act, _("Returned."))
+    return LIFE.give_back(
+        request, scorecard_id, lambda: services.return_scorecard(request.actor, scorecard_id=scorecard_id)
+    )
 
 
 @allowed("credit_policy.draft")
 @require_POST
 def scorecard_discard(request: Any, scorecard_id: int) -> HttpResponse:
     """Throw a draft away."""
-    _version(scorecard_id)
-    try:
-        services.discard_scorecard(request.actor, scorecard_id=scorecard_id)
-    except DomainError as error:
-        messages.error(request, error.message)
-        return redirect("credit_rating:scorecard", scorecard_id)
-    messages.success(request, _("The draft is thrown away."))
-    return redirect("credit_rating:scorecard-list")
+    return LIFE.discard(
+        request, scorecard_id, lambda: services.discard_scorecard(request.actor, scorecard_id=scorecard_id)
+    )
+
+
+LIFE = VersionLife("credit_rating:scorecard", "credit_rating:scorecard-list", _version, _page)

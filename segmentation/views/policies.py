@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import datetime as dt
 from typing import Any
 
 from django.contrib import messages
@@ -13,13 +13,15 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from crm_site.accounts.forms import ProposalForm
 from crm_site.accounts.selectors import business_date
+from crm_site.accounts.views.versions import VersionLife
 from crm_site.lib.errors import DomainError
 from crm_site.lib.guards import allowed
 from crm_site.lib.permissions import may
 from customers.conditions import sentence
 from segmentation import services
-from segmentation.forms import KindForm, ProposalForm, SchemeForm, ThresholdForm
+from segmentation.forms import KindForm, SchemeForm, ThresholdForm
 from segmentation.models import TierPolicy
 from segmentation.models.tiers import SCHEME_LABELS, tier_label
 from segmentation.selectors import policies
@@ -100,7 +102,7 @@ def policy_kind(request: Any, policy_id: int) -> HttpResponse:
 @require_GET
 def policy(request: Any, policy_id: int) -> HttpResponse:
     """A version: its tiers in words, who made it, and what may be done with it."""
-    return _policy_page(request, _policy(policy_id), ProposalForm(), 200)
+    return LIFE.show(request, policy_id)
 
 
 def _words(tier: dict[str, Any], *, is_last: bool) -> str:
@@ -168,41 +170,22 @@ def policy_edit(request: Any, policy_id: int) -> HttpResponse:
 @require_POST
 def policy_propose(request: Any, policy_id: int) -> HttpResponse:
     """Send the draft to a second person."""
-    found, form = _policy(policy_id), ProposalForm(request.POST)
-    if not form.is_valid():
-        return _policy_page(request, found, form, 422)
-    try:
-        services.propose_policy(
-            request.actor, policy_id=policy_id, valid_from=form.cleaned_data["valid_from"], now=timezone.now()
+
+    def act(valid_from: dt.date) -> object:
+        return services.propose_policy(
+            request.actor, policy_id=policy_id, valid_from=valid_from, now=timezone.now()
         )
-    except DomainError as error:
-        form.add_error("valid_from" if "valid_from" in error.fields else None, error.message)
-        return _policy_page(request, found, form, error.status)
-    messages.success(request, _("Sent to a second person for publication."))
-    return redirect("segmentation:policy", policy_id)
 
-
-def _decide(request: Any, policy_id: int, act: Callable[[], object], done: str, to: str) -> HttpResponse:
-    found = _policy(policy_id)
-    try:
-        act()
-    except DomainError as error:
-        form = ProposalForm({})
-        form.errors.clear()
-        form.add_error(None, error.message)
-        return _policy_page(request, found, form, error.status)
-    messages.success(request, done)
-    return redirect(to, policy_id) if to.endswith("policy") else redirect(to)
+    return LIFE.propose(request, policy_id, act)
 
 
 @allowed("policy.publish")
 @require_POST
 def policy_publish(request: Any, policy_id: int) -> HttpResponse:
     """Put it in force from its date."""
-    return _decide(
+    return LIFE.publish(
         request, policy_id,
         lambda: services.publish_policy(request.actor, policy_id=policy_id, now=timezone.now()),
-        _("Published."), "segmentation:policy",
     )  # fmt: skip
 
 
@@ -210,19 +193,18 @@ def policy_publish(request: Any, policy_id: int) -> HttpResponse:
 @require_POST
 def policy_return(request: Any, policy_id: int) -> HttpResponse:
     """Give it back as a draft."""
-    return _decide(
-        request, policy_id,
-        lambda: services.return_policy(request.actor, policy_id=policy_id),
-        _("Returned as a draft."), "segmentation:policy",
-    )  # fmt: skip
+    return LIFE.give_back(
+        request, policy_id, lambda: services.return_policy(request.actor, policy_id=policy_id)
+    )
 
 
 @allowed("policy.draft")
 @require_POST
 def policy_discard(request: Any, policy_id: int) -> HttpResponse:
     """Throw the draft away."""
-    return _decide(
-        request, policy_id,
-        lambda: services.discard_draft(request.actor, policy_id=policy_id),
-        _("The draft is thrown away."), "segmentation:policy-list",
-    )  # fmt: skip
+    return LIFE.discard(
+        request, policy_id, lambda: services.discard_draft(request.actor, policy_id=policy_id)
+    )
+
+
+LIFE = VersionLife("segmentation:policy", "segmentation:policy-list", _policy, _policy_page)
