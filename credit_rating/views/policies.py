@@ -20,22 +20,20 @@ from credit_rating.selectors import policies
 from credit_rating.services import policies as services
 from crm_site.accounts.forms import ProposalForm
 from crm_site.accounts.selectors import bank_today
-from crm_site.accounts.versions import is_second_person
+from crm_site.accounts.versions import is_second_person, states
 from crm_site.accounts.views.versions import VersionLife
 from crm_site.lib.errors import DomainError
 from crm_site.lib.guards import allowed
 from crm_site.lib.permissions import may
 
-TONES = {"draft": "", "proposed": "tag-watch", "published": "tag-ok", "retired": ""}
-
 
 @allowed("credit.read")
 @require_GET
 def policy_list(request: Any) -> HttpResponse:
-    """Every subject with the versions in force today."""
+    """Every subject with the versions in force today and those that begin later."""
     services.ensure_default_policies(timezone.now())
-    standing = policies.standing(bank_today(request.bank))
-    subjects = [(shape, standing.get(shape.subject, [])) for shape in SHAPES]
+    current = policies.current(bank_today(request.bank))
+    subjects = [(shape, current.get(shape.subject, [])) for shape in SHAPES]
     return render(request, "credit_rating/policy_list.html", {"subjects": subjects})
 
 
@@ -57,14 +55,15 @@ def _page(request: Any, found: CreditPolicy, form: ProposalForm, status: int) ->
     shape = SHAPES[found.subject]
     today = bank_today(request.bank)
     versions = policies.policy_versions(found.subject)
-    in_force = {p.pk for p in policies.standing(today).get(found.subject, [])}
+    stands, before = states(versions, today), policies.before(found, today)
     context = {
         "policy": found,
         "shape": shape,
         "grid": PolicyGrid(shape, found.body),
-        "versions": [(v, TONES[v.status], v.pk in in_force) for v in versions],
-        "is_in_force": found.pk in in_force,
-        "tone": TONES[found.status],
+        "versions": [(v, stands[v.pk]) for v in versions],
+        "state": stands[found.pk],
+        "before": before,
+        "changes": policies.changes(found, before),
         "under_way": policies.under_way(found.subject, found.kind),
         "form": form,
         "kinds": [(k, label) for k, label in CreditKind.choices if k != found.kind] if shape.by_kind else [],

@@ -16,15 +16,15 @@ from credit_rating.factors import SOURCES
 from credit_rating.forms import PolicyGrid
 from credit_rating.forms_rating import CardNoteForm
 from credit_rating.models import CardOrigin, Scorecard
+from credit_rating.policies.wording import words_of
 from credit_rating.scorecards import in_language, shape_of
 from credit_rating.selectors import scorecards as selectors
 from credit_rating.services import scorecards as services
 from credit_rating.services.policies import DRAFT, PUBLISH
-from credit_rating.views.policies import TONES
 from credit_rating.views.rating_rows import bin_data, bin_text
 from crm_site.accounts.forms import ProposalForm
 from crm_site.accounts.selectors import bank_today
-from crm_site.accounts.versions import is_second_person
+from crm_site.accounts.versions import differences, is_second_person, predecessor, state_of, states
 from crm_site.accounts.views.versions import VersionLife
 from crm_site.lib.errors import DomainError
 from crm_site.lib.guards import allowed
@@ -37,8 +37,9 @@ def scorecard_list(request: Any) -> HttpResponse:
     """The model risk record: every version, and how grades fared against later defaults."""
     services.ensure_default_scorecards(timezone.now())
     today = bank_today(request.bank)
-    standing = set(selectors.standing_cards(today).values())
-    rows = [(card, TONES[card.status], card.pk in standing) for card in selectors.scorecard_versions()]
+    cards = list(selectors.scorecard_versions())
+    stands = states(cards, today)
+    rows = [(card, stands[card.pk]) for card in cards]
     context = {"rows": rows, "outcomes": selectors.backtest(today)}
     return render(request, "credit_rating/scorecard_list.html", context)
 
@@ -79,6 +80,17 @@ def _factors(found: Scorecard) -> list[dict[str, Any]]:
     return drawn
 
 
+def _said(found: Scorecard) -> dict[str, str]:
+    """What a card says, in words: its names and sources, and the points of every bin."""
+    words = words_of(shape_of(found.kind, found.origin), found.body, without=("bins",))
+    points = {
+        f"{factor['label']} · {b['text']}": f"{b['points']:f}"
+        for factor in _factors(found)
+        for b in factor["bins"]
+    }
+    return words | points
+
+
 def _chart(place: int, title: str, bins: list[dict[str, Any]]) -> dict[str, Any]:
     points = [float(b["points"]) for b in bins]
     return {
@@ -93,11 +105,13 @@ def _chart(place: int, title: str, bins: list[dict[str, Any]]) -> dict[str, Any]
 
 def _page(request: Any, found: Scorecard, form: ProposalForm, status: int) -> HttpResponse:
     today = bank_today(request.bank)
+    before = predecessor(found, today)
     context = {
         "card": found,
-        "tone": TONES[found.status],
+        "state": state_of(found, today),
+        "before": before,
+        "changes": differences(_said(before), _said(found)) if before else [],
         "factors": _factors(found),
-        "is_in_force": selectors.standing_cards(today).get(found.kind) == found.pk,
         "under_way": selectors.under_way(found),
         "outcomes": selectors.backtest(today, found.pk),
         "record": found.record,

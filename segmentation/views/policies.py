@@ -15,6 +15,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from crm_site.accounts.forms import ProposalForm
 from crm_site.accounts.selectors import business_date
+from crm_site.accounts.versions import differences, states
 from crm_site.accounts.views.versions import VersionLife
 from crm_site.lib.errors import DomainError
 from crm_site.lib.guards import allowed
@@ -26,8 +27,6 @@ from segmentation.models import TierPolicy
 from segmentation.models.tiers import SCHEME_LABELS, tier_label
 from segmentation.selectors import policies
 
-TONES = {"draft": "", "proposed": "tag-watch", "published": "tag-ok", "retired": ""}
-
 
 def _policy(policy_id: int) -> TierPolicy:
     try:
@@ -36,22 +35,16 @@ def _policy(policy_id: int) -> TierPolicy:
         raise Http404 from None
 
 
-def _in_force(request: Any) -> dict[int, TierPolicy]:
-    day = business_date(request.bank)
-    return {p.pk: p for by_kind in policies.policies_on(day).values() for p in by_kind.values()}
-
-
 @allowed("policy.read")
 @require_GET
 def policy_list(request: Any) -> HttpResponse:
     """Every scheme with the versions in force, under way and before."""
     services.ensure_default_policies()
-    in_force = _in_force(request)
+    versions = policies.policy_versions()
+    stands = states(versions, business_date(request.bank))
     schemes: dict[str, list[Any]] = {}
-    for policy in policies.policy_versions():
-        schemes.setdefault(str(policy.scheme), []).append(
-            (policy, policy.pk in in_force, TONES[policy.status])
-        )
+    for policy in versions:
+        schemes.setdefault(str(policy.scheme), []).append((policy, stands[policy.pk]))
     context = {
         "schemes": schemes,
         "may_draft": may(request.actor, "policy.draft"),
@@ -111,9 +104,17 @@ def _words(tier: dict[str, Any], *, is_last: bool) -> str:
     return _("everybody else") if is_last else _("not said yet")
 
 
+def _said(found: TierPolicy) -> dict[str, str]:
+    """{tier: who belongs into it} in words."""
+    return {tier_label(tier): _words(tier, is_last=tier is found.tiers[-1]) for tier in found.tiers}
+
+
 def _policy_page(request: Any, found: TierPolicy, form: ProposalForm, status: int) -> HttpResponse:
     staff = request.actor.staff_id
     is_own_scheme = found.scheme.code not in SCHEME_LABELS
+    day = business_date(request.bank)
+    versions = [v for v in policies.policy_versions() if v.scheme_id == found.scheme_id]
+    stands, before = states(versions, day), policies.before(found, day)
     counts = policies.tier_counts(request.actor, found.scheme.code) if is_own_scheme else {}
     context = {
         "policy": found,
@@ -131,9 +132,10 @@ def _policy_page(request: Any, found: TierPolicy, form: ProposalForm, status: in
         if not found.kind and found.status == "published"
         else [],
         "is_value": found.scheme.code == "value",
-        "in_force": found.pk in _in_force(request),
-        "tone": TONES[found.status],
-        "versions": [v for v in policies.policy_versions() if v.scheme_id == found.scheme_id],
+        "state": stands[found.pk],
+        "before": before,
+        "changes": differences(_said(before), _said(found)) if before else [],
+        "versions": [(v, stands[v.pk]) for v in versions],
         "under_way": policies.open_version(found),
         "form": form,
         "may_see_segments": may(request.actor, "segmentation.read"),
