@@ -6,6 +6,8 @@ from django.urls import path
 
 from credit_rating.views import (
     calculations,
+    campaign_zones,
+    campaigns,
     case,
     case_desk,
     case_making,
@@ -112,6 +114,39 @@ urlpatterns = [
     path("classes/", warnings.class_list, name="class-list"),
     path("customers/<int:customer_id>/classes/", warnings.classes, name="classes"),
     path("loans/<int:loan_id>/class/", warnings.class_lower, name="class-lower"),
+    # rating-and-credit campaigns
+    path("campaigns/", campaigns.campaign_list, name="campaign-list"),
+    path("campaigns/new/", campaigns.campaign_new, name="campaign-new"),
+    path("campaigns/<int:campaign_id>/", campaigns.campaign, name="campaign"),
+    path("campaigns/<int:campaign_id>/run/", campaigns.campaign_run, name="campaign-run"),
+    path("campaigns/<int:campaign_id>/listing/", campaigns.campaign_listing, name="campaign-listing"),
+    path("campaigns/<int:campaign_id>/zones/new/", campaigns.zone_new, name="campaign-zone-new"),
+    path("campaigns/<int:campaign_id>/open/", campaigns.campaign_open, name="campaign-open"),
+    path("campaigns/<int:campaign_id>/close/", campaigns.campaign_close, name="campaign-close"),
+    path("campaigns/<int:campaign_id>/rate/", campaigns.campaign_rate, name="campaign-rate"),
+    path("campaigns/<int:campaign_id>/members/", campaigns.campaign_members, name="campaign-members"),
+    path("campaigns/members/<int:member_id>/", campaigns.member, name="campaign-member"),
+    path("campaigns/members/<int:member_id>/act/", campaigns.member_act, name="campaign-member-act"),
+    path("campaigns/zones/<int:zone_id>/", campaign_zones.zone, name="campaign-zone"),
+    path("campaigns/zones/<int:zone_id>/take/", campaign_zones.zone_take, name="campaign-zone-take"),
+    path("campaigns/zones/<int:zone_id>/give/", campaign_zones.zone_give, name="campaign-zone-give"),
+    path("campaigns/zones/<int:zone_id>/propose/", campaign_zones.zone_propose, name="campaign-zone-propose"),
+    path("campaigns/batches/<int:batch_id>/", campaign_zones.batch, name="campaign-batch"),
+    path("campaigns/batches/<int:batch_id>/run/", campaign_zones.batch_run, name="campaign-batch-run"),
+    path(
+        "campaigns/batches/<int:batch_id>/approve/",
+        campaign_zones.batch_approve,
+        name="campaign-batch-approve",
+    ),
+    path(
+        "campaigns/batches/<int:batch_id>/return/", campaign_zones.batch_return, name="campaign-batch-return"
+    ),
+    path(
+        "campaigns/batches/<int:batch_id>/out/<int:member_id>/",
+        campaign_zones.batch_out,
+        name="campaign-batch-out",
+    ),
+    path("campaigns/batches/<int:batch_id>/print/", campaign_zones.batch_print, name="campaign-batch-print"),
     # what concentration is measured by
     path("registers/", registers.registers, name="registers"),
     path("registers/capital/", registers.capital_add, name="capital-add"),

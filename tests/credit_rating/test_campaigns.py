@@ -7,12 +7,10 @@ from decimal import Decimal
 
 import pytest
 
-from credit_rating.models import CampaignMember, CreditLine, MemberStage, Rating
+from credit_rating.models import CreditLine, Rating
 from credit_rating.selectors import campaign_batches, campaigns
 from credit_rating.services.campaigns import batches, rating
-from crm_site.lib.tenancy import bank
 from tests.conftest import NOW, TODAY, House
-from tests.credit_rating import campaign as camp
 from tests.credit_rating.campaign import Season, members, opened, run_here
 
 D = Decimal
