@@ -34,7 +34,8 @@ from credit_rating.models import (
     credit_kind,
 )
 from credit_rating.models.lines import LineStatus
-from credit_rating.selectors.cases import CENT, Dossier, authority_policy, dossier_of, role_holders
+from credit_rating.selectors.cases import Dossier, authority_policy, dossier_of, role_holders
+from credit_rating.selectors.cases.dossier import CENT
 from credit_rating.services.cases.flow import carry_out, case_tasks
 from crm_site.composition.synthetic.lines import PRODUCTS
 from crm_site.composition.synthetic.raters import Raters
