@@ -10,6 +10,7 @@ class CreditRatingConfig(AppConfig):
 
     def ready(self) -> None:
         from credit_rating import (
+            campaign_run,
             evidence,
             facts,
             feeds,
@@ -18,6 +19,7 @@ class CreditRatingConfig(AppConfig):
             policies,
             rating_night,
             revaluations,
+            sample_jobs,
             warning_nightly,
         )
         from credit_rating.api import LINES_PART, RATINGS_PART
@@ -37,6 +39,8 @@ class CreditRatingConfig(AppConfig):
         warning_nightly.register()
         overview_night.register()
         rating_work.register()
+        sample_jobs.register()
+        campaign_run.register()
         feeds.register()
         add_view_part(LINES_PART)
         badge = "_shared/badge_class.html"

@@ -167,6 +167,10 @@ class AuthorityForm(forms.Form):
         label=_("Guarantees"), choices=GUARANTEES, required=False, widget=forms.CheckboxSelectMultiple
     )
     above_limit = forms.BooleanField(label=_("More than was calculated"), required=False)
+    without_branch = forms.BooleanField(
+        label=_("Made by the branch manager himself, with nobody else at the branch to decide"),
+        required=False,
+    )
 
     def asked(self) -> Asked:
         given = self.cleaned_data
@@ -176,6 +180,7 @@ class AuthorityForm(forms.Form):
             given["kind"],
             frozenset(given["guarantees"]),
             given["above_limit"],
+            given["without_branch"],
         )
 
 

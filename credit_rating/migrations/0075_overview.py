@@ -10,7 +10,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('accounts', '0007_grant_withdrawn'),
-        ('credit_rating', '0050_warnings'),
+        ('credit_rating', '0070_case_files'),
         ('customers', '0041_prospects_index'),
     ]
 

@@ -53,6 +53,22 @@ MONTHS = 12  # of the overview's ladder; what ends after them ends "later"
 LATER = "later"
 NO_GRADE = "none"
 # Bands of use in per cent of the limit: from (inclusive) to (exclusive).
+# What a row of the list shows: whole customers and people would cost more than the rest of the page.
+LISTED = (
+    *(
+        "year",
+        "serial",
+        "status",
+        "starts_on",
+        "expires_on",
+        "currency",
+        "limit",
+        "reserved",
+        "utilised",
+        "product__name",
+    ),
+    *("customer__name", "customer__number", "customer__home_branch__name", "customer__responsible__name"),
+)
 BANDS = {"unused": (None, 1), "low": (0, 50), "mid": (50, 90), "high": (90, None)}
 
 
@@ -117,6 +133,7 @@ def line_page(actor: Actor, query: LineQuery, *, day: dt.date, after: str = "") 
     found = _chosen(actor, query, day).select_related(
         "customer__home_branch", "customer__responsible", "product"
     )
+    found = found.only(*LISTED)
     if key := _read_key(after):
         ends, last = key
         found = found.filter(expires_on__gte=ends).filter(Q(expires_on__gt=ends) | Q(pk__gt=last))

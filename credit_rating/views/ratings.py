@@ -16,6 +16,7 @@ from credit_rating.models import Rating, RatingStatus
 from credit_rating.policies.grades import GRADES
 from credit_rating.policies.rating_rules import MEASURES
 from credit_rating.selectors import ratings as selectors
+from credit_rating.selectors import scorecards as cards
 from credit_rating.services import ratings as services
 from credit_rating.views.case import case_customer, is_partial, page
 from credit_rating.views.rating_rows import factor_rows, history_chart
@@ -36,6 +37,10 @@ def _rating(request: Any, rating_id: int) -> Rating:
         raise Http404 from None
 
 
+def _key(text: str) -> int:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else 0
+
+
 @allowed("credit.read")
 @require_GET
 def rating_list(request: Any) -> HttpResponse:
@@ -45,20 +50,23 @@ def rating_list(request: Any) -> HttpResponse:
         return _moved(request)
     if which not in selectors.LISTS:
         raise Http404
-    after, grade = request.GET.get("after", ""), request.GET.get("grade", "")
+    grade, card = request.GET.get("grade", ""), _key(request.GET.get("card", ""))
     rows = selectors.rating_list(
-        request.actor, which, day=bank_today(request.bank), grade=grade,
-        after=int(after) if after.isascii() and after.isdigit() and len(after) < 19 else 0,
+        request.actor, which, day=bank_today(request.bank), grade=grade, card=card,
+        after=_key(request.GET.get("after", "")),
     )  # fmt: skip
     shown = rows[: selectors.PAGE]
-    following = f"?list={which}&grade={grade}&after={shown[-1].pk}" if len(rows) > selectors.PAGE else ""
-    return _list_page(request, which, shown, following)
+    following = (
+        f"?list={which}&grade={grade}&card={card}&after={shown[-1].pk}" if len(rows) > selectors.PAGE else ""
+    )
+    return _list_page(request, which, shown, following, card=cards.version_or_none(card))
 
 
 def _list_page(request: Any, which: str, shown: list[Rating], following: str, **more: Any) -> HttpResponse:
     mine = [("todo", _("To decide"))] if may(request.actor, services.DECIDE) else []
     lists = [
         *mine, ("waiting", _("Waiting for review")), ("mine", _("Begun by me")), ("due", _("Due for review")), ("all", _("In force")),
+        ("decided", _("Decided")),
     ]  # fmt: skip
     context = {
         "lists": lists, "which": which, "next_url": following,

@@ -16,12 +16,13 @@ from credit_rating.factors import SOURCES
 from credit_rating.forms import PolicyGrid
 from credit_rating.forms_rating import CardNoteForm
 from credit_rating.models import CardOrigin, Scorecard
+from credit_rating.models.samples import DEVELOP
 from credit_rating.policies.wording import words_of
-from credit_rating.scorecards import in_language, shape_of
+from credit_rating.scorecards import shape_of
 from credit_rating.selectors import scorecards as selectors
 from credit_rating.services import scorecards as services
 from credit_rating.services.policies import DRAFT, PUBLISH
-from credit_rating.views.rating_rows import bin_data, bin_text
+from credit_rating.views.card_rows import bands_chart, considered_rows, factor_cards
 from crm_site.accounts.forms import ProposalForm
 from crm_site.accounts.selectors import bank_today
 from crm_site.accounts.versions import differences, is_second_person, predecessor, state_of, states
@@ -39,8 +40,10 @@ def scorecard_list(request: Any) -> HttpResponse:
     today = bank_today(request.bank)
     cards = list(selectors.scorecard_versions())
     stands = states(cards, today)
-    rows = [(card, stands[card.pk]) for card in cards]
-    context = {"rows": rows, "outcomes": selectors.backtest(today)}
+    context = {
+        "rows": [(card, stands[card.pk]) for card in cards], "outcomes": selectors.backtest(today),
+        "may_develop": may(request.actor, DEVELOP),
+    }  # fmt: skip
     return render(request, "credit_rating/scorecard_list.html", context)
 
 
@@ -58,49 +61,15 @@ def scorecard(request: Any, scorecard_id: int) -> HttpResponse:
     return LIFE.show(request, scorecard_id)
 
 
-def _factors(found: Scorecard) -> list[dict[str, Any]]:
-    """Each factor with its bins as a chart of points and a table."""
-    rows = {row["code"]: row for row in found.body["tables"]["factors"]}
-    drawn = []
-    for place, factor in enumerate(found.table().factors):
-        row = rows[factor.code]
-        source = SOURCES[row["source"]]
-        style = "number" if found.origin == CardOrigin.DEVELOPED and source.code == "answer" else source.style
-        known = (found.card or {}).get("factors", [])
-        counts = known[place]["bins"] if known else [None] * len(factor.bins)
-        bins = [
-            {"text": bin_text(style, source.code, bin_data(b)), "points": b.points, "cases": c}
-            for b, c in zip(factor.bins, counts, strict=True)
-        ]
-        title = in_language(row, "label")
-        drawn.append(
-            {"code": factor.code, "label": title, "source": source, "bins": bins, "most": factor.most,
-             "iv": known[place]["iv"] if known else None, "chart": _chart(place, title, bins)}
-        )  # fmt: skip
-    return drawn
-
-
 def _said(found: Scorecard) -> dict[str, str]:
     """What a card says, in words: its names and sources, and the points of every bin."""
     words = words_of(shape_of(found.kind, found.origin), found.body, without=("bins",))
     points = {
         f"{factor['label']} · {b['text']}": f"{b['points']:f}"
-        for factor in _factors(found)
+        for factor in factor_cards(found)
         for b in factor["bins"]
     }
     return words | points
-
-
-def _chart(place: int, title: str, bins: list[dict[str, Any]]) -> dict[str, Any]:
-    points = [float(b["points"]) for b in bins]
-    return {
-        "id": f"factor-{place}", "title": title, "unit": _("points"), "size": "short", "head": [_("Bin"), _("Points")],
-        "rows": [[b["text"], f"{b['points']:f}"] for b in bins],
-        "option": {
-            "xAxis": {"type": "category", "data": [b["text"] for b in bins]}, "yAxis": {"type": "value"},
-            "series": [{"type": "bar", "name": _("Points"), "data": points}],
-        },
-    }  # fmt: skip
 
 
 def _page(request: Any, found: Scorecard, form: ProposalForm, status: int) -> HttpResponse:
@@ -111,10 +80,14 @@ def _page(request: Any, found: Scorecard, form: ProposalForm, status: int) -> Ht
         "state": state_of(found, today),
         "before": before,
         "changes": differences(_said(before), _said(found)) if before else [],
-        "factors": _factors(found),
+        "factors": factor_cards(found),
         "under_way": selectors.under_way(found),
         "outcomes": selectors.backtest(today, found.pk),
+        "use": selectors.use_of(found.pk),
         "record": found.record,
+        "bands": bands_chart(found.record),
+        "considered": considered_rows(found.record),
+        "sample": selectors.sample_of(request.actor, found),
         "form": form,
         "may_draft": may(request.actor, DRAFT),
         "may_publish": may(request.actor, PUBLISH) and is_second_person(request.actor, found),

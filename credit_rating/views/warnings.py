@@ -42,7 +42,7 @@ def _partial(request: Any) -> bool:
     return bool(request.htmx) and not request.htmx.boosted and not request.htmx.history_restore_request
 
 
-def _row(signal: Signal, day: Any) -> dict[str, Any]:
+def drawn_warning(signal: Signal, day: Any) -> dict[str, Any]:
     """A warning as a page draws it."""
     return {
         "signal": signal,
@@ -85,7 +85,7 @@ def warning_list(request: Any) -> HttpResponse:
     found = selectors.warning_page(request.actor, query, after=request.GET.get("after", ""))
     context = {
         "form": form,
-        "rows": [_row(signal, day) for signal in found.rows],
+        "rows": [drawn_warning(signal, day) for signal in found.rows],
         "count": selectors.warning_count(request.actor, query),
         "filters": form.menus(),
         "next_url": form.url(after=found.following) if found.following else "",
@@ -114,7 +114,7 @@ def warning(request: Any, signal_id: int) -> HttpResponse:
 def _page(request: Any, signal: Signal, form: AnswerForm, status: int) -> HttpResponse:
     rule = selectors.rule_of(signal)
     context = {
-        **_row(signal, bank_today(request.bank)),
+        **drawn_warning(signal, bank_today(request.bank)),
         "customer": signal.customer,
         "rule_sentence": sentence(rule.condition) if rule else "",
         "acts": selectors.acts_of(signal),
@@ -166,7 +166,7 @@ def warning_panel(request: Any, customer_id: int) -> HttpResponse:
     worst = selectors.worst_class(request.actor, customer_id)
     context = {
         "customer": customer,
-        "rows": [_row(s, day) for s in selectors.warnings_of(request.actor, customer_id)],
+        "rows": [drawn_warning(s, day) for s in selectors.warnings_of(request.actor, customer_id)],
         "worst": worst,
         "worst_code": _code(worst),
     }

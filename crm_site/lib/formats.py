@@ -171,14 +171,19 @@ def percent_signed(fraction: Decimal | float | None, decimals: int = 1) -> str:
     return f"{signed(Decimal(str(fraction)) * 100, decimals)}%"
 
 
-def delta(fraction: Decimal | float | None, *, language: str | None = None) -> str:
-    """A relative change in words: ▲ 1.8%, ▼ 4.2%, unchanged. Direction is an arrow, never a colour."""
+def delta(fraction: Decimal | float | None, against: str = "", *, language: str | None = None) -> str:
+    """A relative change in words: ▲ 1.8%, ▼ 4.2%, unchanged. Direction is an arrow, never a colour.
+
+    `against` says what is compared with, in the reader's language: 较 10-31 ▲ 1.8% · ▲ 1.8% since 31 Oct.
+    """
     if fraction is None:
         return UNKNOWN
     points = _rounded(Decimal(str(fraction)) * 100, 1)
-    if not points:
-        return "持平" if is_chinese(language) else "unchanged"
-    return f"{'▲' if points > 0 else '▼'} {number(abs(points), 1)}%"
+    if points:
+        text = f"{'▲' if points > 0 else '▼'} {number(abs(points), 1)}%"
+    else:
+        text = "持平" if is_chinese(language) else "unchanged"
+    return " ".join(part for part in ((against, text) if is_chinese(language) else (text, against)) if part)
 
 
 def day(value: date | None, today: date | None = None, *, language: str | None = None) -> str:

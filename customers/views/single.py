@@ -76,6 +76,7 @@ def customer(request: Any, customer_id: int) -> HttpResponse:
         "header": header,
         "customer": header.customer,
         "standing": header.standing,
+        "figures_of": figures_of(header.standing, day),
         "tabs": TABS,
         "tab": tab if tab in TABS else "overview",
         "panels": panels_of(actor, tab if tab in TABS else "overview", customer_id),
@@ -97,6 +98,11 @@ def customer(request: Any, customer_id: int) -> HttpResponse:
         "may_reveal": may(actor, "customer.reveal"),
     }
     return render(request, "customers/customer.html", context)
+
+
+def figures_of(standing: Standing, day: dt.date) -> dt.date | None:
+    """Until when a customer's figures hold: the business date, whenever they last changed; None before any."""
+    return day if standing.as_of else None
 
 
 def why_url(name: str, customer_id: int) -> str:
@@ -332,6 +338,6 @@ def print_view(request: Any, customer_id: int) -> HttpResponse:
         "form_number": view.header.customer.number,
         "printed_by": request.user.name,
         "printed_at": timezone.now(),
-        "as_of_line": _("Figures as of %s") % formats.day(view.header.standing.as_of),
+        "as_of_line": _("Figures as of %s") % formats.day(figures_of(view.header.standing, day)),
     }
     return render(request, "customers/customer_print.html", context)

@@ -130,7 +130,7 @@ def branch(request: Any, pk: int | None = None) -> HttpResponse:
         "manager_totals": totals(managers),
         "teller_totals": totals(row for row in people if row.is_teller),
         "late_tasks": sum(row.late_tasks for row in people),
-        "over_cap": [row for row in managers if row.is_over],
+        "over_cap": [row for row in managers if row.fill and row.fill.is_over],
         "waiting": in_queue(request.actor, unit).count(),
         "cases": len(inbox(request.actor, "todo", day=day)) if may(request.actor, "credit.decide") else 0,
         "ratings": ratings_to_decide(request.actor).count() if may(request.actor, "rating.decide") else 0,
