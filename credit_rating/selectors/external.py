@@ -6,6 +6,8 @@ import datetime as dt
 from dataclasses import dataclass
 from decimal import Decimal
 
+from django.db.models import QuerySet
+
 from credit_rating.engine.elsewhere import counted
 from credit_rating.engine.steps import ZERO
 from credit_rating.models import ExposureSource, ExternalExposure
@@ -37,16 +39,21 @@ class Elsewhere:
 
 
 def elsewhere_of(actor: Actor, customer: Customer, day: dt.date) -> Elsewhere | None:
-    """The newest report up to a day; of two of one date the credit bureau's. None where none was ever delivered."""
-    seen = ExternalExposure.objects.visible_to(actor).filter(customer=customer, report_date__lte=day)
-    newest = seen.order_by("-report_date").values_list("report_date", flat=True).first()
-    if newest is None:
+    """The newest report up to a day. None where none was ever delivered."""
+    rows = newest_report(ExternalExposure.objects.visible_to(actor).filter(customer=customer), day)
+    if not rows:
         return None
-    rows = list(seen.filter(report_date=newest))
-    sources = {row.source for row in rows}
-    bureau = ExposureSource.CREDIT_BUREAU.value
-    source = bureau if bureau in sources else min(sources)
-    return Elsewhere(source, newest, [(row, _counts_for(row, day)) for row in rows if row.source == source])
+    counted_rows = [(row, _counts_for(row, day)) for row in rows]
+    return Elsewhere(rows[0].source, rows[0].report_date, counted_rows)
+
+
+def newest_report(of_customer: QuerySet[ExternalExposure], day: dt.date) -> list[ExternalExposure]:
+    """The rows of a customer's newest report up to a day; of two of one date the credit bureau's."""
+    told = of_customer.filter(report_date__lte=day)
+    newest = told.order_by("-report_date").values_list("report_date", flat=True).first()
+    rows = [] if newest is None else list(told.filter(report_date=newest))
+    bureau = [row for row in rows if row.source == ExposureSource.CREDIT_BUREAU]
+    return bureau or rows
 
 
 def _counts_for(row: ExternalExposure, day: dt.date) -> Decimal | None:
