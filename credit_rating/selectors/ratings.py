@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db import models
+from django.db.models import Case, CharField, Exists, F, OuterRef, Q, QuerySet, Subquery, When
+from django.db.models.functions import Coalesce
 from django.utils.translation import gettext as _
 
 from credit_rating.engine.cards import Card, CardBin, CardFactor, Value
@@ -20,6 +22,8 @@ from credit_rating.scorecards import shape_of
 from credit_rating.selectors.factors import Facts, Found
 from credit_rating.selectors.policies import Policy, policy_on
 from credit_rating.selectors.scorecards import scorecard_on
+from credit_rating.selectors.waiting import ratings_to_decide
+from crm_site.lib.dates import end_of
 from crm_site.lib.errors import DomainError
 from crm_site.lib.permissions import Actor
 from customers.models import Customer
@@ -75,33 +79,54 @@ class Assessed:
         return sum(line.found is None for line in self.lines)
 
 
+@dataclass(frozen=True, slots=True)
+class Yardstick:
+    """By what a kind of customers is rated on a day: card, its rows by factor, grade scale and rating rules."""
+
+    kind: str
+    day: dt.date
+    scorecard: Scorecard
+    table: Card
+    rows: Mapping[str, Mapping[str, Any]]
+    scale: Policy
+    rules: CreditPolicy | None
+    rule_body: Body
+
+
+def yardstick_on(kind: str, day: dt.date) -> Yardstick:
+    """The yardstick in force on a day. Raises NoScorecard."""
+    version = scorecard_on(kind, day)
+    if version is None:
+        raise NoScorecard(_("There is no scorecard in force for these customers."), code="no_scorecard")
+    body = read(shape_of(kind, version.origin), version.body)
+    rows = {row["code"]: row for row in body.tables["factors"]}
+    scale = policy_on(grades.SHAPE.subject, day, kind)
+    return Yardstick(kind, day, version, version.table(), rows, scale, *rules_on(day, kind))
+
+
 def assess(actor: Actor, customer: Customer, answers: Mapping[str, str], *, day: dt.date) -> Assessed:
     """Score a customer by the card in force on a day. `answers`: what the rating form asks, by factor.
 
     Raises NoScorecard.
     """
-    kind = credit_kind(customer)
-    version = scorecard_on(kind, day)
-    if version is None:
-        raise NoScorecard(_("There is no scorecard in force for these customers."), code="no_scorecard")
-    table = version.table()
-    body = read(shape_of(kind, version.origin), version.body)
-    rows = {row["code"]: row for row in body.tables["factors"]}
-    facts = Facts(actor, customer, day)
+    return assess_by(yardstick_on(credit_kind(customer), day), Facts(actor, customer, day), answers)
+
+
+def assess_by(by: Yardstick, facts: Facts, answers: Mapping[str, str]) -> Assessed:
+    """Score the customer of `facts`, who is of the yardstick's kind."""
+    day, table, scale, rows = by.day, by.table, by.scale, by.rows
     found = {
         f.code: _value(facts, rows[f.code]["source"], answers.get(f.code, ""), day) for f in table.factors
     }
     values: dict[str, Value] = {code: None if f is None else f.value for code, f in found.items()}
     lines = [Line(rows[f.code], f, b, found[f.code]) for f, b in table.bins(values)]
     score = table.score(values)
-    scale = policy_on(grades.SHAPE.subject, day, kind)
-    rules, rule_body = rules_on(day, kind)
     measures = {m: at.value for m in rating_rules.MEASURES if (at := facts.of(m)) is not None}
-    score_pd, score_grade, cap, grade = graded(table, scale.body, rule_body, score, measures)
+    score_pd, score_grade, cap, grade = graded(table, scale.body, by.rule_body, score, measures)
     deposits = facts.standing.deposits_adb if facts.standing else None
     return Assessed(
-        customer, kind, day, version, table, scale, rules, lines, score, score_pd, score_grade, cap,
-        grade, grades.pd_of(scale.body, grade), deposits,
+        facts.customer, by.kind, day, by.scorecard, table, scale, by.rules, lines, score, score_pd, score_grade,
+        cap, grade, grades.pd_of(scale.body, grade), deposits,
     )  # fmt: skip
 
 
@@ -211,31 +236,83 @@ def in_force(actor: Actor, customer: Customer, day: dt.date) -> Rating | None:
     return found.defer("content").first()
 
 
-LISTS = ("waiting", "mine", "due", "all")
+LISTS = ("todo", "waiting", "mine", "due", "all", "decided")
 LISTED = (
-    *("number", "status", "score", "grade", "model_grade", "as_of", "expires_on", "review_since", "review_reason"),
+    *(
+        "number",
+        "status",
+        "score",
+        "grade",
+        "model_grade",
+        "as_of",
+        "expires_on",
+        "review_since",
+        "review_reason",
+    ),
     *("customer__name", "submitted_by__name"),
 )
+MOVED = "moved"
+UNRATED = "none"
 PAGE = 50
 
 
-def rating_list(actor: Actor, which: str, *, day: dt.date, grade: str = "", after: int = 0) -> list[Rating]:
-    """A page of one more than PAGE ratings, newest first, below id `after` (0: the first).
+def moved(
+    actor: Actor, *, before: str, after: str, then: dt.date, now: dt.date, key: int = 0
+) -> list[Rating]:
+    """A page of one more than PAGE customers whose grade was `before` at the end of a day and is `after` now.
 
-    waiting: for a reviewer; mine: drafts and returned ones that I made; due: in force and due for review or expired;
-    all: in force.
+    UNRATED before: no rating held then; after: none holds now, and the rating of then is shown. Agrees with the
+    migration of the overview (overview_night). `then`, `now`: business dates; a rating's last day is still in force.
+    """
+    past = Rating.objects.filter(
+        customer_id=OuterRef("customer_id"), status__in=DECIDED, decided_at__lt=end_of(then)
+    )
+    newest = past.order_by("-pk")[:1]
+    held = Case(
+        When(expires_on__gt=then, then=F("grade")), default=models.Value(UNRATED), output_field=CharField()
+    )
+    holds = {"status": RatingStatus.APPROVED, "expires_on__gt": now}
+    if after == UNRATED:
+        standing = Rating.objects.filter(customer_id=OuterRef("customer_id"), **holds)
+        found = _seen(actor).filter(pk=Subquery(newest.values("pk")), grade=before, expires_on__gt=then)
+        found = found.filter(~Exists(standing))
+    else:
+        found = _seen(actor).filter(grade=after, **holds)
+        found = found.annotate(
+            grade_then=Coalesce(Subquery(newest.annotate(held=held).values("held")), models.Value(UNRATED))
+        )
+        found = found.filter(grade_then=before)
+    if key:
+        found = found.filter(pk__lt=key)
+    return list(found.defer("content").order_by("-pk")[: PAGE + 1])
+
+
+def rating_list(
+    actor: Actor, which: str, *, day: dt.date, grade: str = "", card: int = 0, after: int = 0
+) -> list[Rating]:
+    """A page of one more than PAGE ratings, newest first, below id `after` (0: the first). `card`: of one version of
+    a scorecard (0: of any).
+
+    todo: those that the actor may decide; waiting: for anybody; mine: drafts and returned ones that I made; due: in
+    force and due for review or expired; all: in force; decided: in force or ended.
     """
     rule = {
+        "todo": Q(pk__in=ratings_to_decide(actor).values("pk")),
         "waiting": Q(status=RatingStatus.SUBMITTED),
         "mine": Q(status__in=(RatingStatus.DRAFT, RatingStatus.RETURNED), generated_by=actor.staff_id),
         "due": Q(status=RatingStatus.EXPIRED) | Q(status=RatingStatus.APPROVED)
         & (Q(review_since__isnull=False) | Q(expires_on__lt=day)),
         "all": Q(status=RatingStatus.APPROVED),
+        "decided": Q(status__in=DECIDED),
     }[which]  # fmt: skip
     # The few columns that a row shows: with each scorecard's tables a page of fifty read half a megabyte.
-    found = Rating.objects.visible_to(actor).filter(rule).select_related("customer", "submitted_by").only(*LISTED)
+    found = (
+        Rating.objects.visible_to(actor).filter(rule).select_related("customer", "submitted_by").only(*LISTED)
+    )
     if grade:
         found = found.filter(grade=grade)
+    if card:
+        found = found.filter(scorecard_id=card)
     if after:
         found = found.filter(pk__lt=after)
     return list(found.order_by("-pk")[: PAGE + 1])

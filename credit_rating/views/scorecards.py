@@ -16,12 +16,13 @@ from credit_rating.factors import SOURCES
 from credit_rating.forms import PolicyGrid, ProposalForm
 from credit_rating.forms_rating import CardNoteForm
 from credit_rating.models import CardOrigin, Scorecard
-from credit_rating.scorecards import in_language, shape_of
+from credit_rating.models.samples import DEVELOP
+from credit_rating.scorecards import shape_of
 from credit_rating.selectors import scorecards as selectors
 from credit_rating.services import scorecards as services
 from credit_rating.services.policies import DRAFT, PUBLISH
+from credit_rating.views.card_rows import bands_chart, considered_rows, factor_cards
 from credit_rating.views.policies import TONES
-from credit_rating.views.rating_rows import bin_data, bin_text
 from crm_site.accounts.selectors import bank_today
 from crm_site.accounts.versions import is_second_person
 from crm_site.lib.errors import DomainError
@@ -37,7 +38,9 @@ def scorecard_list(request: Any) -> HttpResponse:
     today = bank_today(request.bank)
     standing = set(selectors.standing_cards(today).values())
     rows = [(card, TONES[card.status], card.pk in standing) for card in selectors.scorecard_versions()]
-    context = {"rows": rows, "outcomes": selectors.backtest(today)}
+    context = {
+        "rows": rows, "outcomes": selectors.backtest(today), "may_develop": may(request.actor, DEVELOP)
+    }  # fmt: skip
     return render(request, "credit_rating/scorecard_list.html", context)
 
 
@@ -55,50 +58,20 @@ def scorecard(request: Any, scorecard_id: int) -> HttpResponse:
     return _page(request, _version(scorecard_id), ProposalForm(), 200)
 
 
-def _factors(found: Scorecard) -> list[dict[str, Any]]:
-    """Each factor with its bins as a chart of points and a table."""
-    rows = {row["code"]: row for row in found.body["tables"]["factors"]}
-    drawn = []
-    for place, factor in enumerate(found.table().factors):
-        row = rows[factor.code]
-        source = SOURCES[row["source"]]
-        style = "number" if found.origin == CardOrigin.DEVELOPED and source.code == "answer" else source.style
-        known = (found.card or {}).get("factors", [])
-        counts = known[place]["bins"] if known else [None] * len(factor.bins)
-        bins = [
-            {"text": bin_text(style, source.code, bin_data(b)), "points": b.points, "cases": c}
-            for b, c in zip(factor.bins, counts, strict=True)
-        ]
-        title = in_language(row, "label")
-        drawn.append(
-            {"code": factor.code, "label": title, "source": source, "bins": bins, "most": factor.most,
-             "iv": known[place]["iv"] if known else None, "chart": _chart(place, title, bins)}
-        )  # fmt: skip
-    return drawn
-
-
-def _chart(place: int, title: str, bins: list[dict[str, Any]]) -> dict[str, Any]:
-    points = [float(b["points"]) for b in bins]
-    return {
-        "id": f"factor-{place}", "title": title, "unit": _("points"), "size": "short", "head": [_("Bin"), _("Points")],
-        "rows": [[b["text"], f"{b['points']:f}"] for b in bins],
-        "option": {
-            "xAxis": {"type": "category", "data": [b["text"] for b in bins]}, "yAxis": {"type": "value"},
-            "series": [{"type": "bar", "name": _("Points"), "data": points}],
-        },
-    }  # fmt: skip
-
-
 def _page(request: Any, found: Scorecard, form: ProposalForm, status: int) -> HttpResponse:
     today = bank_today(request.bank)
     context = {
         "card": found,
         "tone": TONES[found.status],
-        "factors": _factors(found),
+        "factors": factor_cards(found),
         "is_in_force": selectors.standing_cards(today).get(found.kind) == found.pk,
         "under_way": selectors.under_way(found),
         "outcomes": selectors.backtest(today, found.pk),
+        "use": selectors.use_of(found.pk),
         "record": found.record,
+        "bands": bands_chart(found.record),
+        "considered": considered_rows(found.record),
+        "sample": selectors.sample_of(request.actor, found),
         "form": form,
         "may_draft": may(request.actor, DRAFT),
         "may_publish": may(request.actor, PUBLISH) and is_second_person(request.actor, found),

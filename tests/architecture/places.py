@@ -12,6 +12,8 @@ from credit_rating.models import (
     CreditCase,
     CreditLine,
     CreditPolicy,
+    Development,
+    DevelopmentSample,
     Guarantee,
     LineCalculation,
     Opinion,
@@ -61,6 +63,20 @@ def a_rating(customer: Customer) -> Rating:
         return opened
     actor = Actor(customer.bank_id, "matrix", grants=(Grant(Role.BRANCH_MANAGER, 0, 2_147_483_647),))
     return generate_rating(actor, customer=customer, answers={}, day=TODAY, now=NOW)
+
+
+def sample_place(what: str) -> dict[str, Any]:
+    """A sample that has been read, or a development that waits."""
+    sample = DevelopmentSample.objects.create(
+        name="matrix.csv", status="done", made_by=Staff.objects.earliest("id"), made_at=NOW, expires_at=NOW
+    )
+    if what == "sample":
+        return {"sample_id": sample.pk}
+    found = Development.objects.create(
+        sample=sample, kind="personal", name="matrix", target="y", bad=["1"], good=["0"], window="2025",
+        ordered_by=sample.made_by, ordered_at=NOW,
+    )  # fmt: skip
+    return {"development_id": found.pk}
 
 
 def credit_place(what: str, customer: Customer) -> dict[str, Any]:
@@ -196,6 +212,8 @@ def place(house: House, what: str, responsible: Staff | None) -> dict[str, Any]:
             key = CreditPolicy.objects.earliest("id").pk
         elif what == "scorecard":
             return {"scorecard_id": Scorecard.objects.filter(kind="corporate").earliest("id").pk}
+        elif what in ("sample", "development"):
+            return sample_place(what)
         elif what == "rating":
             return {"rating_id": a_rating(customer).pk}
         elif what == "credit line":

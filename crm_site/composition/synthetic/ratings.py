@@ -33,12 +33,9 @@ from credit_rating.models import (
     credit_kind,
 )
 from credit_rating.models.calculations import canonical
-from credit_rating.policies import grades, rating_rules, read
-from credit_rating.scorecards import shape_of
+from credit_rating.policies import grades, rating_rules
 from credit_rating.selectors.factors import YEAR_DAYS, Found
-from credit_rating.selectors.policies import policy_on
-from credit_rating.selectors.ratings import Assessed, Line, as_content, factor_content, graded, rules_on
-from credit_rating.selectors.scorecards import scorecard_on
+from credit_rating.selectors.ratings import Assessed, Line, as_content, factor_content, graded, yardstick_on
 from credit_rating.services.ratings import rank_of
 from credit_rating.services.scorecards import ensure_default_scorecards
 from crm_site.composition.credit_book import company_answers, make_statements
@@ -273,19 +270,13 @@ class _Judge:
     """A kind's card, scale and rules in force from one change of them to the next, with the texts that repeat."""
 
     def __init__(self, kind: CreditKind, day: dt.date) -> None:
-        found = scorecard_on(kind, day)
-        if found is None:
-            raise Scorecard.DoesNotExist(kind)
-        self.scorecard, self.table = found, found.table()
-        self.scale = policy_on(grades.SHAPE.subject, day, kind)
-        rules, self.rules = rules_on(day, kind)
-        body = read(shape_of(kind, found.origin), found.body)
-        rows = {row["code"]: row for row in body.tables["factors"]}
-        self.factors = [(factor, rows[factor.code]) for factor in self.table.factors]
+        by = yardstick_on(kind, day)
+        self.scorecard, self.table, self.scale, self.rules = by.scorecard, by.table, by.scale, by.rule_body
+        self.factors = [(factor, by.rows[factor.code]) for factor in by.table.factors]
         whole = as_content(
             Assessed(
-                Customer(), kind, day, found, self.table, self.scale, rules, [], Decimal(0), None, "", None,
-                self.scale.body.tables["scale"][0]["grade"], Decimal(0), None,
+                Customer(), kind, day, by.scorecard, by.table, by.scale, by.rules, [], Decimal(0), None, "", None,
+                by.scale.body.tables["scale"][0]["grade"], Decimal(0), None,
             )
         )  # fmt: skip
         self.parts = {name: canonical(value) for name, value in sorted(whole.items())}
