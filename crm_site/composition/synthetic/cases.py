@@ -117,7 +117,7 @@ def make_cases(*, date: dt.date, now: dt.datetime, seed: int) -> int:
     if CreditCase.objects.exists() or not products:
         return 0
     customers = Customer.objects.filter(is_prospect=False).count()
-    wanted = min(2_000, max(24, customers // 400))
+    wanted = min(2_000, max(24, customers // 1_000))
     people, stage_days = _People(date), _stage_days(date)
     ways = _begin(_candidates(wanted, seed), products, date, seed)
     _set_goals(ways, people, min(1.0, customers / 1_000_000), stage_days)
@@ -358,7 +358,7 @@ def _step(ways: Sequence[_Way], step: int, people: _People, stage_days: Mapping[
     """What a stage says of the cases that have come to it, and where they go from there."""
     CaseSeat.objects.bulk_create(
         [
-            CaseSeat(case=way.case, round=1, stage="committee", staff_id=staff, kind=SeatKind.MEMBER, at=way.case.stage_since)
+            CaseSeat(case=way.case, round=1, stage="committee", staff_id=staff, kind=SeatKind.MEMBER, at=_at(way.days[step], 4, way.dice))
             for way in ways if way.route[step] == "committee" for staff in people.able(way, "committee")
         ], batch_size=1000,
     )  # fmt: skip
