@@ -172,7 +172,7 @@ def _whole(
     parts = {"tiers": limits.timed(admin, ONE_STATEMENT.format(bank=bank, day=day))}
     parts |= limits.of_night(admin, bank, day) | limits_credit.of_night(admin, bank, day)
     steps = ", ".join(
-        f"{s['step']} {s['seconds']:.2f} / {parts[s['step']].seconds:.2f}" for s in told["steps"]
+        f"{s['step']} {s['seconds']:.2f} / {parts.get(s['step'], Spent()).seconds:.2f}" for s in told["steps"]
     )
     limit = sum(parts.values(), Spent())
     note = f"ours / limit: {steps}"
