@@ -22,8 +22,6 @@ from django.utils.translation import gettext as _
 from crm_site.accounts.models import Bank, RoleGrant, Staff
 from crm_site.accounts.selectors import actor_for
 from crm_site.accounts.services import PLATFORM_CODE, found_bank
-from crm_site.composition.demo_cases import make_cases
-from crm_site.composition.demo_ratings import make_ratings
 from crm_site.composition.synthetic.plan import make_plan
 from crm_site.composition.synthetic_bank import SECOND_ADMINISTRATOR, make_bank
 from crm_site.jobs.models import UNFINISHED, Run, RunStatus
@@ -122,7 +120,7 @@ def _start_beside(code: str, date: dt.date) -> subprocess.Popen[bytes]:
 
 
 def live_through(code: str, *, now: dt.datetime, date: dt.date, say: Say) -> None:
-    """Let the nights of a demo bank run and its people work: ratings, the churn model, approval cases."""
+    """Let the nights of a demo bank run and train its churn model."""
     _code, _name, customers, seed = next(row for row in BANKS if row[0] == code)
     found = Bank.objects.get(code=code)
     began = time.monotonic()
@@ -132,15 +130,8 @@ def live_through(code: str, *, now: dt.datetime, date: dt.date, say: Say) -> Non
     if ran := run_nights(found, dates):
         say(f"{code}: {ran} nights in {time.monotonic() - began:.1f} s")
     began = time.monotonic()
-    if rated := make_ratings(found, day=dates[-1], now=now):
-        run_step(found, dates[-1], "ratings")
-        say(f"{code}: {rated} customers rated in {time.monotonic() - began:.1f} s")
-    began = time.monotonic()
     if train_churn(found, now=now):
         say(f"{code}: churn model trained, approved and scored in {time.monotonic() - began:.1f} s")
-    began = time.monotonic()
-    if count := make_cases(found, now=now):
-        say(f"{code}: {count} approval cases in {time.monotonic() - began:.1f} s")
 
 
 def run_nights(of: Bank, dates: Sequence[dt.date]) -> int:
@@ -164,15 +155,6 @@ def run_nights(of: Bank, dates: Sequence[dt.date]) -> int:
                 code="night_failed",
             )
     return len(missing)
-
-
-def run_step(of: Bank, date: dt.date, step: str) -> None:
-    """Run one step of a night again, for what was made after it."""
-    with bank(of.pk):
-        run = start_run(
-            system_actor(of.pk, "create_demo"), pipeline=NIGHTLY, business_date=date, steps=(step,)
-        )
-    run_to_end(run, workers=1)
 
 
 def _open_doors(of: Bank, password: str, hashed: str, port: int) -> list[Login]:

@@ -115,6 +115,13 @@ def column_unit(values: Iterable[Decimal | None], *, language: str | None = None
     return {YI: WAN, BILLION: MILLION}.get(unit, unit)
 
 
+def unit_name(unit: Unit, currency: str) -> str:
+    """A card's unit: 万元 · CNY M."""
+    if is_chinese():
+        return f"{unit.label}元" if currency == "CNY" else f"{unit.label} {currency}"
+    return f"{currency} {unit.label}".strip()
+
+
 def money_in(value: Decimal | None, unit: Unit) -> str:
     """The bare number in a given unit, for a column whose head names the unit."""
     return UNKNOWN if value is None else number(value / unit.divisor, unit.decimals)

@@ -158,12 +158,14 @@ class _Gunzip:
         return Refused(_("The gzip data is damaged or cut off."), code="broken_gzip")
 
 
-def spool(chunks: Iterable[bytes], *, bank_id: int, is_text: bool = True) -> Spooled:
+def spool(
+    chunks: Iterable[bytes], *, bank_id: int, is_text: bool = True, folder: str = "ingest"
+) -> Spooled:
     """Write a delivery to disk as it arrives and check it as a whole.
 
     `is_text=False` (spreadsheets) checks the size alone. Raises Refused; then no file is left behind.
     """
-    relative = f"ingest/{bank_id}/{uuid.uuid4().hex}"
+    relative = f"{folder}/{bank_id}/{uuid.uuid4().hex}"
     path = Path(settings.MEDIA_ROOT) / relative
     try:
         return _spool(chunks, path=path, relative=relative, is_text=is_text)
