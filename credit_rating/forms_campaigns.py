@@ -43,7 +43,7 @@ class CampaignForm(RefusableForm):
     collect_by = _date(_("Collected by"))
     rate_by = _date(_("Rated and calculated by"))
     review_by = _date(_("Reviewed by"))
-    approve_by = _date(_("Approved by"))
+    approve_by = _date(_("Approved until"))
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)

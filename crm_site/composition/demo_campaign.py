@@ -26,7 +26,7 @@ from crm_site.lib.tenancy import act_as, bank
 from customers.models import Customer, Product
 
 PRODUCT = "L301"
-MOST_ZONE = 40  # households of a zone
+LEAST, MOST_ZONE = 60, 40  # households of the whole, at most of one zone
 # How far each zone has come: its part that is collected, and what then happened.
 WAYS = ((1.0, "approved"), (0.9, "proposed"), (0.7, "rated"), (0.4, "given"), (0.0, "taken"), (0.0, "free"))
 RECORDS = ("clean", "clean", "none", "clean", "short")
@@ -41,15 +41,15 @@ def make_campaign(of: Bank, *, now: dt.datetime) -> int:
         if Campaign.objects.exists() or rural is None or product is None:
             return 0
         groups = _groups(day)
-        if len(groups) < 2:
+        if sum(len(households) for _owner, _lead, households in groups) < LEAST:
             return 0
         made = _open(rural, groups, product, day, now)
         run = rating.start_rating(rural, campaign_id=made.pk, zone_id=None, day=day, now=now)
-    run_to_end(run)
+    run_to_end(run, workers=1)
     with bank(of.pk):
         signed = _propose(made, day, now)
     if signed is not None:
-        run_to_end(signed)
+        run_to_end(signed, workers=1)
     with bank(of.pk):
         return CampaignMember.objects.filter(campaign=made).count()
 
