@@ -129,12 +129,12 @@ def _open(
 def _say(customer: Customer, day: dt.date, now: dt.datetime) -> None:
     """What a household told its manager; one in seven left some of it open."""
     dice = zlib.crc32(customer.number.encode())
-    income = 30_000 + dice % 120 * 1000
+    income = 90_000 + dice % 120 * 1500
     said = {
-        "household_income": str(income), "household_costs": str(income * (30 + dice % 40) // 100),
+        "household_income": str(income), "household_costs": str(income * (25 + dice % 35) // 100),
         "household_wages": str(dice % 5 * 8000), "household_members": str(2 + dice % 5),
-        "household_assets": str(80_000 + dice % 600 * 1000), "household_debts": str(dice % 90 * 1000),
-        "other_banks": str(dice % 4 * 10_000), "trade": ("水稻", "蔬菜", "水产", "果树")[dice % 4],
+        "household_assets": str(250_000 + dice % 600 * 1000), "household_debts": str(dice % 60 * 1000),
+        "other_banks": str(dice % 3 * 5_000), "trade": ("水稻", "蔬菜", "水产", "果树")[dice % 4],
         "land_mu": str(dice % 35), "repute": ("good", "good", "fair")[dice % 3], "record": RECORDS[dice % 5],
         "purpose": "农资采购", "security": "credit",
     }  # fmt: skip
