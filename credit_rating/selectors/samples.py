@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 
 from credit_rating.models import Development, DevelopmentSample, SampleOrigin, WorkStatus
 from credit_rating.sample_words import fault_text, reason_text
+from credit_rating.selectors.outcomes import BAD_CODES
 from crm_site.jobs.models import Run, RunStatus
 from crm_site.jobs.selectors import run_state
 from crm_site.lib.permissions import Actor
@@ -71,7 +72,12 @@ def window_of(sample: DevelopmentSample) -> str:
     """Which time a sample of outcomes is of; "" for a file, whose developer knows."""
     if sample.origin != SampleOrigin.OUTCOMES:
         return ""
-    return _("outcomes observed by %s") % sample.asked["as_of"]
+    return _("loans granted %(first)s to %(last)s, outcomes observed by %(as_of)s") % sample.asked
+
+
+def usual_bad(sample: DevelopmentSample) -> Sequence[str]:
+    """Values of the outcome that are bad unless a developer says otherwise; none where nothing is known of them."""
+    return BAD_CODES if sample.origin == SampleOrigin.OUTCOMES else ()
 
 
 def outcome_columns(columns: Iterable[Mapping[str, Any]]) -> list[str]:

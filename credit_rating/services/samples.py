@@ -90,18 +90,18 @@ def sample_of_outcomes(
 ) -> DevelopmentSample:
     """Have a sample made of the bank's own loans whose outcome had been observed by `as_of`, today at the latest."""
     require(actor, USE_OUTCOMES)
-    fault = ""
+    fault, known = "", outcomes_known(actor, as_of)
     if as_of > today:
         fault = _("This day is still to come.")
-    elif not outcomes_known(actor, as_of)["loans"]:
+    elif not known["loans"]:
         fault = fault_text("no_outcomes", {})
     if fault:
         raise DomainError(fault, code="sample_as_of", fields={"as_of": fault})
     name = f"outcomes-{as_of.isoformat()}.csv"
     path = f"{FOLDER}/{actor.bank_id}/{uuid4().hex}"
-    return _kept(
-        actor, now, name=name, path=path, origin=SampleOrigin.OUTCOMES, asked={"as_of": as_of.isoformat()}
-    )
+    days = {"as_of": as_of, "first": known["granted_from"], "last": known["granted_to"]}
+    asked = {name: day.isoformat() for name, day in days.items()}
+    return _kept(actor, now, name=name, path=path, origin=SampleOrigin.OUTCOMES, asked=asked)
 
 
 def _kept(actor: Actor, now: dt.datetime, **fields: Any) -> DevelopmentSample:
