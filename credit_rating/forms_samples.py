@@ -84,6 +84,7 @@ class DevelopmentForm(RefusableForm):
         target: str,
         columns: Sequence[Mapping[str, Any]],
         window: str = "",
+        bad: Sequence[str] = (),
     ) -> None:
         super().__init__(data, initial={"window": window, "max_factors": 12})
         self.kind, self.target = kind, target

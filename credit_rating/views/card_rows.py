@@ -42,7 +42,7 @@ def factor_cards(found: Scorecard) -> list[dict[str, Any]]:
 def _bin_text(style: str, source: str, b: CardBin, cases: Mapping[str, Any] | None) -> str:
     """A bin in words; where the sample told something about missing values they are not neutral."""
     if b.kind == "missing" and cases and cases["woe"]:
-        return _("missing")
+        return _("value missing")
     return bin_text(style, source, bin_data(b))
 
 

@@ -17,7 +17,6 @@ from credit_rating.policies.grades import GRADES
 from credit_rating.scorecards import in_language
 from crm_site.lib import formats
 
-
 BOUND_DIGITS = 6  # significant ones that a bound is shown with
 
 
