@@ -1,6 +1,7 @@
-"""The feed `financials`: companies' statements as another system of the bank has them, a row a year.
+"""Feeds of this room's tables: `financials`, companies' statements, a row a year; `external-exposures`, what customers owe
+to other banks, a row an exposure.
 
-Declared here because its table is this room's; everything else of a feed follows from the declaration.
+Declared here because the tables are this room's; everything else of a feed follows from the declaration.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from decimal import Decimal
 from django.utils.translation import gettext_lazy as _
 
 from credit_rating.engine.ratios import ALL_ITEMS, check_statements
+from credit_rating.models import ExposureKind, ExposureSource
+from credit_rating.policies.classes import LEVELS
 from credit_rating.statement_files import SYNONYMS
 from crm_site.lib.money import from_minor
 from customers.ingest.columns import Bad, Column
@@ -17,6 +20,8 @@ from customers.ingest.feeds import AS_OF, FEEDS, Feed
 from customers.ingest.landing import LANDINGS, Counts, Landing
 
 NAME = "financials"
+EXTERNAL = "external-exposures"
+_CUSTOMER = ("customer number", "客户号", "客户编号")
 
 
 def _item(item: str) -> Column:
@@ -33,13 +38,46 @@ FINANCIALS = Feed(
     ("customer", "year"),
     (
         Column("customer", "code", "customer number", "100001", reference="customer", required=True, most=32,
-               synonyms=("customer number", "客户号", "客户编号")),
+               synonyms=_CUSTOMER),
         Column("year", "integer", "financial year", "2025", required=True, positive=True, synonyms=("年度", "会计年度")),
         Column("report_date", "date", "date of the balance sheet", "2025-12-31", required=True,
                synonyms=("报表日期",)),
         Column("is_audited", "boolean", "audited", "true", synonyms=("是否审计",)),
         Column("auditor", "text", "auditor", "立信会计师事务所", most=120, synonyms=("审计机构",)),
         *(_item(item) for item in ALL_ITEMS),
+        AS_OF,
+    ),
+)  # fmt: skip
+EXPOSURES = Feed(
+    EXTERNAL,
+    _("Exposures at other banks"),
+    "What customers owe to other banks. All rows of a customer, source and report_date are one report, which tells "
+    "everything its source knows: what the newest report leaves out has ended. A report that found nothing is one row "
+    "with amounts of 0.",
+    "credit_rating_externalexposure",
+    ("customer", "source", "report_date", "lender", "reference"),
+    (
+        Column("customer", "code", "customer number", "100001", reference="customer", required=True, most=32,
+               synonyms=_CUSTOMER),
+        Column("source", "choice", "who tells it: the credit bureau or the core", "credit_bureau", required=True,
+               choices=tuple(ExposureSource.values), synonyms=("来源",)),
+        Column("report_date", "date", "date of the report", "2026-01-31", required=True, synonyms=("报告日期",)),
+        Column("lender", "text", "bank or lender", "中国农业银行", required=True, most=120,
+               synonyms=("机构名称", "授信机构", "贷款机构")),
+        Column("reference", "code", "number by which the lender or the bureau knows it", "D10301", required=True, most=64,
+               synonyms=("账户编号", "业务编号")),
+        Column("kind", "choice", "kind: a loan, a line or card (counts with what may be drawn), an acceptance or guarantee "
+               "issued for the customer, or his own promise for another's debt (shown, not counted)", "loan",
+               required=True, choices=tuple(ExposureKind.values), synonyms=("业务种类",)),
+        Column("currency", "currency", "currency", "CNY", required=True, synonyms=("ccy", "币种", "货币")),
+        Column("granted", "money", "amount or limit granted", "3000000.00", positive=True, default="0",
+               synonyms=("授信额度", "合同金额", "借款金额")),
+        Column("outstanding", "money", "outstanding or drawn on the date of the report", "2400000.00", required=True,
+               positive=True, synonyms=("余额", "贷款余额")),
+        Column("overdue", "money", "of it overdue", "0.00", positive=True, default="0", synonyms=("逾期金额", "逾期总额")),
+        Column("level", "choice", "five-level class at the lender", "normal", choices=tuple(LEVELS),
+               synonyms=("五级分类",)),
+        Column("maturity_date", "date", "final maturity", "2026-11-30", synonyms=("到期日", "到期日期")),
         AS_OF,
     ),
 )  # fmt: skip
@@ -79,6 +117,7 @@ def land_financials(landing: Landing) -> Counts:
 
 
 def register() -> None:
-    """Make the feed known to ingest (AppConfig.ready)."""
+    """Make the feeds known to ingest (AppConfig.ready)."""
     FEEDS.add(NAME, FINANCIALS)
     LANDINGS[NAME] = land_financials
+    FEEDS.add(EXTERNAL, EXPOSURES)

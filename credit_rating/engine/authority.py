@@ -28,13 +28,15 @@ class Authority:
 @dataclass(frozen=True, slots=True)
 class Asked:
     """What is to be decided. `amount`: everything the customer then has. `grade` "": not rated. `guarantees` empty:
-    unsecured. `above_limit`: more is asked for than was calculated."""
+    unsecured. `above_limit`: more is asked for than was calculated. `without_branch`: nobody at the branch may decide,
+    because its managers have made the case, say."""
 
     amount: Decimal
     grade: str
     kind: str
     guarantees: frozenset[str]
     above_limit: bool = False
+    without_branch: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +81,15 @@ def misses(row: Authority, asked: Asked, grades: Sequence[str]) -> tuple[str, ..
 def find_route(rows: Iterable[Authority], asked: Asked, grades: Sequence[str]) -> Route:
     """The lowest stage that some row gives the case to, with every stage below it. Without one: the president.
 
-    What asks for more than was calculated is an exception and always goes to the president.
+    What asks for more than was calculated is an exception and always goes to the president. Where nobody at the branch
+    may decide, headquarters decides in its place.
     """
+    first = 1 if asked.without_branch else 0
     reasons = tuple(Reason(row, misses(row, asked, grades)) for row in rows)
     fitting = [STAGES.index(reason.row.stage) for reason in reasons if not reason.misses]
     if asked.above_limit or not fitting:
-        return Route(STAGES, "above_limit" if asked.above_limit else "no_row", reasons)
-    return Route(STAGES[: min(fitting) + 1], "row", reasons)
+        return Route(STAGES[first:], "above_limit" if asked.above_limit else "no_row", reasons)
+    return Route(STAGES[first : max(min(fitting), first) + 1], "row", reasons)
 
 
 @dataclass(frozen=True, slots=True)

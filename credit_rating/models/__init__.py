@@ -1,6 +1,16 @@
 """What a bank lends by and to whom: policies, scorecards, ratings, lines and how they were decided."""
 
+from credit_rating.models.attachments import CaseFile
 from credit_rating.models.calculations import LineCalculation
+from credit_rating.models.campaigns import (
+    BatchStatus,
+    Campaign,
+    CampaignBatch,
+    CampaignMember,
+    CampaignStatus,
+    CampaignZone,
+    MemberStage,
+)
 from credit_rating.models.cases import (
     CaseCondition,
     CaseCopy,
@@ -19,6 +29,7 @@ from credit_rating.models.cases import (
 )
 from credit_rating.models.collection import CollectionStatus, InformationForm
 from credit_rating.models.exposure import BankCapital, RelatedKind, RelatedParty
+from credit_rating.models.external import ExposureKind, ExposureSource, ExternalExposure
 from credit_rating.models.guarantees import (
     Collateral,
     Guarantee,
@@ -39,6 +50,7 @@ from credit_rating.models.lines import (
     ReservationStatus,
     SubLimit,
 )
+from credit_rating.models.overview import BigStake, CreditCell
 from credit_rating.models.policies import CreditPolicy
 from credit_rating.models.ratings import DECIDED, OPEN_RATINGS, Rating, RatingStatus, ReviewReason
 from credit_rating.models.samples import (
@@ -64,10 +76,18 @@ __all__ = [
     "DECIDED",
     "OPEN_RATINGS",
     "BankCapital",
+    "BatchStatus",
+    "BigStake",
+    "Campaign",
+    "CampaignBatch",
+    "CampaignMember",
+    "CampaignStatus",
+    "CampaignZone",
     "CardOrigin",
     "CaseCondition",
     "CaseCopy",
     "CaseDossier",
+    "CaseFile",
     "CaseKind",
     "CaseMaker",
     "CaseSeat",
@@ -76,6 +96,7 @@ __all__ = [
     "Collateral",
     "CollectionStatus",
     "CreditCase",
+    "CreditCell",
     "CreditKind",
     "CreditLine",
     "CreditPolicy",
@@ -84,6 +105,9 @@ __all__ = [
     "DevelopmentSample",
     "Downgrade",
     "EntryKind",
+    "ExposureKind",
+    "ExposureSource",
+    "ExternalExposure",
     "Guarantee",
     "GuaranteeKind",
     "GuaranteeStatus",
@@ -96,6 +120,7 @@ __all__ = [
     "LineStatus",
     "LoanClass",
     "LoanOutcome",
+    "MemberStage",
     "Opinion",
     "OpinionPart",
     "Rating",

@@ -55,7 +55,7 @@ class CreditCase(TenantModel):
 
     `dossier_hash`: the SHA-256 of everything that is shown to who decides (CaseDossier). `route`: the stages it goes
     through, recomputed with the dossier, by the policy and the rates of `as_of`. A round begins with each submission.
-    `deadline` is the stage's last day.
+    `deadline` is the stage's last day. `kin_steps`: how many relations away a relative still is one, by the policy.
     """
 
     year = models.SmallIntegerField()
@@ -85,6 +85,7 @@ class CreditCase(TenantModel):
     route_why = models.CharField(max_length=16, blank=True)
     quorum = models.PositiveSmallIntegerField(default=1)
     majority_pct = models.PositiveSmallIntegerField(default=100)
+    kin_steps = models.PositiveSmallIntegerField(default=2)
     as_of = models.DateField(null=True)
     dossier_hash = models.CharField(max_length=64, blank=True)
 

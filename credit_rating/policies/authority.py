@@ -13,7 +13,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from credit_rating.engine.authority import STAGES, Asked, Authority, Route, find_route
+from credit_rating.engine.authority import HIGHEST, STAGES, Asked, Authority, Route, find_route
 from credit_rating.policies.grades import GRADES
 from credit_rating.policies.shapes import Body, Column, Shape, Table
 
@@ -36,6 +36,7 @@ STAGE_LABELS = {
     "committee": gettext_lazy("Credit committee"),
     "president": gettext_lazy("President"),
 }
+KIN_STEPS = 2
 _SECURED = ("guarantor", "mortgage", "pledge")
 _ALL = ("credit", *_SECURED)
 _MATRIX = (
@@ -61,7 +62,8 @@ def default(kind: str) -> Mapping[str, Any]:
     ]
     return {
         "params": {"quorum": "3", "majority_pct": "66", "president_sees": "true", "branch_days": "5",
-                   "headquarters_days": "7", "committee_days": "10", "president_days": "7", "case_days": "90"},
+                   "headquarters_days": "7", "committee_days": "10", "president_days": "7", "case_days": "90",
+                   "kin_steps": "2"},
         "tables": {"matrix": rows},
     }  # fmt: skip
 
@@ -98,6 +100,8 @@ SHAPE = Shape(
         _days("committee", gettext_lazy("The committee votes within")),
         _days("president", gettext_lazy("The president decides within")),
         _days("case", gettext_lazy("A case expires after"), 365),
+        Column("kin_steps", gettext_lazy("Nobody decides on relatives of relatives, and their companies, up to"), "whole",
+               required=False, minimum=Decimal(0), maximum=Decimal(6), unit=gettext_lazy("relations away")),
     ),
     tables=(
         Table(
@@ -116,6 +120,12 @@ SHAPE = Shape(
 )  # fmt: skip
 
 
+def kin_steps_of(body: Body) -> int:
+    """How many relations away a relative still is one; 2 where the policy is older than the question."""
+    steps = body.params["kin_steps"]
+    return KIN_STEPS if steps is None else int(steps)
+
+
 def matrix_of(body: Body) -> tuple[Authority, ...]:
     """The rows as the engine takes them."""
     return tuple(
@@ -128,5 +138,5 @@ def route_of(body: Body, asked: Asked) -> Route:
     """Through which stages a case goes; with `president_sees` what the committee would decide goes on to him."""
     route = find_route(matrix_of(body), asked, GRADES)
     if body.params["president_sees"] and route.decides == "committee":
-        return Route(STAGES, "president_sees", route.reasons)
+        return Route((*route.stages, HIGHEST), "president_sees", route.reasons)
     return route

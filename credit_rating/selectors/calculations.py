@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from decimal import Decimal
 from typing import Any
 
+from credit_rating.collection import Collected
 from credit_rating.engine import limits, pricing
 from credit_rating.engine.ratios import RATIOS, compute_ratio
 from credit_rating.engine.steps import ONE, ZERO, Step, as_data
@@ -23,6 +24,7 @@ from credit_rating.policies.methods import row_of, term_factor
 from credit_rating.policies.pricing import funding_of, lpr_on
 from credit_rating.selectors.collection import collected
 from credit_rating.selectors.exposure import Concentration, concentration_of
+from credit_rating.selectors.external import Elsewhere, elsewhere_of
 from credit_rating.selectors.guarantees import GuaranteeRow, guarantees_of
 from credit_rating.selectors.policies import Policy, policy_on
 from credit_rating.selectors.statements import statements_of
@@ -51,7 +53,10 @@ PERCENT_INPUTS = frozenset({"growth", "sales_margin"})
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """A figure that goes in: money, a fraction, days or persons. `source`: a code of words.SOURCES."""
+    """A figure that goes in: money, a fraction, days or persons. `source`: a code of words.SOURCES.
+
+    `detail`: the year of a statement, the code of who said what was collected, how many banks a report names.
+    """
 
     code: str
     value: Decimal
@@ -117,15 +122,29 @@ class Reckoning:
         return self.usable / self.terms.requested if self.terms.requested else None
 
 
-def gather(actor: Actor, customer: Customer) -> tuple[list[Input], list[str], tuple[Decimal, ...]]:
+def gather(
+    actor: Actor, customer: Customer, day: dt.date
+) -> tuple[list[Input], list[str], tuple[Decimal, ...]]:
     """(inputs, codes of those that are missing, operating cash flows oldest first) of what is on record."""
     kind = credit_kind(customer)
     statements = statements_of(actor, customer) if kind in _STATEMENT else []
-    inputs, flows = _from_statements(kind, statements)
-    values = collected(actor, customer)
+    report = elsewhere_of(actor, customer, day)
+    return inputs_of(kind, statements, collected(actor, customer), report)
+
+
+def inputs_of(
+    kind: CreditKind,
+    statements: list[Statement],
+    values: Mapping[str, Collected],
+    report: Elsewhere | None,
+) -> tuple[list[Input], list[str], tuple[Decimal, ...]]:
+    """What `gather` returns, of statements (newest first), collected values and the newest report of other banks."""
+    inputs, flows = _from_statements(kind, statements if kind in _STATEMENT else [])
     for code in _COLLECTED[kind]:
-        if code in values:
-            v = values[code]
+        v = values.get(code)
+        if code == "other_banks" and report is not None and (v is None or report.report_date >= v.as_of):
+            inputs.extend(_from_report(report))
+        elif v is not None:
             inputs.append(Input(code, v.number, "collected", v.as_of, v.source))
     known = {i.code for i in inputs}
     wanted = (*_STATEMENT.get(kind, ()), *_RATIOS.get(kind, ()), *_COLLECTED[kind])
@@ -133,6 +152,16 @@ def gather(actor: Actor, customer: Customer) -> tuple[list[Input], list[str], tu
     if kind == CreditKind.CORPORATE and not flows:
         missing.append("operating_cash_flow")
     return inputs, missing, flows
+
+
+def _from_report(report: Elsewhere) -> list[Input]:
+    """Other banks by a report: it goes before what was collected of the same or an earlier day, and replaces it.
+
+    Nothing while an amount cannot be converted: the figure is missing then, and the calculation says so.
+    """
+    if report.total is None:
+        return []
+    return [Input("other_banks", report.total, report.source, report.report_date, str(report.lenders))]
 
 
 def _from_statements(kind: str, statements: list[Statement]) -> tuple[list[Input], tuple[Decimal, ...]]:
@@ -159,11 +188,40 @@ def reckon(
     actor: Actor, customer: Customer, terms: Terms, *, day: dt.date, what_if: WhatIf | None = None
 ) -> Reckoning:
     """The calculation as of a day by the policies in force then."""
+    basis = Basis(
+        gather(actor, customer, day), guarantees_of(actor, customer, day=day),
+        concentration_of(actor, customer, day=day, limit=terms.requested or None),
+    )  # fmt: skip
+    policies = policies_on(credit_kind(customer), day)
+    return reckon_by(policies, customer, terms, basis, day=day, tried=what_if or WhatIf())
+
+
+def policies_on(kind: str, day: dt.date) -> dict[str, Policy]:
+    """What a line of a kind is calculated by on a day."""
+    return {s: policy_on(s, day, kind) for s in ("methods", "haircuts", "caps", "pricing", "grades")}
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """What a calculation is made of: (inputs, missing, cash flows), live guarantees, and what is at stake."""
+
+    given: tuple[list[Input], list[str], tuple[Decimal, ...]]
+    guarantees: list[GuaranteeRow]
+    concentration: Concentration
+
+
+def reckon_by(
+    policies: dict[str, Policy],
+    customer: Customer,
+    terms: Terms,
+    basis: Basis,
+    *,
+    day: dt.date,
+    tried: WhatIf,
+) -> Reckoning:
+    """The calculation of what is given, by these policies. Reads nothing."""
     kind = credit_kind(customer)
-    tried = what_if or WhatIf()
-    policies = {s: policy_on(s, day, kind) for s in ("methods", "haircuts", "caps", "pricing", "grades")}
-    inputs, missing, flows = gather(actor, customer)
-    rows = guarantees_of(actor, customer, day=day)
+    (inputs, missing, flows), rows = basis.given, basis.guarantees
     extra = _tried_collateral(policies["haircuts"], tried)
     usable = sum((r.usable.amount for r in rows), ZERO) + extra
     price, lpr_date = _price(policies, kind, terms, usable, day)
@@ -173,10 +231,9 @@ def reckon(
     if row is not None and not missing:
         frame = _frame(policies["methods"], row, kind, terms, usable, _amount(inputs, "other_banks"), tried)
         steps = _by_kind(kind, inputs, flows, {**row, **tried.coefficients}, policies, frame, price).steps
-    concentration = concentration_of(actor, customer, day=day, limit=terms.requested or None)
     return Reckoning(
-        customer, kind, day, terms, inputs, missing, refused, policies, steps, rows, usable, extra, concentration,
-        price, lpr_date,
+        customer, kind, day, terms, inputs, missing, refused, policies, steps, rows, usable, extra,
+        basis.concentration, price, lpr_date,
     )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET, require_http_methods
 
 from credit_rating import words
@@ -49,7 +50,7 @@ def drawn_steps(steps: tuple[Step, ...] | list[Step]) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def _fine(values: Sequence[Decimal | None]) -> Unit:
+def fine_unit(values: Sequence[Decimal | None]) -> Unit:
     """One unit for a table in which small amounts matter too: thousands rather than millions up to a billion."""
     chosen = column_unit(values)
     small = max((abs(v) for v in values if v is not None), default=Decimal(0)) < BILLION.divisor
@@ -58,12 +59,12 @@ def _fine(values: Sequence[Decimal | None]) -> Unit:
 
 def _scale(steps: Sequence[Step]) -> Unit:
     """The one unit of the steps' amounts."""
-    return _fine([s.amount for s in steps if s.kind == "money"])
+    return fine_unit([s.amount for s in steps if s.kind == "money"])
 
 
 def guarantee_scale(rows: Sequence[GuaranteeRow]) -> Unit:
     """The one unit of a table of guarantees."""
-    return _fine([row.valued for row in rows])
+    return fine_unit([row.valued for row in rows])
 
 
 def _style(code: str) -> str:
@@ -75,7 +76,20 @@ def _style(code: str) -> str:
 
 def _drawn_inputs(found: Reckoning) -> list[tuple[Any, Any, str, Any]]:
     """(input, its name, how it is shown, its source)."""
-    return [(i, words.TERMS[i.code], _style(i.code), words.SOURCES[i.source]) for i in found.inputs]
+    return [
+        (i, words.TERMS[i.code], _style(i.code), _source(i.code, i.source, i.detail)) for i in found.inputs
+    ]
+
+
+def _source(code: str, source: str, detail: str) -> str:
+    """Where a figure comes from, in words: statement and year, who said it, how many banks a report names."""
+    said = str(words.SOURCES[source])
+    if source == "collected":
+        return str(words.SOURCES.get(detail, said))
+    if code == "other_banks" and detail.isdigit():
+        banks = int(detail)
+        detail = ngettext("%s bank", "%s banks", banks) % banks
+    return f"{said} · {detail}" if detail else said
 
 
 def _result(request: Any, customer: Customer, form: CalculationForm) -> dict[str, Any]:
@@ -99,7 +113,9 @@ def _result(request: Any, customer: Customer, form: CalculationForm) -> dict[str
         "rates": _yearly(found),
         "scale": _scale(found.steps),
         "guarantee_scale": guarantee_scale(found.guarantees),
-        "caps_scale": _fine([found.concentration.credit_after, *(u.cap for u in found.concentration.uses)]),
+        "caps_scale": fine_unit(
+            [found.concentration.credit_after, *(u.cap for u in found.concentration.uses)]
+        ),
     }
 
 
@@ -168,7 +184,8 @@ def saved_context(found: LineCalculation) -> dict[str, Any]:
         "price_steps": drawn_steps(from_data(price["steps"])) if price else [],
         "rate": Decimal(found.rate_bp) / 10_000 if found.rate_bp is not None else None,
         "inputs": [
-            (words.TERMS[i["code"]], Decimal(i["value"]), _style(i["code"]), words.SOURCES[i["source"]], i["as_of"])
+            (words.TERMS[i["code"]], Decimal(i["value"]), _style(i["code"]),
+             _source(i["code"], i["source"], i["detail"]), i["as_of"])
             for i in content["inputs"]
         ],
         "caps": [

@@ -16,7 +16,7 @@ from django.views.decorators.http import require_GET, require_POST
 from credit_rating.engine.classes import Level
 from credit_rating.forms_warnings import AnswerForm, DowngradeForm, WarningFilterForm
 from credit_rating.models import LoanClass, Signal
-from credit_rating.policies.classes import CODES, LABELS
+from credit_rating.policies.classes import CODES, LABELS, LEVELS
 from credit_rating.policies.warnings import name_of
 from credit_rating.selectors import warnings as selectors
 from credit_rating.services import warnings as services
@@ -42,7 +42,7 @@ def _partial(request: Any) -> bool:
     return bool(request.htmx) and not request.htmx.boosted and not request.htmx.history_restore_request
 
 
-def _row(signal: Signal, day: Any) -> dict[str, Any]:
+def drawn_warning(signal: Signal, day: Any) -> dict[str, Any]:
     """A warning as a page draws it."""
     return {
         "signal": signal,
@@ -85,7 +85,7 @@ def warning_list(request: Any) -> HttpResponse:
     found = selectors.warning_page(request.actor, query, after=request.GET.get("after", ""))
     context = {
         "form": form,
-        "rows": [_row(signal, day) for signal in found.rows],
+        "rows": [drawn_warning(signal, day) for signal in found.rows],
         "count": selectors.warning_count(request.actor, query),
         "filters": form.menus(),
         "next_url": form.url(after=found.following) if found.following else "",
@@ -114,7 +114,7 @@ def warning(request: Any, signal_id: int) -> HttpResponse:
 def _page(request: Any, signal: Signal, form: AnswerForm, status: int) -> HttpResponse:
     rule = selectors.rule_of(signal)
     context = {
-        **_row(signal, bank_today(request.bank)),
+        **drawn_warning(signal, bank_today(request.bank)),
         "customer": signal.customer,
         "rule_sentence": sentence(rule.condition) if rule else "",
         "acts": selectors.acts_of(signal),
@@ -166,7 +166,7 @@ def warning_panel(request: Any, customer_id: int) -> HttpResponse:
     worst = selectors.worst_class(request.actor, customer_id)
     context = {
         "customer": customer,
-        "rows": [_row(s, day) for s in selectors.warnings_of(request.actor, customer_id)],
+        "rows": [drawn_warning(s, day) for s in selectors.warnings_of(request.actor, customer_id)],
         "worst": worst,
         "worst_code": _code(worst),
     }
@@ -200,6 +200,24 @@ def _classes(
     ]
     context = {"customer": customer, "rows": rows, "may_lower": may(request.actor, services.LOWER)}
     return render(request, "credit_rating/classes.html", context, status=status)
+
+
+@allowed("credit.read")
+@require_GET
+def class_list(request: Any) -> HttpResponse:
+    """The loans in a class, of the customers that the person sees."""
+    chosen, after = request.GET.get("level", ""), request.GET.get("after", "")
+    level = int(LEVELS[chosen]) if chosen in LEVELS else 0
+    key = int(after) if after.isascii() and after.isdigit() and len(after) < 19 else 0
+    rows = selectors.class_page(request.actor, level, after=key)
+    shown = rows[: selectors.PAGE]
+    context = {
+        "rows": [(row, CODES[Level(row.level)]) for row in shown],
+        "levels": LABELS.items(),
+        "chosen": chosen if level else "",
+        "next_url": f"?level={chosen}&after={shown[-1].pk}" if len(rows) > selectors.PAGE else "",
+    }
+    return render(request, "credit_rating/class_list.html", context)
 
 
 @allowed("loan_class.lower")

@@ -15,7 +15,7 @@ from crm_site.accounts.models import Bank, Staff
 from crm_site.accounts.selectors import actor_for, bank_today
 from crm_site.lib.errors import DomainError
 from crm_site.lib.permissions import Actor, Role
-from crm_site.lib.tenancy import bank
+from crm_site.lib.tenancy import act_as, bank
 from customers.models import Customer, Product
 
 WORKING_CAPITAL = "L201"
@@ -81,6 +81,7 @@ def _make(
 ) -> bool:
     """One case as far as it is to come; False for a customer that nobody's authority fits."""
     maker = _actor(customer.responsible_id or 0, day)
+    act_as(maker)
     managers = [key for key in role_holders(Role.BRANCH_MANAGER, day, customer) if key != maker.staff_id]
     if not managers:
         return False
@@ -99,6 +100,7 @@ def _make(
 
     def say(actor: Actor, verdict: str) -> None:
         case.refresh_from_db()
+        act_as(actor)
         cases.decide(
             actor, case_id=case.pk, verdict=verdict, text=REASON, dossier_hash=case.dossier_hash, now=now, today=day,
             conditions=[CONDITION] if verdict == "conditional" else (),

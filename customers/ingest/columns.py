@@ -163,6 +163,7 @@ CURRENCIES = frozenset(
         "TZS",
         "UAH",
         "UGX",
+        "USD",
         "UYU",
         "UZS",
         "VED",

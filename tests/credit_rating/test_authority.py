@@ -57,6 +57,7 @@ def oracle(rows: list[Authority], asked: Asked) -> str:
     kind=st.sampled_from(KINDS),
     guarantees=st.frozensets(st.sampled_from(GUARANTEES)),
     above=st.booleans(),
+    without=st.booleans(),
 )
 def test_the_route_is_the_oracles_at_every_boundary(
     rows: list[Authority],
@@ -66,11 +67,16 @@ def test_the_route_is_the_oracles_at_every_boundary(
     kind: str,
     guarantees: frozenset[str],
     above: bool,
+    without: bool,
 ) -> None:
-    asked = Asked(max(rows[pick % len(rows)].up_to + step, CENT), grade, kind, guarantees, above)
+    asked = Asked(max(rows[pick % len(rows)].up_to + step, CENT), grade, kind, guarantees, above, without)
     route = find_route(rows, asked, GRADES)
-    assert route.decides == oracle(rows, asked)
-    assert route.stages == STAGES[: STAGES.index(route.decides) + 1]
+    decides = oracle(rows, asked)
+    if without:  # nobody at the branch: it is never asked, and headquarters decides in its place
+        assert "branch" not in route.stages
+        decides = "headquarters" if decides == "branch" else decides
+    assert route.decides == decides
+    assert route.stages == STAGES[int(without) : STAGES.index(route.decides) + 1]
 
 
 def test_every_boundary_of_the_default_matrix_on_both_sides() -> None:

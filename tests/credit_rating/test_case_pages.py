@@ -8,9 +8,10 @@ import pytest
 from django.test import Client
 
 from credit_rating.models import CaseStatus, CreditCase, CreditLine, Opinion, StaffRelation
+from crm_site.lib.permissions import Role
 from crm_site.lib.tenancy import bank
 from customers.models import Customer
-from tests.conftest import NOW, PASSWORD, TODAY, House, Person
+from tests.conftest import NOW, PASSWORD, TODAY, House, Person, hire
 from tests.credit_rating import desk as tables
 from tests.credit_rating.desk import Desk, a_case, say, to_committee
 
@@ -27,7 +28,8 @@ def desk(house: House) -> Desk:
 @pytest.fixture(autouse=True)
 def _day(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pages ask the clock; here it is NOW."""
-    monkeypatch.setattr("credit_rating.views.cases.bank_today", lambda _bank: TODAY)
+    for module in ("cases", "case_page", "case_desk"):
+        monkeypatch.setattr(f"credit_rating.views.{module}.bank_today", lambda _bank: TODAY)
 
 
 def confirmed(client: Client) -> Client:
@@ -175,6 +177,7 @@ def test_who_would_decide_is_answered_with_every_rows_reason(desk: Desk, client_
 
 @pytest.mark.parametrize("who", ["maker", "jumper", "own", "relative", "other"])
 def test_cheats_through_the_page(house: House, desk: Desk, client_for: SignIn, who: str) -> None:
+    hire(house, "second", Role.BRANCH_MANAGER, house.north)  # so that the branch still has somebody who may
     with bank(house.id):
         case = a_case(desk)
         if who == "own":

@@ -20,6 +20,7 @@ from credit_rating.models import (
     Opinion,
 )
 from credit_rating.selectors import cases as selectors
+from credit_rating.selectors.cases import dossier
 from credit_rating.services import cases, lines
 from credit_rating.services.cases import CaseFault, Stale, making
 from crm_site.lib.errors import Conflict, DomainError
@@ -302,7 +303,7 @@ def test_the_rating_in_force_gives_the_grade_and_its_makers_never_decide(
 ) -> None:
     rating = Evidence(77, "PJ-1", "f" * 64, TODAY, "A", (desk.reviewer.staff.pk,))
     found = {"rating": rating}
-    monkeypatch.setattr(selectors, "find_evidence", lambda name, _customer, _key: found.get(name))
+    monkeypatch.setattr(dossier, "find_evidence", lambda name, _customer, _key: found.get(name))
     monkeypatch.setattr(making, "find_evidence", lambda name, _customer, _key: found.get(name))
     case = a_case(desk)
     assert case.rating_id == 77

@@ -138,6 +138,7 @@ def votes_after_the_stand_in(desk: Desk) -> object:
 
 def own_customer(desk: Desk) -> object:
     """The branch manager decides on a customer he looks after himself."""
+    hire_twice(desk, Role.BRANCH_MANAGER)  # so that the branch still has somebody who may
     case = a_case(desk)
     type(desk.customer).objects.filter(pk=desk.customer.pk).update(responsible=desk.manager.staff)
     return say(desk.manager, case)
@@ -164,6 +165,7 @@ def relative_in_the_table(desk: Desk) -> object:
 
 def relative_by_a_stand_in(desk: Desk) -> object:
     """Who must not decide for a relative names a friend."""
+    hire_twice(desk, Role.BRANCH_MANAGER)  # so that the branch still has somebody who may
     case = a_case(desk)
     StaffRelation.objects.create(
         staff=desk.manager.staff, customer=desk.customer, basis="brother", from_date=TODAY, entered_at=NOW

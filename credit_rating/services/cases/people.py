@@ -19,7 +19,7 @@ from credit_rating.models import (
 )
 from credit_rating.selectors import cases as selectors
 from credit_rating.services.cases.deciding import stand
-from credit_rating.services.cases.flow import count_when_all_are_in, sync_tasks
+from credit_rating.services.cases.flow import count_when_all_are_in, sync_tasks, void_if_changed
 from credit_rating.services.cases.rules import (
     DECIDE,
     READ,
@@ -80,6 +80,8 @@ def recuse(actor: Actor, *, case_id: int, reason: str, now: dt.datetime, today: 
         )  # fmt: skip
         if case.status == CaseStatus.COMMITTEE:
             count_when_all_are_in(case, now, today)
+        elif case.status == CaseStatus.BRANCH and void_if_changed(case, now, today):
+            pass  # nobody is left at the branch: headquarters has it now
         else:
             sync_tasks(case, now, today)
     return seat

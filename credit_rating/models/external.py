@@ -1,0 +1,59 @@
+"""What a customer owes to other banks, as a report of the credit bureau or the core told it (C3)."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from crm_site.lib.money import MoneyField
+from crm_site.lib.tenancy import BankForeignKey, TenantModel
+from customers.models import Customer
+from customers.models.parties import CustomerOwnedManager
+
+
+class ExposureSource(models.TextChoices):
+    CREDIT_BUREAU = "credit_bureau", _("Credit reference report")
+    CORE = "core", _("Core data")
+
+
+class ExposureKind(models.TextChoices):
+    LOAN = "loan", _("Loan")
+    LINE = "line", _("Credit line")
+    CARD = "card", _("Credit card")
+    CONTINGENT = "contingent", _("Acceptance or guarantee issued")
+    PROMISE = "promise", _("Guaranty for another's debt")
+
+
+class ExternalExposure(TenantModel):
+    """One exposure of a customer at another bank in the report of a date; amounts in `currency`.
+
+    A report is all rows of a customer, a source and a `report_date`, and tells everything its source knows then: what
+    the newest one leaves out has ended.
+    """
+
+    customer = BankForeignKey(Customer, on_delete=models.CASCADE, related_name="external_exposures")
+    source = models.CharField(max_length=13, choices=ExposureSource)
+    report_date = models.DateField()
+    lender = models.CharField(max_length=120)
+    reference = models.CharField(max_length=64)
+    kind = models.CharField(max_length=10, choices=ExposureKind)
+    currency = models.CharField(max_length=3)
+    granted = MoneyField(default=0)
+    outstanding = MoneyField(default=0)
+    overdue = MoneyField(default=0)
+    level = models.CharField(max_length=15, blank=True)
+    maturity_date = models.DateField(null=True)
+    source_as_of = models.DateTimeField()
+
+    objects = CustomerOwnedManager()
+
+    class Meta(TenantModel.Meta):
+        ordering: ClassVar = ["lender", "reference", "id"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["bank_id", "customer", "source", "report_date", "lender", "reference"],
+                name="externalexposure_once",
+            ),
+        ]

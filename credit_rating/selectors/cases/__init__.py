@@ -1,0 +1,74 @@
+"""Reads of approval cases: the dossier and its route, who may decide what, the inbox and one case (C6)."""
+
+from __future__ import annotations
+
+from credit_rating.selectors.cases.dossier import (
+    Dossier,
+    asked_of,
+    authority_policy,
+    changes,
+    changes_since,
+    dossier_of,
+    in_bank_currency,
+    who_would_decide,
+)
+from credit_rating.selectors.cases.files import files_of, may_add_files, told_files
+from credit_rating.selectors.cases.inbox import TABS, inbox, seen_case
+from credit_rating.selectors.cases.people import (
+    STAGE_ROLES,
+    Capacity,
+    capacity,
+    deciding_staff,
+    delegators,
+    objections,
+    open_signers,
+    role_holders,
+    stage_people,
+)
+from credit_rating.selectors.cases.record import (
+    Record,
+    approving,
+    conditions_of,
+    open_conditions,
+    record_of,
+    vote_counts,
+    votes_are_hidden,
+)
+from credit_rating.selectors.cases.whole import Group, GroupRow, Whole, whole_of
+
+__all__ = [
+    "STAGE_ROLES",
+    "TABS",
+    "Capacity",
+    "Dossier",
+    "Group",
+    "GroupRow",
+    "Record",
+    "Whole",
+    "approving",
+    "asked_of",
+    "authority_policy",
+    "capacity",
+    "changes",
+    "changes_since",
+    "conditions_of",
+    "deciding_staff",
+    "delegators",
+    "dossier_of",
+    "files_of",
+    "in_bank_currency",
+    "inbox",
+    "may_add_files",
+    "objections",
+    "open_conditions",
+    "open_signers",
+    "record_of",
+    "role_holders",
+    "seen_case",
+    "stage_people",
+    "told_files",
+    "vote_counts",
+    "votes_are_hidden",
+    "who_would_decide",
+    "whole_of",
+]

@@ -1,0 +1,225 @@
+"""What a case comes to: the dossier that is shown and hashed, the amount the matrix is asked about, the route (C6)."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from credit_rating.engine.authority import Asked, Route
+from credit_rating.evidence import Evidence, find_evidence
+from credit_rating.models import (
+    CaseDossier,
+    CreditCase,
+    CreditLine,
+    CreditPolicy,
+    ExternalExposure,
+    Guarantee,
+    credit_kind,
+)
+from credit_rating.models.calculations import content_hash
+from credit_rating.models.cases import STAGES
+from credit_rating.models.guarantees import LIVE
+from credit_rating.models.lines import LIVING
+from credit_rating.policies import SHAPES, Body, read
+from credit_rating.policies.authority import kin_steps_of, route_of
+from credit_rating.selectors.cases.files import told_files
+from credit_rating.selectors.cases.people import without_branch
+from credit_rating.selectors.exposure import related_customers
+from credit_rating.selectors.external import newest_report
+from credit_rating.selectors.guarantees import newest_valuations
+from credit_rating.selectors.policies import policy_on
+from crm_site.accounts.models import Bank
+from crm_site.lib.errors import DomainError
+from crm_site.lib.tenancy import require_bank
+from customers.models import Customer, FxRate
+
+SUBJECT = "authority"
+CENT = Decimal("0.01")
+
+
+def authority_policy(day: dt.date) -> tuple[int | None, Body]:
+    """(version, what it says) on a day; the defaults in a bank that was founded before the policy was known."""
+    try:
+        found = policy_on(SUBJECT, day)
+    except CreditPolicy.DoesNotExist:
+        return None, read(SHAPES[SUBJECT], SHAPES[SUBJECT].default(""))
+    return found.version.version, found.body
+
+
+# -- the dossier ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Dossier:
+    """Everything that is shown to who decides, in JSON; its hash; the route; and who had a hand in what it rests on."""
+
+    content: dict[str, Any]
+    route: Route
+    quorum: int
+    majority_pct: int
+    kin_steps: int
+    makers: tuple[tuple[int, str], ...]
+
+    @property
+    def hash(self) -> str:
+        return content_hash(self.content)
+
+
+def in_bank_currency(amount: Decimal, currency: str, day: dt.date) -> Decimal:
+    """An amount in the bank's currency by the newest rate up to a day. Raises DomainError when there is none."""
+    if currency == Bank.objects.values_list("currency", flat=True).get(pk=require_bank()):
+        return amount
+    rate = FxRate.objects.filter(currency=currency, rate_date__lte=day).order_by("-rate_date").first()
+    if rate is None:
+        message = _("There is no exchange rate for %s.") % currency
+        raise DomainError(message, code="no_rate", fields={"currency": message})
+    return (amount * rate.rate).quantize(CENT, rounding=ROUND_HALF_UP)
+
+
+def _asked_amount(case: CreditCase, day: dt.date) -> Decimal:
+    """All that the customer then has: this case, its other living lines and its other cases under way.
+
+    So that nobody stays below an authority by asking in pieces.
+    """
+    lines = CreditLine.objects.filter(customer=case.customer, status__in=LIVING).exclude(pk=case.line_id or 0)
+    others = CreditCase.objects.filter(customer=case.customer, status__in=STAGES).exclude(pk=case.pk)
+    changed = {other.line_id for other in others if other.line_id}
+    amounts = [(case.amount, case.currency)]
+    amounts += [(other.amount, other.currency) for other in others]
+    amounts += [(line.limit, line.currency) for line in lines if line.pk not in changed]
+    return sum((in_bank_currency(Decimal(a), c, day) for a, c in amounts), Decimal(0))
+
+
+def asked_of(case: CreditCase, day: dt.date) -> tuple[Asked, Evidence | None, Evidence | None]:
+    """What the matrix is asked about a case, and the evidence it rests on. The rating's grade goes before the
+    calculation's. Raises DomainError when named evidence is gone or no longer what was saved."""
+    found = {}
+    for name, key in (("calculation", case.calculation_id), ("rating", case.rating_id)):
+        found[name] = find_evidence(name, case.customer_id, key) if key else None
+        if key and found[name] is None:
+            message = _("The evidence is not there any more, or is not what was saved.")
+            raise DomainError(message, code="evidence", fields={name: message})
+    calculation, rating = found["calculation"], found["rating"]
+    grade = next((e.grade for e in (rating, calculation) if e is not None), "")
+    own = in_bank_currency(Decimal(case.amount), case.currency, day)
+    above = calculation is not None and calculation.limit is not None and own > calculation.limit
+    kinds = Guarantee.objects.filter(customer=case.customer, status__in=LIVE).values_list("kind", flat=True)
+    amount = _asked_amount(case, day)
+    asked = Asked(amount, grade, str(credit_kind(case.customer)), frozenset(kinds), above)
+    return asked, calculation, rating
+
+
+def dossier_of(case: CreditCase, day: dt.date, today: dt.date) -> Dossier:
+    """The dossier of a case as it is today, with the policy and rates of `day`."""
+    asked, calculation, rating = asked_of(case, day)
+    version, body = authority_policy(day)
+    quorum, majority = int(body.params["quorum"]), int(body.params["majority_pct"])
+    customer = case.customer
+    guarantees, enterers = _guarantees(customer, today)
+    makers = [(case.prepared_by_id, "case"), *((s, "guarantee") for s in enterers)]
+    makers += [(s, "calculation") for s in (calculation.makers if calculation else ())]
+    makers += [(s, "rating") for s in (rating.makers if rating else ())]
+    steps = kin_steps_of(body)
+    is_without = without_branch(case, [staff for staff, _part in makers], today, steps)
+    asked = replace(asked, without_branch=is_without)
+    route = route_of(body, asked)
+    content: dict[str, Any] = {
+        "case": {
+            "number": case.number, "round": case.round, "kind": case.kind, "product": case.product.code,
+            "currency": case.currency, "amount": str(case.amount), "term_months": case.term_months,
+            "rate_bp": case.rate_bp, "purpose": case.purpose, "investigation": case.investigation,
+            "prepared_by": case.prepared_by_id, "line": case.line.number if case.line else None,
+        },
+        "customer": {
+            "id": customer.pk, "number": customer.number, "name": customer.name, "kind": asked.kind,
+            "is_related": customer.pk in related_customers(today),
+        },
+        "calculation": _told(calculation), "rating": _told(rating), "guarantees": guarantees,
+        "lines": [
+            {"number": x.number, "limit": str(x.limit), "currency": x.currency, "status": x.status,
+             "expires_on": x.expires_on.isoformat()}
+            for x in CreditLine.objects.filter(customer=customer, status__in=LIVING).order_by("id")
+        ],
+        "authority": {
+            "policy_version": version, "amount": str(asked.amount), "grade": asked.grade,
+            "guarantees": sorted(asked.guarantees), "above_limit": asked.above_limit, "route": list(route.stages),
+            "why": route.why, "quorum": quorum, "majority_pct": majority,
+        },
+    }  # fmt: skip
+    # Only where there are any: a case that began before they were known keeps its hash.
+    if files := told_files(case):
+        content["files"] = files
+    if report := newest_report(ExternalExposure.objects.filter(customer=customer), today):
+        content["other_banks"] = [_told_exposure(row) for row in report]
+    return Dossier(content, route, quorum, majority, steps, tuple(dict.fromkeys(makers)))
+
+
+def _told_exposure(row: ExternalExposure) -> dict[str, Any]:
+    return {
+        "source": row.source, "report_date": row.report_date.isoformat(), "lender": row.lender,
+        "reference": row.reference, "kind": row.kind, "currency": row.currency, "granted": str(row.granted),
+        "outstanding": str(row.outstanding), "overdue": str(row.overdue), "level": row.level,
+    }  # fmt: skip
+
+
+def _told(evidence: Evidence | None) -> dict[str, Any] | None:
+    if evidence is None:
+        return None
+    return {
+        "number": evidence.number, "hash": evidence.hash, "as_of": evidence.as_of.isoformat(), "grade": evidence.grade,
+        "limit": None if evidence.limit is None else str(evidence.limit), "rate_bp": evidence.rate_bp,
+    }  # fmt: skip
+
+
+def _guarantees(customer: Customer, day: dt.date) -> tuple[list[dict[str, Any]], list[int]]:
+    """The live guarantees as facts (without what a day makes of them), and who entered them."""
+    found = Guarantee.objects.filter(customer=customer, status__in=LIVE).order_by("id")
+    rows = list(found.select_related("collateral"))
+    values = newest_valuations([g.collateral_id for g in rows if g.collateral_id], day)
+    told = []
+    for g in rows:
+        value = values.get(g.collateral_id) if g.collateral_id else None
+        told.append({
+            "id": g.pk, "kind": g.kind, "name": g.collateral.name if g.collateral else "", "guarantor": g.guarantor_id,
+            "amount": str(g.amount), "lien_order": g.lien_order, "prior_liens": str(g.prior_liens),
+            "value": str(value.value) if value else None,
+            "valued_on": value.valued_on.isoformat() if value else None,
+        })  # fmt: skip
+    return told, [g.entered_by_id for g in rows if g.entered_by_id]
+
+
+def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """What differs between two dossiers: (place, before, after), in order of place."""
+    old, new = dict(_leaves(before)), dict(_leaves(after))
+    places = sorted(old.keys() | new.keys())
+    return [(p, old.get(p, "–"), new.get(p, "–")) for p in places if old.get(p) != new.get(p)]
+
+
+def _leaves(value: Any, place: str = "") -> Iterable[tuple[str, str]]:
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _leaves(inner, f"{place}.{key}" if place else str(key))
+    elif isinstance(value, list):
+        for number, inner in enumerate(value, start=1):
+            yield from _leaves(inner, f"{place} {number}")
+    else:
+        yield place, "–" if value is None else str(value)
+
+
+def changes_since(case: CreditCase, hash_seen: str) -> list[tuple[str, str, str]]:
+    """What has changed in a case since the dossier of a hash; empty for a hash that never was."""
+    kept = {d.hash: d.content for d in CaseDossier.objects.filter(case=case)}
+    if hash_seen not in kept or case.dossier_hash not in kept:
+        return []
+    return changes(kept[hash_seen], kept[case.dossier_hash])
+
+
+def who_would_decide(asked: Asked, day: dt.date) -> tuple[Route, int | None]:
+    """The route a case would take by the policy of a day, and the policy's version."""
+    version, body = authority_policy(day)
+    return route_of(body, asked), version

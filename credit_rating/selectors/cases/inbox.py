@@ -1,0 +1,140 @@
+"""A person's cases: those that wait for him, that he decided, made, or has copies of (C6)."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+from django.db.models import Exists, OuterRef, Q
+
+from credit_rating.models import (
+    CaseCopy,
+    CaseMaker,
+    CaseSeat,
+    CaseStatus,
+    CreditCase,
+    Guarantee,
+    Opinion,
+    SeatKind,
+)
+from credit_rating.models.cases import STAGES
+from credit_rating.models.guarantees import LIVE
+from credit_rating.selectors.cases.people import STAGE_ROLES, delegators, kin_of
+from crm_site.accounts.models import RoleGrant
+from crm_site.lib.permissions import Actor, Role
+
+TABS = ("todo", "decided", "mine", "copied")
+# What a row of the inbox shows and its stage's rules ask.
+LISTED = (
+    *(
+        "year",
+        "serial",
+        "kind",
+        "currency",
+        "amount",
+        "status",
+        "round",
+        "prepared_at",
+        "stage_since",
+        "deadline",
+    ),
+    *("dossier_hash", "customer__name", "customer__number", "product__name", "prepared_by__name"),
+)
+
+
+def inbox(actor: Actor, tab: str, *, day: dt.date) -> list[CreditCase]:
+    """A person's cases: those that wait for him (soonest deadline first), that he has decided, made, or has copies of.
+
+    At most 200 of the newest. `todo` leaves out what he must not decide.
+    """
+    seen = (
+        CreditCase.objects.visible_to(actor)
+        .select_related("customer", "product", "prepared_by")
+        .only(*LISTED)
+    )
+    staff_id = actor.staff_id or 0
+    if tab == "decided":
+        said = Opinion.objects.filter(case_id=OuterRef("pk"), staff_id=staff_id)
+        return list(seen.filter(Exists(said)).order_by("-id")[:200])
+    if tab == "mine":
+        return list(seen.filter(prepared_by_id=staff_id).order_by("-id")[:200])
+    if tab == "copied":
+        copied = CaseCopy.objects.filter(case_id=OuterRef("pk"), staff_id=staff_id)
+        return list(seen.filter(Exists(copied)).order_by("-id")[:200])
+    return _todo(actor, seen, day)
+
+
+def _todo(actor: Actor, seen: Any, day: dt.date) -> list[CreditCase]:
+    """Set-based for oneself and for each person one stands in for; `capacity` says the same of one case."""
+    if actor.staff_id is None:
+        return []
+    own = actor.staff_id
+    waiting = _free(_asked_of(seen.filter(status__in=STAGES), own, day), own, day)
+    found = {case.pk: case for case in waiting.order_by("deadline", "id")[:200]}
+    for away in delegators(own, day):
+        both = _free(_free(_asked_of(seen.filter(status__in=STAGES), away, day), own, day), away, day)
+        found |= {
+            case.pk: case
+            for case in both.order_by("deadline", "id")[:200]
+            if not case.seats.filter(round=case.round, staff_id=away, kind=SeatKind.SIGNER).exists()
+        }
+    returned = seen.filter(status=CaseStatus.RETURNED, prepared_by_id=own)
+    return [*sorted(found.values(), key=lambda c: (c.deadline, c.pk)), *returned.order_by("id")[:50]]
+
+
+def _asked_of(cases: Any, staff_id: int, day: dt.date) -> Any:
+    """Cases at a stage where a person speaks: by seat, or by a role whose place reaches the customer."""
+    seat = CaseSeat.objects.filter(
+        case_id=OuterRef("pk"), round=OuterRef("round"), stage=OuterRef("status"), staff_id=staff_id
+    )
+    asked = Q(Exists(seat))
+    held = RoleGrant.objects.in_force(day).filter(staff_id=staff_id, staff__is_active=True)
+    for role, lft, rgt in held.values_list("role", "unit__lft", "unit__rgt"):
+        if role == Role.BRANCH_MANAGER:
+            asked |= Q(
+                status=CaseStatus.BRANCH,
+                customer__home_branch__lft__gte=lft,
+                customer__home_branch__rgt__lte=rgt,
+            )
+        elif role in (Role.CREDIT_REVIEWER, Role.PRESIDENT):
+            asked |= Q(status=next(stage for stage, r in STAGE_ROLES.items() if r == role))
+    return cases.filter(asked)
+
+
+def _free(cases: Any, staff_id: int, day: dt.date) -> Any:
+    """Cases that a person may decide as far as the four eyes go; `objections` says the same of one case."""
+    of_case = {"case_id": OuterRef("pk")}
+    of_round = {**of_case, "round": OuterRef("round")}
+    spoken = Opinion.objects.filter(
+        Q(staff_id=staff_id) | Q(on_behalf_of_id=staff_id), voided_at__isnull=True, **of_round
+    )
+    recused = CaseSeat.objects.filter(staff_id=staff_id, **of_round).exclude(recused="")
+    return cases.exclude(prepared_by_id=staff_id).filter(
+        ~Exists(CaseMaker.objects.filter(staff_id=staff_id, **of_case)),
+        ~_of_kin(staff_id, day),
+        ~Exists(spoken),
+        ~Exists(recused),
+        Q(customer__responsible__isnull=True) | ~Q(customer__responsible_id=staff_id),
+    )
+
+
+def _of_kin(staff_id: int, day: dt.date) -> Q:
+    """Cases whose customer or guarantor is kin of a person, as far as each case's policy reaches."""
+    found = Q(pk__in=[])
+    if not kin_of(staff_id, day, 0):
+        return found
+    reaches = CreditCase.objects.filter(status__in=STAGES).order_by().values_list("kin_steps", flat=True)
+    for steps in reaches.distinct():
+        kin = kin_of(staff_id, day, steps)
+        promised = Guarantee.objects.filter(
+            customer_id=OuterRef("customer_id"), status__in=LIVE, guarantor_id__in=kin
+        )
+        found |= Q(kin_steps=steps) & (Q(customer_id__in=kin) | Q(Exists(promised)))
+    return found
+
+
+def seen_case(actor: Actor, case_id: int) -> CreditCase:
+    """A case that the actor may see. Raises CreditCase.DoesNotExist."""
+    related = ("customer__home_branch", "customer__responsible", "product", "prepared_by", "line")
+    found: CreditCase = CreditCase.objects.visible_to(actor).select_related(*related).get(pk=case_id)
+    return found

@@ -1,0 +1,167 @@
+"""Who may speak of a case, in what part and in whose place, and what speaks against it (C6)."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from django.db import connection
+from django.db.models import Exists, OuterRef, Q, QuerySet
+
+from credit_rating.models import (
+    CaseSeat,
+    CaseStatus,
+    CreditCase,
+    Delegation,
+    Guarantee,
+    OpinionPart,
+    SeatKind,
+)
+from credit_rating.models.cases import STAGES
+from credit_rating.models.guarantees import LIVE
+from crm_site.accounts.models import RoleGrant, Staff
+from crm_site.lib.permissions import ACTIONS, Actor, Role
+from crm_site.lib.tenancy import require_bank
+from customers.models import Customer
+
+STAGE_ROLES = {
+    CaseStatus.BRANCH: Role.BRANCH_MANAGER,
+    CaseStatus.HEADQUARTERS: Role.CREDIT_REVIEWER,
+    CaseStatus.COMMITTEE: Role.COMMITTEE_MEMBER,
+    CaseStatus.PRESIDENT: Role.PRESIDENT,
+}
+
+
+def role_holders(role: Role, day: dt.date, customer: Customer | None = None) -> list[int]:
+    """Active staff who hold a role on a day; with a customer: those whose place reaches its home branch."""
+    found = RoleGrant.objects.in_force(day).filter(role=role, staff__is_active=True)
+    if customer is not None:
+        branch = customer.home_branch
+        if branch is None:
+            return []
+        found = found.filter(unit__lft__lte=branch.lft, unit__rgt__gte=branch.rgt)
+    return sorted(set(found.values_list("staff_id", flat=True)))
+
+
+def kin_of(staff_id: int, day: dt.date, steps: int) -> set[int]:
+    """Customers that a person is related to by the register, and all within `steps` family or group relations of them.
+
+    The function is the database's: its guard of opinions (migration 0070_case_files) asks the same one.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("select credit_rating_kin(%s, %s, %s, %s)", [require_bank(), staff_id, day, steps])
+        return {key for (key,) in cursor.fetchall()}
+
+
+def without_branch(case: CreditCase, makers: Iterable[int], day: dt.date, steps: int) -> bool:
+    """Whether nobody who decides at the customer's branch may decide this case, so that headquarters does instead.
+
+    Asked while no stage above the branch has the case; from there on it stays what it was, so that a change of staff
+    voids nobody's opinion.
+    """
+    if case.status in STAGES and case.status != CaseStatus.BRANCH and case.route:
+        return CaseStatus.BRANCH.value not in case.route
+    apart = {*makers, case.prepared_by_id, case.customer.responsible_id}
+    apart |= set(case.makers.values_list("staff_id", flat=True)) if case.pk else set()
+    recused = case.seats.filter(round=case.round).exclude(recused="").values_list("staff_id", flat=True)
+    customers = _debtors(case)
+    return all(
+        staff_id in apart or staff_id in recused or customers & kin_of(staff_id, day, steps)
+        for staff_id in role_holders(Role.BRANCH_MANAGER, day, case.customer)
+    )
+
+
+def _debtors(case: CreditCase) -> set[int]:
+    """The customer and who promises for him."""
+    promised = Guarantee.objects.filter(
+        customer_id=case.customer_id, status__in=LIVE, guarantor__isnull=False
+    )
+    return {case.customer_id, *promised.values_list("guarantor_id", flat=True)}
+
+
+def objections(case: CreditCase, staff_id: int, day: dt.date) -> list[str]:
+    """Why a person must not decide a case: "maker", "own", "relative", "decided", "recused"; empty: he may."""
+    this_round = case.opinions.filter(round=case.round, voided_at__isnull=True)
+    found = {
+        "maker": case.prepared_by_id == staff_id or case.makers.filter(staff_id=staff_id).exists(),
+        "own": case.customer.responsible_id == staff_id,
+        "relative": not _debtors(case).isdisjoint(kin_of(staff_id, day, case.kin_steps)),
+        "decided": this_round.filter(Q(staff_id=staff_id) | Q(on_behalf_of_id=staff_id)).exists(),
+        "recused": case.seats.filter(round=case.round, staff_id=staff_id).exclude(recused="").exists(),
+    }
+    return [code for code, holds in found.items() if holds]
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """In what part a person may speak at the stage a case is at, in whose place, and what speaks against it."""
+
+    part: OpinionPart
+    on_behalf_of: int | None = None
+    objections: tuple[str, ...] = ()
+
+
+def delegators(staff_id: int, day: dt.date) -> list[int]:
+    """Who is away on a day and has named this person."""
+    found = Delegation.objects.filter(
+        to_id=staff_id, from_date__lte=day, to_date__gte=day, ended_at__isnull=True
+    )
+    return list(found.order_by("id").values_list("staff_id", flat=True))
+
+
+def capacity(actor: Actor, case: CreditCase, day: dt.date) -> Capacity | None:
+    """What the actor may be at the case's stage: signer, voter or decider, of his own or for somebody away.
+
+    None: nothing at all. One without objections goes before one with.
+    """
+    if actor.staff_id is None or not case.is_waiting:
+        return None
+    against = objections(case, actor.staff_id, day)
+    found = []
+    for person in (actor.staff_id, *delegators(actor.staff_id, day)):
+        part = _part(case, person, day)
+        if part is None:
+            continue
+        if person == actor.staff_id:
+            found.append(Capacity(part, None, tuple(against)))
+        elif part != OpinionPart.SIGNER:
+            both = dict.fromkeys([*against, *objections(case, person, day)])
+            found.append(Capacity(part, person, tuple(both)))
+    return min(found, key=lambda c: len(c.objections), default=None)
+
+
+def _part(case: CreditCase, staff_id: int, day: dt.date) -> OpinionPart | None:
+    seat = case.seats.filter(round=case.round, stage=case.status, staff_id=staff_id).first()
+    if seat is not None:
+        return OpinionPart.VOTE if seat.kind == SeatKind.MEMBER else OpinionPart.SIGNER
+    if case.status == CaseStatus.COMMITTEE:
+        return None
+    return OpinionPart.DECISION if staff_id in stage_people(case, day) else None
+
+
+def stage_people(case: CreditCase, day: dt.date) -> list[int]:
+    """Who decides at the case's stage by role (the committee: by seat)."""
+    status = CaseStatus(case.status)
+    if status == CaseStatus.COMMITTEE:
+        seats = case.seats.filter(round=case.round, stage=status, kind=SeatKind.MEMBER, recused="")
+        return list(seats.values_list("staff_id", flat=True))
+    if status not in STAGE_ROLES:
+        return []
+    return role_holders(STAGE_ROLES[status], day, case.customer if status == CaseStatus.BRANCH else None)
+
+
+def open_signers(case: CreditCase) -> list[CaseSeat]:
+    """Signers of the stage whose opinion is outstanding."""
+    spoken = case.opinions.filter(
+        round=case.round, stage=case.status, part=OpinionPart.SIGNER, voided_at__isnull=True
+    )
+    seats = case.seats.filter(round=case.round, stage=case.status, kind=SeatKind.SIGNER, recused="")
+    return list(seats.exclude(staff_id__in=spoken.values("staff_id")).select_related("staff"))
+
+
+def deciding_staff(day: dt.date) -> QuerySet[Staff]:
+    """Active staff with a role that decides on credit: who may be a signer or stand in for another."""
+    roles = [role.value for role in ACTIONS["credit.decide"]]
+    held = RoleGrant.objects.in_force(day).filter(staff_id=OuterRef("pk"), role__in=roles)
+    return Staff.objects.active().filter(Exists(held)).order_by("number")

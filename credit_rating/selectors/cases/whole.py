@@ -1,0 +1,113 @@
+"""What else belongs on the one page of a case: the group as it stands today, lines, other banks, warnings, decisions (C6).
+
+All of it is of the business day and live; what a decision is bound to is the dossier.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+
+from django.db.models import Max
+
+from credit_rating.engine.steps import ZERO
+from credit_rating.models import CreditCase, CreditLine, LoanClass, Rating, RatingStatus, Signal
+from credit_rating.models.cases import ENDED
+from credit_rating.models.lines import LIVING
+from credit_rating.selectors.cases.dossier import asked_of
+from credit_rating.selectors.exposure import Concentration, Member, concentration_of
+from credit_rating.selectors.external import Elsewhere, elsewhere_of
+from credit_rating.selectors.lines import lines_of
+from credit_rating.selectors.warnings import warnings_of
+from crm_site.lib.errors import DomainError
+from crm_site.lib.permissions import Actor
+from customers.models import Standing
+
+MOST_DECISIONS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class GroupRow:
+    """A member of the group. `member.name` is "" for a customer that the reader does not see. `grade`: of the rating in
+    force, "" without one; `level`: the worst of the five classes of its loans, 0 without one; `days`: past due."""
+
+    member: Member
+    grade: str
+    level: int
+    overdue: Decimal
+    days: int
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The members with their figures on a business day, and what the whole comes to against the caps."""
+
+    rows: list[GroupRow]
+    concentration: Concentration
+
+    @property
+    def overdue(self) -> Decimal:
+        return sum((row.overdue for row in self.rows), ZERO)
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """Everything of the page that is live. `group` is None while an exchange rate is missing: `fault` says which."""
+
+    group: Group | None
+    fault: str
+    lines: list[CreditLine]
+    elsewhere: Elsewhere | None
+    warnings: list[Signal]
+    decisions: list[CreditCase]
+
+
+def whole_of(actor: Actor, case: CreditCase, day: dt.date) -> Whole:
+    """What is known of a case's customer beside the dossier, on a day."""
+    fault, group = "", None
+    try:
+        group = _group(actor, case, day)
+    except DomainError as error:
+        fault = error.message
+    earlier = CreditCase.objects.visible_to(actor).filter(customer_id=case.customer_id, status__in=ENDED)
+    return Whole(
+        group,
+        fault,
+        [line for line in lines_of(actor, case.customer_id) if line.status in LIVING],
+        elsewhere_of(actor, case.customer, day),
+        warnings_of(actor, case.customer_id),
+        list(earlier.exclude(pk=case.pk).select_related("product", "line")[:MOST_DECISIONS]),
+    )
+
+
+def _group(actor: Actor, case: CreditCase, day: dt.date) -> Group:
+    """`after` counts all that the customer then has, as the authority matrix does."""
+    amount = asked_of(case, case.as_of or day)[0].amount
+    found = concentration_of(actor, case.customer, day=day, limit=amount)
+    ids = [member.customer_id for member in found.members]
+    grades, levels = _grades(ids, day), _levels(ids)
+    standing = {
+        key: (overdue, days)
+        for key, overdue, days in Standing.objects.filter(customer_id__in=ids).values_list(
+            "customer_id", "overdue_amount", "days_past_due"
+        )
+    }
+    rows = [
+        GroupRow(m, grades.get(m.customer_id, ""), levels.get(m.customer_id, 0), *standing.get(m.customer_id, (ZERO, 0)))
+        for m in found.members
+    ]  # fmt: skip
+    return Group(rows, found)
+
+
+def _grades(customers: Iterable[int], day: dt.date) -> dict[int, str]:
+    rated = Rating.objects.filter(
+        customer_id__in=customers, status=RatingStatus.APPROVED, expires_on__gte=day
+    )
+    return dict(rated.values_list("customer_id", "grade"))
+
+
+def _levels(customers: Iterable[int]) -> dict[int, int]:
+    classes = LoanClass.objects.filter(customer_id__in=customers, until__isnull=True)
+    return dict(classes.order_by().values_list("customer_id").annotate(worst=Max("level")))

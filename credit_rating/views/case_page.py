@@ -1,0 +1,152 @@
+"""What page and paper of a case show."""
+
+from __future__ import annotations
+
+import datetime as dt
+from decimal import Decimal
+from typing import Any
+
+from django.http import Http404
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from credit_rating import words
+from credit_rating.case_files import KINDS
+from credit_rating.engine.classes import Level
+from credit_rating.engine.steps import ZERO
+from credit_rating.models import (
+    CaseStatus,
+    CreditCase,
+    LineCalculation,
+    Rating,
+)
+from credit_rating.models.cases import STAGES
+from credit_rating.policies.authority import STAGE_LABELS
+from credit_rating.policies.classes import CODES
+from credit_rating.selectors import cases as selectors
+from credit_rating.selectors.calculations import calculation
+from credit_rating.selectors.guarantees import guarantees_of
+from credit_rating.selectors.ratings import rating
+from credit_rating.views.calculations import fine_unit, guarantee_scale, saved_context
+from credit_rating.views.case_rows import TONES
+from credit_rating.views.ratings import drawn_rating
+from credit_rating.views.warnings import drawn_warning
+from crm_site.accounts.selectors import bank_today
+
+WHY = {
+    "row": gettext_lazy("by the authority matrix"),
+    "no_row": gettext_lazy("no row of the authority matrix covers it"),
+    "above_limit": gettext_lazy("more than was calculated: an exception"),
+    "president_sees": gettext_lazy("what the committee approves goes to the president"),
+}
+
+RULES = {
+    "rule:maker": gettext_lazy("has made it"),
+    "rule:own": gettext_lazy("own customer"),
+    "rule:relative": gettext_lazy("relative"),
+    "rule:decided": gettext_lazy("has decided before"),
+    "rule:recused": gettext_lazy("takes no part"),
+}
+
+
+def the_case(request: Any, case_id: int) -> CreditCase:
+    try:
+        return selectors.seen_case(request.actor, case_id)
+    except CreditCase.DoesNotExist:
+        raise Http404 from None
+
+
+def shown(request: Any, found: CreditCase) -> dict[str, Any]:
+    """What page and paper share."""
+    record = selectors.record_of(request.actor, found)
+    today = bank_today(request.bank)
+    rows = guarantees_of(request.actor, found.customer, day=today)
+    waits = found.is_waiting
+    return {
+        "case": found,
+        "customer": found.customer,
+        "tone": TONES.get(found.status, ""),
+        "rate": None if found.rate_bp is None else Decimal(found.rate_bp) / 10_000,
+        "before": found.line.limit if found.line and found.status != CaseStatus.APPROVED else None,
+        "stages": _stages(found, record),
+        "route_why": WHY.get(found.route_why, ""),
+        "is_without_branch": bool(found.route) and CaseStatus.BRANCH not in found.route,
+        "opinions": [(o, TONES.get(o.verdict, "")) for o in record.opinions],
+        "hidden_votes": record.hidden_votes,
+        "recused": [(s.staff.name, RULES.get(s.recused, s.recused)) for s in record.seats if s.recused],
+        "signers": selectors.open_signers(found) if waits else [],
+        "conditions": selectors.conditions_of(found),
+        "rows": rows,
+        "files": selectors.files_of(found),
+        "accept": ",".join(kind.suffix for kind in KINDS.values()),
+        "usable": sum((r.usable.amount for r in rows), ZERO),
+        "guarantee_scale": guarantee_scale(rows),
+        **_live(request, found, today),
+        "saved": _calculation(request, found),
+        "rated": _rating(request, found),
+        "copies": list(found.copies.select_related("staff")),
+    }
+
+
+def _live(request: Any, found: CreditCase, today: dt.date) -> dict[str, Any]:
+    """What stands beside the dossier: the group of the day, lines, other banks, warnings, earlier decisions."""
+    whole = selectors.whole_of(request.actor, found, today)
+    context: dict[str, Any] = {
+        "today": today,
+        "whole": whole,
+        "warnings": [drawn_warning(signal, today) for signal in whole.warnings],
+        "decisions": [(case, TONES.get(case.status, "")) for case in whole.decisions],
+        "elsewhere_source": words.SOURCES[whole.elsewhere.source] if whole.elsewhere else "",
+    }
+    if whole.group is not None:
+        rows, together = whole.group.rows, whole.group.concentration
+        amounts = [together.lent, together.credit_after, *(use.cap for use in together.uses)]
+        context |= {
+            "members": [(row, CODES[Level(row.level)] if row.level else "") for row in rows],
+            "uses": [(use, words.CAPS[use.code]) for use in together.uses],
+            "group_scale": fine_unit(amounts),
+        }
+    return context
+
+
+def _calculation(request: Any, found: CreditCase) -> dict[str, Any] | None:
+    if found.calculation_id is None:
+        return None
+    try:
+        return saved_context(calculation(request.actor, found.calculation_id))
+    except LineCalculation.DoesNotExist:
+        return None
+
+
+def _rating(request: Any, found: CreditCase) -> dict[str, Any] | None:
+    if found.rating_id is None:
+        return None
+    try:
+        return drawn_rating(rating(request.actor, found.rating_id))
+    except Rating.DoesNotExist:
+        return None
+
+
+def _stages(found: CreditCase, record: selectors.Record) -> list[dict[str, Any]]:
+    """The steps of the form: the manager's, then those of the route, with who has spoken at each."""
+    steps: list[dict[str, Any]] = [{"label": _("Manager's investigation"), "state": "done" if found.round else "current",
+              "note": found.prepared_by.name}]  # fmt: skip
+    route = found.route or [stage.value for stage in STAGES]
+    current = route.index(found.status) if found.status in route else -1
+    for place, stage in enumerate(route):
+        said = [o for o in record.opinions if o.stage == stage and o.round == found.round and not o.voided_at]
+        decided = next((o for o in said if o.part == "decision"), None)
+        if stage == "committee" and stage == found.status:
+            cast = record.hidden_votes + sum(1 for o in said if o.part == "vote")
+            seats = sum(1 for s in record.seats if s.kind == "member" and not s.recused)
+            note = _("%(cast)s of %(seats)s votes, at least %(quorum)s") % {
+                "cast": cast, "seats": seats, "quorum": found.quorum,
+            }  # fmt: skip
+        elif stage == "committee" and said:
+            note = _("%s votes") % sum(1 for o in said if o.part == "vote")
+        else:
+            note = f"{decided.staff.name} · {decided.get_verdict_display()}" if decided else ""
+        done = place < current or found.status == CaseStatus.APPROVED or (current < 0 and bool(said))
+        state = "current" if place == current else "done" if done else ""
+        steps.append({"label": STAGE_LABELS[stage], "state": state, "note": note})
+    return steps
