@@ -7,176 +7,87 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
-        ("credit_rating", "0060_campaigns"),
-        ("customers", "0041_prospects_index"),
+        ('credit_rating', '0060_campaigns'),
+        ('customers', '0041_prospects_index'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name="DevelopmentSample",
+            name='DevelopmentSample',
             fields=[
-                (
-                    "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
-                ),
-                ("bank_id", crm_site.lib.tenancy.BankField(editable=False)),
-                ("name", models.CharField(max_length=200)),
-                (
-                    "origin",
-                    models.CharField(
-                        choices=[
-                            ("upload", "Uploaded file"),
-                            ("outcomes", "The bank's own loans and their outcomes"),
-                        ],
-                        default="upload",
-                        max_length=8,
-                    ),
-                ),
-                ("asked", models.JSONField(blank=True, default=dict)),
-                ("path", models.CharField(blank=True, max_length=200)),
-                ("size_bytes", models.BigIntegerField(default=0)),
-                ("sha256", models.CharField(blank=True, max_length=64)),
-                ("has_header", models.BooleanField(default=True)),
-                ("rows", models.IntegerField(default=0)),
-                ("columns", models.JSONField(blank=True, default=list)),
-                (
-                    "status",
-                    models.CharField(
-                        choices=[("waiting", "Waiting for its turn"), ("done", "Done"), ("failed", "Failed")],
-                        default="waiting",
-                        max_length=7,
-                    ),
-                ),
-                ("fault", models.CharField(blank=True, max_length=30)),
-                ("fault_params", models.JSONField(blank=True, default=dict)),
-                ("run_id", models.BigIntegerField(null=True)),
-                ("made_at", models.DateTimeField()),
-                ("expires_at", models.DateTimeField()),
-                (
-                    "made_by",
-                    crm_site.lib.tenancy.BankForeignKey(
-                        on_delete=django.db.models.deletion.PROTECT,
-                        related_name="+",
-                        to=settings.AUTH_USER_MODEL,
-                    ),
-                ),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('bank_id', crm_site.lib.tenancy.BankField(editable=False)),
+                ('name', models.CharField(max_length=200)),
+                ('origin', models.CharField(choices=[('upload', 'Uploaded file'), ('outcomes', "The bank's own loans and their outcomes")], default='upload', max_length=8)),
+                ('asked', models.JSONField(blank=True, default=dict)),
+                ('path', models.CharField(blank=True, max_length=200)),
+                ('size_bytes', models.BigIntegerField(default=0)),
+                ('sha256', models.CharField(blank=True, max_length=64)),
+                ('has_header', models.BooleanField(default=True)),
+                ('rows', models.IntegerField(default=0)),
+                ('columns', models.JSONField(blank=True, default=list)),
+                ('status', models.CharField(choices=[('waiting', 'Waiting for its turn'), ('done', 'Done'), ('failed', 'Failed')], default='waiting', max_length=7)),
+                ('fault', models.CharField(blank=True, max_length=30)),
+                ('fault_params', models.JSONField(blank=True, default=dict)),
+                ('run_id', models.BigIntegerField(null=True)),
+                ('made_at', models.DateTimeField()),
+                ('expires_at', models.DateTimeField()),
+                ('made_by', crm_site.lib.tenancy.BankForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
             ],
             options={
-                "ordering": ["-id"],
-                "abstract": False,
-                "base_manager_name": "objects",
+                'ordering': ['-id'],
+                'abstract': False,
+                'base_manager_name': 'objects',
             },
         ),
         migrations.CreateModel(
-            name="Development",
+            name='Development',
             fields=[
-                (
-                    "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
-                ),
-                ("bank_id", crm_site.lib.tenancy.BankField(editable=False)),
-                (
-                    "kind",
-                    models.CharField(
-                        choices=[
-                            ("corporate", "Corporate"),
-                            ("sme", "Small business"),
-                            ("personal", "Personal"),
-                            ("household", "Rural household"),
-                        ],
-                        max_length=10,
-                    ),
-                ),
-                ("name", models.CharField(max_length=60)),
-                ("target", models.CharField(max_length=200)),
-                ("bad", models.JSONField()),
-                ("good", models.JSONField()),
-                ("drop", models.JSONField(default=list)),
-                ("sources", models.JSONField(default=dict)),
-                ("window", models.CharField(max_length=120)),
-                ("max_factors", models.PositiveSmallIntegerField(null=True)),
-                ("monotonic", models.BooleanField(default=False)),
-                (
-                    "status",
-                    models.CharField(
-                        choices=[("waiting", "Waiting for its turn"), ("done", "Done"), ("failed", "Failed")],
-                        default="waiting",
-                        max_length=7,
-                    ),
-                ),
-                ("fault", models.CharField(blank=True, max_length=30)),
-                ("fault_params", models.JSONField(blank=True, default=dict)),
-                ("run_id", models.BigIntegerField(null=True)),
-                ("ordered_at", models.DateTimeField()),
-                ("finished_at", models.DateTimeField(null=True)),
-                (
-                    "ordered_by",
-                    crm_site.lib.tenancy.BankForeignKey(
-                        on_delete=django.db.models.deletion.PROTECT,
-                        related_name="+",
-                        to=settings.AUTH_USER_MODEL,
-                    ),
-                ),
-                (
-                    "scorecard",
-                    crm_site.lib.tenancy.BankForeignKey(
-                        null=True,
-                        on_delete=django.db.models.deletion.SET_NULL,
-                        related_name="developments",
-                        to="credit_rating.scorecard",
-                    ),
-                ),
-                (
-                    "sample",
-                    crm_site.lib.tenancy.BankForeignKey(
-                        on_delete=django.db.models.deletion.PROTECT,
-                        related_name="developments",
-                        to="credit_rating.developmentsample",
-                    ),
-                ),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('bank_id', crm_site.lib.tenancy.BankField(editable=False)),
+                ('kind', models.CharField(choices=[('corporate', 'Corporate'), ('sme', 'Small business'), ('personal', 'Personal'), ('household', 'Rural household')], max_length=10)),
+                ('name', models.CharField(max_length=60)),
+                ('target', models.CharField(max_length=200)),
+                ('bad', models.JSONField()),
+                ('good', models.JSONField()),
+                ('drop', models.JSONField(default=list)),
+                ('sources', models.JSONField(default=dict)),
+                ('window', models.CharField(max_length=120)),
+                ('max_factors', models.PositiveSmallIntegerField(null=True)),
+                ('monotonic', models.BooleanField(default=False)),
+                ('status', models.CharField(choices=[('waiting', 'Waiting for its turn'), ('done', 'Done'), ('failed', 'Failed')], default='waiting', max_length=7)),
+                ('fault', models.CharField(blank=True, max_length=30)),
+                ('fault_params', models.JSONField(blank=True, default=dict)),
+                ('run_id', models.BigIntegerField(null=True)),
+                ('ordered_at', models.DateTimeField()),
+                ('finished_at', models.DateTimeField(null=True)),
+                ('ordered_by', crm_site.lib.tenancy.BankForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('scorecard', crm_site.lib.tenancy.BankForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='developments', to='credit_rating.scorecard')),
+                ('sample', crm_site.lib.tenancy.BankForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='developments', to='credit_rating.developmentsample')),
             ],
             options={
-                "ordering": ["-id"],
-                "abstract": False,
-                "base_manager_name": "objects",
+                'ordering': ['-id'],
+                'abstract': False,
+                'base_manager_name': 'objects',
             },
         ),
         migrations.CreateModel(
-            name="LoanOutcome",
+            name='LoanOutcome',
             fields=[
-                (
-                    "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
-                ),
-                ("bank_id", crm_site.lib.tenancy.BankField(editable=False)),
-                ("code", models.CharField(max_length=20)),
-                ("granted_date", models.DateField()),
-                ("observed_on", models.DateField()),
-                (
-                    "loan",
-                    crm_site.lib.tenancy.BankForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, related_name="+", to="customers.loan"
-                    ),
-                ),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('bank_id', crm_site.lib.tenancy.BankField(editable=False)),
+                ('code', models.CharField(max_length=20)),
+                ('granted_date', models.DateField()),
+                ('observed_on', models.DateField()),
+                ('loan', crm_site.lib.tenancy.BankForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='customers.loan')),
             ],
             options={
-                "abstract": False,
-                "base_manager_name": "objects",
-                "constraints": [
-                    models.UniqueConstraint(fields=("bank_id", "loan"), name="loanoutcome_once"),
-                    models.CheckConstraint(
-                        condition=models.Q(("observed_on__gt", models.F("granted_date"))),
-                        name="loanoutcome_later",
-                    ),
-                ],
+                'abstract': False,
+                'base_manager_name': 'objects',
+                'constraints': [models.UniqueConstraint(fields=('bank_id', 'loan'), name='loanoutcome_once'), models.CheckConstraint(condition=models.Q(('observed_on__gt', models.F('granted_date'))), name='loanoutcome_later')],
             },
         ),
     ]
