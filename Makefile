@@ -25,7 +25,7 @@ PIP := $(PY) -m pip install --quiet --disable-pip-version-check --no-compile --r
 
 $(VENV)/run.stamp: requirements/run.txt | $(PY)
 	@echo "Installing the locked packages"
-	@$(PIP) requirements/run.txt
+	@began=$$(date +%s) && $(PIP) requirements/run.txt && echo "packages: $$(($$(date +%s) - began)) s"
 	@touch $@
 
 $(VENV)/test.stamp: requirements/test.txt | $(VENV)/run.stamp
@@ -35,7 +35,7 @@ $(VENV)/test.stamp: requirements/test.txt | $(VENV)/run.stamp
 
 static/vendor/.stamp: package-lock.json crm_site/launcher/vendor.py | $(VENV)/run.stamp
 	@echo "Fetching front-end files"
-	@$(LAUNCH) vendor
+	@began=$$(date +%s) && $(LAUNCH) vendor && echo "front-end files: $$(($$(date +%s) - began)) s"
 	@touch $@
 
 run: setup

@@ -10,20 +10,25 @@ class CreditRatingConfig(AppConfig):
 
     def ready(self) -> None:
         from credit_rating import (
+            campaign_run,
             evidence,
             facts,
             feeds,
             nightly,
+            overview_night,
             policies,
             rating_night,
             revaluations,
+            sample_jobs,
             warning_nightly,
         )
         from credit_rating.api import LINES_PART, RATINGS_PART
+        from credit_rating.selectors.warnings import class_badge
+        from credit_rating.services import rating_work
         from credit_rating.services.policies import ensure_default_policies
         from credit_rating.services.scorecards import ensure_default_scorecards
         from crm_site.lib.registry import FOUNDING, NavItem, Panel, add_nav, add_panel
-        from customers.view_parts import add_view_part
+        from customers.view_parts import HeadBadge, add_head_badge, add_view_part
 
         policies.register()
         facts.register()
@@ -32,8 +37,14 @@ class CreditRatingConfig(AppConfig):
         rating_night.register()
         revaluations.register()
         warning_nightly.register()
+        overview_night.register()
+        rating_work.register()
+        sample_jobs.register()
+        campaign_run.register()
         feeds.register()
         add_view_part(LINES_PART)
+        badge = "_shared/badge_class.html"
+        add_head_badge(HeadBadge("class", "credit.read", badge, "credit_rating:classes", class_badge))
         add_view_part(RATINGS_PART)
         FOUNDING.add("credit policies", ensure_default_policies)
         FOUNDING.add("scorecards", ensure_default_scorecards)

@@ -62,6 +62,16 @@ def _ratings() -> None:
     add_fact(
         Fact("pd", "percent", _("Probability of default"), pd, known=f"{pd} IS NOT NULL", unit="%", permission="credit.read")
     )  # fmt: skip
+    add_fact(
+        Fact(
+            "rating_state", "choice", _("Rating, state"),
+            f"CASE WHEN EXISTS (SELECT{_RATING} THEN 1 WHEN EXISTS (SELECT FROM credit_rating_rating r"
+            " WHERE r.bank_id = {c}.bank_id AND r.customer_id = {c}.id AND r.status IN ('superseded', 'expired',"
+            " 'approved')) THEN 2 ELSE 3 END",
+            options={"in_force": _("In force"), "expired": _("Expired"), "never": _("never rated")},
+            stored={"in_force": 1, "expired": 2, "never": 3}, permission="credit.read",
+        )
+    )  # fmt: skip
     left = f"(SELECT r.expires_on - {{as_of}}{_RATING}"
     add_fact(
         Fact(

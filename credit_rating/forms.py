@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlencode
 
 from django import forms
@@ -15,7 +16,8 @@ from django.utils.translation import gettext_lazy as _
 
 from credit_rating.models import LineStatus
 from credit_rating.policies import Column, Shape, Table
-from credit_rating.selectors.lines import BANDS, LADDER, LineQuery
+from credit_rating.policies.grades import GRADES
+from credit_rating.selectors.lines import BANDS, LADDER, LATER, LIVES, NO_GRADE, LineQuery
 from crm_site.accounts.models import OrgUnitKind, Staff
 from crm_site.accounts.selectors import visible_units
 from crm_site.lib.permissions import HEADQUARTERS, SUBTREE, Actor
@@ -122,12 +124,6 @@ class PolicyNoteForm(forms.Form):
     note = forms.CharField(label=_("Reason"), max_length=400, widget=forms.Textarea(attrs={"rows": 2}))
 
 
-class ProposalForm(forms.Form):
-    """From which day a version is to be in force."""
-
-    valid_from = forms.DateField(label=_("In force from"), widget=forms.DateInput(attrs={"type": "date"}))
-
-
 class LineActForm(forms.Form):
     """What is done to a credit line, and why. `limit`: the new one, when it is lowered."""
 
@@ -163,8 +159,47 @@ class FilterMenu:
     chosen: str
 
 
-class LineFilterForm:
+def _month(given: str) -> str:
+    """A month ("2027-03") or LATER; "" for anything else."""
+    try:
+        return given if given == LATER else f"{dt.date.fromisoformat(f'{given}-01'):%Y-%m}"
+    except ValueError:
+        return ""
+
+
+class ListFilter:
+    """The filters of a list, from its address (`address`, a URL's name) and back."""
+
+    address: ClassVar[str]
+
+    def params(self) -> dict[str, str]:
+        """What the address carries."""
+        raise NotImplementedError
+
+    def url(self, **change: object) -> str:
+        """The address with some filters changed; "" drops one."""
+        return self.url_of({k: str(v) for k, v in (self.params() | change).items() if v})
+
+    @classmethod
+    def url_of(cls, params: Mapping[str, str]) -> str:
+        address = reverse(cls.address)
+        return f"{address}?{urlencode(params)}" if params else address
+
+    def _menu(
+        self, name: str, text: Any, choices: list[tuple[Any, Any]], chosen: Any, none: str = "", **drop: str
+    ) -> FilterMenu:
+        options = [FilterOption(none or gettext("all"), self.url(**{name: "", **drop}), not chosen)]
+        options += [
+            FilterOption(str(label), self.url(**{name: code, **drop}), code == chosen)
+            for code, label in choices
+        ]
+        return FilterMenu(str(text), options, next((o.text for o in options[1:] if o.is_on), ""))
+
+
+class LineFilterForm(ListFilter):
     """The filters of the list of lines, from its address and back. What is no filter is passed over."""
+
+    address = "credit_rating:line-list"
 
     def __init__(self, actor: Actor, given: Mapping[str, str]) -> None:
         self.actor = actor
@@ -180,15 +215,22 @@ class LineFilterForm:
         )
         self.staff = [] if below is None else list(below.order_by("name"))
         self.manager = next((s for s in self.staff if str(s.pk) == given.get("manager")), None)
-        self.status = given.get("status", "") if given.get("status") in (*LineStatus.values, ALL) else ""
+        self.status = (
+            given.get("status", "") if given.get("status") in (*LineStatus.values, LIVES, ALL) else ""
+        )
         self.band = given.get("use", "") if given.get("use") in BANDS else ""
         self.within = int(given["within"]) if given.get("within") in {str(days) for days in LADDER} else 0
         self.number = given.get("q", "").strip()[:40]
+        self.grade = given.get("grade", "") if given.get("grade") in (*GRADES, NO_GRADE) else ""
+        self.ends = _month(given.get("ends", ""))
+        group = given.get("group", "")
+        self.group = int(group) if group.isascii() and group.isdigit() and len(group) < 19 else 0
 
     def query(self) -> LineQuery:
         return LineQuery(
             "" if self.status == ALL else self.status, self.unit, self.manager.pk if self.manager else None,
             self.within, self.band, self.number, self.status == ALL or bool(self.number),
+            self.grade, self.ends, self.group,
         )  # fmt: skip
 
     def params(self) -> dict[str, str]:
@@ -196,17 +238,9 @@ class LineFilterForm:
         given = {
             "status": self.status, "unit": self.unit and self.unit.pk, "manager": self.manager and self.manager.pk,
             "within": self.within, "use": self.band, "q": self.number,
+            "grade": self.grade, "ends": self.ends, "group": self.group,
         }  # fmt: skip
         return {name: str(value) for name, value in given.items() if value}
-
-    def url(self, **change: object) -> str:
-        """The address with some filters changed; "" drops one."""
-        return self.url_of({k: str(v) for k, v in (self.params() | change).items() if v})
-
-    @staticmethod
-    def url_of(params: Mapping[str, str]) -> str:
-        address = reverse("credit_rating:line-list")
-        return f"{address}?{urlencode(params)}" if params else address
 
     def menus(self, labels: Mapping[str, Any]) -> list[FilterMenu]:
         """Menus of what can be chosen; `labels` names the bands of use."""
@@ -215,13 +249,21 @@ class LineFilterForm:
             self._menu(
                 "status",
                 _("Status"),
-                [*LineStatus.choices, (ALL, gettext("every status"))],
+                [(LIVES, gettext("alive")), *LineStatus.choices, (ALL, gettext("every status"))],
                 self.status,
                 none=gettext("alive or in use"),
             ),
             self._menu("within", _("Ends"), rungs, self.within),
             self._menu("use", _("Use"), [(name, labels[name]) for name in BANDS], self.band),
+            self._menu(
+                "grade", _("Grade"), [*((g, g) for g in GRADES), (NO_GRADE, _("not rated"))], self.grade
+            ),
         ]
+        if self.ends:
+            month = gettext("later than in a year") if self.ends == LATER else self.ends
+            menus.append(self._menu("ends", _("Month of its end"), [(self.ends, month)], self.ends))
+        if self.group:
+            menus.append(self._menu("group", _("Group"), [(self.group, gettext("one group"))], self.group))
         if self.units:
             units = [(unit.pk, unit.name) for unit in self.units]
             menus.append(self._menu("unit", _("Home branch"), units, self.unit and self.unit.pk, manager=""))
@@ -231,13 +273,3 @@ class LineFilterForm:
                 self._menu("manager", _("Relationship manager"), people, self.manager and self.manager.pk)
             )
         return menus
-
-    def _menu(
-        self, name: str, text: Any, choices: list[tuple[Any, Any]], chosen: Any, none: str = "", **drop: str
-    ) -> FilterMenu:
-        options = [FilterOption(none or gettext("all"), self.url(**{name: "", **drop}), not chosen)]
-        options += [
-            FilterOption(str(label), self.url(**{name: code, **drop}), code == chosen)
-            for code, label in choices
-        ]
-        return FilterMenu(str(text), options, next((o.text for o in options[1:] if o.is_on), ""))

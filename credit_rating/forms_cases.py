@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -10,12 +10,14 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from credit_rating.engine.authority import Asked
+from credit_rating.forms import FilterMenu, ListFilter
 from credit_rating.forms_case import RefusableForm
 from credit_rating.models import CaseKind, CreditLine, LineCalculation, Verdict
-from credit_rating.models.cases import CreditCase
+from credit_rating.models.cases import STAGES, CreditCase
 from credit_rating.models.lines import LIVING
 from credit_rating.policies.authority import GUARANTEES, KINDS
 from credit_rating.policies.grades import GRADES
+from credit_rating.selectors.waiting import AGES, LATE
 from credit_rating.services.cases import Terms
 from crm_site.accounts.models import Staff
 from customers.models import Customer, Product
@@ -180,3 +182,24 @@ class AuthorityForm(forms.Form):
             given["above_limit"],
             given["without_branch"],
         )
+
+
+class WaitingFilterForm(ListFilter):
+    """The filters of the list of waiting cases, from its address and back. What is no filter is passed over."""
+
+    address = "credit_rating:waiting"
+
+    def __init__(self, given: Mapping[str, str]) -> None:
+        self.stage = given.get("stage", "") if given.get("stage") in STAGES else ""
+        self.age = given.get("age", "") if given.get("age") in (*AGES, LATE) else ""
+
+    def params(self) -> dict[str, str]:
+        return {name: value for name, value in (("stage", self.stage), ("age", self.age)) if value}
+
+    def menus(self, labels: Mapping[str, Any]) -> list[FilterMenu]:
+        """Menus of what can be chosen; `labels` names the ages."""
+        stages = [(stage.value, stage.label) for stage in STAGES]
+        return [
+            self._menu("stage", _("Stage"), stages, self.stage),
+            self._menu("age", _("Waiting for"), [(age, labels[age]) for age in (LATE, *AGES)], self.age),
+        ]

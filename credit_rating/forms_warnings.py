@@ -5,14 +5,12 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlencode
 
 from django import forms
-from django.urls import reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from credit_rating.forms import FilterMenu, FilterOption
+from credit_rating.forms import FilterMenu, ListFilter
 from credit_rating.models import SignalState
 from credit_rating.policies.classes import LEVELS, WORSE
 from credit_rating.policies.warnings import LEVELS as GRAVITY
@@ -71,8 +69,10 @@ class DowngradeForm(forms.Form):
         return int(LEVELS[self.cleaned_data["level"]])
 
 
-class WarningFilterForm:
+class WarningFilterForm(ListFilter):
     """The filters of the list of warnings, from its address and back. What is no filter is passed over."""
+
+    address = "credit_rating:warning-list"
 
     def __init__(self, actor: Actor, given: Mapping[str, str]) -> None:
         self.codes = selectors.codes(actor)
@@ -80,37 +80,28 @@ class WarningFilterForm:
         self.level = given.get("level", "") if given.get("level") in dict(GRAVITY) else ""
         self.code = given.get("rule", "")[:40]
         self.mine = "1" if given.get("mine") == "1" else ""
+        self.customer = given.get("customer", "").strip()[:32]
 
     def query(self) -> WarningQuery:
-        return WarningQuery(self.state or "open", self.level, self.code, bool(self.mine))
+        # Of one customer all that ever was, unless a state is asked for.
+        state = self.state or ("" if self.customer else "open")
+        return WarningQuery(state, self.level, self.code, bool(self.mine), self.customer)
 
     def params(self) -> dict[str, str]:
         """What the address carries."""
-        given = {"state": self.state, "level": self.level, "rule": self.code, "mine": self.mine}
+        given = {"state": self.state, "level": self.level, "rule": self.code, "mine": self.mine,
+                 "customer": self.customer}  # fmt: skip
         return {name: value for name, value in given.items() if value}
-
-    def url(self, **change: str) -> str:
-        """The address with some filters changed; "" drops one."""
-        params = {k: v for k, v in (self.params() | change).items() if v}
-        address = reverse("credit_rating:warning-list")
-        return f"{address}?{urlencode(params)}" if params else address
 
     def menus(self) -> list[FilterMenu]:
         """Menus of what can be chosen."""
         states = [(code, label) for code, label in STATES if code != "open"]
         rules = [(code, name_of(code, name)) for code, name in self.codes]
+        one = [self._menu("customer", _("Customer"), [(self.customer, self.customer)], self.customer)]
         return [
+            *(one if self.customer else ()),
             self._menu("state", _("Status"), states, self.state, str(STATES[0][1])),
             self._menu("level", _("Level"), list(GRAVITY), self.level),
             self._menu("rule", _("Rule"), rules, self.code),
             self._menu("mine", _("Whose turn"), [("1", _("mine"))], self.mine),
         ]
-
-    def _menu(
-        self, name: str, text: Any, choices: list[tuple[Any, Any]], chosen: str, none: str = ""
-    ) -> FilterMenu:
-        options = [FilterOption(none or gettext("all"), self.url(**{name: ""}), not chosen)]
-        options += [
-            FilterOption(str(label), self.url(**{name: code}), code == chosen) for code, label in choices
-        ]
-        return FilterMenu(str(text), options, next((o.text for o in options[1:] if o.is_on), ""))

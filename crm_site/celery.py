@@ -40,6 +40,11 @@ app.conf.update(
             "schedule": 60.0,
             "options": {"expires": 30},
         },
+        "forget_samples": {
+            "task": "credit.forget_samples",
+            "schedule": 3600.0,
+            "options": {"expires": 600},
+        },
     },
 )
 app.autodiscover_tasks(["crm_site.jobs", "crm_site.audit", "credit_rating"])

@@ -1,7 +1,7 @@
 """The nightly pipeline in order. Each app registers its steps in AppConfig.ready(); here is the whole of it.
 
 feeds -> balances -> arrears -> lines -> classes -> ratings -> cases -> tiers -> churn -> placement -> proposals ->
-revaluations -> warnings -> worklists -> summaries -> statistics
+revaluations -> warnings -> worklists -> summaries -> statistics -> overview
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ NIGHTLY = (
     "worklists",
     "summaries",
     "statistics",
+    "overview",
 )
 
 

@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from crm_site.lib.permissions import Actor, may
 from crm_site.lib.registry import Registry
+from customers import industries
 from customers.models.parties import CustomerKind, CustomerStatus
 from customers.models.standing import TIER_LABELS, VALUE_TIERS, WEALTH_LEVELS
 
@@ -202,7 +203,16 @@ for _fact in (
         "customer_since", "date", _("Customer since"), "{c}.customer_since",
         known="{c}.customer_since IS NOT NULL", dated=True,
     ),
-    Fact("industry", "text", _("Industry"), "{c}.industry", known="{c}.industry <> ''", dated=True),
+    Fact(
+        "industry_section", "choice", _("Industry section"), "", options=industries.SECTIONS,
+        cases={letter: industries.section_sql(letter) for letter in industries.SECTIONS},
+        known="{c}.industry <> ''", dated=True,
+    ),
+    Fact(
+        "industry_division", "choice", _("Industry"), industries.DIVISION_SQL, options=industries.DIVISIONS,
+        known="{c}.industry <> ''", dated=True,
+    ),
+    Fact("industry", "text", _("Industry code"), "{c}.industry", known="{c}.industry <> ''", dated=True),
     Fact(
         "last_contact", "days", _("Days since the last contact"), "({as_of} - {s}.last_contact_date)",
         known="{s}.last_contact_date IS NOT NULL", unit=_("days"),

@@ -51,7 +51,7 @@ def balances(months: Sequence[Month], measure: str, currency: str, urls: dict[in
     return {
         "id": f"{measure}-by-tier",
         "title": _("Balances by tier"),
-        "unit": unit_name(unit, currency),
+        "unit": formats.unit_name(unit, currency),
         "url": "",
         "size": "short",
         "option": {
@@ -62,13 +62,6 @@ def balances(months: Sequence[Month], measure: str, currency: str, urls: dict[in
         "head": [_("Month"), *(tier_name(rank) for rank in TIERS), _("All")],
         "rows": rows,
     }
-
-
-def unit_name(unit: Unit, currency: str) -> str:
-    """A card's unit: 万元 · CNY M."""
-    if formats.is_chinese():
-        return f"{unit.label}元" if currency == "CNY" else f"{unit.label} {currency}"
-    return f"{currency} {unit.label}".strip()
 
 
 def _scaled(amount: Decimal, unit: Unit) -> float:

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from crm_site.accounts.models import Bank, OrgUnit
 from crm_site.lib.registry import Counts, RunContext, Step
-from crm_site.work.services import put_tasks
+from crm_site.work.services import put_selected_tasks
 from relationship import placement, worklists
 
 CHUNK = 100_000
@@ -72,9 +72,12 @@ def propose(ctx: RunContext, chunk: Mapping[str, Any]) -> Counts:
     if not ctx.is_newest:
         return Counts()
     gaps = changed = 0
-    for lft, rgt in chunk["branches"]:
-        units = list(OrgUnit.objects.filter(lft__gte=lft, lft__lte=rgt))
-        seen, moved = placement.make_proposals(ctx.bank_id, next_day(ctx), units, run_id=ctx.run_id)
+    branches = [list(OrgUnit.objects.filter(lft__gte=lft, lft__lte=rgt)) for lft, rgt in chunk["branches"]]
+    staff = placement.possible_owners(ctx.bank_id, next_day(ctx), *branches)
+    for units in branches:
+        seen, moved = placement.make_proposals(
+            ctx.bank_id, next_day(ctx), units, run_id=ctx.run_id, staff=staff
+        )
         gaps, changed = gaps + seen, changed + moved
     return Counts(rows_in=gaps, rows_changed=changed)
 
@@ -102,20 +105,16 @@ def fill_worklists(ctx: RunContext, chunk: Mapping[str, Any]) -> Counts:
         return Counts()
     first, last = int(chunk["first"]), int(chunk["last"])
     currency = Bank.objects.get(pk=ctx.bank_id).currency
-    night = worklists.Night(ctx.bank_id, currency, ctx.business_date, next_day(ctx))
-    rows_in = changed = 0
-    for source in worklists.SOURCES:
-        counts = put_tasks(
-            ctx.bank_id,
-            list(source.rows(night, first, last)),  # read before the connection is busy copying
-            sources=[f"{source.code}:"],
-            as_of=ctx.business_date,
-            run_id=ctx.run_id,
-            customers=(first, last),
-        )
-        rows_in += counts.given
-        changed += counts.changed + counts.cancelled
-    return Counts(rows_in, changed)
+    counts = put_selected_tasks(
+        ctx.bank_id,
+        [source.sql for source in worklists.SOURCES],
+        worklists.values_of(ctx.bank_id, currency, ctx.business_date, first, last),
+        sources=[f"{source.code}:" for source in worklists.SOURCES],
+        as_of=ctx.business_date,
+        run_id=ctx.run_id,
+        customers=(first, last),
+    )
+    return Counts(counts.given, counts.changed + counts.cancelled)
 
 
 WORKLISTS = Step(

@@ -1,26 +1,23 @@
 """What the night puts on people's worklists, and how each reason reads (D6).
 
-Each source says everything that calls for work among a range of customers; work.services keeps what people have
-done, postponed or handed over. A source's key names the cause, so that the same cause never makes two tasks.
+Each source is a SELECT of everything that calls for work among a range of customers; work.services keeps what people
+have done, postponed or handed over. A source's key names the cause, so that the same cause never makes two tasks.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from django.db import connection
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from crm_site.lib import formats
 from crm_site.lib.dates import quarter_end
-from crm_site.lib.money import from_minor
 from crm_site.lib.registry import WorkReason
-from crm_site.work.services import TaskRow
 from customers.facts import CHURN_ALARM_BP, MISSING_ITEMS
 from customers.models.standing import TIER_LABELS, VALUE_TIERS
 from segmentation.churn_reasons import sentence as churn_sentence
@@ -36,180 +33,119 @@ OVERDUE, CHURN_HIGH, CHURN_MID, DROP, TIER_DOWN, TIER_UP, MISSING = 100, 80, 65,
 
 
 @dataclass(frozen=True, slots=True)
-class Night:
-    """What a source knows: the bank, its currency, the business date and the working day that it prepares."""
-
-    bank_id: int
-    currency: str
-    business_date: dt.date
-    working_day: dt.date
-
-
-@dataclass(frozen=True, slots=True)
 class Source:
-    """A cause of work. `rows` yields all of it among the customers first..last; keys begin with `code` + ":"."""
+    """A cause of work. `sql` selects its tasks, all of it among the customers first..last who have somebody responsible,
+    in the columns of work.services.put_selected_tasks; keys begin with `code` + ":"."""
 
     code: str
-    rows: Callable[[Night, int, int], Iterator[TaskRow]]
+    sql: str
 
 
-def _select(sql: str, night: Night, first: int, last: int, **more: Any) -> Iterator[tuple[Any, ...]]:
-    """Rows of a query whose first columns are customer, owner, home branch; owned customers alone."""
-    values = {
-        "bank": night.bank_id,
-        "currency": night.currency,
-        "date": night.business_date,
-        "day": night.working_day,
+def values_of(bank_id: int, currency: str, business_date: dt.date, first: int, last: int) -> dict[str, Any]:
+    """What the sources' SQL asks for, for the customers first..last; `day` is the working day that the night prepares."""
+    working_day = business_date + dt.timedelta(days=1)
+    return {
+        "bank": bank_id,
+        "currency": currency,
+        "date": business_date,
+        "day": working_day,
         "first": first,
         "last": last,
-        **more,
+        "maturity": working_day + dt.timedelta(days=MATURITY_DAYS),
+        "birthday": working_day + dt.timedelta(days=BIRTHDAY_DAYS),
+        "since": business_date - dt.timedelta(days=TIER_CHANGE_DAYS),
+        "quarter": quarter_end(working_day),
+        "alarm": CHURN_ALARM_BP,
+        "pct": DROP_PCT,
     }
-    with connection.cursor() as cursor:
-        cursor.execute(sql, values)
-        while rows := cursor.fetchmany(5000):
-            yield from rows
 
 
 _RATE = """(case when {t}.currency = %(currency)s then 1 else coalesce((select r.rate from customers_fxrate r
     where r.bank_id = %(bank)s and r.currency = {t}.currency and r.rate_date <= %(date)s
     order by r.rate_date desc limit 1), 1) end)"""
+_AMOUNT = "({minor}::numeric / 100)::numeric(20, 2)::text"  # as str(from_minor(minor))
+_NEARNESS = "case when due - %(day)s::date <= 1 then 85 when due - %(day)s::date <= 3 then 70 else 50 end"
+_MONTH = "to_char(%(date)s::date, 'YYYY-MM')"
 
+# Deposits that mature within 7 days: more urgent at 3 and at 1.
 _MATURITIES = f"""
-select s.customer_id, s.responsible_id, s.home_branch_id, a.id, a.maturity_date, right(a.number, 4),
-       round(coalesce((select greatest(b.balance, 0) from customers_balancechange b
-                       where b.bank_id = %(bank)s and b.account_id = a.id and b.date <= %(date)s
-                       order by b.date desc limit 1), 0) * {_RATE.format(t="a")})::bigint as balance
-from customers_account a
-join customers_standing s on s.bank_id = a.bank_id and s.customer_id = a.owner_id
-where a.bank_id = %(bank)s and a.maturity_date between %(day)s and %(until)s
-  and a.owner_id between %(first)s and %(last)s
-  and (a.closed_date is null or a.closed_date > %(date)s) and s.responsible_id is not null
+select 'maturity:' || account || ':' || due, 'maturity', customer, owner, unit, due, balance, {_NEARNESS},
+       jsonb_build_object('date', due, 'tail', tail, 'amount', {_AMOUNT.format(minor="balance")}, 'currency', %(currency)s)
+from (
+    select s.customer_id, s.responsible_id, s.home_branch_id, a.id, a.maturity_date, right(a.number, 4),
+           round(coalesce((select greatest(b.balance, 0) from customers_balancechange b
+                           where b.bank_id = %(bank)s and b.account_id = a.id and b.date <= %(date)s
+                           order by b.date desc limit 1), 0) * {_RATE.format(t="a")})::bigint
+    from customers_account a
+    join customers_standing s on s.bank_id = a.bank_id and s.customer_id = a.owner_id
+    where a.bank_id = %(bank)s and a.maturity_date between %(day)s and %(maturity)s
+      and a.owner_id between %(first)s and %(last)s
+      and (a.closed_date is null or a.closed_date > %(date)s) and s.responsible_id is not null
+) m (customer, owner, unit, account, due, tail, balance)
+where balance > 0
 """
 
-
-def maturities(night: Night, first: int, last: int) -> Iterator[TaskRow]:
-    """Deposits that mature within 7 days: more urgent at 3 and at 1."""
-    until = night.working_day + dt.timedelta(days=MATURITY_DAYS)
-    for customer, owner, unit, account, day, tail, balance in _select(
-        _MATURITIES, night, first, last, until=until
-    ):
-        if balance > 0:
-            yield TaskRow(
-                reason="maturity",
-                source_key=f"maturity:{account}:{day}",
-                due_date=day,
-                customer_id=customer,
-                owner_id=owner,
-                unit_id=unit,
-                params={"date": day.isoformat(), "tail": tail, **_amount("amount", balance, night)},
-                stake=from_minor(balance),
-                urgency=_nearness(day, night.working_day),
-            )
-
-
+# Wealth products, funds and policies that mature within 7 days.
 _HOLDINGS = f"""
-select s.customer_id, s.responsible_id, s.home_branch_id, h.reference, h.maturity_date, p.name,
-       round(h.value * {_RATE.format(t="h")})::bigint
-from customers_standing s
-join lateral (select distinct on (x.reference) x.* from customers_holding x
-              where x.bank_id = s.bank_id and x.customer_id = s.customer_id and x.date <= %(date)s
-              order by x.reference, x.date desc) h on true
-join customers_product p on p.bank_id = s.bank_id and p.id = h.product_id
-where s.bank_id = %(bank)s and s.customer_id between %(first)s and %(last)s and s.responsible_id is not null
-  and s.customer_id in (select m.customer_id from customers_holding m
-                        where m.bank_id = %(bank)s and m.maturity_date between %(day)s and %(until)s
-                          and m.customer_id between %(first)s and %(last)s)
-  and h.value > 0 and h.maturity_date between %(day)s and %(until)s
+select 'holding:' || reference || ':' || due, 'holding', customer, owner, unit, due, value, {_NEARNESS},
+       jsonb_build_object('date', due, 'product', product, 'amount', {_AMOUNT.format(minor="value")},
+                          'currency', %(currency)s)
+from (
+    select s.customer_id, s.responsible_id, s.home_branch_id, h.reference, h.maturity_date, p.name,
+           round(h.value * {_RATE.format(t="h")})::bigint
+    from customers_standing s
+    join lateral (select distinct on (x.reference) x.* from customers_holding x
+                  where x.bank_id = s.bank_id and x.customer_id = s.customer_id and x.date <= %(date)s
+                  order by x.reference, x.date desc) h on true
+    join customers_product p on p.bank_id = s.bank_id and p.id = h.product_id
+    where s.bank_id = %(bank)s and s.customer_id between %(first)s and %(last)s and s.responsible_id is not null
+      and s.customer_id in (select m.customer_id from customers_holding m
+                            where m.bank_id = %(bank)s and m.maturity_date between %(day)s and %(maturity)s
+                              and m.customer_id between %(first)s and %(last)s)
+      and h.value > 0 and h.maturity_date between %(day)s and %(maturity)s
+) h (customer, owner, unit, reference, due, product, value)
 """
 
-
-def holdings(night: Night, first: int, last: int) -> Iterator[TaskRow]:
-    """Wealth products, funds and policies that mature within 7 days."""
-    until = night.working_day + dt.timedelta(days=MATURITY_DAYS)
-    for customer, owner, unit, reference, day, product, value in _select(
-        _HOLDINGS, night, first, last, until=until
-    ):
-        yield TaskRow(
-            reason="holding",
-            source_key=f"holding:{reference}:{day}",
-            due_date=day,
-            customer_id=customer,
-            owner_id=owner,
-            unit_id=unit,
-            params={"date": day.isoformat(), "product": product, **_amount("amount", value, night)},
-            stake=from_minor(value),
-            urgency=_nearness(day, night.working_day),
-        )
-
-
+# Birthdays of high and mid customers on the day and the three after it; silent while a loan is overdue.
 # The anniversary in the year of the working day, or of the next year around New Year; 29 February: the 28th.
-_BIRTHDAYS = """
-select * from (
+_BIRTHDAYS = f"""
+select 'birthday:' || customer || ':' || due, 'birthday', customer, owner, unit, due, 0,
+       case when due = %(day)s then 50 else 30 end + case when tier = {HIGH} then 5 else 0 end,
+       jsonb_build_object('date', due, 'age', age)
+from (
     select s.customer_id, s.responsible_id, s.home_branch_id, s.value_tier,
-           (c.birth_date + make_interval(years => y.year - date_part('year', c.birth_date)::int))::date as birthday,
-           y.year - date_part('year', c.birth_date)::int as age
+           (c.birth_date + make_interval(years => y.year - date_part('year', c.birth_date)::int))::date,
+           y.year - date_part('year', c.birth_date)::int
     from customers_standing s
     join customers_customer c on c.bank_id = s.bank_id and c.id = s.customer_id and c.birth_date is not null
     cross join (select distinct date_part('year', d)::int as year
-                from unnest(array[%(day)s::date, %(until)s::date]) as d) y
+                from unnest(array[%(day)s::date, %(birthday)s::date]) as d) y
     where s.bank_id = %(bank)s and s.customer_id between %(first)s and %(last)s and s.responsible_id is not null
-      and s.value_tier >= 2 and c.kind <> 'corporate' and s.overdue_amount = 0
-) b
-where birthday between %(day)s and %(until)s
+      and s.value_tier >= {MID} and c.kind <> 'corporate' and s.overdue_amount = 0
+) b (customer, owner, unit, tier, due, age)
+where due between %(day)s and %(birthday)s
 """
 
-
-def birthdays(night: Night, first: int, last: int) -> Iterator[TaskRow]:
-    """Birthdays of high and mid customers on the day and the three after it; silent while a loan is overdue."""
-    until = night.working_day + dt.timedelta(days=BIRTHDAY_DAYS)
-    for customer, owner, unit, tier, day, age in _select(_BIRTHDAYS, night, first, last, until=until):
-        yield TaskRow(
-            reason="birthday",
-            source_key=f"birthday:{customer}:{day}",
-            due_date=day,
-            customer_id=customer,
-            owner_id=owner,
-            unit_id=unit,
-            params={"date": day.isoformat(), "age": age},
-            urgency=(50 if day == night.working_day else 30) + (5 if tier == HIGH else 0),
-        )
-
-
-_CHURN = """
-select s.customer_id, s.responsible_id, s.home_branch_id, s.value_tier, s.churn_bp, s.deposits_adb,
-       x.reason_1, x.value_1
+# High and mid customers at or above the churn alarm; raised anew each month while it lasts.
+_CHURN = f"""
+select 'churn:' || s.customer_id || ':' || {_MONTH}, 'churn', s.customer_id, s.responsible_id, s.home_branch_id,
+       %(day)s::date, s.deposits_adb, case when s.value_tier = {HIGH} then {CHURN_HIGH} else {CHURN_MID} end,
+       jsonb_build_object('churn_bp', s.churn_bp, 'reason', coalesce(x.reason_1, 0), 'value', coalesce(x.value_1, 0),
+                          'currency', %(currency)s)
 from customers_standing s
 left join segmentation_churnscore x
     on x.bank_id = s.bank_id and x.as_of = %(date)s and x.customer_id = s.customer_id
 where s.bank_id = %(bank)s and s.customer_id between %(first)s and %(last)s and s.responsible_id is not null
-  and s.value_tier >= 2 and s.churn_bp >= %(alarm)s
+  and s.value_tier >= {MID} and s.churn_bp >= %(alarm)s
 """
 
-
-def churn(night: Night, first: int, last: int) -> Iterator[TaskRow]:
-    """High and mid customers at or above the churn alarm; raised anew each month while it lasts."""
-    rows = list(_select(_CHURN, night, first, last, alarm=CHURN_ALARM_BP))
-    for customer, owner, unit, tier, basis_points, deposits, reason, value in rows:
-        yield TaskRow(
-            reason="churn",
-            source_key=f"churn:{customer}:{night.business_date:%Y-%m}",
-            due_date=night.working_day,
-            customer_id=customer,
-            owner_id=owner,
-            unit_id=unit,
-            params={
-                "churn_bp": basis_points,
-                "reason": reason or 0,
-                "value": value or 0.0,
-                "currency": night.currency,
-            },
-            stake=from_minor(deposits),
-            urgency=CHURN_HIGH if tier == HIGH else CHURN_MID,
-        )
-
-
-_TIERS = """
-select s.customer_id, s.responsible_id, s.home_branch_id, h.from_date, before.rank, h.rank, s.deposits_adb + s.loans
+# Customers whose value tier changed in the last days, with what they had then; a first tier is no change.
+_TIERS = f"""
+select 'tier:' || s.customer_id || ':' || h.from_date,
+       case when h.rank > before.rank then 'tier_up' else 'tier_down' end,
+       s.customer_id, s.responsible_id, s.home_branch_id, h.from_date + {TIER_CHANGE_DAYS}, h.deposits_adb + h.loans,
+       case when h.rank > before.rank then {TIER_UP} else {TIER_DOWN} end,
+       jsonb_build_object('from', before.rank, 'to', h.rank, 'date', h.from_date)
 from segmentation_tierhistory h
 join customers_standing s on s.bank_id = h.bank_id and s.customer_id = h.customer_id
 join lateral (select p.rank from segmentation_tierhistory p
@@ -221,131 +157,58 @@ where h.bank_id = %(bank)s and h.scheme = 'value' and h.from_date > %(since)s an
   and before.rank > 0 and h.rank > 0
 """
 
-
-def tier_changes(night: Night, first: int, last: int) -> Iterator[TaskRow]:
-    """Customers whose value tier changed in the last days; a first tier is no change."""
-    since = night.business_date - dt.timedelta(days=TIER_CHANGE_DAYS)
-    for customer, owner, unit, day, before, after, value in _select(_TIERS, night, first, last, since=since):
-        yield TaskRow(
-            reason="tier_up" if after > before else "tier_down",
-            source_key=f"tier:{customer}:{day}",
-            due_date=day + dt.timedelta(days=TIER_CHANGE_DAYS),
-            customer_id=customer,
-            owner_id=owner,
-            unit_id=unit,
-            params={"from": before, "to": after, "date": day.isoformat()},
-            stake=from_minor(value),
-            urgency=TIER_UP if after > before else TIER_DOWN,
-        )
-
-
-_OVERDUE = """
-select s.customer_id, s.responsible_id, s.home_branch_id, s.days_past_due, s.overdue_amount, s.loans
+# Borrowers in arrears. The key is the day the arrears began, so that new arrears make a new task.
+_OVERDUE = f"""
+select 'overdue:' || s.customer_id || ':' || (%(date)s::date - s.days_past_due), 'overdue', s.customer_id, s.responsible_id,
+       s.home_branch_id, %(day)s::date, s.loans, {OVERDUE},
+       jsonb_build_object('days', s.days_past_due, 'amount', {_AMOUNT.format(minor="s.overdue_amount")},
+                          'currency', %(currency)s)
 from customers_standing s
 where s.bank_id = %(bank)s and s.customer_id between %(first)s and %(last)s and s.responsible_id is not null
   and s.overdue_amount > 0
 """
 
-
-def overdue(night: Night, first: int, last: int) -> Iterator[TaskRow]:
-    """Borrowers in arrears. The key is the day the arrears began, so that new arrears make a new task."""
-    for customer, owner, unit, days, amount, loans in _select(_OVERDUE, night, first, last):
-        began = night.business_date - dt.timedelta(days=days)
-        yield TaskRow(
-            reason="overdue",
-            source_key=f"overdue:{customer}:{began}",
-            due_date=night.working_day,
-            customer_id=customer,
-            owner_id=owner,
-            unit_id=unit,
-            params={"days": days, **_amount("amount", amount, night)},
-            stake=from_minor(loans),
-            urgency=OVERDUE,
-        )
-
-
-_DROPS = """
-select s.customer_id, s.responsible_id, s.home_branch_id, s.adb_previous, s.deposits_adb
+# High and mid customers whose average deposits fell by more than 20% since the last month-end.
+_DROPS = f"""
+select 'drop:' || s.customer_id || ':' || {_MONTH}, 'drop', s.customer_id, s.responsible_id, s.home_branch_id,
+       %(day)s::date + 3, s.adb_previous - s.deposits_adb, {DROP},
+       jsonb_build_object('pct', round((s.deposits_adb - s.adb_previous)::numeric / s.adb_previous, 3)::text,
+                          'before', {_AMOUNT.format(minor="s.adb_previous")},
+                          'now', {_AMOUNT.format(minor="s.deposits_adb")}, 'currency', %(currency)s)
 from customers_standing s
 where s.bank_id = %(bank)s and s.customer_id between %(first)s and %(last)s and s.responsible_id is not null
-  and s.value_tier >= 2 and s.adb_previous > 0
+  and s.value_tier >= {MID} and s.adb_previous > 0
   and (s.adb_previous - s.deposits_adb) * 100 > s.adb_previous * %(pct)s
 """
 
-
-def drops(night: Night, first: int, last: int) -> Iterator[TaskRow]:
-    """High and mid customers whose average deposits fell by more than 20% since the last month-end."""
-    for customer, owner, unit, before, now in _select(_DROPS, night, first, last, pct=DROP_PCT):
-        yield TaskRow(
-            reason="drop",
-            source_key=f"drop:{customer}:{night.business_date:%Y-%m}",
-            due_date=night.working_day + dt.timedelta(days=3),
-            customer_id=customer,
-            owner_id=owner,
-            unit_id=unit,
-            params={
-                "pct": str((Decimal(now - before) / before).quantize(Decimal("0.001"))),
-                **_amount("before", before, night),
-                **_amount("now", now, night),
-            },
-            stake=from_minor(before - now),
-            urgency=DROP,
-        )
-
-
-_ITEMS = ", ".join(f"({item.sql.format(c='c')})" for item in MISSING_ITEMS)
+# What the bank should know of high and mid customers, and the phone of every depositor; once a quarter.
+# Silent while a loan is overdue: who is called about arrears is not asked for his hobbies.
+_ITEMS = ", ".join(f"case when {item.sql.format(c='c')} then '{item.code}' end" for item in MISSING_ITEMS)
 _PHONE = next(item for item in MISSING_ITEMS if item.code == "phone").sql.format(c="c")
 _MISSING = f"""
-select s.customer_id, s.responsible_id, s.home_branch_id, s.value_tier, {_ITEMS}
-from customers_standing s
-join customers_customer c on c.bank_id = s.bank_id and c.id = s.customer_id
-where s.bank_id = %(bank)s and s.customer_id between %(first)s and %(last)s and s.responsible_id is not null
-  and not c.is_prospect and c.status <> 'closed' and s.overdue_amount = 0
-  and (s.value_tier >= 2 or s.value_tier = 1 and s.deposits_adb > 0 and {_PHONE})
+select 'missing:' || customer || ':' || %(quarter)s::date, 'missing', customer, owner, unit, %(quarter)s::date, 0,
+       {MISSING} + case when tier = {HIGH} then 5 else 0 end, jsonb_build_object('items', items)
+from (
+    select s.customer_id, s.responsible_id, s.home_branch_id, s.value_tier, array_remove(array[{_ITEMS}], null)
+    from customers_standing s
+    join customers_customer c on c.bank_id = s.bank_id and c.id = s.customer_id
+    where s.bank_id = %(bank)s and s.customer_id between %(first)s and %(last)s and s.responsible_id is not null
+      and not c.is_prospect and c.status <> 'closed' and s.overdue_amount = 0
+      and (s.value_tier >= {MID} or s.value_tier = 1 and s.deposits_adb > 0 and {_PHONE})
+) m (customer, owner, unit, tier, items)
+where cardinality(items) > 0
 """
 
-
-def missing(night: Night, first: int, last: int) -> Iterator[TaskRow]:
-    """What the bank should know of high and mid customers, and the phone of every depositor; once a quarter.
-
-    Silent while a loan is overdue: who is called about arrears is not asked for his hobbies.
-    """
-    codes = [item.code for item in MISSING_ITEMS]
-    quarter = quarter_end(night.working_day)
-    for customer, owner, unit, tier, *flags in _select(_MISSING, night, first, last):
-        lacking = [code for code, lacks in zip(codes, flags, strict=True) if lacks]
-        if lacking:
-            yield TaskRow(
-                reason="missing",
-                source_key=f"missing:{customer}:{quarter}",
-                due_date=quarter,
-                customer_id=customer,
-                owner_id=owner,
-                unit_id=unit,
-                params={"items": lacking},
-                urgency=MISSING + (5 if tier == HIGH else 0),
-            )
-
-
 SOURCES: Sequence[Source] = (
-    Source("maturity", maturities),
-    Source("holding", holdings),
-    Source("birthday", birthdays),
-    Source("churn", churn),
-    Source("tier", tier_changes),
-    Source("overdue", overdue),
-    Source("drop", drops),
-    Source("missing", missing),
+    Source("maturity", _MATURITIES),
+    Source("holding", _HOLDINGS),
+    Source("birthday", _BIRTHDAYS),
+    Source("churn", _CHURN),
+    Source("tier", _TIERS),
+    Source("overdue", _OVERDUE),
+    Source("drop", _DROPS),
+    Source("missing", _MISSING),
 )
-
-
-def _amount(name: str, minor: int, night: Night) -> dict[str, str]:
-    return {name: str(from_minor(minor)), "currency": night.currency}
-
-
-def _nearness(day: dt.date, today: dt.date) -> int:
-    left = (day - today).days
-    return 85 if left <= 1 else 70 if left <= 3 else 50
 
 
 # How each reason reads.

@@ -6,11 +6,11 @@ import datetime as dt
 from collections.abc import Mapping
 from typing import Any
 
-from django.db import connection
 from django.db.models import Model
 from django.utils.translation import gettext_lazy as _
 
 from crm_site.lib.dates import add_months, is_month_end, month_end, month_start
+from crm_site.lib.postgres.replaced import replace_day
 from crm_site.lib.registry import Counts, RunContext, Step, add_step
 from customers.models import MonthEnd
 from segmentation.models import Concentration, MigrationMonth, ProductUseMonth
@@ -124,30 +124,7 @@ def concentration_sql(book: str) -> str:
 
 
 def _replace(context: RunContext, model: type[Model], day: dt.date, select: str, **values: Any) -> Counts:
-    """The day's rows of a table become what `select` says; nothing is written when they are that already."""
-    given = {"bank": context.bank_id, "day": day, "run": context.run_id, **values}
-    table = model._meta.db_table
-    with connection.cursor() as cursor:
-        cursor.execute("DROP TABLE IF EXISTS pg_temp.counted")
-        cursor.execute(f"CREATE TEMP TABLE counted ON COMMIT DROP AS {select}", given)
-        rows = cursor.rowcount
-        cursor.execute("SELECT * FROM counted LIMIT 0")
-        columns = ", ".join(column.name for column in cursor.description or ())
-        there = f"SELECT {columns} FROM {table} WHERE bank_id = %(bank)s AND as_of = %(day)s"
-        cursor.execute(
-            f"SELECT (SELECT count(*) FROM (TABLE counted EXCEPT {there}) fresh),"
-            f" (SELECT count(*) FROM ({there} EXCEPT TABLE counted) gone)",
-            given,
-        )
-        fresh, gone = cursor.fetchone() or (0, 0)
-        if fresh or gone:
-            cursor.execute(f"DELETE FROM {table} WHERE bank_id = %(bank)s AND as_of = %(day)s", given)
-            cursor.execute(
-                f"INSERT INTO {table} (bank_id, as_of, run_id, {columns})"
-                f" SELECT %(bank)s, %(day)s, %(run)s, {columns} FROM counted",
-                given,
-            )
-    return Counts(rows, fresh + gone)
+    return replace_day(context, model._meta.db_table, day, select, **values)
 
 
 def _drop_days_before(newest: dt.date) -> int:

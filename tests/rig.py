@@ -28,6 +28,7 @@ from crm_site.launcher.translations import compile_translations
 ROOT = Path(__file__).resolve().parents[1]
 NAMED = ("DATABASE_URL", "DATABASE_OWNER_URL", "REDIS_URL", "SECRET_KEY", "BANYAN_MASTER_KEY")
 MIB = 1024 * 1024
+SERVERS = ("postgres", "valkey-server", "redis-server")
 
 
 class Web(Service):
@@ -133,58 +134,88 @@ def _remove(folder: Path) -> None:
         shutil.rmtree(place, ignore_errors=True)
 
 
-class Peak:
-    """Largest resident memory, in MiB, of this process and its descendants, each by itself, while the block runs."""
+@dataclass(frozen=True)
+class Spent:
+    """What something took: seconds by the clock, and seconds of processors, which a busy machine does not lengthen."""
 
-    def __init__(self, seconds: float = 0.2) -> None:
-        self.seconds, self.mib = seconds, 0.0
+    seconds: float = 0.0
+    cpu: float = 0.0
+
+    def __add__(self, other: Spent) -> Spent:
+        return Spent(self.seconds + other.seconds, self.cpu + other.cpu)
+
+    def __sub__(self, other: Spent) -> Spent:
+        return Spent(self.seconds - other.seconds, self.cpu - other.cpu)
+
+
+class Work:
+    """A block's work: `spent` by this process, all it started and the servers, and `mib`, the largest resident memory of any
+    process of ours by itself. The database's own vacuuming is left out: nobody knows which block it falls into.
+    """
+
+    def __init__(self, interval: float = 0.2) -> None:
+        self.interval, self.mib, self.spent = interval, 0.0, Spent()
+        self._vacuums: dict[int, float] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
-    def __enter__(self) -> Peak:
+    def __enter__(self) -> Work:
+        self._begun = Spent(time.perf_counter(), self._cpu())
         self._thread.start()
         return self
 
     def __exit__(self, *_error: object) -> None:
+        self.spent = Spent(time.perf_counter(), self._cpu()) - self._begun
         self._stop.set()
         self._thread.join()
 
     def _watch(self) -> None:
         while True:
             self.mib = max(self.mib, *(resident_mib(pid) for pid in family(os.getpid())))
-            if self._stop.wait(self.seconds):
+            if self._stop.wait(self.interval):
                 return
+            self._see_vacuums()
+
+    def _see_vacuums(self) -> None:
+        for pid in family(os.getpid(), servers=True):
+            if _read(pid, "cmdline").startswith("postgres: autovacuum worker"):
+                self._vacuums[pid] = cpu_seconds(pid)
+
+    def _cpu(self) -> float:
+        """Seconds so far of everything that we started, the dead among them by who buried them, without the vacuums."""
+        self._see_vacuums()
+        everything = sum(cpu_seconds(pid) for pid in family(os.getpid(), servers=True))
+        return everything - sum(self._vacuums.values())
 
 
-def family(pid: int) -> list[int]:
-    """A process and all it started, by id, but for the servers' own (another session's group leads them)."""
+def family(pid: int, *, servers: bool = False) -> list[int]:
+    """A process and all it started, by id; the servers only when asked for."""
     found, waiting = [], [pid]
     while waiting:
         one = waiting.pop()
         found.append(one)
         for task in Path(f"/proc/{one}/task").glob("*/children"):
             try:
-                waiting += [int(child) for child in task.read_text().split() if not _is_server(int(child))]
+                children = [int(child) for child in task.read_text().split()]
             except OSError:
                 continue
+            waiting += [child for child in children if servers or _read(child, "comm").strip() not in SERVERS]
     return found
 
 
-def _is_server(pid: int) -> bool:
+def _read(pid: int, name: str) -> str:
     try:
-        name = Path(f"/proc/{pid}/comm").read_text().strip()
-    except OSError:
-        return False
-    return name in ("postgres", "valkey-server", "redis-server")
+        return Path(f"/proc/{pid}/{name}").read_text()
+    except OSError:  # it is gone
+        return ""
+
+
+def cpu_seconds(pid: int) -> float:
+    """Of a process and its children that have ended; 0 when it is gone."""
+    fields = _read(pid, "stat").rpartition(")")[2].split()
+    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
 
 
 def resident_mib(pid: int) -> float:
-    try:
-        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    except (OSError, IndexError):
-        return 0.0
-    return pages * os.sysconf("SC_PAGE_SIZE") / MIB
-
-
-def seconds_of(begun: float) -> float:
-    return time.perf_counter() - begun
+    fields = _read(pid, "statm").split()
+    return int(fields[1]) * os.sysconf("SC_PAGE_SIZE") / MIB if fields else 0.0

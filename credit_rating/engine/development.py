@@ -6,20 +6,24 @@ seen: means over folds, and a card developed on a part and tried on the rest.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 from sklearn.model_selection import train_test_split
 
 from credit_rating.engine.evaluation import Columns, Method, cross_validate
+from credit_rating.engine.sample_files import SampleError, least_cases
 from credit_rating.engine.samples import Sample
 from credit_rating.engine.scorecard import Scorecard, develop
 from crm_site.lib.modelling import Bools, Floats
 from crm_site.lib.modelling.validation import band_of, calibration, score_bands, shares, validate
 
 HELD_BACK = 0.3  # of the sample
+SOFTWARE = ("optbinning", "scikit-learn", "numpy")  # a card is developed again to the same points by the same
 
 
 def scorecard_method(max_factors: int | None, monotonic: bool) -> Method:
@@ -46,23 +50,32 @@ def develop_record(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """(card, record) as JSON documents. `grades`: (grade, probability of default), best first.
 
-    Raises ValueError when the sample has no factor worth taking, or too few cases of an outcome to hold some back.
+    Raises SampleError when the sample has no factor worth taking, or too few cases of an outcome for the folds.
     """
-    bad = sample.target
+    bad, begun = sample.target, time.perf_counter()
+    rarer, least = min(int(bad.sum()), int((~bad).sum())), least_cases(folds)
+    if rarer < least:
+        text = "%(cases)s cases of the rarer outcome are too few for %(folds)s folds; %(least)s are needed."
+        raise SampleError("few_cases", text, cases=rarer, folds=folds, least=least)
+    parts = folds + 2  # developments of like effort: the card, one a fold, and the one with a part held back
     found = develop(sample.columns, bad, max_factors=max_factors, monotonic=monotonic)
     if not found.card.factors:
-        raise ValueError("no column of the sample says enough to be a factor")
+        raise SampleError("no_information", "No column of the sample says enough to be a factor.")
+    progress("card", 1 / parts)
     method = scorecard_method(max_factors, monotonic)
     figures = cross_validate(
-        method, sample.columns, bad, count=folds, seed=seed, progress=lambda share: progress("folds", share)
-    )
+        method, sample.columns, bad, count=folds, seed=seed,
+        progress=lambda share: progress("folds", (1 + share * folds) / parts),
+    )  # fmt: skip
     record = {
-        "sample": name, "window": window, "rows": len(bad), "bads": int(bad.sum()), "positive": sample.positive,
+        "sample": name, "window": window, "rows": len(bad), "bads": int(bad.sum()), "positive": sample.positive, "negative": sample.negative,
         "without_target": sample.without_target, "left_out": sample.left_out, "seed": seed,
         "max_factors": max_factors, "monotonic": monotonic,
         "folds": {"count": folds, "auc": figures.auc, "ks": figures.ks, "gini": figures.gini, "brier": figures.brier},
         "considered": [{"factor": c.name, "iv": c.iv, "left_out": c.reason} for c in found.considered],
         **_held_back(sample, grades, max_factors, monotonic, seed, name, window),
+        "software": {name: version(name) for name in SOFTWARE},
+        "seconds": round(time.perf_counter() - begun, 1),
     }  # fmt: skip
     return found.card.as_json(), _plain(record)
 

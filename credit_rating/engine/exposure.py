@@ -51,6 +51,25 @@ def group_of(start: int, ties: Iterable[Tie], threshold: Decimal) -> tuple[int, 
     return tuple(found)
 
 
+def control_groups(ties: Iterable[Tie], threshold: Decimal) -> list[list[int]]:
+    """Everybody whom some control ties to another, cut into the groups that `group_of` finds one by one; each in
+    order of id. By union of the ties: near linear in their number."""
+    leads: dict[int, int] = {}
+
+    def lead(one: int) -> int:
+        while leads.setdefault(one, one) != one:
+            leads[one] = one = leads[leads[one]]
+        return one
+
+    for tie in ties:
+        if is_control(tie, threshold):
+            leads[lead(tie.one)] = lead(tie.other)
+    groups: dict[int, list[int]] = {}
+    for one in sorted(leads):
+        groups.setdefault(lead(one), []).append(one)
+    return [group for group in groups.values() if len(group) > 1]
+
+
 @dataclass(frozen=True, slots=True)
 class Stake:
     """What the bank has at stake with one customer: loans outstanding, lines granted and what of them is drawn.
@@ -127,6 +146,18 @@ class CapUse:
         return max(ZERO, self.cap - self.amount)
 
 
+def check_stake(
+    lent: Decimal, credit: Decimal, group_credit: Decimal, capital: Capital, caps: Caps
+) -> tuple[CapUse, ...]:
+    """The caps that hold for everybody: of one customer's loans and credit, and of its group's credit."""
+    return (
+        _use("single_loan", lent, capital.net, caps.single_loan, caps.warn),
+        _use("single_group", group_credit, capital.net, caps.single_group, caps.warn),
+        _use("single_exposure", credit, capital.tier1, caps.single_exposure, caps.warn),
+        _use("connected_group", group_credit, capital.tier1, caps.connected_group, caps.warn),
+    )
+
+
 def check_caps(
     customer: int,
     stakes: Mapping[int, Stake],
@@ -142,28 +173,22 @@ def check_caps(
     equals it. Raises ValueError for a related party while the last quarter's capital is unknown.
     """
     own = stakes[customer]
-    lent = own.lent
     group_credit = sum((s.credit for s in stakes.values()), ZERO)
-    uses = [
-        _use("single_loan", lent, capital.net, caps.single_loan, caps.warn),
-        _use("single_group", group_credit, capital.net, caps.single_group, caps.warn),
-        _use("single_exposure", own.credit, capital.tier1, caps.single_exposure, caps.warn),
-        _use("connected_group", group_credit, capital.tier1, caps.connected_group, caps.warn),
-    ]
+    uses = check_stake(own.lent, own.credit, group_credit, capital, caps)
     if related is None:
-        return tuple(uses)
+        return uses
     base = capital.net_last_quarter
     if base is None:
         raise ValueError("the net capital of the quarter before is unknown")
     together = {**related, **{who: stakes[who] for who in related if who in stakes}, customer: own}
-    uses += [
+    return (
+        *uses,
         _use("related_single", own.credit, base, caps.related_single, caps.warn),
         _use("related_group", group_credit, base, caps.related_group, caps.warn),
         _use(
             "related_all", sum((s.credit for s in together.values()), ZERO), base, caps.related_all, caps.warn
         ),
-    ]
-    return tuple(uses)
+    )
 
 
 def _use(code: str, amount: Decimal, base: Decimal, pct: Decimal, warn: Decimal) -> CapUse:

@@ -87,7 +87,7 @@ DROP FUNCTION credit_rating_kin(bigint, bigint, date, integer);
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('credit_rating', '0050_warnings'),
+        ('credit_rating', '0065_samples'),
         ('customers', '0041_prospects_index'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]

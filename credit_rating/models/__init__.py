@@ -2,6 +2,15 @@
 
 from credit_rating.models.attachments import CaseFile
 from credit_rating.models.calculations import LineCalculation
+from credit_rating.models.campaigns import (
+    BatchStatus,
+    Campaign,
+    CampaignBatch,
+    CampaignMember,
+    CampaignStatus,
+    CampaignZone,
+    MemberStage,
+)
 from credit_rating.models.cases import (
     CaseCondition,
     CaseCopy,
@@ -41,8 +50,16 @@ from credit_rating.models.lines import (
     ReservationStatus,
     SubLimit,
 )
+from credit_rating.models.overview import BigStake, CreditCell
 from credit_rating.models.policies import CreditPolicy
 from credit_rating.models.ratings import DECIDED, OPEN_RATINGS, Rating, RatingStatus, ReviewReason
+from credit_rating.models.samples import (
+    Development,
+    DevelopmentSample,
+    LoanOutcome,
+    SampleOrigin,
+    WorkStatus,
+)
 from credit_rating.models.scorecards import CardOrigin, Scorecard
 from credit_rating.models.statements import Statement, StatementSource
 from credit_rating.models.warnings import (
@@ -59,6 +76,13 @@ __all__ = [
     "DECIDED",
     "OPEN_RATINGS",
     "BankCapital",
+    "BatchStatus",
+    "BigStake",
+    "Campaign",
+    "CampaignBatch",
+    "CampaignMember",
+    "CampaignStatus",
+    "CampaignZone",
     "CardOrigin",
     "CaseCondition",
     "CaseCopy",
@@ -72,10 +96,13 @@ __all__ = [
     "Collateral",
     "CollectionStatus",
     "CreditCase",
+    "CreditCell",
     "CreditKind",
     "CreditLine",
     "CreditPolicy",
     "Delegation",
+    "Development",
+    "DevelopmentSample",
     "Downgrade",
     "EntryKind",
     "ExposureKind",
@@ -92,6 +119,8 @@ __all__ = [
     "LineEventKind",
     "LineStatus",
     "LoanClass",
+    "LoanOutcome",
+    "MemberStage",
     "Opinion",
     "OpinionPart",
     "Rating",
@@ -101,6 +130,7 @@ __all__ = [
     "Reservation",
     "ReservationStatus",
     "ReviewReason",
+    "SampleOrigin",
     "Scorecard",
     "SeatKind",
     "Signal",
@@ -113,5 +143,6 @@ __all__ = [
     "SubLimit",
     "Valuation",
     "Verdict",
+    "WorkStatus",
     "credit_kind",
 ]

@@ -16,10 +16,14 @@ from customers.models import Customer
 from customers.models.parties import CustomerOwnedManager
 
 
+def canonical(content: Any) -> str:
+    """The one text of a JSON document that is hashed: sorted keys, no spaces."""
+    return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
 def content_hash(content: Any) -> str:
     """SHA-256 of a JSON document in its canonical form, as hex."""
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(canonical(content).encode()).hexdigest()
 
 
 class LineCalculation(TenantModel):

@@ -23,6 +23,7 @@ class Scorecard(Version):
     """
 
     line_fields: ClassVar = ("kind", "name")
+    follows: ClassVar = ("kind",)  # one card a kind scores, whatever its name
 
     kind = models.CharField(max_length=10, choices=CreditKind)
     name = models.CharField(max_length=60)
@@ -43,6 +44,16 @@ class Scorecard(Version):
         from credit_rating.scorecards import in_language
 
         return in_language(self.body.get("params") or {}, "title") or self.name
+
+    @property
+    def line_name(self) -> str:
+        """What its line is called where the title does not say so: the cards that came with the bank have a word for
+        it, others the name that people gave them."""
+        from credit_rating.default_cards import NAME
+
+        if self.name == NAME:
+            return str(_("Standard card"))
+        return "" if self.name == self.title else self.name
 
     def table(self) -> Card:
         """The tables that customers are scored by."""

@@ -60,7 +60,12 @@ class LoanClass(TenantModel):
                 name="loanclass_dates", condition=Q(until__isnull=True) | Q(until__gt=F("from_date"))
             ),
         ]
-        indexes: ClassVar = [models.Index(fields=["bank_id", "customer", "level"], name="loanclass_customer")]
+        indexes: ClassVar = [
+            models.Index(fields=["bank_id", "customer", "level"], name="loanclass_customer"),
+            models.Index(
+                fields=["bank_id", "level", "id"], condition=Q(until__isnull=True), name="loanclass_level_now"
+            ),
+        ]
 
 
 class Downgrade(TenantModel):

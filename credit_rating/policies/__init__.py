@@ -2,6 +2,7 @@
 
 from credit_rating.policies import (
     authority,
+    campaign,
     caps,
     classes,
     grades,
@@ -25,6 +26,7 @@ SUBJECTS = (
     authority,
     classes,
     warnings,
+    campaign,
 )
 
 

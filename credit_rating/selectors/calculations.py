@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from decimal import Decimal
 from typing import Any
 
+from credit_rating.collection import Collected
 from credit_rating.engine import limits, pricing
 from credit_rating.engine.ratios import RATIOS, compute_ratio
 from credit_rating.engine.steps import ONE, ZERO, Step, as_data
@@ -127,9 +128,18 @@ def gather(
     """(inputs, codes of those that are missing, operating cash flows oldest first) of what is on record."""
     kind = credit_kind(customer)
     statements = statements_of(actor, customer) if kind in _STATEMENT else []
-    inputs, flows = _from_statements(kind, statements)
-    values = collected(actor, customer)
     report = elsewhere_of(actor, customer, day)
+    return inputs_of(kind, statements, collected(actor, customer), report)
+
+
+def inputs_of(
+    kind: CreditKind,
+    statements: list[Statement],
+    values: Mapping[str, Collected],
+    report: Elsewhere | None,
+) -> tuple[list[Input], list[str], tuple[Decimal, ...]]:
+    """What `gather` returns, of statements (newest first), collected values and the newest report of other banks."""
+    inputs, flows = _from_statements(kind, statements if kind in _STATEMENT else [])
     for code in _COLLECTED[kind]:
         v = values.get(code)
         if code == "other_banks" and report is not None and (v is None or report.report_date >= v.as_of):
@@ -178,11 +188,40 @@ def reckon(
     actor: Actor, customer: Customer, terms: Terms, *, day: dt.date, what_if: WhatIf | None = None
 ) -> Reckoning:
     """The calculation as of a day by the policies in force then."""
+    basis = Basis(
+        gather(actor, customer, day), guarantees_of(actor, customer, day=day),
+        concentration_of(actor, customer, day=day, limit=terms.requested or None),
+    )  # fmt: skip
+    policies = policies_on(credit_kind(customer), day)
+    return reckon_by(policies, customer, terms, basis, day=day, tried=what_if or WhatIf())
+
+
+def policies_on(kind: str, day: dt.date) -> dict[str, Policy]:
+    """What a line of a kind is calculated by on a day."""
+    return {s: policy_on(s, day, kind) for s in ("methods", "haircuts", "caps", "pricing", "grades")}
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """What a calculation is made of: (inputs, missing, cash flows), live guarantees, and what is at stake."""
+
+    given: tuple[list[Input], list[str], tuple[Decimal, ...]]
+    guarantees: list[GuaranteeRow]
+    concentration: Concentration
+
+
+def reckon_by(
+    policies: dict[str, Policy],
+    customer: Customer,
+    terms: Terms,
+    basis: Basis,
+    *,
+    day: dt.date,
+    tried: WhatIf,
+) -> Reckoning:
+    """The calculation of what is given, by these policies. Reads nothing."""
     kind = credit_kind(customer)
-    tried = what_if or WhatIf()
-    policies = {s: policy_on(s, day, kind) for s in ("methods", "haircuts", "caps", "pricing", "grades")}
-    inputs, missing, flows = gather(actor, customer, day)
-    rows = guarantees_of(actor, customer, day=day)
+    (inputs, missing, flows), rows = basis.given, basis.guarantees
     extra = _tried_collateral(policies["haircuts"], tried)
     usable = sum((r.usable.amount for r in rows), ZERO) + extra
     price, lpr_date = _price(policies, kind, terms, usable, day)
@@ -192,10 +231,9 @@ def reckon(
     if row is not None and not missing:
         frame = _frame(policies["methods"], row, kind, terms, usable, _amount(inputs, "other_banks"), tried)
         steps = _by_kind(kind, inputs, flows, {**row, **tried.coefficients}, policies, frame, price).steps
-    concentration = concentration_of(actor, customer, day=day, limit=terms.requested or None)
     return Reckoning(
-        customer, kind, day, terms, inputs, missing, refused, policies, steps, rows, usable, extra, concentration,
-        price, lpr_date,
+        customer, kind, day, terms, inputs, missing, refused, policies, steps, rows, usable, extra,
+        basis.concentration, price, lpr_date,
     )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from credit_rating.engine.exposure import BY_SHARE, Capital, CapUse, Stake, Tie,
 from credit_rating.engine.steps import ZERO
 from credit_rating.models import BankCapital, RelatedParty
 from credit_rating.models.lines import LIVING, CreditLine
+from credit_rating.policies import Body
 from credit_rating.policies.caps import caps_of
 from credit_rating.selectors.policies import policy_on
 from crm_site.accounts.models import Bank
@@ -24,6 +25,7 @@ from crm_site.lib.tenancy import require_bank
 from customers.models import Customer, FxRate, Relation, Standing
 
 MOST_MEMBERS = 500
+CONTROL = ("parent_company", "common_control", *BY_SHARE)  # relations that may make a group
 
 
 def group_members(customer_id: int, threshold: Decimal) -> tuple[int, ...]:
@@ -33,9 +35,8 @@ def group_members(customer_id: int, threshold: Decimal) -> tuple[int, ...]:
     """
     ties: dict[int, Tie] = {}
     known, wave = {customer_id}, {customer_id}
-    kinds = ("parent_company", "common_control", *BY_SHARE)
     while wave and len(known) < MOST_MEMBERS:
-        touching = Relation.objects.filter(Q(customer_id__in=wave) | Q(other_id__in=wave), kind__in=kinds)
+        touching = Relation.objects.filter(Q(customer_id__in=wave) | Q(other_id__in=wave), kind__in=CONTROL)
         ties |= {r.pk: Tie(r.customer_id, r.other_id, r.kind, r.share) for r in touching.order_by("id")}
         found = set(group_of(customer_id, ties.values(), threshold))
         known, wave = known | found, found - known
@@ -166,10 +167,35 @@ def concentration_of(
     related = related_customers(day)
     is_related = not related.isdisjoint(ids)
     found = capital_on(day)
+    lacks = is_related and found is not None and found[0].net_last_quarter is None
+    others = stakes_of(related | set(ids), day) if is_related and found is not None and not lacks else None
+    return _concentration(members, policy, found, others, is_related, lacks)
+
+
+def alone(
+    customer: Customer, stake: Stake, policy: Body, found: tuple[Capital, BankCapital] | None, limit: Decimal
+) -> Concentration:
+    """`concentration_of` of a customer without a group who is no related party, of what was read for many."""
+    member = Member(customer.pk, customer.name, True, stake, stake.after(limit))
+    return _concentration([member], policy, found, None, False, False)
+
+
+def _concentration(
+    members: list[Member], policy: Body, found: tuple[Capital, BankCapital] | None, others: dict[int, Stake] | None,
+    is_related: bool, lacks: bool,
+) -> Concentration:  # fmt: skip
     if found is None:
         return Concentration(members, (), None, is_related, False)
     capital, row = found
-    lacks = is_related and capital.net_last_quarter is None
-    others = stakes_of(related | set(ids), day) if is_related and not lacks else None
-    uses = check_caps(customer.pk, after, capital, caps_of(policy), related=others)
+    after = {m.customer_id: m.after for m in members}
+    customer_id = next(m.customer_id for m in members if m.is_self)
+    uses = check_caps(customer_id, after, capital, caps_of(policy), related=others)
     return Concentration(members, uses, row, is_related, lacks)
+
+
+def grouped(customers: Iterable[int]) -> set[int]:
+    """Those of some customers that may hang together with others: any relation of control, whatever its share."""
+    ids = list(customers)
+    ties = Relation.objects.filter(kind__in=CONTROL)
+    found = set(ties.filter(customer_id__in=ids).values_list("customer_id", flat=True))
+    return found | set(ties.filter(other_id__in=ids).values_list("other_id", flat=True))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -41,19 +43,33 @@ class Elsewhere:
 def elsewhere_of(actor: Actor, customer: Customer, day: dt.date) -> Elsewhere | None:
     """The newest report up to a day. None where none was ever delivered."""
     rows = newest_report(ExternalExposure.objects.visible_to(actor).filter(customer=customer), day)
-    if not rows:
-        return None
-    counted_rows = [(row, _counts_for(row, day)) for row in rows]
-    return Elsewhere(rows[0].source, rows[0].report_date, counted_rows)
+    return _report(rows, day) if rows else None
+
+
+def elsewhere_of_many(customers: Sequence[int], day: dt.date) -> dict[int, Elsewhere]:
+    """customer -> what `elsewhere_of` finds, read together."""
+    told: dict[int, list[ExternalExposure]] = defaultdict(list)
+    found = ExternalExposure.objects.filter(customer_id__in=customers, report_date__lte=day)
+    for row in found.order_by("-report_date", "id"):
+        rows = told[row.customer_id]
+        if not rows or rows[0].report_date == row.report_date:
+            rows.append(row)
+    return {customer: _report(_preferred(rows), day) for customer, rows in told.items()}
 
 
 def newest_report(of_customer: QuerySet[ExternalExposure], day: dt.date) -> list[ExternalExposure]:
     """The rows of a customer's newest report up to a day; of two of one date the credit bureau's."""
     told = of_customer.filter(report_date__lte=day)
     newest = told.order_by("-report_date").values_list("report_date", flat=True).first()
-    rows = [] if newest is None else list(told.filter(report_date=newest))
-    bureau = [row for row in rows if row.source == ExposureSource.CREDIT_BUREAU]
-    return bureau or rows
+    return [] if newest is None else _preferred(list(told.filter(report_date=newest)))
+
+
+def _preferred(rows: list[ExternalExposure]) -> list[ExternalExposure]:
+    return [row for row in rows if row.source == ExposureSource.CREDIT_BUREAU] or rows
+
+
+def _report(rows: list[ExternalExposure], day: dt.date) -> Elsewhere:
+    return Elsewhere(rows[0].source, rows[0].report_date, [(row, _counts_for(row, day)) for row in rows])
 
 
 def _counts_for(row: ExternalExposure, day: dt.date) -> Decimal | None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 
-from django.db.models import Max, Q
+from django.db.models import Max, Q, QuerySet
 
 from credit_rating.collection import Collected
 from credit_rating.engine.cards import Value
@@ -36,15 +36,37 @@ class Found:
     detail: str = ""
 
 
-class Facts:
-    """What is known of a customer on a day: nothing that is of a later day. Each kind of data is read once."""
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What the data hold of a customer, read with those of many others (selectors.many). `statements`: newest first;
+    `newest`: the bank's business date; `worst`: the longest days past due of a year's month-ends with debts."""
 
-    def __init__(self, actor: Actor, customer: Customer, day: dt.date) -> None:
-        self.actor, self.customer, self.day = actor, customer, day
-        self._collected: dict[str, Collected] | None = None
+    collected: dict[str, Collected]
+    statements: list[Statement]
+    standing: Standing | None
+    newest: dt.date | None
+    worst: int | None
+
+
+def held_on(standing: Standing | None, newest: dt.date | None, day: dt.date) -> dt.date | None:
+    """The date a standing's figures are of: what did not move since an earlier night holds on the newest one too."""
+    if standing is None or standing.as_of is None:
+        return None
+    return max(standing.as_of, min(newest, day)) if newest else standing.as_of
+
+
+class Facts:
+    """What is known of a customer on a day: nothing that is of a later day. Each kind of data is read once, unless it
+    is `held` already."""
+
+    def __init__(self, actor: Actor, customer: Customer, day: dt.date, held: Held | None = None) -> None:
+        self.actor, self.customer, self.day, self._held = actor, customer, day, held
+        self._collected: dict[str, Collected] | None = held.collected if held else None
         self._statements: list[Statement] | None = None
-        self._standing: Standing | None = None
-        self._has_standing = False
+        if held:
+            self._statements = [s for s in held.statements if s.report_date <= day]
+        self._standing: Standing | None = held.standing if held else None
+        self._has_standing = held is not None
 
     def of(self, source: str) -> Found | None:
         """The value of a source; None when the data do not give it."""
@@ -69,12 +91,14 @@ class Facts:
 
     @property
     def held_on(self) -> dt.date | None:
-        """The date its figures are of: what did not move since an earlier night holds on the newest one too."""
+        """The date its figures are of."""
         at = self.standing
-        if at is None or at.as_of is None:
+        if at is None:
             return None
+        if self._held:
+            return held_on(at, self._held.newest, self.day)
         newest = Bank.objects.values_list("business_date", flat=True).get(pk=self.customer.bank_id)
-        return max(at.as_of, min(newest, self.day)) if newest else at.as_of
+        return held_on(at, newest, self.day)
 
     def _ratio(self, code: str) -> Found | None:
         if self._statements is None:
@@ -139,13 +163,21 @@ class Facts:
         at, on = self.standing, self.held_on
         if at is None or on is None:
             return None
-        since = on - dt.timedelta(days=ARREARS_MONTHS)
-        months = MonthEnd.objects.filter(customer=self.customer, month_end__gt=since, month_end__lte=on)
-        owed = months.filter(Q(days_past_due__gt=0) | Q(loans__gt=Decimal(0)))
-        worst = owed.aggregate(worst=Max("days_past_due"))["worst"]
+        if self._held:
+            worst = self._held.worst
+        else:
+            owed = owing_months(on).filter(customer=self.customer)
+            worst = owed.aggregate(worst=Max("days_past_due"))["worst"]
         if worst is None and not at.loans and not at.days_past_due:
             return None
         return Found(Decimal(max(worst or 0, at.days_past_due)), on)
+
+
+def owing_months(on: dt.date) -> QuerySet[MonthEnd]:
+    """The month-ends of the year up to a day at which customers owed something."""
+    since = on - dt.timedelta(days=ARREARS_MONTHS)
+    months = MonthEnd.objects.filter(month_end__gt=since, month_end__lte=on)
+    return months.filter(Q(days_past_due__gt=0) | Q(loans__gt=Decimal(0)))
 
 
 _READERS: dict[str, Callable[[Facts], Found | None]] = {

@@ -8,7 +8,18 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from django.db.models import BigIntegerField, Count, ExpressionWrapper, F, Q, QuerySet, Sum, Value
+from django.db.models import (
+    BigIntegerField,
+    Count,
+    Exists,
+    ExpressionWrapper,
+    F,
+    OuterRef,
+    Q,
+    QuerySet,
+    Sum,
+    Value,
+)
 from django.db.models.functions import Cast
 
 from credit_rating.models import (
@@ -17,14 +28,18 @@ from credit_rating.models import (
     LineEntry,
     LineEvent,
     LineStatus,
+    Rating,
+    RatingStatus,
     Reservation,
     ReservationStatus,
     SubLimit,
 )
 from credit_rating.models.lines import LIVING, standing
 from credit_rating.policies import SHAPES, Body, read
+from credit_rating.selectors.exposure import group_members
 from credit_rating.selectors.policies import policy_on
 from crm_site.accounts.models import OrgUnit
+from crm_site.lib.dates import add_months, month_start
 from crm_site.lib.money import MoneyField, money
 from crm_site.lib.permissions import Actor
 from customers.models import Customer
@@ -33,7 +48,27 @@ PAGE = 50
 SUBJECT = "line_control"
 # Rungs of the expiry ladder: living lines that end within so many days, each without the rung below it.
 LADDER = (30, 90, 180, 365)
+LIVES = "lives"  # may be drawn on, now or later
+MONTHS = 12  # of the overview's ladder; what ends after them ends "later"
+LATER = "later"
+NO_GRADE = "none"
 # Bands of use in per cent of the limit: from (inclusive) to (exclusive).
+# What a row of the list shows: whole customers and people would cost more than the rest of the page.
+LISTED = (
+    *(
+        "year",
+        "serial",
+        "status",
+        "starts_on",
+        "expires_on",
+        "currency",
+        "limit",
+        "reserved",
+        "utilised",
+        "product__name",
+    ),
+    *("customer__name", "customer__number", "customer__home_branch__name", "customer__responsible__name"),
+)
 BANDS = {"unused": (None, 1), "low": (0, 50), "mid": (50, 90), "high": (90, None)}
 
 
@@ -51,9 +86,12 @@ def control_policy(day: dt.date) -> Body:
 
 @dataclass(frozen=True, slots=True)
 class LineQuery:
-    """What the list shows: "", None and 0 mean all. `within`: a rung of LADDER; `number`: of a line or customer.
+    """What the list shows: "", None and 0 mean all. `within`: a rung of LADDER; `number`: of a line or customer;
+    `grade`: of the customer's rating in force, or "none"; `ends`: a month ("2027-03") of the ladder of the overview or
+    "later"; `group`: a customer with everybody of its group.
 
-    Without a status: lines that live, and expired ones that are still in use; with `everything` every line.
+    Without a status: lines that live, and expired ones that are still in use; LIVES: the former alone; with
+    `everything` every line.
     """
 
     status: str = ""
@@ -63,6 +101,9 @@ class LineQuery:
     band: str = ""
     number: str = ""
     everything: bool = False
+    grade: str = ""
+    ends: str = ""
+    group: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +133,7 @@ def line_page(actor: Actor, query: LineQuery, *, day: dt.date, after: str = "") 
     found = _chosen(actor, query, day).select_related(
         "customer__home_branch", "customer__responsible", "product"
     )
+    found = found.only(*LISTED)
     if key := _read_key(after):
         ends, last = key
         found = found.filter(expires_on__gte=ends).filter(Q(expires_on__gt=ends) | Q(pk__gt=last))
@@ -114,7 +156,9 @@ def line_totals(actor: Actor, query: LineQuery, *, day: dt.date) -> list[Total]:
 
 def _chosen(actor: Actor, query: LineQuery, day: dt.date) -> QuerySet[CreditLine]:
     found = CreditLine.objects.visible_to(actor)
-    if query.status:
+    if query.status == LIVES or query.grade or query.ends:
+        found = found.filter(status__in=LIVING, expires_on__gte=day)
+    elif query.status:
         found = found.in_status(query.status, day)
     elif not query.everything:
         used = Q(reserved__gt=money(0)) | Q(utilised__gt=money(0))
@@ -131,7 +175,34 @@ def _chosen(actor: Actor, query: LineQuery, day: dt.date) -> QuerySet[CreditLine
         found = found.filter(status__in=LIVING, expires_on__gte=first, expires_on__lte=last)
     if query.band:
         found = _in_band(found, query.band)
+    if query.grade:
+        found = _graded(found, query.grade, day)
+    if query.ends:
+        found = found.filter(_ends(query.ends, day))
+    if query.group:
+        threshold = policy_on("caps", day).body.params["control_pct"]
+        found = found.filter(customer_id__in=group_members(query.group, threshold))
     return found if not query.number else found.filter(_numbered(query.number))
+
+
+def _graded(found: QuerySet[CreditLine], grade: str, day: dt.date) -> QuerySet[CreditLine]:
+    """Of customers with that grade in force, or with none."""
+    holds = Rating.objects.filter(
+        customer_id=OuterRef("customer_id"), status=RatingStatus.APPROVED, expires_on__gte=day
+    )
+    return found.filter(~Exists(holds) if grade == NO_GRADE else Exists(holds.filter(grade=grade)))
+
+
+def ladder_end(day: dt.date) -> dt.date:
+    """The first day after the months of the overview's ladder, which begins with the day's own month."""
+    return add_months(month_start(day), MONTHS)
+
+
+def _ends(month: str, day: dt.date) -> Q:
+    if month == LATER:
+        return Q(expires_on__gte=ladder_end(day))
+    first = dt.date.fromisoformat(f"{month}-01")
+    return Q(expires_on__gte=first, expires_on__lt=add_months(first, 1))
 
 
 def _in_band(found: QuerySet[CreditLine], band: str) -> QuerySet[CreditLine]:

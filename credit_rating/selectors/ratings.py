@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db import models
+from django.db.models import Case, CharField, Exists, F, OuterRef, Q, QuerySet, Subquery, When
+from django.db.models.functions import Coalesce
 from django.utils.translation import gettext as _
 
 from credit_rating.engine.cards import Card, CardBin, CardFactor, Value
@@ -20,6 +22,8 @@ from credit_rating.scorecards import shape_of
 from credit_rating.selectors.factors import Facts, Found
 from credit_rating.selectors.policies import Policy, policy_on
 from credit_rating.selectors.scorecards import scorecard_on
+from credit_rating.selectors.waiting import ratings_to_decide
+from crm_site.lib.dates import end_of
 from crm_site.lib.errors import DomainError
 from crm_site.lib.permissions import Actor
 from customers.models import Customer
@@ -75,40 +79,67 @@ class Assessed:
         return sum(line.found is None for line in self.lines)
 
 
+@dataclass(frozen=True, slots=True)
+class Yardstick:
+    """By what a kind of customers is rated on a day: card, its rows by factor, grade scale and rating rules."""
+
+    kind: str
+    day: dt.date
+    scorecard: Scorecard
+    table: Card
+    rows: Mapping[str, Mapping[str, Any]]
+    scale: Policy
+    rules: CreditPolicy | None
+    rule_body: Body
+
+
+def yardstick_on(kind: str, day: dt.date) -> Yardstick:
+    """The yardstick in force on a day. Raises NoScorecard."""
+    version = scorecard_on(kind, day)
+    if version is None:
+        raise NoScorecard(_("There is no scorecard in force for these customers."), code="no_scorecard")
+    body = read(shape_of(kind, version.origin), version.body)
+    rows = {row["code"]: row for row in body.tables["factors"]}
+    scale = policy_on(grades.SHAPE.subject, day, kind)
+    return Yardstick(kind, day, version, version.table(), rows, scale, *rules_on(day, kind))
+
+
 def assess(actor: Actor, customer: Customer, answers: Mapping[str, str], *, day: dt.date) -> Assessed:
     """Score a customer by the card in force on a day. `answers`: what the rating form asks, by factor.
 
     Raises NoScorecard.
     """
-    kind = credit_kind(customer)
-    version = scorecard_on(kind, day)
-    if version is None:
-        raise NoScorecard(_("There is no scorecard in force for these customers."), code="no_scorecard")
-    table = version.table()
-    body = read(shape_of(kind, version.origin), version.body)
-    rows = {row["code"]: row for row in body.tables["factors"]}
-    facts = Facts(actor, customer, day)
+    return assess_by(yardstick_on(credit_kind(customer), day), Facts(actor, customer, day), answers)
+
+
+def assess_by(by: Yardstick, facts: Facts, answers: Mapping[str, str]) -> Assessed:
+    """Score the customer of `facts`, who is of the yardstick's kind."""
+    day, table, scale, rows = by.day, by.table, by.scale, by.rows
     found = {
         f.code: _value(facts, rows[f.code]["source"], answers.get(f.code, ""), day) for f in table.factors
     }
     values: dict[str, Value] = {code: None if f is None else f.value for code, f in found.items()}
     lines = [Line(rows[f.code], f, b, found[f.code]) for f, b in table.bins(values)]
     score = table.score(values)
-    scale = policy_on(grades.SHAPE.subject, day, kind)
-    score_pd = table.scale.probability(score) if table.scale else None
-    score_grade = (
-        grades.grade_of(scale.body, score) if score_pd is None else grades.grade_of_pd(scale.body, score_pd)
-    )
-    rules, rule_body = rules_on(day, kind)
     measures = {m: at.value for m in rating_rules.MEASURES if (at := facts.of(m)) is not None}
-    cap = rating_rules.cap_of(rule_body, measures)
-    bites = cap is not None and grades.notches(score_grade, cap.grade) < 0
-    grade = _on_scale(scale.body, cap.grade) if cap is not None and bites else score_grade
+    score_pd, score_grade, cap, grade = graded(table, scale.body, by.rule_body, score, measures)
     deposits = facts.standing.deposits_adb if facts.standing else None
     return Assessed(
-        customer, kind, day, version, table, scale, rules, lines, score, score_pd, score_grade, cap if bites else None,
-        grade, grades.pd_of(scale.body, grade), deposits,
+        facts.customer, by.kind, day, by.scorecard, table, scale, by.rules, lines, score, score_pd, score_grade,
+        cap, grade, grades.pd_of(scale.body, grade), deposits,
     )  # fmt: skip
+
+
+def graded(
+    table: Card, scale: Body, rules: Body, score: Decimal, measures: Mapping[str, Value]
+) -> tuple[Decimal | None, str, GradeCap | None, str]:
+    """What a score comes to: its probability of default (developed cards), its grade, the cap that bites, the grade."""
+    score_pd = table.scale.probability(score) if table.scale else None
+    score_grade = grades.grade_of(scale, score) if score_pd is None else grades.grade_of_pd(scale, score_pd)
+    cap = rating_rules.cap_of(rules, measures)
+    if cap is None or grades.notches(score_grade, cap.grade) >= 0:
+        return score_pd, score_grade, None, score_grade
+    return score_pd, score_grade, cap, _on_scale(scale, cap.grade)
 
 
 def _on_scale(body: Body, grade: str) -> str:
@@ -138,7 +169,7 @@ def as_content(found: Assessed) -> dict[str, Any]:
         "scorecard": {"id": found.scorecard.pk, "version": found.scorecard.version, "name": found.scorecard.name},
         "grade_policy": {"id": policy.pk, "version": policy.version},
         "rules": {"id": found.rules.pk, "version": found.rules.version} if found.rules else None,
-        "factors": [_factor(line) for line in found.lines],
+        "factors": [factor_content(line) for line in found.lines],
         "base": f"{found.table.base:f}",
         "score": f"{found.score:f}",
         "most": f"{found.table.most:f}",
@@ -152,7 +183,8 @@ def as_content(found: Assessed) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _factor(line: Line) -> dict[str, Any]:
+def factor_content(line: Line) -> dict[str, Any]:
+    """A factor's row of the content."""
     b = line.bin
     return {
         **{name: line.row[name] for name in ("code", "label_zh", "label_en", "source", "group")},
@@ -183,7 +215,8 @@ def content_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list
 
 def _seen(actor: Actor) -> QuerySet[Rating]:
     people = ("generated_by", "submitted_by", "decided_by")
-    return Rating.objects.visible_to(actor).select_related("customer", "scorecard", *people)
+    found = Rating.objects.visible_to(actor).select_related("customer", "scorecard", *people)
+    return found.defer("scorecard__card", "scorecard__record")
 
 
 def rating(actor: Actor, rating_id: int) -> Rating:
@@ -203,26 +236,83 @@ def in_force(actor: Actor, customer: Customer, day: dt.date) -> Rating | None:
     return found.defer("content").first()
 
 
-LISTS = ("waiting", "mine", "due", "all")
+LISTS = ("todo", "waiting", "mine", "due", "all", "decided")
+MOVED = "moved"
+UNRATED = "none"
+LISTED = (
+    *(
+        "number",
+        "status",
+        "score",
+        "grade",
+        "model_grade",
+        "as_of",
+        "expires_on",
+        "review_since",
+        "review_reason",
+    ),
+    *("customer__name", "submitted_by__name"),
+)
 PAGE = 50
 
 
-def rating_list(actor: Actor, which: str, *, day: dt.date, grade: str = "", after: int = 0) -> list[Rating]:
-    """A page of one more than PAGE ratings, newest first, below id `after` (0: the first).
+def moved(
+    actor: Actor, *, before: str, after: str, then: dt.date, now: dt.date, key: int = 0
+) -> list[Rating]:
+    """A page of one more than PAGE customers whose grade was `before` at the end of a day and is `after` now.
 
-    waiting: for a reviewer; mine: drafts and returned ones that I made; due: in force and due for review or expired;
-    all: in force.
+    UNRATED before: no rating held then; after: none holds now, and the rating of then is shown. Agrees with the
+    migration of the overview (overview_night). `then`, `now`: business dates; a rating's last day is still in force.
+    """
+    past = Rating.objects.filter(
+        customer_id=OuterRef("customer_id"), status__in=DECIDED, decided_at__lt=end_of(then)
+    )
+    newest = past.order_by("-pk")[:1]
+    held = Case(
+        When(expires_on__gt=then, then=F("grade")), default=models.Value(UNRATED), output_field=CharField()
+    )
+    holds = {"status": RatingStatus.APPROVED, "expires_on__gt": now}
+    if after == UNRATED:
+        standing = Rating.objects.filter(customer_id=OuterRef("customer_id"), **holds)
+        found = _seen(actor).filter(pk=Subquery(newest.values("pk")), grade=before, expires_on__gt=then)
+        found = found.filter(~Exists(standing))
+    else:
+        found = _seen(actor).filter(grade=after, **holds)
+        found = found.annotate(
+            grade_then=Coalesce(Subquery(newest.annotate(held=held).values("held")), models.Value(UNRATED))
+        )
+        found = found.filter(grade_then=before)
+    if key:
+        found = found.filter(pk__lt=key)
+    return list(found.defer("content").order_by("-pk")[: PAGE + 1])
+
+
+def rating_list(
+    actor: Actor, which: str, *, day: dt.date, grade: str = "", card: int = 0, after: int = 0
+) -> list[Rating]:
+    """A page of one more than PAGE ratings, newest first, below id `after` (0: the first). `card`: of one version of
+    a scorecard (0: of any).
+
+    todo: those that the actor may decide; waiting: for anybody; mine: drafts and returned ones that I made; due: in
+    force and due for review or expired; all: in force; decided: in force or ended.
     """
     rule = {
+        "todo": Q(pk__in=ratings_to_decide(actor).values("pk")),
         "waiting": Q(status=RatingStatus.SUBMITTED),
         "mine": Q(status__in=(RatingStatus.DRAFT, RatingStatus.RETURNED), generated_by=actor.staff_id),
         "due": Q(status=RatingStatus.EXPIRED) | Q(status=RatingStatus.APPROVED)
         & (Q(review_since__isnull=False) | Q(expires_on__lt=day)),
         "all": Q(status=RatingStatus.APPROVED),
+        "decided": Q(status__in=DECIDED),
     }[which]  # fmt: skip
-    found = _seen(actor).filter(rule).defer("content")
+    # The few columns that a row shows: with each scorecard's tables a page of fifty read half a megabyte.
+    found = (
+        Rating.objects.visible_to(actor).filter(rule).select_related("customer", "submitted_by").only(*LISTED)
+    )
     if grade:
         found = found.filter(grade=grade)
+    if card:
+        found = found.filter(scorecard_id=card)
     if after:
         found = found.filter(pk__lt=after)
     return list(found.order_by("-pk")[: PAGE + 1])

@@ -6,11 +6,24 @@ import datetime as dt
 from dataclasses import dataclass
 from decimal import Decimal
 
-from django.db.models import Count, DateField, Exists, ExpressionWrapper, F, OuterRef, Q, QuerySet, Sum
+from django.db.models import (
+    Count,
+    DateField,
+    Exists,
+    ExpressionWrapper,
+    F,
+    Max,
+    Min,
+    OuterRef,
+    Q,
+    QuerySet,
+    Sum,
+)
 
-from credit_rating.models import DECIDED, Rating, Scorecard
+from credit_rating.models import DECIDED, DevelopmentSample, Rating, Scorecard
 from credit_rating.policies.grades import GRADES
 from crm_site.accounts.versions import OPEN, VersionStatus
+from crm_site.lib.permissions import Actor
 from customers.models import MonthEnd
 
 DEFAULT_DAYS = 90  # more days past due than these at a month-end are a default
@@ -23,16 +36,14 @@ def scorecard_on(kind: str, day: dt.date) -> Scorecard | None:
     return published.order_by("-valid_from", "-published_at", "-id").first()
 
 
-def standing_cards(day: dt.date) -> dict[str, int]:
-    """kind -> id of the version in force."""
-    published = Scorecard.objects.filter(status=VersionStatus.PUBLISHED, valid_from__lte=day)
-    found = published.order_by("valid_from", "published_at", "id").values_list("kind", "pk")
-    return dict(found)
-
-
 def scorecard(scorecard_id: int) -> Scorecard:
     """A version. Raises Scorecard.DoesNotExist."""
     return Scorecard.objects.select_related("drafted_by", "proposed_by", "published_by").get(pk=scorecard_id)
+
+
+def version_or_none(scorecard_id: int) -> Scorecard | None:
+    """A version by key; None when there is none."""
+    return Scorecard.objects.filter(pk=scorecard_id).first()
 
 
 def scorecard_versions() -> QuerySet[Scorecard]:
@@ -47,6 +58,33 @@ def scorecard_versions() -> QuerySet[Scorecard]:
 def under_way(found: Scorecard) -> Scorecard | None:
     """The draft or proposal of a card's line, if there is one."""
     return Scorecard.objects.filter(**found.line, status__in=OPEN).first()
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """Decided ratings of a version: how many, in how many of them people chose another grade, and their first and
+    last day."""
+
+    decisions: int
+    overridden: int
+    first: dt.date | None
+    last: dt.date | None
+
+
+def use_of(scorecard_id: int) -> Use:
+    """What a version has decided."""
+    found = Rating.objects.filter(scorecard_id=scorecard_id, status__in=DECIDED).aggregate(
+        decisions=Count("pk"),
+        overridden=Count("pk", filter=~Q(grade=F("model_grade"))),
+        first=Min("as_of"),
+        last=Max("as_of"),
+    )
+    return Use(**found)
+
+
+def sample_of(actor: Actor, found: Scorecard) -> DevelopmentSample | None:
+    """The sample a version was developed from, for those who may see samples."""
+    return DevelopmentSample.objects.visible_to(actor).filter(developments__scorecard=found).first()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,10 @@ from typing import Any
 
 from django.db.models import Q, QuerySet
 
+from credit_rating.engine.classes import Level
 from credit_rating.models import CreditPolicy, Downgrade, LoanClass, Signal, SignalAct, SignalState
 from credit_rating.policies import SHAPES, Body, read
+from credit_rating.policies.classes import CODES
 from credit_rating.policies.warnings import SUBJECT, Rule, rules_of
 from credit_rating.selectors.policies import Policy, policy_on
 from crm_site.accounts.models import Staff
@@ -25,12 +27,14 @@ OPEN = Q(state=SignalState.OPEN, ended_on__isnull=True)
 
 @dataclass(frozen=True, slots=True)
 class WarningQuery:
-    """What the list shows; "" and 0 mean all. `state`: "open" (default), "answered" (the cause lasts), "ended"."""
+    """What the list shows; "" and 0 mean all. `state`: "open" (default), "answered" (the cause lasts), "ended".
+    `customer`: a customer's number."""
 
     state: str = "open"
     level: str = ""
     code: str = ""
     mine: bool = False
+    customer: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,8 @@ def _chosen(actor: Actor, query: WarningQuery) -> QuerySet[Signal]:
         found = found.filter(level=query.level)
     if query.code:
         found = found.filter(code=query.code)
+    if query.customer:
+        found = found.filter(customer__number=query.customer)
     return found.filter(owner__in=actor.portfolio) if query.mine else found
 
 
@@ -137,10 +143,24 @@ def rule_of(signal: Signal) -> Rule | None:
 # -- classes --------------------------------------------------------------------------------------------------------
 
 
+def class_page(actor: Actor, level: int, *, after: int = 0) -> list[LoanClass]:
+    """A page of one more than PAGE loans in a class (0: worse than normal), with id `after` gone before."""
+    found = LoanClass.objects.visible_to(actor).filter(until__isnull=True)
+    found = found.filter(level=level) if level else found.filter(level__gt=1)
+    rows = found.select_related("loan", "customer__home_branch", "customer__responsible")
+    return list(rows.filter(pk__gt=after).order_by("pk")[: PAGE + 1])
+
+
 def worst_class(actor: Actor, customer_id: int) -> LoanClass | None:
     """The class of a customer: that of the worst of the loans."""
     found = LoanClass.objects.visible_to(actor).filter(customer_id=customer_id, until__isnull=True)
     return found.order_by("-level", "from_date").first()
+
+
+def class_badge(actor: Actor, customer_id: int) -> str:
+    """The code of a customer's class when it is worse than normal."""
+    worst = worst_class(actor, customer_id)
+    return CODES[Level(worst.level)] if worst is not None and worst.level > Level.NORMAL else ""
 
 
 def classes_of(actor: Actor, customer_id: int) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from credit_rating.collection import CollectionFault, Field, clean, completeness, fields_of, read_values
 from credit_rating.models import CollectionStatus, InformationForm, Statement, credit_kind
 from credit_rating.selectors.collection import submitted_of
+from credit_rating.services.campaigns.progress import note_collected
 from crm_site.lib.errors import Conflict
 from crm_site.lib.permissions import Actor, require
 from customers.models import Customer
@@ -131,4 +132,5 @@ def submit_form(actor: Actor, *, customer: Customer, now: dt.datetime) -> Inform
         form.status, form.submitted_by_id, form.submitted_at = CollectionStatus.SUBMITTED, actor.staff_id, now
         form.kind, form.completeness_pct = credit_kind(customer), _pct(customer, form)
         form.save(update_fields=["status", "submitted_by", "submitted_at", "kind", "completeness_pct"])
+        note_collected(form, day=now.date())
     return form

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.db import transaction
@@ -16,11 +16,13 @@ from credit_rating.policies.grades import GRADES, notches, pd_of
 from credit_rating.policies.shapes import read
 from credit_rating.scorecards import in_language
 from credit_rating.selectors.ratings import as_content, assess, content_changes
+from credit_rating.services.rating_work import sync_tasks, task_key, tell_makers
 from credit_rating.services.scorecards import ensure_default_scorecards
 from crm_site.lib import formats
 from crm_site.lib.dates import add_months
 from crm_site.lib.errors import Conflict, DomainError
 from crm_site.lib.permissions import Actor, require
+from crm_site.work.services import finish_cause
 from customers.models import Customer
 
 PREPARE, DECIDE = "credit.prepare", "rating.decide"
@@ -62,13 +64,15 @@ def generate_rating(
             opened.status = RatingStatus.REPLACED
             opened.save(update_fields=["status"])
         count = Rating.objects.filter(customer=seen).count() + 1
-        return Rating.objects.create(
+        made = Rating.objects.create(
             customer=seen, kind=found.kind, number=f"PJ-{seen.pk}-{count}", scorecard=found.scorecard,
             grade_policy=found.grade_policy.version, as_of=day, score=found.score, score_grade=found.score_grade,
             model_grade=found.grade, grade=found.grade, grade_rank=rank_of(found.grade), pd=found.pd,
             deposits=found.deposits, content=content, content_hash=digest, generated_by_id=actor.staff_id,
             generated_at=now,
         )  # fmt: skip
+        sync_tasks(made, day=day, now=now)
+        return made
 
 
 def submit_rating(
@@ -97,6 +101,7 @@ def submit_rating(
         found.save(
             update_fields=["status", "grade", "grade_rank", "pd", "reason", "submitted_by", "submitted_at"]
         )
+        sync_tasks(found, day=day, now=now)
         return found
 
 
@@ -137,6 +142,14 @@ def _named(codes: list[str], before: Mapping[str, Any], after: Mapping[str, Any]
     return _(", ").join(str(named.get(code) or factors[code]) for code in codes)
 
 
+def confirm_drafts(actor: Actor, *, ratings: Sequence[int], now: dt.datetime) -> int:
+    """Confirm drafts with the grades they were reckoned with and hand them to a reviewer: what `submit_rating` does for
+    one. The caller has looked whether the data still say the same. Returns how many changed."""
+    require(actor, PREPARE)
+    drafts = Rating.objects.visible_to(actor).filter(pk__in=ratings, status=RatingStatus.DRAFT)
+    return drafts.update(status=RatingStatus.SUBMITTED, submitted_by=actor.staff_id, submitted_at=now)
+
+
 def decide_rating(
     actor: Actor, *, rating_id: int, seen: str, approve: bool, note: str, day: dt.date, now: dt.datetime
 ) -> Rating:
@@ -165,6 +178,11 @@ def decide_rating(
         found.status, found.decision_note = wanted, note.strip()
         found.decided_by_id, found.decided_at = actor.staff_id, now
         found.save(update_fields=["status", "decision_note", "decided_by", "decided_at", "expires_on"])
+        finish_cause(
+            actor, source_key=task_key(found, actor.staff_id), now=now, result=str(RatingStatus(wanted).label)
+        )
+        sync_tasks(found, day=day, now=now)
+        tell_makers(found, now=now)
         return found
 
 

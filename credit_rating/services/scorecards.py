@@ -11,14 +11,14 @@ from django.utils.translation import gettext as _
 from credit_rating.default_cards import NAME, default_body
 from credit_rating.engine.cards import developed_card
 from credit_rating.models import CardOrigin, CreditKind, Scorecard
+from credit_rating.models.samples import DEVELOP
 from credit_rating.policies.shapes import Body, PolicyFault, read
 from credit_rating.scorecards import shape_of
 from credit_rating.services.policies import DRAFT, FIRST_DAY, PUBLISH
 from crm_site.accounts import versions
-from crm_site.accounts.versions import VersionError, VersionStatus
+from crm_site.accounts.versions import OPEN, VersionError, VersionStatus
+from crm_site.lib.errors import Conflict
 from crm_site.lib.permissions import Actor, require
-
-DEVELOP = "scorecard.develop"
 
 
 def ensure_default_scorecards(now: dt.datetime) -> None:
@@ -64,8 +64,7 @@ def draft_developed_card(
     `sources`: factor -> code of credit_rating.factors; a factor without one is asked on the rating form.
     """
     require(actor, DEVELOP)
-    if kind not in CreditKind.values or not name.strip():
-        raise VersionError(_("A scorecard has a kind and a name."), code="scorecard_line")
+    refuse_taken_line(kind, name)
     names = [factor.code for factor in developed_card(card).factors]
     rows = [
         {"code": n, "label_zh": n, "label_en": n, "source": sources.get(n, "answer"), "group": "quantitative"}
@@ -77,6 +76,25 @@ def draft_developed_card(
         actor, Scorecard, {"kind": kind, "name": name.strip()}, now=now, origin=CardOrigin.DEVELOPED, body=body,
         card=dict(card), record=dict(record), note=str(record.get("sample", ""))[:400],
     )  # fmt: skip
+
+
+def refuse_taken_line(kind: str, name: str) -> None:
+    """Raise VersionError or Conflict, naming the field, unless a card developed now may be the line's draft.
+
+    A developed draft is replaced by the next one; what experts have written is never overwritten.
+    """
+    if kind not in CreditKind.values or not name.strip():
+        raise VersionError(_("A scorecard has a kind and a name."), code="scorecard_line")
+    waiting = Scorecard.objects.filter(kind=kind, name=name.strip(), status__in=OPEN).first()
+    if waiting is None or (waiting.status == VersionStatus.DRAFT and waiting.origin == CardOrigin.DEVELOPED):
+        return
+    if waiting.status == VersionStatus.DRAFT:
+        message = (
+            _("Version %s of this name is a draft made by experts: choose another name.") % waiting.version
+        )
+    else:
+        message = _("Version %s of this name waits for its second person.") % waiting.version
+    raise Conflict(message, code="scorecard_under_way", fields={"name": message})
 
 
 def name_developed_card(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import Any
 
 from django.contrib import messages
@@ -20,15 +19,17 @@ from credit_rating.forms_cases import (
     RelationForm,
 )
 from credit_rating.models import (
-    CreditCase,
     Delegation,
     Verdict,
 )
 from credit_rating.policies.authority import STAGE_LABELS
 from credit_rating.selectors import cases as selectors
+from credit_rating.selectors.waiting import DECIDE_RATING as RATE
+from credit_rating.selectors.waiting import ratings_to_decide
 from credit_rating.services import cases as services
 from credit_rating.services.cases import CaseFault
-from credit_rating.views.case_page import TONES, WHY
+from credit_rating.views.case_page import WHY
+from credit_rating.views.case_rows import case_rows
 from crm_site.accounts.models import Staff
 from crm_site.accounts.selectors import bank_today
 from crm_site.accounts.sessions import confirm_identity
@@ -64,30 +65,13 @@ def inbox(request: Any) -> HttpResponse:
 
 def _inbox(request: Any, tab: str, **more: Any) -> HttpResponse:
     today = bank_today(request.bank)
-    rows = [
-        {
-            "case": case,
-            "tone": TONES.get(case.status, ""),
-            "age": _age(case, today),
-            "late": _late(case, today),
-        }
-        for case in selectors.inbox(request.actor, tab, day=today)
-    ]
     context = {
-        "rows": rows, "tab": tab, "tabs": TAB_LABELS.items(), "may_decide": may(request.actor, "credit.decide"),
-        "may_batch": tab == "todo" and may(request.actor, "credit.decide"), "form": BatchForm(), **more,
+        "rows": case_rows(selectors.inbox(request.actor, tab, day=today), today), "tab": tab, "tabs": TAB_LABELS.items(),
+        "may_decide": may(request.actor, "credit.decide"),
+        "may_batch": tab == "todo" and may(request.actor, "credit.decide"), "form": BatchForm(),
+        "ratings": ratings_to_decide(request.actor).count() if may(request.actor, RATE) else 0, **more,
     }  # fmt: skip
     return render(request, "credit_rating/case_list.html", context)
-
-
-def _age(case: CreditCase, today: dt.date) -> int:
-    """Days that a case has been where it is."""
-    since = case.stage_since or case.prepared_at
-    return max((today - timezone.localdate(since)).days, 0)
-
-
-def _late(case: CreditCase, today: dt.date) -> bool:
-    return case.is_waiting and case.deadline is not None and (case.deadline - today).days <= 1
 
 
 @allowed("credit.decide")

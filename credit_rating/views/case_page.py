@@ -28,14 +28,10 @@ from credit_rating.selectors.calculations import calculation
 from credit_rating.selectors.guarantees import guarantees_of
 from credit_rating.selectors.ratings import rating
 from credit_rating.views.calculations import fine_unit, guarantee_scale, saved_context
+from credit_rating.views.case_rows import TONES
 from credit_rating.views.ratings import drawn_rating
 from credit_rating.views.warnings import drawn_warning
 from crm_site.accounts.selectors import bank_today
-
-TONES = {
-    "approved": "tag-ok", "conditional": "tag-ok", "approve": "tag-ok", "rejected": "tag-risk", "reject": "tag-risk",
-    "returned": "tag-watch", "return": "tag-watch", "expired": "tag-risk",
-}  # fmt: skip
 
 WHY = {
     "row": gettext_lazy("by the authority matrix"),

@@ -13,12 +13,15 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from credit_rating.forms_rating import AnswersForm, DecideRatingForm, SubmitRatingForm
 from credit_rating.models import Rating, RatingStatus
+from credit_rating.policies.grades import GRADES
 from credit_rating.policies.rating_rules import MEASURES
 from credit_rating.selectors import ratings as selectors
+from credit_rating.selectors import scorecards as cards
 from credit_rating.services import ratings as services
 from credit_rating.views.case import case_customer, is_partial, page
 from credit_rating.views.rating_rows import factor_rows, history_chart
-from crm_site.accounts.selectors import bank_today
+from crm_site.accounts.selectors import bank_today, business_date
+from crm_site.lib.dates import add_months
 from crm_site.lib.errors import DomainError
 from crm_site.lib.guards import allowed
 from crm_site.lib.permissions import may, require
@@ -34,28 +37,64 @@ def _rating(request: Any, rating_id: int) -> Rating:
         raise Http404 from None
 
 
+def _key(text: str) -> int:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else 0
+
+
 @allowed("credit.read")
 @require_GET
 def rating_list(request: Any) -> HttpResponse:
     """What waits for a reviewer, what I have begun, what is due, and everything in force."""
-    which = request.GET.get("list", "waiting")
+    which = request.GET.get("list", "todo" if may(request.actor, services.DECIDE) else "waiting")
+    if which == selectors.MOVED:
+        return _moved(request)
     if which not in selectors.LISTS:
         raise Http404
-    after, grade = request.GET.get("after", ""), request.GET.get("grade", "")
+    grade, card = request.GET.get("grade", ""), _key(request.GET.get("card", ""))
     rows = selectors.rating_list(
-        request.actor, which, day=bank_today(request.bank), grade=grade,
-        after=int(after) if after.isascii() and after.isdigit() and len(after) < 19 else 0,
+        request.actor, which, day=bank_today(request.bank), grade=grade, card=card,
+        after=_key(request.GET.get("after", "")),
     )  # fmt: skip
     shown = rows[: selectors.PAGE]
-    following = f"?list={which}&grade={grade}&after={shown[-1].pk}" if len(rows) > selectors.PAGE else ""
+    following = (
+        f"?list={which}&grade={grade}&card={card}&after={shown[-1].pk}" if len(rows) > selectors.PAGE else ""
+    )
+    return _list_page(request, which, shown, following, card=cards.version_or_none(card))
+
+
+def _list_page(request: Any, which: str, shown: list[Rating], following: str, **more: Any) -> HttpResponse:
+    mine = [("todo", _("To decide"))] if may(request.actor, services.DECIDE) else []
     lists = [
-        ("waiting", _("Waiting for review")), ("mine", _("Begun by me")), ("due", _("Due for review")), ("all", _("In force")),
+        *mine, ("waiting", _("Waiting for review")), ("mine", _("Begun by me")), ("due", _("Due for review")), ("all", _("In force")),
+        ("decided", _("Decided")),
     ]  # fmt: skip
     context = {
         "lists": lists, "which": which, "next_url": following,
-        "rows": [(r, TONES.get(r.status, "")) for r in shown],
+        "rows": [(r, TONES.get(r.status, "")) for r in shown], **more,
     }  # fmt: skip
     return render(request, "credit_rating/rating_list.html", context)
+
+
+def _moved(request: Any) -> HttpResponse:
+    """Customers by their grade a year before the newest business date and their grade now."""
+    known = (*GRADES, selectors.UNRATED)
+    before, now, after = (request.GET.get(name, "") for name in ("before", "now", "after"))
+    if before not in known or now not in known:
+        raise Http404
+    day = business_date(request.bank)
+    rows = selectors.moved(
+        request.actor, before=before, after=now, then=add_months(day, -12), now=day,
+        key=int(after) if after.isascii() and after.isdigit() and len(after) < 19 else 0,
+    )  # fmt: skip
+    shown = rows[: selectors.PAGE]
+    following = (
+        f"?list=moved&before={before}&now={now}&after={shown[-1].pk}" if len(rows) > selectors.PAGE else ""
+    )
+    words = {selectors.UNRATED: _("not rated")}
+    moved = _("%(before)s a year ago, %(now)s now") % {
+        "before": words.get(before, before), "now": words.get(now, now),
+    }  # fmt: skip
+    return _list_page(request, selectors.MOVED, shown, following, moved=moved)
 
 
 @allowed("credit.read")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import datetime as dt
 from typing import Any
 
 from django.contrib import messages
@@ -13,17 +13,20 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from credit_rating.factors import SOURCES
-from credit_rating.forms import PolicyGrid, ProposalForm
+from credit_rating.forms import PolicyGrid
 from credit_rating.forms_rating import CardNoteForm
 from credit_rating.models import CardOrigin, Scorecard
-from credit_rating.scorecards import in_language, shape_of
+from credit_rating.models.samples import DEVELOP
+from credit_rating.policies.wording import words_of
+from credit_rating.scorecards import shape_of
 from credit_rating.selectors import scorecards as selectors
 from credit_rating.services import scorecards as services
 from credit_rating.services.policies import DRAFT, PUBLISH
-from credit_rating.views.policies import TONES
-from credit_rating.views.rating_rows import bin_data, bin_text
+from credit_rating.views.card_rows import bands_chart, considered_rows, factor_cards
+from crm_site.accounts.forms import ProposalForm
 from crm_site.accounts.selectors import bank_today
-from crm_site.accounts.versions import is_second_person
+from crm_site.accounts.versions import differences, is_second_person, predecessor, state_of, states
+from crm_site.accounts.views.versions import VersionLife
 from crm_site.lib.errors import DomainError
 from crm_site.lib.guards import allowed
 from crm_site.lib.permissions import may
@@ -35,9 +38,12 @@ def scorecard_list(request: Any) -> HttpResponse:
     """The model risk record: every version, and how grades fared against later defaults."""
     services.ensure_default_scorecards(timezone.now())
     today = bank_today(request.bank)
-    standing = set(selectors.standing_cards(today).values())
-    rows = [(card, TONES[card.status], card.pk in standing) for card in selectors.scorecard_versions()]
-    context = {"rows": rows, "outcomes": selectors.backtest(today)}
+    cards = list(selectors.scorecard_versions())
+    stands = states(cards, today)
+    context = {
+        "rows": [(card, stands[card.pk]) for card in cards], "outcomes": selectors.backtest(today),
+        "may_develop": may(request.actor, DEVELOP),
+    }  # fmt: skip
     return render(request, "credit_rating/scorecard_list.html", context)
 
 
@@ -52,53 +58,36 @@ def _version(scorecard_id: int) -> Scorecard:
 @require_GET
 def scorecard(request: Any, scorecard_id: int) -> HttpResponse:
     """A version: its points, how it was validated, who made it, and what may be done with it."""
-    return _page(request, _version(scorecard_id), ProposalForm(), 200)
+    return LIFE.show(request, scorecard_id)
 
 
-def _factors(found: Scorecard) -> list[dict[str, Any]]:
-    """Each factor with its bins as a chart of points and a table."""
-    rows = {row["code"]: row for row in found.body["tables"]["factors"]}
-    drawn = []
-    for place, factor in enumerate(found.table().factors):
-        row = rows[factor.code]
-        source = SOURCES[row["source"]]
-        style = "number" if found.origin == CardOrigin.DEVELOPED and source.code == "answer" else source.style
-        known = (found.card or {}).get("factors", [])
-        counts = known[place]["bins"] if known else [None] * len(factor.bins)
-        bins = [
-            {"text": bin_text(style, source.code, bin_data(b)), "points": b.points, "cases": c}
-            for b, c in zip(factor.bins, counts, strict=True)
-        ]
-        title = in_language(row, "label")
-        drawn.append(
-            {"code": factor.code, "label": title, "source": source, "bins": bins, "most": factor.most,
-             "iv": known[place]["iv"] if known else None, "chart": _chart(place, title, bins)}
-        )  # fmt: skip
-    return drawn
-
-
-def _chart(place: int, title: str, bins: list[dict[str, Any]]) -> dict[str, Any]:
-    points = [float(b["points"]) for b in bins]
-    return {
-        "id": f"factor-{place}", "title": title, "unit": _("points"), "size": "short", "head": [_("Bin"), _("Points")],
-        "rows": [[b["text"], f"{b['points']:f}"] for b in bins],
-        "option": {
-            "xAxis": {"type": "category", "data": [b["text"] for b in bins]}, "yAxis": {"type": "value"},
-            "series": [{"type": "bar", "name": _("Points"), "data": points}],
-        },
-    }  # fmt: skip
+def _said(found: Scorecard) -> dict[str, str]:
+    """What a card says, in words: its names and sources, and the points of every bin."""
+    words = words_of(shape_of(found.kind, found.origin), found.body, without=("bins",))
+    points = {
+        f"{factor['label']} · {b['text']}": f"{b['points']:f}"
+        for factor in factor_cards(found)
+        for b in factor["bins"]
+    }
+    return words | points
 
 
 def _page(request: Any, found: Scorecard, form: ProposalForm, status: int) -> HttpResponse:
     today = bank_today(request.bank)
+    before = predecessor(found, today)
     context = {
         "card": found,
-        "tone": TONES[found.status],
-        "factors": _factors(found),
-        "is_in_force": selectors.standing_cards(today).get(found.kind) == found.pk,
+        "state": state_of(found, today),
+        "before": before,
+        "changes": differences(_said(before), _said(found)) if before else [],
+        "factors": factor_cards(found),
         "under_way": selectors.under_way(found),
         "outcomes": selectors.backtest(today, found.pk),
+        "use": selectors.use_of(found.pk),
         "record": found.record,
+        "bands": bands_chart(found.record),
+        "considered": considered_rows(found.record),
+        "sample": selectors.sample_of(request.actor, found),
         "form": form,
         "may_draft": may(request.actor, DRAFT),
         "may_publish": may(request.actor, PUBLISH) and is_second_person(request.actor, found),
@@ -159,30 +148,14 @@ def _edit_page(
 @require_POST
 def scorecard_propose(request: Any, scorecard_id: int) -> HttpResponse:
     """Send the draft to a second person."""
-    found, form = _version(scorecard_id), ProposalForm(request.POST)
-    if not form.is_valid():
-        return _page(request, found, form, 422)
-    try:
-        services.propose_scorecard(
-            request.actor, scorecard_id=scorecard_id, valid_from=form.cleaned_data["valid_from"],
-            today=bank_today(request.bank), now=timezone.now(),
+
+    def act(valid_from: dt.date) -> object:
+        return services.propose_scorecard(
+            request.actor, scorecard_id=scorecard_id, valid_from=valid_from, today=bank_today(request.bank),
+            now=timezone.now(),
         )  # fmt: skip
-    except DomainError as error:
-        form.add_error("valid_from" if "valid_from" in error.fields else None, error.message)
-        return _page(request, found, form, error.status)
-    messages.success(request, _("It waits for a second person now."))
-    return redirect("credit_rating:scorecard", scorecard_id)
 
-
-def _done(request: Any, scorecard_id: int, act: Callable[[], object], said: str) -> HttpResponse:
-    _version(scorecard_id)
-    try:
-        act()
-    except DomainError as error:
-        messages.error(request, error.message)
-        return redirect("credit_rating:scorecard", scorecard_id)
-    messages.success(request, said)
-    return redirect("credit_rating:scorecard", scorecard_id)
+    return LIFE.propose(request, scorecard_id, act)
 
 
 @allowed("credit_policy.publish")
@@ -195,29 +168,25 @@ def scorecard_publish(request: Any, scorecard_id: int) -> HttpResponse:
             request.actor, scorecard_id=scorecard_id, today=bank_today(request.bank), now=timezone.now()
         )
 
-    return _done(request, scorecard_id, act, _("Published."))
+    return LIFE.publish(request, scorecard_id, act)
 
 
 @allowed("credit_policy.publish")
 @require_POST
 def scorecard_return(request: Any, scorecard_id: int) -> HttpResponse:
     """Give it back to who drafted it."""
-
-    def act() -> object:
-        return services.return_scorecard(request.actor, scorecard_id=scorecard_id)
-
-    return _done(request, scorecard_id, act, _("Returned."))
+    return LIFE.give_back(
+        request, scorecard_id, lambda: services.return_scorecard(request.actor, scorecard_id=scorecard_id)
+    )
 
 
 @allowed("credit_policy.draft")
 @require_POST
 def scorecard_discard(request: Any, scorecard_id: int) -> HttpResponse:
     """Throw a draft away."""
-    _version(scorecard_id)
-    try:
-        services.discard_scorecard(request.actor, scorecard_id=scorecard_id)
-    except DomainError as error:
-        messages.error(request, error.message)
-        return redirect("credit_rating:scorecard", scorecard_id)
-    messages.success(request, _("The draft is thrown away."))
-    return redirect("credit_rating:scorecard-list")
+    return LIFE.discard(
+        request, scorecard_id, lambda: services.discard_scorecard(request.actor, scorecard_id=scorecard_id)
+    )
+
+
+LIFE = VersionLife("credit_rating:scorecard", "credit_rating:scorecard-list", _version, _page)

@@ -16,7 +16,7 @@ from django.views.decorators.http import require_GET, require_POST
 from credit_rating.engine.classes import Level
 from credit_rating.forms_warnings import AnswerForm, DowngradeForm, WarningFilterForm
 from credit_rating.models import LoanClass, Signal
-from credit_rating.policies.classes import CODES, LABELS
+from credit_rating.policies.classes import CODES, LABELS, LEVELS
 from credit_rating.policies.warnings import name_of
 from credit_rating.selectors import warnings as selectors
 from credit_rating.services import warnings as services
@@ -200,6 +200,24 @@ def _classes(
     ]
     context = {"customer": customer, "rows": rows, "may_lower": may(request.actor, services.LOWER)}
     return render(request, "credit_rating/classes.html", context, status=status)
+
+
+@allowed("credit.read")
+@require_GET
+def class_list(request: Any) -> HttpResponse:
+    """The loans in a class, of the customers that the person sees."""
+    chosen, after = request.GET.get("level", ""), request.GET.get("after", "")
+    level = int(LEVELS[chosen]) if chosen in LEVELS else 0
+    key = int(after) if after.isascii() and after.isdigit() and len(after) < 19 else 0
+    rows = selectors.class_page(request.actor, level, after=key)
+    shown = rows[: selectors.PAGE]
+    context = {
+        "rows": [(row, CODES[Level(row.level)]) for row in shown],
+        "levels": LABELS.items(),
+        "chosen": chosen if level else "",
+        "next_url": f"?level={chosen}&after={shown[-1].pk}" if len(rows) > selectors.PAGE else "",
+    }
+    return render(request, "credit_rating/class_list.html", context)
 
 
 @allowed("loan_class.lower")

@@ -2,7 +2,7 @@
 
 Only what the files say. Two things are derived: end-of-day balances (previous end + the day's entries; the ledger's
 own balance column serves as control total) and what a loan owes and is overdue by (from its UVER entries). A loan's
-status letter is an outcome known only later and is not read at all.
+status letter is an outcome known only later: it goes to the outcomes that scorecards are developed from, nowhere else.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Any
 
 from django.db import transaction
 
+from credit_rating.services.outcomes import take_outcomes
 from crm_site.accounts.models import Bank
 from crm_site.accounts.services import found_bank
 from crm_site.lib.dates import add_months
@@ -42,6 +43,8 @@ FILES = {
 }
 CURRENCY, TIME_ZONE, LANGUAGE = "CZK", "Europe/Prague", "en"
 DUE_DAY = 12
+# The letters say how loans stood when the files were drawn: A and B had ended by then, C and D had not.
+OBSERVED_ON = dt.date(1998, 12, 31)
 # The loan file gives instalments in whole crowns, the ledger pays them to the heller: half a crown is no arrears.
 ROUNDING = Decimal("0.50")
 PURPOSES = {
@@ -263,6 +266,10 @@ class Berka:
                     "overdue_since": state.since.isoformat() if state.since else "",
                 }
 
+    def outcomes(self) -> dict[str, str]:
+        """loan -> status letter: A ended and paid, B ended unpaid, C running well, D running in debt."""
+        return {row["loan_id"]: row["status"] for row in self.rows("loan")}
+
     def transactions(self) -> Iterator[Row]:
         for row in self.rows("trans"):
             kind, channel = OPERATIONS[row["operation"]]
@@ -354,7 +361,8 @@ def loan_history(
 
 @dataclass(frozen=True)
 class Loaded:
-    """What a load did: batches by feed, the bank's first login when it was founded, control differences."""
+    """What a load did: batches by feed, the bank's first login when it was founded, control differences; how many
+    outcomes of loans are new and how many changed."""
 
     bank: Bank
     login: str
@@ -362,6 +370,7 @@ class Loaded:
     batches: dict[str, Batch]
     differences: list[Difference]
     day_ends: int
+    outcomes: tuple[int, int]
 
 
 def as_csv(rows: Iterator[Row]) -> Iterator[bytes]:
@@ -415,8 +424,11 @@ def load(
     for feed, rows in berka.feeds():
         with bank(found.pk):
             batches[feed] = _deliver(found, feed, rows(), berka.last_day, now, progress)
+    with bank(found.pk):
+        actor = system_actor(found.pk, "load_sample berka")
+        outcomes = take_outcomes(actor, codes=berka.outcomes(), observed_on=OBSERVED_ON)
     return Loaded(
-        found, login, password, batches, list(berka.differences()), sum(1 for _ in berka.day_ends())
+        found, login, password, batches, list(berka.differences()), sum(1 for _ in berka.day_ends()), outcomes
     )
 
 

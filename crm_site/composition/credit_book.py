@@ -58,7 +58,7 @@ def make_credit_book(*, date: dt.date, now: dt.datetime, seed: int, region: str)
     statements: list[Statement] = []
     for customer in chosen:
         dice = random.Random(f"{seed}-{customer.number}")  # noqa: S311 - a made-up bank, not a secret
-        statements += _statements(customer, loans[customer.pk], date, now, dice)
+        statements += make_statements(customer.pk, loans[customer.pk], date, now, dice)
     Statement.objects.bulk_create(statements, batch_size=500)
     sales = {s.customer_id: Decimal(s.figures["sales"]) for s in statements}
     equity = {s.customer_id: Decimal(s.figures["equity"]) for s in statements}
@@ -89,11 +89,11 @@ def _capital(date: dt.date, now: dt.datetime) -> None:
         )  # fmt: skip
 
 
-def _statements(
-    customer: Customer, loans: Decimal, date: dt.date, now: dt.datetime, dice: random.Random
+def make_statements(
+    customer_id: int, loans: Decimal, date: dt.date, now: dt.datetime, dice: random.Random, least: int = 3_000
 ) -> list[Statement]:
-    """Three years in whole thousands: sums from parts, cash from the cash flow of the year before."""
-    sales = max(int(loans / THOUSAND * Decimal(dice.uniform(2.2, 4.5))), 3_000)
+    """Three years in whole thousands: sums from parts, cash from the cash flow of the year before. `least`: sales."""
+    sales = max(int(loans / THOUSAND * Decimal(dice.uniform(2.2, 4.5))), least)
     growth, margin = dice.uniform(-0.04, 0.22), dice.uniform(0.04, 0.12)
     cash = int(sales * dice.uniform(0.04, 0.09))
     made = []
@@ -109,7 +109,7 @@ def _statements(
         }  # fmt: skip
         made.append(
             Statement(
-                customer=customer, year=year, report_date=dt.date(year, 12, 31), is_audited=dice.random() < 0.6,
+                customer_id=customer_id, year=year, report_date=dt.date(year, 12, 31), is_audited=dice.random() < 0.6,
                 figures={item: f"{amount * THOUSAND}.00" for item, amount in figures.items()},
                 source=StatementSource.FEED, entered_at=now,
             )
@@ -147,13 +147,7 @@ def _year(sales: int, profit: int, cash: int, loans: int, dice: random.Random) -
 def _information(
     customer: Customer, sales: Decimal, date: dt.date, now: dt.datetime, dice: random.Random
 ) -> None:
-    typed = {
-        "own_funds": _share(sales, dice.uniform(0.02, 0.06)), "other_sources": _share(sales, dice.choice((0, 0, 0.01))),
-        "growth": str(dice.randrange(0, 18)), "settlement_share": str(dice.randrange(40, 90)),
-        "other_banks": _share(sales, dice.choice((0, 0, 0.02, 0.04))), "manager_years": str(dice.randrange(4, 26)),
-        "outlook": dice.choice(("rising", "steady", "steady", "falling")), "top_five_share": str(dice.randrange(25, 75)),
-        "environment": dice.choice("aab"), "record": "clean", "purpose": "采购原材料", "security": "mixed",
-    }  # fmt: skip
+    typed = company_answers(sales, dice)
     if dice.random() < 0.3:  # some files wait for more
         del typed["settlement_share"], typed["environment"]
     kind, day = credit_kind(customer), (date - dt.timedelta(days=dice.randrange(5, 90))).isoformat()
@@ -173,6 +167,17 @@ def _information(
         saved_at=now, submitted_at=now, started_by=customer.responsible, submitted_by=customer.responsible,
         completeness_pct=completeness(kind, values, 3)[0],
     )  # fmt: skip
+
+
+def company_answers(sales: Decimal, dice: random.Random) -> dict[str, str]:
+    """What a company of so much sales says on its information form, as typed."""
+    return {
+        "own_funds": _share(sales, dice.uniform(0.02, 0.06)), "other_sources": _share(sales, dice.choice((0, 0, 0.01))),
+        "growth": str(dice.randrange(0, 18)), "settlement_share": str(dice.randrange(40, 90)),
+        "other_banks": _share(sales, dice.choice((0, 0, 0.02, 0.04))), "manager_years": str(dice.randrange(4, 26)),
+        "outlook": dice.choice(("rising", "steady", "steady", "falling")), "top_five_share": str(dice.randrange(25, 75)),
+        "environment": dice.choice("aab"), "record": "clean", "purpose": "采购原材料", "security": "mixed",
+    }  # fmt: skip
 
 
 def _elsewhere(customer: Customer, date: dt.date, now: dt.datetime, dice: random.Random) -> None:

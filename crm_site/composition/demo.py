@@ -5,6 +5,9 @@ from __future__ import annotations
 import datetime as dt
 import json
 import secrets
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -19,12 +22,12 @@ from django.utils.translation import gettext as _
 from crm_site.accounts.models import Bank, RoleGrant, Staff
 from crm_site.accounts.selectors import actor_for
 from crm_site.accounts.services import PLATFORM_CODE, found_bank
-from crm_site.composition.demo_cases import make_cases
-from crm_site.composition.demo_ratings import make_ratings
+from crm_site.composition.demo_campaign import make_campaign
 from crm_site.composition.synthetic.plan import make_plan
 from crm_site.composition.synthetic_bank import SECOND_ADMINISTRATOR, make_bank
 from crm_site.jobs.models import UNFINISHED, Run, RunStatus
 from crm_site.jobs.services import NIGHTLY, run_to_end, start_run
+from crm_site.launcher.processes import die_with_parent
 from crm_site.launcher.secrets import write_private
 from crm_site.lib.errors import DomainError
 from crm_site.lib.permissions import Role, system_actor
@@ -80,34 +83,59 @@ def create_demo(*, now: dt.datetime, date: dt.date, say: Say, port: int) -> list
         with bank(founded.bank.pk):
             Staff.objects.update(must_change_password=False, name="Operator")
         logins.append(_login(founded.bank, Role.OPERATOR, "operator", password, port))
-    for code, name, customers, seed in BANKS:
-        if not Bank.objects.filter(code=code).exists():
-            began = time.monotonic()
-            made = make_bank(
-                code=code, name=name, customers=customers, seed=seed, date=date, now=now, to_the_day=True,
-                password=password,
-            )  # fmt: skip
-            logins += _open_doors(made.founded.bank, password, hashed, port)
-            say(f"{code}: {customers:,} customers in {time.monotonic() - began:.1f} s")
-    _remember(settings.DATA_DIR / LOGINS, logins)
-    for code, _name, customers, seed in BANKS:
-        found = Bank.objects.get(code=code)
-        began = time.monotonic()
-        # Begun on an earlier day, the book ends on the day before that.
-        last = min(date, timezone.localdate(found.data_as_of)) if found.data_as_of else date
-        dates = make_plan(customers=customers, seed=seed, date=last, to_the_day=True).end_dates
-        if ran := run_nights(found, dates):
-            say(f"{code}: {ran} nights in {time.monotonic() - began:.1f} s")
-        began = time.monotonic()
-        if rated := make_ratings(found, day=dates[-1], now=now):
-            run_step(found, dates[-1], "ratings")
-            say(f"{code}: {rated} customers rated in {time.monotonic() - began:.1f} s")
-        began = time.monotonic()
-        if train_churn(found, now=now):
-            say(f"{code}: churn model trained, approved and scored in {time.monotonic() - began:.1f} s")
-        if count := make_cases(found, now=now):
-            say(f"{code}: {count} approval cases")
+        _remember(settings.DATA_DIR / LOGINS, logins)
+    beside: list[subprocess.Popen[bytes]] = []
+    try:
+        for code, name, customers, seed in BANKS:
+            if not Bank.objects.filter(code=code).exists():
+                began = time.monotonic()
+                made = make_bank(
+                    code=code, name=name, customers=customers, seed=seed, date=date, now=now, to_the_day=True,
+                    password=password,
+                )  # fmt: skip
+                opened = _open_doors(made.founded.bank, password, hashed, port)
+                _remember(settings.DATA_DIR / LOGINS, opened)
+                logins += opened
+                say(f"{code}: {customers:,} customers in {time.monotonic() - began:.1f} s")
+            if code == BANKS[-1][0]:
+                live_through(code, now=now, date=date, say=say)
+            else:  # the other core is free: its nights run while the next bank's book is made
+                beside.append(_start_beside(code, date))
+        if [child for child in beside if child.wait()]:
+            raise DomainError(
+                _("A demo bank could not be finished: the lines above say why."), code="demo_failed"
+            )
+    finally:
+        for child in beside:
+            child.terminate()
+            child.wait()
     return logins
+
+
+def _start_beside(code: str, date: dt.date) -> subprocess.Popen[bytes]:
+    """A process of its own for the nights of a bank; it says how far it is on our standard error."""
+    return subprocess.Popen(
+        [sys.executable, str(settings.BASE_DIR / "manage.py"), "create_demo", "--nights-of", code, "--date", f"{date}"],
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, preexec_fn=die_with_parent(signal.SIGTERM),
+    )  # fmt: skip
+
+
+def live_through(code: str, *, now: dt.datetime, date: dt.date, say: Say) -> None:
+    """Let the nights of a demo bank run, train its churn model and open its campaign."""
+    _code, _name, customers, seed = next(row for row in BANKS if row[0] == code)
+    found = Bank.objects.get(code=code)
+    began = time.monotonic()
+    # Begun on an earlier day, the book ends on the day before that.
+    last = min(date, timezone.localdate(found.data_as_of)) if found.data_as_of else date
+    dates = make_plan(customers=customers, seed=seed, date=last, to_the_day=True).end_dates
+    if ran := run_nights(found, dates):
+        say(f"{code}: {ran} nights in {time.monotonic() - began:.1f} s")
+    began = time.monotonic()
+    if train_churn(found, now=now):
+        say(f"{code}: churn model trained, approved and scored in {time.monotonic() - began:.1f} s")
+    began = time.monotonic()
+    if count := make_campaign(found, now=now):
+        say(f"{code}: a campaign of {count} households in {time.monotonic() - began:.1f} s")
 
 
 def run_nights(of: Bank, dates: Sequence[dt.date]) -> int:
@@ -131,15 +159,6 @@ def run_nights(of: Bank, dates: Sequence[dt.date]) -> int:
                 code="night_failed",
             )
     return len(missing)
-
-
-def run_step(of: Bank, date: dt.date, step: str) -> None:
-    """Run one step of a night again, for what was made after it."""
-    with bank(of.pk):
-        run = start_run(
-            system_actor(of.pk, "create_demo"), pipeline=NIGHTLY, business_date=date, steps=(step,)
-        )
-    run_to_end(run, workers=1)
 
 
 def _open_doors(of: Bank, password: str, hashed: str, port: int) -> list[Login]:

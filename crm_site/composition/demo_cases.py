@@ -7,25 +7,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 
-from credit_rating.engine.steps import ZERO
-from credit_rating.models import CreditCase, LineCalculation
-from credit_rating.selectors.calculations import Terms as Asked
+from credit_rating.models import CreditCase
 from credit_rating.selectors.cases import role_holders
-from credit_rating.selectors.ratings import in_force
 from credit_rating.services import cases
-from credit_rating.services.calculations import save_calculation
 from credit_rating.services.cases import Terms
 from crm_site.accounts.models import Bank, Staff
 from crm_site.accounts.selectors import actor_for, bank_today
 from crm_site.lib.errors import DomainError
 from crm_site.lib.permissions import Actor, Role
-from crm_site.lib.tenancy import bank
+from crm_site.lib.tenancy import act_as, bank
 from customers.models import Customer, Product
 
 WORKING_CAPITAL = "L201"
 AMOUNT = Decimal(12_000_000)
-# Below this the default matrix leaves a secured company to headquarters; the demo's cases go further.
-BRANCHES_OWN = Decimal(5_000_000)
 # How far each case has come: stages that have agreed, and what the next one says ("" for nothing yet).
 WAYS = (
     (None, ""), (0, ""), (0, "return"), (1, ""), (1, "reject"), (2, ""), (2, "vote"), (3, ""), (4, ""),
@@ -87,15 +81,11 @@ def _make(
 ) -> bool:
     """One case as far as it is to come; False for a customer that nobody's authority fits."""
     maker = _actor(customer.responsible_id or 0, day)
+    act_as(maker)
     managers = [key for key in role_holders(Role.BRANCH_MANAGER, day, customer) if key != maker.staff_id]
     if not managers:
         return False
-    saved = _calculated(maker, customer, now, day)
-    limit = saved.limit if saved else ZERO
-    terms = Terms(
-        "new", product, "CNY", min(AMOUNT, limit) if limit > BRANCHES_OWN else AMOUNT, 12, "流动资金周转",
-        rate_bp=saved.rate_bp if saved else 435, calculation_id=saved.pk if saved else None,
-    )  # fmt: skip
+    terms = Terms("new", product, "CNY", AMOUNT, 12, "流动资金周转", rate_bp=435)
     try:
         case = cases.create_case(maker, customer=customer, terms=terms, now=now)
     except DomainError:
@@ -110,6 +100,7 @@ def _make(
 
     def say(actor: Actor, verdict: str) -> None:
         case.refresh_from_db()
+        act_as(actor)
         cases.decide(
             actor, case_id=case.pk, verdict=verdict, text=REASON, dossier_hash=case.dossier_hash, now=now, today=day,
             conditions=[CONDITION] if verdict == "conditional" else (),
@@ -120,16 +111,6 @@ def _make(
     except DomainError:
         return True  # a committee too small for its quorum: the case stays with the headquarters review
     return True
-
-
-def _calculated(maker: Actor, customer: Customer, now: dt.datetime, day: dt.date) -> LineCalculation | None:
-    """The calculation that goes with the case; None where the customer's file is not complete."""
-    rated = in_force(maker, customer, day)
-    asked = Asked(rated.grade if rated else "A", 12, AMOUNT)
-    try:
-        return save_calculation(maker, customer=customer, terms=asked, day=day, now=now)
-    except DomainError:
-        return None
 
 
 def _walk(stages: tuple[list[Actor], ...], agreed: int, then: str, say: Callable[[Actor, str], None]) -> None:

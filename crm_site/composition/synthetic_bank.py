@@ -26,6 +26,7 @@ from django.utils.translation import gettext as _
 from crm_site.accounts.models import Bank, GrantStatus, OrgUnit, OrgUnitKind, RoleGrant, Staff
 from crm_site.accounts.services import FoundedBank, found_bank, renumber_tree
 from crm_site.composition.credit_book import make_credit_book
+from crm_site.composition.living_credit import make_living_credit
 from crm_site.composition.synthetic import words
 from crm_site.composition.synthetic.ledger import CHANNELS, ENTRY_KINDS
 from crm_site.composition.synthetic.lines import make_lines
@@ -222,10 +223,12 @@ def make_bank(
     host: str = "",
     login: str = "admin",
     password: str | None = None,
+    is_living: bool = True,
     progress: Progress = lambda done, total: None,
 ) -> MadeBank:
     """Found a bank and fill it with a synthetic book that ends at the month-end at or before `date` (or on that very day).
 
+    `is_living`: its customers are rated and cases are under way.
     Deterministic by seed, size and date (keys, passwords and the order of ids aside). Raises Conflict when the
     bank exists, DomainError for a bad code or size.
     """
@@ -253,6 +256,8 @@ def make_bank(
             act_as(system_actor(founded.bank.pk, "make_bank"), reason="synthetic bank")
             rows = _fill(founded, plan, org, now, progress)
             rows["credit_file"] = make_credit_book(date=plan.date, now=now, seed=seed, region=words.CITY[:2])
+            if is_living:
+                rows |= make_living_credit(currency=founded.bank.currency, date=plan.date, now=now, seed=seed)
         Bank.objects.filter(pk=founded.bank.pk).update(data_as_of=_closing(plan.date))
     analyze(sorted({target.table for target in TARGETS.values()} | {"customers_standing"}))
     return MadeBank(founded, plan, rows)

@@ -11,13 +11,14 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from crm_site.launcher.errors import LauncherError
 from crm_site.launcher.processes import Service, die_with_parent
 from crm_site.launcher.servers import ROOT, Servers, announce, data_folder, is_embedded, lock, owned, running
-from crm_site.launcher.translations import compile_translations
+from crm_site.launcher.translations import finish_compiling, start_compiling
 
 FIRST_PAGE_SECONDS = 90
 LOGINS = "demo-logins.json"
@@ -134,13 +135,17 @@ def _finish(child: subprocess.Popen[str], stop: Stop, failure: str) -> None:
 
 def _prepare(servers: Servers, stop: Stop) -> None:
     """Translations, migrations, and the demo banks on the first start of embedded servers."""
-    compile_translations()
+    translations = start_compiling()
     cluster = servers.cluster
     stamp, state = (cluster / "banyan-migrated" if cluster else None), _migrations()
     if stamp is None or not stamp.exists() or stamp.read_text() != state:
-        _finish(_manage(servers, "migrate", "--noinput", "--verbosity", "0"), stop, "The migrations failed.")
+        with _timed("migrations"):
+            _finish(
+                _manage(servers, "migrate", "--noinput", "--verbosity", "0"), stop, "The migrations failed."
+            )
         if stamp and not stop:
             stamp.write_text(state)
+    finish_compiling(translations)
     wants_demo = os.environ.get("BANYAN_DEMO", "1") != "0"
     is_first_start = wants_demo and cluster is not None and not stop and not (servers.data / LOGINS).exists()
     if (
@@ -149,7 +154,16 @@ def _prepare(servers: Servers, stop: Stop) -> None:
         and not _banks(_manage(servers, "list_banks", "--json", capture=True))
     ):
         print("Creating the demo banks", flush=True)
-        _finish(_manage(servers, "create_demo"), stop, "The demo banks could not be created.")
+        with _timed("demo banks"):
+            _finish(_manage(servers, "create_demo"), stop, "The demo banks could not be created.")
+
+
+@contextmanager
+def _timed(what: str) -> Iterator[None]:
+    """Say how long a phase of the start took: whoever finds a start slow sees where."""
+    began = time.monotonic()
+    yield
+    print(f"{what}: {time.monotonic() - began:.1f} s", flush=True)
 
 
 def _migrations() -> str:

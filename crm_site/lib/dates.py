@@ -5,6 +5,13 @@ from __future__ import annotations
 import calendar
 import datetime as dt
 
+from django.utils import timezone
+
+
+def end_of(day: dt.date) -> dt.datetime:
+    """The first moment after a day at the bank's place (the active time zone)."""
+    return timezone.make_aware(dt.datetime.combine(day + dt.timedelta(days=1), dt.time.min))
+
 
 def month_end(day: dt.date) -> dt.date:
     """Last day of the date's month."""

@@ -115,6 +115,13 @@ def column_unit(values: Iterable[Decimal | None], *, language: str | None = None
     return {YI: WAN, BILLION: MILLION}.get(unit, unit)
 
 
+def unit_name(unit: Unit, currency: str) -> str:
+    """A card's unit: 万元 · CNY M."""
+    if is_chinese():
+        return f"{unit.label}元" if currency == "CNY" else f"{unit.label} {currency}"
+    return f"{currency} {unit.label}".strip()
+
+
 def money_in(value: Decimal | None, unit: Unit) -> str:
     """The bare number in a given unit, for a column whose head names the unit."""
     return UNKNOWN if value is None else number(value / unit.divisor, unit.decimals)
@@ -164,14 +171,19 @@ def percent_signed(fraction: Decimal | float | None, decimals: int = 1) -> str:
     return f"{signed(Decimal(str(fraction)) * 100, decimals)}%"
 
 
-def delta(fraction: Decimal | float | None, *, language: str | None = None) -> str:
-    """A relative change in words: ▲ 1.8%, ▼ 4.2%, unchanged. Direction is an arrow, never a colour."""
+def delta(fraction: Decimal | float | None, against: str = "", *, language: str | None = None) -> str:
+    """A relative change in words: ▲ 1.8%, ▼ 4.2%, unchanged. Direction is an arrow, never a colour.
+
+    `against` says what is compared with, in the reader's language: 较 10-31 ▲ 1.8% · ▲ 1.8% since 31 Oct.
+    """
     if fraction is None:
         return UNKNOWN
     points = _rounded(Decimal(str(fraction)) * 100, 1)
-    if not points:
-        return "持平" if is_chinese(language) else "unchanged"
-    return f"{'▲' if points > 0 else '▼'} {number(abs(points), 1)}%"
+    if points:
+        text = f"{'▲' if points > 0 else '▼'} {number(abs(points), 1)}%"
+    else:
+        text = "持平" if is_chinese(language) else "unchanged"
+    return " ".join(part for part in ((against, text) if is_chinese(language) else (text, against)) if part)
 
 
 def day(value: date | None, today: date | None = None, *, language: str | None = None) -> str:

@@ -105,11 +105,13 @@ ACTIONS: dict[str, frozenset[Role]] = {
     "ingest.write": frozenset({Role.API}),
     "ingest.run": frozenset({Role.API, Role.ADMINISTRATOR, Role.MARKETING}),
     "credit.read": _OWN | _BRANCH | _CREDIT,
+    "credit.overview": _BRANCH | _CREDIT,
     "credit.prepare": frozenset({Role.RELATIONSHIP_MANAGER, Role.BRANCH_MANAGER}),
     "credit.decide": frozenset(
         {Role.BRANCH_MANAGER, Role.CREDIT_REVIEWER, Role.COMMITTEE_MEMBER, Role.PRESIDENT}
     ),
     "scorecard.develop": frozenset({Role.RISK, Role.LINE_DEPARTMENT, Role.API}),
+    "outcome.use": frozenset({Role.RISK, Role.API}),
     "rating.decide": frozenset({Role.BRANCH_MANAGER, Role.CREDIT_REVIEWER}),
     "credit_policy.draft": frozenset({Role.RISK, Role.LINE_DEPARTMENT}),
     "credit_policy.publish": frozenset({Role.RISK, Role.PRESIDENT}),
@@ -119,6 +121,9 @@ ACTIONS: dict[str, frozenset[Role]] = {
     "loan_class.lower": frozenset({Role.RISK}),
     "warning.handle": frozenset({Role.RELATIONSHIP_MANAGER, Role.BRANCH_MANAGER, Role.RISK}),
     "warning.raise": frozenset({Role.RISK, Role.API}),
+    "campaign.manage": frozenset({Role.LINE_DEPARTMENT}),
+    "campaign.zone": _BRANCH,
+    "campaign.rate": _BRANCH | {Role.LINE_DEPARTMENT},
     "segmentation.read": _BRANCH | _HQ,
     "policy.read": _READERS | {Role.ADMINISTRATOR},
     "policy.draft": frozenset({Role.LINE_DEPARTMENT, Role.RISK, Role.MARKETING}),

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -64,12 +65,20 @@ CREATE TEMP TABLE work_stage (reason text, source_key text, customer_id bigint, 
     due_date date, show_from date, stake bigint, urgency smallint, params jsonb) ON COMMIT DROP
 """
 # What a person has decided stays: a done task, a later date, another owner. A cause that is back reopens.
-_UPSERT = """
+_SAME = """(t.status, t.reason, t.customer_id, t.due_date, t.stake, t.urgency, t.params,
+        CASE WHEN t.handed_over_by_id IS NULL THEN t.owner_id END, CASE WHEN t.handed_over_by_id IS NULL THEN t.unit_id END)
+    IS NOT DISTINCT FROM ('open', n.reason, n.customer_id, n.due_date, n.stake, n.urgency, n.params,
+        CASE WHEN t.handed_over_by_id IS NULL THEN n.owner_id END, CASE WHEN t.handed_over_by_id IS NULL THEN n.unit_id END)"""
+# Tasks that are as they should be are left out before the upsert, which would lock, and so write, every one of them.
+_UPSERT = f"""
 INSERT INTO work_task AS t (bank_id, reason, source_key, customer_id, owner_id, unit_id, due_date, show_from, stake,
     urgency, params, created_at, status, result, run_id)
-SELECT DISTINCT ON (source_key) %(bank)s, reason, source_key, customer_id, owner_id, unit_id, due_date,
+SELECT %(bank)s, reason, source_key, customer_id, owner_id, unit_id, due_date,
     coalesce(show_from, %(as_of)s), stake, urgency, params, %(now)s, 'open', '', %(run)s
-FROM work_stage ORDER BY source_key, urgency DESC
+FROM (SELECT DISTINCT ON (source_key) * FROM work_stage ORDER BY source_key, urgency DESC) n
+WHERE NOT EXISTS (
+    SELECT FROM work_task t WHERE t.bank_id = %(bank)s AND t.source_key = n.source_key AND t.source_key <> ''
+        AND (%(first)s::bigint IS NULL OR t.customer_id BETWEEN %(first)s AND %(last)s) AND (t.status = 'done' OR {_SAME}))
 ON CONFLICT (bank_id, source_key) WHERE source_key <> '' DO UPDATE SET
     reason = excluded.reason, customer_id = excluded.customer_id,
     owner_id = CASE WHEN t.handed_over_by_id IS NULL THEN excluded.owner_id ELSE t.owner_id END,
@@ -77,16 +86,11 @@ ON CONFLICT (bank_id, source_key) WHERE source_key <> '' DO UPDATE SET
     due_date = excluded.due_date, show_from = CASE WHEN t.status = 'open' THEN t.show_from ELSE excluded.show_from END,
     stake = excluded.stake, urgency = excluded.urgency, params = excluded.params, status = 'open',
     closed_at = NULL, run_id = excluded.run_id
-WHERE t.status <> 'done' AND (t.status, t.reason, t.customer_id, t.due_date, t.stake, t.urgency, t.params,
-        CASE WHEN t.handed_over_by_id IS NULL THEN t.owner_id END, CASE WHEN t.handed_over_by_id IS NULL THEN t.unit_id END)
-    IS DISTINCT FROM ('open', excluded.reason, excluded.customer_id, excluded.due_date, excluded.stake,
-        excluded.urgency, excluded.params, CASE WHEN t.handed_over_by_id IS NULL THEN excluded.owner_id END,
-        CASE WHEN t.handed_over_by_id IS NULL THEN excluded.unit_id END)
+WHERE t.status <> 'done' AND NOT {_SAME.replace(" n.", " excluded.")}
 """
 _CANCEL = """
 UPDATE work_task t SET status = 'cancelled', closed_at = %(now)s, run_id = %(run)s
-WHERE t.bank_id = %(bank)s AND t.status = 'open' AND EXISTS (
-        SELECT FROM unnest(%(sources)s::text[]) AS s(prefix) WHERE starts_with(t.source_key, s.prefix))
+WHERE t.bank_id = %(bank)s AND t.status = 'open' AND t.source_key ^@ ANY (%(sources)s::text[])
     AND (%(first)s::bigint IS NULL OR t.customer_id BETWEEN %(first)s AND %(last)s)
     AND NOT EXISTS (SELECT FROM work_stage s WHERE s.source_key = t.source_key)
 """
@@ -109,36 +113,80 @@ def put_tasks(
     never reopened; a task postponed or handed over by a person keeps that. Repeating it changes nothing.
     Call inside the bank; several calls may share one transaction.
     """
-    if bank_id != require_bank():
-        raise ValueError(f"bank {bank_id} is not the active one")
     prefixes, wanted = list(sources), list(rows)
     foreign = next((r for r in wanted if not any(r.source_key.startswith(p) for p in prefixes)), None)
     if foreign is not None:
         raise ValueError(f"{foreign.source_key!r} belongs to none of the sources {prefixes}")
-    with connection.cursor() as cursor:
-        cursor.execute("DROP TABLE IF EXISTS pg_temp.work_stage")
-        cursor.execute(_STAGE)
+    with _stage(bank_id) as cursor:
         with cursor.cursor.copy("COPY work_stage FROM STDIN") as copy:
             for row in wanted:
                 copy.write_row(_stage_row(row))
-        values: dict[str, Any] = {
-            "bank": bank_id,
-            "as_of": as_of,
-            "now": now or timezone.now(),
-            "run": run_id,
-            "sources": prefixes,
-            "first": customers[0] if customers else None,
-            "last": customers[1] if customers else None,
-        }
-        cursor.execute(_UPSERT, values)
-        changed = cursor.rowcount
-        cursor.execute(_CANCEL, values)
-        return PutCounts(len(wanted), changed, cursor.rowcount)
+        changed, cancelled = _settle(cursor, bank_id, prefixes, as_of, now, run_id, customers)
+    return PutCounts(len(wanted), changed, cancelled)
 
 
-_encode = json.JSONEncoder(
-    ensure_ascii=False, default=str
-).encode  # made once: a night stages tasks by the 100,000
+def put_selected_tasks(
+    bank_id: int,
+    selects: Iterable[str],
+    values: Mapping[str, Any],
+    *,
+    sources: Iterable[str],
+    as_of: dt.date,
+    run_id: int,
+    customers: tuple[int, int],
+) -> PutCounts:
+    """As put_tasks, for the rows of some SELECTs with `values` as parameters: a night's tasks by the 100,000.
+
+    Each SELECT gives source_key, reason, customer_id, owner_id, unit_id, due_date, stake, urgency, params.
+    """
+    given = 0
+    with _stage(bank_id) as cursor:
+        for select in selects:
+            cursor.execute(
+                "INSERT INTO work_stage (source_key, reason, customer_id, owner_id, unit_id, due_date, stake, urgency, params)"
+                + select,
+                values,
+            )
+            given += cursor.rowcount
+        changed, cancelled = _settle(cursor, bank_id, list(sources), as_of, None, run_id, customers)
+    return PutCounts(given, changed, cancelled)
+
+
+@contextmanager
+def _stage(bank_id: int) -> Iterator[Any]:
+    """A cursor with an empty work_stage for what is wanted."""
+    if bank_id != require_bank():
+        raise ValueError(f"bank {bank_id} is not the active one")
+    with connection.cursor() as cursor:
+        cursor.execute("DROP TABLE IF EXISTS pg_temp.work_stage")
+        cursor.execute(_STAGE)
+        yield cursor
+
+
+def _settle(
+    cursor: Any,
+    bank_id: int,
+    sources: list[str],
+    as_of: dt.date,
+    now: dt.datetime | None,
+    run_id: int | None,
+    customers: tuple[int, int] | None,
+) -> tuple[int, int]:
+    """Make the sources' tasks what the stage says: (made or changed, cancelled)."""
+    first, last = customers or (None, None)
+    if customers is not None:  # a night's: the planner must know whether they are few or many
+        cursor.execute("ANALYZE work_stage")
+    values: dict[str, Any] = {
+        "bank": bank_id, "as_of": as_of, "now": now or timezone.now(), "run": run_id, "sources": sources,
+        "first": first, "last": last,
+    }  # fmt: skip
+    cursor.execute(_UPSERT, values)
+    changed = cursor.rowcount
+    cursor.execute(_CANCEL, values)
+    return changed, cursor.rowcount
+
+
+_encode = json.JSONEncoder(ensure_ascii=False, default=str).encode
 
 
 def _stage_row(row: TaskRow) -> tuple[Any, ...]:

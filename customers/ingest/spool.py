@@ -155,14 +155,14 @@ class _Gunzip:
         return Refused(_("The gzip data is damaged or cut off."), code="broken_gzip")
 
 
-def spool(chunks: Iterable[bytes], *, bank_id: int, is_text: bool = True) -> Spooled:
+def spool(chunks: Iterable[bytes], *, bank_id: int, is_text: bool = True, folder: str = "ingest") -> Spooled:
     """Write a delivery to disk as it arrives and check it as a whole.
 
     `is_text=False` (spreadsheets) checks the size alone. Raises Refused; then no file is left behind.
     """
     inspector = _Inspector(is_text=is_text)
     try:
-        with new_file("ingest", bank_id) as (relative, file):
+        with new_file(folder, bank_id) as (relative, file):
             for chunk in chunks:
                 if chunk:
                     inspector.feed(chunk)

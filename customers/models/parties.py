@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from crm_site.accounts.models import OrgUnit, Staff
 from crm_site.lib.permissions import OWN, SUBTREE, WHOLE_BANK, Actor, Role
 from crm_site.lib.tenancy import BankForeignKey, TenantManager, TenantModel, TenantQuerySet
+from customers import industries
 
 
 class CustomerKind(models.TextChoices):
@@ -84,7 +85,7 @@ class Customer(TenantModel):
     birth_date = models.DateField(null=True, blank=True)
     founded_date = models.DateField(null=True, blank=True)
     gender = models.CharField(max_length=1, blank=True)
-    industry = models.CharField(max_length=8, blank=True)  # GB/T 4754 class
+    industry = models.CharField(max_length=8, blank=True)  # GB/T 4754 class; customers/industries.py names it
     size = models.CharField(max_length=10, blank=True)  # large, medium, small, micro
     employees = models.PositiveIntegerField(null=True, blank=True)
     customer_since = models.DateField(null=True, blank=True)
@@ -122,6 +123,11 @@ class Customer(TenantModel):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def industry_label(self) -> str:
+        """The industry by name, its code beside it."""
+        return industries.label_of(self.industry)
 
     @property
     def size_label(self) -> str:
@@ -251,7 +257,7 @@ class Relation(TenantModel):
 
 
 class SearchToken(TenantModel):
-    """One thing a customer is found by (section 6 of the design): read with `=` only.
+    """One thing a customer is found by (section 6 of the design): read with `=`, and by beginning (a range).
 
     Tokens are lower case: two-character shingles of the Chinese name, words, pinyin, pinyin initials,
     "#<number>", "t:<phone tail>", "x:<hex blind index>", "a:<account number>".

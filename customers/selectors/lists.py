@@ -26,6 +26,7 @@ from crm_site.lib.registry import WORK_REASONS
 from crm_site.work.models import Task
 from customers.conditions import compile_condition
 from customers.facts import CHURN_ALARM_BP, CHURN_ALARM_PCT
+from customers.industries import NAMES, key_of
 from customers.models import Customer, CustomerKind, PortfolioMonth, Standing
 from customers.models.parties import LINE_KINDS
 from customers.models.standing import VALUE_TIERS, WEALTH_LEVELS
@@ -110,6 +111,7 @@ class CustomerRow:
     name: str
     kind: str
     kind_label: str
+    industry: str
     is_prospect: bool
     value_tier: str
     wealth_level: str
@@ -386,6 +388,7 @@ def _rounded(count: int) -> int:
 # Read as plain values: fifty rows as instances of four models take longer than the statement.
 _READ = (
     "customer_id", "kind", "customer__number", "customer__name", "customer__name_sort", "customer__is_prospect",
+    "customer__industry",
     "value_tier", "wealth_level", "as_of", "deposits_adb", "deposits_balance", "loans", "aum", "overdue_amount",
     "days_past_due", "adb_previous", "deposits_13", "churn_bp", "last_contact_date", "responsible__name",
     "home_branch__name",
@@ -403,6 +406,7 @@ def _row(read: Any, kind_label: str, task: NextThing | None) -> CustomerRow:
         name=read.customer__name,
         kind=read.kind,
         kind_label=kind_label,
+        industry=str(NAMES.get(key_of(read.customer__industry), read.customer__industry)),
         is_prospect=read.customer__is_prospect,
         value_tier=VALUE_TIERS.get(read.value_tier, ""),
         wealth_level=WEALTH_LEVELS.get(read.wealth_level, ""),

@@ -138,8 +138,8 @@ def balance_trend(actor: Actor, customer: Customer, *, as_of: dt.date) -> list[T
     rows = MonthEnd.objects.filter(customer_id=customer.pk, month_end__gte=first, month_end__lte=as_of)
     points = [TrendPoint(row.month_end, row.deposits_adb, row.loans) for row in rows.order_by("month_end")]
     now = Standing.objects.visible_to(actor).filter(customer=customer).first()
-    if now and now.as_of and (not points or now.as_of > points[-1].day):
-        points.append(TrendPoint(now.as_of, now.deposits_adb, now.loans))
+    if now and now.as_of and (not points or as_of > points[-1].day):
+        points.append(TrendPoint(as_of, now.deposits_adb, now.loans))
     return points[-MONTHS:]
 
 

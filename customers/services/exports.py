@@ -22,6 +22,7 @@ from crm_site.audit.services import record
 from crm_site.lib.errors import DomainError
 from crm_site.lib.permissions import Actor, require
 from customers.conditions import sentence
+from customers.industries import NAMES, key_of
 from customers.models import ContactPoint, CustomerKind, ExportRecord, Identifier
 from customers.models.standing import TIER_LABELS, VALUE_TIERS, WEALTH_LEVELS
 from customers.selectors.lists import CustomerQuery, matching
@@ -85,7 +86,7 @@ def export_customers(
     )  # fmt: skip
     changes = {"rows": rows, "list": words[:400], "format": "xlsx" if is_workbook else "csv"}
     record(actor, Action.EXPORT, "customers_customer", key=entry.pk, reason=given[:200], changes=changes)
-    return Export(entry.pk, rows, _lines(found, _Words.now()))
+    return Export(entry.pk, rows, _lines(found, _Words.now(), as_of))
 
 
 def csv_chunks(lines: Iterable[Sequence[Any]]) -> Iterator[bytes]:
@@ -122,25 +123,27 @@ class _Words:
 
     head: Sequence[str]
     kinds: Mapping[str, str]
+    industries: Mapping[str, str]
     value_tiers: Mapping[int, str]
     wealth_levels: Mapping[int, str]
 
     @classmethod
     def now(cls) -> _Words:
         head = [
-            _("Number"), _("Customer name"), _("Kind"), _("Tier"), _("Wealth level"), _("Deposits, ADB"), _("Deposits"),
+            _("Number"), _("Customer name"), _("Kind"), _("Industry"), _("Industry code"), _("Tier"), _("Wealth level"), _("Deposits, ADB"), _("Deposits"),
             _("Loans"), _("AUM"), _("Overdue"), _("Days past due"), pgettext("probability", "Churn"), _("Last contact"), pgettext("customer", "Responsible"),
             _("Home branch"), _("Identifier"), _("Phone"), _("As of"),
         ]  # fmt: skip
         return cls(
             head,
             {kind.value: str(kind.label) for kind in CustomerKind},
+            {key: str(name) for key, name in NAMES.items()},
             {rank: str(TIER_LABELS[code]) for rank, code in VALUE_TIERS.items()},
             {rank: str(TIER_LABELS[code]) for rank, code in WEALTH_LEVELS.items()},
         )
 
 
-def _lines(found: Any, words: _Words) -> Iterator[Sequence[Any]]:
+def _lines(found: Any, words: _Words, as_of: dt.date) -> Iterator[Sequence[Any]]:
     yield words.head
     points = ContactPoint.objects.filter(customer=OuterRef("customer"), kind="phone").order_by("position")
     identifiers = Identifier.objects.filter(customer=OuterRef("customer")).order_by("scheme")
@@ -154,16 +157,18 @@ def _lines(found: Any, words: _Words) -> Iterator[Sequence[Any]]:
     last = 0
     while chunk := list(rows.filter(customer_id__gt=last)[:CHUNK]):
         for standing in chunk:
-            yield _line(standing, words)
+            yield _line(standing, words, as_of)
         last = chunk[-1].customer_id
 
 
-def _line(standing: Any, words: _Words) -> Sequence[Any]:
+def _line(standing: Any, words: _Words, as_of: dt.date) -> Sequence[Any]:
     customer = standing.customer
     return [
         customer.number,
         customer.name,
         words.kinds.get(customer.kind, customer.kind),
+        words.industries.get(key_of(customer.industry), ""),
+        customer.industry,
         words.value_tiers.get(standing.value_tier, ""),
         words.wealth_levels.get(standing.wealth_level, ""),
         standing.deposits_adb,
@@ -178,5 +183,5 @@ def _line(standing: Any, words: _Words) -> Sequence[Any]:
         standing.home_branch.name if standing.home_branch else "",
         standing.identity or "",
         standing.phone or "",
-        standing.as_of or "",
+        as_of if standing.as_of else "",  # until when they hold, whenever they last changed
     ]

@@ -40,6 +40,7 @@ COLUMNS_COOKIE = "customer-columns"
 COLUMNS = {
     "number": gettext_lazy("Number"),
     "kind": gettext_lazy("Kind"),
+    "industry": gettext_lazy("Industry"),
     "tier": gettext_lazy("Tier"),
     "wealth": gettext_lazy("Wealth level"),
     "months": gettext_lazy("13 months"),

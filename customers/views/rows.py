@@ -125,6 +125,7 @@ HEAD = (
 CELLS: Mapping[str, tuple[str, Values]] = {
     "number": ('<td class="desk-only">{}</td>', lambda row, page: (row.number,)),
     "kind": ('<td class="ink-2">{}</td>', lambda row, page: (row.kind_label,)),
+    "industry": ('<td class="ink-2 desk-only">{}</td>', lambda row, page: (row.industry or NONE,)),
     "tier": ("<td>{}</td>", _tier),
     "wealth": ('<td class="desk-only">{}</td>', _wealth),
     "deposits": (

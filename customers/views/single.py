@@ -25,6 +25,7 @@ from customers.models import Customer, Standing
 from customers.models.parties import crm_owned
 from customers.selectors import lists, single
 from customers.selectors.timeline import open_promises
+from customers.view_parts import badges_of
 from customers.views.drawings import draw_relations, trend_chart
 from customers.views.guard import as_of, get_customer, is_partial, page
 from customers.views.listing import list_url, unpack
@@ -37,6 +38,25 @@ TABS = {
     "service": gettext_lazy("Service"),
     "information": gettext_lazy("Information"),
 }
+
+
+MOST_BADGES = 4
+
+
+def _badges(actor: Actor, header: single.CustomerHeader) -> dict[str, Any]:
+    """Which badges stand beside the name: at most four, what warns before what flatters."""
+    found, more = header.customer, badges_of(actor, header.customer.pk)
+    there = {
+        "tier": bool(header.value_tier),
+        "excluded": found.is_excluded,
+        "more": bool(more),
+        "status": found.status != "active",
+        "related": found.is_related_party,
+        "prospect": found.is_prospect,
+        "wealth": header.wealth_level not in ("", "standard"),
+    }
+    names = [name for name, holds in there.items() if holds]
+    return {"badges": names[:MOST_BADGES], "more_badges": more}
 
 
 @page("customer.read")
@@ -56,6 +76,7 @@ def customer(request: Any, customer_id: int) -> HttpResponse:
         "header": header,
         "customer": header.customer,
         "standing": header.standing,
+        "figures_of": figures_of(header.standing, day),
         "tabs": TABS,
         "tab": tab if tab in TABS else "overview",
         "panels": panels_of(actor, tab if tab in TABS else "overview", customer_id),
@@ -68,6 +89,7 @@ def customer(request: Any, customer_id: int) -> HttpResponse:
         "list_url": list_url(query) if query else "",
         "before": before,
         "after": after,
+        **_badges(actor, header),
         "why_url": why_url("segmentation:tier-why", customer_id),
         "churn_url": why_url("segmentation:churn-why", customer_id),
         "may_write": may(actor, "customer.write"),
@@ -76,6 +98,11 @@ def customer(request: Any, customer_id: int) -> HttpResponse:
         "may_reveal": may(actor, "customer.reveal"),
     }
     return render(request, "customers/customer.html", context)
+
+
+def figures_of(standing: Standing, day: dt.date) -> dt.date | None:
+    """Until when a customer's figures hold: the business date, whenever they last changed; None before any."""
+    return day if standing.as_of else None
 
 
 def why_url(name: str, customer_id: int) -> str:
@@ -311,6 +338,6 @@ def print_view(request: Any, customer_id: int) -> HttpResponse:
         "form_number": view.header.customer.number,
         "printed_by": request.user.name,
         "printed_at": timezone.now(),
-        "as_of_line": _("Figures as of %s") % formats.day(view.header.standing.as_of),
+        "as_of_line": _("Figures as of %s") % formats.day(figures_of(view.header.standing, day)),
     }
     return render(request, "customers/customer_print.html", context)

@@ -22,6 +22,37 @@ NOTHING = Decimal("0.00")
 MOST_LATE = 100  # overdue tasks that the page lists
 
 
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """How full a manager is: customers, and their deposits and loans, each against the bound of the grade."""
+
+    customers: int
+    max_customers: int
+    value: Decimal
+    max_value: Decimal
+
+    @property
+    def by_customers(self) -> float:
+        return self.customers / max(self.max_customers, 1)
+
+    @property
+    def by_value(self) -> float:
+        return float(self.value) / max(float(self.max_value), 0.01)
+
+    @property
+    def share(self) -> float:
+        """The fuller of the two as a fraction of its bound: what is shown as the load."""
+        return max(self.by_customers, self.by_value)
+
+    @property
+    def is_bound_by_value(self) -> bool:
+        return self.by_value > self.by_customers
+
+    @property
+    def is_over(self) -> bool:
+        return self.share > 1
+
+
 @dataclass(slots=True)
 class Load:
     """A person's load: heads and amounts by tier rank, bounds (None: a teller), what is proposed and overdue."""
@@ -57,14 +88,14 @@ class Load:
         return self.deposits + self.loans
 
     @property
-    def share(self) -> float | None:
-        """The fuller of heads and value as a fraction of the cap; None for a teller."""
-        return self._share(self.customers, self.value)
+    def fill(self) -> Fill | None:
+        """How full the person is; None for a teller, who has no bounds."""
+        return self._fill(self.customers, self.value)
 
     @property
-    def share_after(self) -> float | None:
+    def fill_after(self) -> Fill | None:
         """The same once everything proposed is approved."""
-        return self._share(self.customers + self.proposed, self.value + self.proposed_value)
+        return self._fill(self.customers + self.proposed, self.value + self.proposed_value)
 
     @property
     def after(self) -> int:
@@ -75,18 +106,10 @@ class Load:
         """Share of the customers with a contact in the quarter."""
         return self.contacted / self.customers if self.customers else None
 
-    @property
-    def is_over(self) -> bool:
-        return self.share is not None and self.share > 1
-
-    @property
-    def is_over_after(self) -> bool:
-        return self.share_after is not None and self.share_after > 1
-
-    def _share(self, customers: int, value: Decimal) -> float | None:
+    def _fill(self, customers: int, value: Decimal) -> Fill | None:
         if self.max_customers is None or self.max_value is None:
             return None
-        return max(customers / max(self.max_customers, 1), float(value) / max(float(self.max_value), 0.01))
+        return Fill(customers, self.max_customers, value, self.max_value)
 
 
 # For each person: bounds of the grade, open proposals (how many, their value), open tasks that are late; and a row
@@ -128,7 +151,8 @@ def loads(staff: Iterable[Staff], day: dt.date) -> list[Load]:
             if tier is not None:
                 _add_tier(found[pk], tier, *counted)
     return sorted(
-        found.values(), key=lambda x: (x.is_teller, -(x.share or 0.0), -x.customers, x.staff.number)
+        found.values(),
+        key=lambda x: (x.is_teller, -(x.fill.share if x.fill else 0.0), -x.customers, x.staff.number),
     )
 
 

@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
 from credit_rating.selectors.cases import inbox
+from credit_rating.selectors.waiting import ratings_to_decide
 from crm_site.accounts.models import OrgUnit
 from crm_site.accounts.selectors import working_day
 from crm_site.accounts.versions import VersionStatus
@@ -129,8 +130,10 @@ def branch(request: Any, pk: int | None = None) -> HttpResponse:
         "manager_totals": totals(managers),
         "teller_totals": totals(row for row in people if row.is_teller),
         "late_tasks": sum(row.late_tasks for row in people),
-        "over_cap": [row for row in managers if row.is_over],
+        "over_cap": [row for row in managers if row.fill and row.fill.is_over],
         "waiting": in_queue(request.actor, unit).count(),
+        "cases": len(inbox(request.actor, "todo", day=day)) if may(request.actor, "credit.decide") else 0,
+        "ratings": ratings_to_decide(request.actor).count() if may(request.actor, "rating.decide") else 0,
         "leavers": dashboards.likely_to_leave(scope, request.bank.currency),
         "overdue": dashboards.overdue(scope),
         "urls": _scope_urls(scope),
@@ -176,6 +179,7 @@ def bank(request: Any) -> HttpResponse:
     context |= {
         "branch": head_office,
         "cases": inbox(request.actor, "todo", day=day) if may(request.actor, "credit.decide") else [],
+        "ratings": ratings_to_decide(request.actor).count() if may(request.actor, "rating.decide") else 0,
         "day": day,
         "quarter_days": (quarter_end(day) - day).days,
         "changes": _changes(context),

@@ -1,7 +1,7 @@
 // Charts: <div data-chart="id" data-option="…"> with an ECharts option as JSON that holds data and shape only (an
 // attribute, since htmx takes script elements out of what it brings in). Colours and type come from the page's own
 // variables, so light and dark both fit; the SVG renderer and rich-text tooltips keep to a policy without inline
-// styles. A data item with `href` opens it.
+// styles. A data item with `href` opens it. `decimals`: of figures in tooltips and labels, 1 unless it is said.
 const SERIES = ["c1", "c2", "c3", "c4"];
 const TOKEN = /^(c[1-4]|t-(high|mid|general)|ink(-[23])?|line(-2)?|grid|act|watch-fill|risk-fill|surface)$/;
 const drawn = new Map();
@@ -70,8 +70,8 @@ const series = (given, computed, numbers) => {
 
 const complete = (option, chinese) => {
   const computed = style();
-  const painted = paint(option, computed);
-  const numbers = new Intl.NumberFormat(chinese ? "zh-CN" : "en-GB", { maximumFractionDigits: 1 });
+  const { decimals = 1, ...painted } = paint(option, computed);
+  const numbers = new Intl.NumberFormat(chinese ? "zh-CN" : "en-GB", { maximumFractionDigits: decimals });
   const result = {
     animation: false,
     color: SERIES.map((name) => color(name, computed)),

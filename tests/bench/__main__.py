@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from tests.bench.rows import Row, row, save, table
-from tests.rig import Peak, Rig, rig
+from tests.rig import Rig, Work, rig
 
 DAY = dt.date(2026, 10, 31)
 CODE = "bench"
@@ -28,7 +28,7 @@ def main(arguments: list[str]) -> int:
             for one in measure(servers, chosen.customers, set(filter(None, chosen.only.split(",")))):
                 rows.append(one)
                 print(
-                    f"  {one.name}: {one.ours} {one.unit} (limit {one.limit}, ratio {one.ratio})",
+                    f"  {one.name}: {one.ours} {one.unit} (limit {one.limit}, ratio {one.ratio}, by processors {one.cpu_ratio})",
                     file=sys.stderr,
                     flush=True,
                 )
@@ -52,9 +52,18 @@ def measure(servers: Rig, customers: int, only: set[str]):
         wanted(("make_bank", *night.NAMES, *pages.NAMES, *lines.NAMES, *rls.NAMES))
         and not Bank.objects.filter(code=CODE).exists()
     ):
-        with Peak() as peak:
+        with Work() as work:
             made = servers.json("make_bank", CODE, "--customers", str(customers), "--date", DAY.isoformat())
-        yield row("make_bank", customers, made["seconds"], peak_mib=max(peak.mib, made["peak_mib"]))
+        yield row("make_bank", customers, made["seconds"], peak_mib=max(work.mib, made["peak_mib"]))
+        with servers.admin() as admin:
+            admin.execute("VACUUM ANALYZE")
+    if wanted(pages.CREDIT) and not has_ratings():
+        with Work() as work:
+            made = servers.json("make_ratings", CODE)
+        note = f"{made['rows']['rating']:,} ratings, {made['rows']['case']:,} cases"
+        yield row(
+            "make_ratings", customers, made["seconds"], peak_mib=max(work.mib, made["peak_mib"]), note=note
+        )
         with servers.admin() as admin:
             admin.execute("VACUUM ANALYZE")
     if names := wanted(night.NAMES):
@@ -65,6 +74,16 @@ def measure(servers: Rig, customers: int, only: set[str]):
         yield from lines.run(servers, CODE, customers)
     if wanted(rls.NAMES):
         yield from rls.run(servers, CODE, customers)
+
+
+def has_ratings() -> bool:
+    """Whether the bank of the bench, which a run may have kept from before there were any, has ratings."""
+    from credit_rating.models import Rating
+    from crm_site.accounts.models import Bank
+    from crm_site.lib.tenancy import bank
+
+    with bank(Bank.objects.get(code=CODE).pk):
+        return Rating.objects.exists()
 
 
 if __name__ == "__main__":

@@ -26,8 +26,8 @@ from customers.ingest.feeds import FEEDS
 from customers.ingest.services import process_batch, receive, register
 from customers.ingest.spool import spool
 from customers.tokens import name_tokens, sort_key
-from tests.bench.rows import Row, row
-from tests.rig import Peak, Rig
+from tests.bench.rows import Row, work_row
+from tests.rig import Rig, Spent, Work
 
 NAMES = ("ingest_new", "ingest_changed", "ingest_delta", "import_file")
 HEAD = (
@@ -82,10 +82,9 @@ def blocks(path: Path) -> Iterator[bytes]:
             yield block
 
 
-def ours(bank_id: int, path: Path, *, upload: bool = False) -> tuple[float, Any]:
+def ours(bank_id: int, path: Path, *, upload: bool = False) -> tuple[Work, Any]:
     """From the first byte to the closed batch; an upload by the way the page takes."""
-    begun = time.perf_counter()
-    with bank(bank_id):
+    with Work() as work, bank(bank_id):
         actor = system_actor(bank_id, "bench")
         act_as(actor)
         feed, now = FEEDS["customers"], timezone.now()
@@ -98,7 +97,7 @@ def ours(bank_id: int, path: Path, *, upload: bool = False) -> tuple[float, Any]
         else:
             batch = receive(actor=actor, feed=feed, chunks=blocks(path), source="api", now=now)
         batch = process_batch(batch.pk)
-    return time.perf_counter() - begun, batch
+    return work, batch
 
 
 STAGE = (
@@ -108,11 +107,10 @@ STAGE = (
 FIELDS = ("name", "kind", "birth_date", "gender", "industry")
 
 
-def by_hand(bank_id: int, path: Path) -> float:
-    """The limit: seconds for the same file into the bank's tables."""
+def by_hand(bank_id: int, path: Path) -> Spent:
+    """The limit: what the same file takes into the bank's tables."""
     vault = vault_of(bank_id)
-    begun = time.perf_counter()
-    with bank(bank_id), connection.cursor() as outer:
+    with Work() as work, bank(bank_id), connection.cursor() as outer:
         act_as(system_actor(bank_id, "bench"))
         cursor: Any = outer.cursor
 
@@ -184,7 +182,7 @@ def by_hand(bank_id: int, path: Path) -> float:
         for statement in LANDING:
             if has_old or "NOT t.is_new" not in statement:  # plans made on an empty table would never end
                 cursor.execute(statement, params)
-    return time.perf_counter() - begun
+    return work.spent
 
 
 LANDING = (
@@ -261,13 +259,12 @@ def run(rig: Rig, customers: int, wanted: set[str]) -> Iterator[Row]:
                 rows = rows_of_file(customers, version, every)
             path = write(folder / f"{name}.csv", rows)
             limit = by_hand(found["hand"], path)
-            with Peak() as peak:
-                taken, batch = ours(found["ours"], path)
+            taken, batch = ours(found["ours"], path)
             plain = bare(rig, path)
             _vacuum(rig)
             if name in wanted:
                 changed = batch.rows_inserted + batch.rows_updated
-                yield row(name, customers, taken, limit, aim=1.5, peak_mib=peak.mib,
+                yield work_row(name, customers, taken.spent, limit, aim=1.5, peak_mib=taken.mib,
                           note=f"{changed:,} rows landed; bare COPY + upsert {plain:.1f} s")  # fmt: skip
             path.unlink()
     if "import_file" in wanted:
@@ -275,15 +272,14 @@ def run(rig: Rig, customers: int, wanted: set[str]) -> Iterator[Row]:
         good = write(folder / "good.csv", rows_of_file(count, 0))
         limit = by_hand(found["uphand"], good)
         path = write(folder / "bad.csv", rows_of_file(count, 0, bad_every=100))
-        with Peak() as peak:
-            taken, batch = ours(found["upload"], path, upload=True)
-        yield row(
+        taken, batch = ours(found["upload"], path, upload=True)
+        yield work_row(
             "import_file",
             count,
-            taken,
+            taken.spent,
             limit,
             aim=5.0,
-            peak_mib=peak.mib,
+            peak_mib=taken.mib,
             note=f"{batch.rows_rejected:,} rows rejected",
         )
 

@@ -9,19 +9,17 @@ statistics), the limit is that SELECT as the superuser over the whole book.
 from __future__ import annotations
 
 import datetime as dt
-import time
 from typing import Any
 
 import numpy as np
 import psycopg
 
-from credit_rating import nightly
-from credit_rating.policies import line_control, read
 from crm_site.lib.dates import add_months, is_month_end, month_start
 from customers.figures import figures_sql
 from relationship import placement, worklists
 from segmentation import statistics
 from segmentation.engine.churn import Scorecard
+from tests.rig import Spent, Work
 
 ALL = (0, 2**62)
 BEGIN = """
@@ -66,21 +64,20 @@ def begin(admin: psycopg.Connection[Any], bank: int) -> None:
     admin.execute(BEGIN.format(bank=bank))
 
 
-def timed(admin: psycopg.Connection[Any], sql: str, params: Any = None) -> float:
-    begun = time.perf_counter()
-    admin.execute(sql, params)
-    return time.perf_counter() - begun
+def timed(admin: psycopg.Connection[Any], sql: str, params: Any = None) -> Spent:
+    with Work() as work:
+        admin.execute(sql, params)
+    return work.spent
 
 
-def of_night(admin: psycopg.Connection[Any], bank: int, day: dt.date) -> dict[str, float]:
-    """Seconds of each step's limit on the day, but for the tiers', which the caller measures. Figures must be in."""
+def of_night(admin: psycopg.Connection[Any], bank: int, day: dt.date) -> dict[str, Spent]:
+    """What each step's limit takes on the day, but for the tiers', which the caller measures. Figures must be in."""
     admin.execute("ANALYZE")
     return {
         "feeds": timed(admin, _FEEDS, {"bank": bank}),
         "balances": balances(admin, bank, day),
         "arrears": timed(admin, _ARREARS, {"bank": bank, "day": day}),
-        "lines": lines(admin, bank, day),
-        "churn": sum(churn(admin, bank, day).values()),
+        "churn": sum(churn(admin, bank, day).values(), Spent()),
         "placement": homes(admin, bank, day),
         "proposals": timed(admin, _PROPOSALS, {"bank": bank, "day": day}),
         "worklists": tasks(admin, bank, day),
@@ -108,13 +105,7 @@ INSERT INTO bench_audit SELECT now(), bank_id, 'customers_loan', id::text, NULL,
 """
 
 
-def lines(admin: psycopg.Connection[Any], bank: int, day: dt.date) -> float:
-    """Which credit lines call for work, by one statement."""
-    policy = read(line_control.SHAPE, line_control.default(""))
-    return timed(admin, nightly.WATCHED, nightly.watch_values(bank, day, policy, *ALL))
-
-
-def balances(admin: psycopg.Connection[Any], bank: int, day: dt.date) -> float:
+def balances(admin: psycopg.Connection[Any], bank: int, day: dt.date) -> Spent:
     """Everybody's figures where they differ; on a month-end also its record with the month's entries."""
     months, record = "b.deposits_13", ""
     if is_month_end(day):
@@ -139,7 +130,7 @@ def balances(admin: psycopg.Connection[Any], bank: int, day: dt.date) -> float:
     )
 
 
-def homes(admin: psycopg.Connection[Any], bank: int, day: dt.date) -> float:
+def homes(admin: psycopg.Connection[Any], bank: int, day: dt.date) -> Spent:
     """Home branches of those whose turn it is or who did business elsewhere; then what each person looks after."""
     values = {
         "bank": bank, "currency": "CNY", "day": day, "since": add_months(day, -placement.HOME_MONTHS),
@@ -178,41 +169,20 @@ FROM gaps g LEFT JOIN lightest l ON l.unit_id = g.home_branch_id
 WHERE NOT EXISTS (SELECT FROM bench_proposal p WHERE p.bank_id = %(bank)s AND p.customer_id = g.id)
 """
 
-# The sources' own SELECTs, put into the shape of a task.
-_SOURCES = (
-    ("maturity", worklists._MATURITIES, "c, o, u, key, due, tail, stake", "key::text || ':' || due", "due", "stake",
-     "jsonb_build_object('date', due, 'tail', tail, 'amount', stake)", "stake > 0"),
-    ("holding", worklists._HOLDINGS, "c, o, u, key, due, product, stake", "key || ':' || due", "due", "stake",
-     "jsonb_build_object('date', due, 'product', product, 'amount', stake)", "true"),
-    ("birthday", worklists._BIRTHDAYS, "c, o, u, tier, due, age", "c::text || ':' || due", "due", "0",
-     "jsonb_build_object('date', due, 'age', age)", "true"),
-    ("churn", worklists._CHURN, "c, o, u, tier, bp, stake, reason, value", "c::text || ':' || to_char(%(date)s::date, 'YYYY-MM')",
-     "%(day)s::date", "stake", "jsonb_build_object('churn_bp', bp, 'reason', reason, 'value', value)", "true"),
-    ("tier", worklists._TIERS, "c, o, u, since, before, after, stake", "c::text || ':' || since", "since + 7", "stake",
-     "jsonb_build_object('from', before, 'to', after, 'date', since)", "true"),
-    ("overdue", worklists._OVERDUE, "c, o, u, days, amount, stake", "c::text || ':' || (%(date)s::date - days)",
-     "%(day)s::date", "stake", "jsonb_build_object('days', days, 'amount', amount)", "true"),
-    ("drop", worklists._DROPS, "c, o, u, before, now", "c::text || ':' || to_char(%(date)s::date, 'YYYY-MM')",
-     "%(day)s::date + 3", "before - now", "jsonb_build_object('before', before, 'now', now)", "true"),
-    ("missing", worklists._MISSING, "c, o, u, tier, " + ", ".join(f"m{i}" for i in range(len(worklists.MISSING_ITEMS))),
-     "c::text || ':' || date_trunc('quarter', %(day)s::date)::date", "%(day)s::date", "0",
-     "to_jsonb(ARRAY[" + ", ".join(f"m{i}" for i in range(len(worklists.MISSING_ITEMS))) + "])",
-     " OR ".join(f"m{i}" for i in range(len(worklists.MISSING_ITEMS)))),
-)  # fmt: skip
 
-
-def tasks(admin: psycopg.Connection[Any], bank: int, day: dt.date) -> float:
-    """All tasks by one upsert of those that differ, those without a cause closed, both written into the record."""
+def tasks(admin: psycopg.Connection[Any], bank: int, day: dt.date) -> Spent:
+    """The sources' own SELECTs in one statement."""
     wanted = " UNION ALL ".join(
-        f"SELECT '{code}:' || {key} AS source_key, '{code}' AS reason, c, o, u, {due} AS due, {stake} AS stake, {params} AS params"
-        f" FROM ({sql}) s ({columns}) WHERE {where}"
-        for code, sql, columns, key, due, stake, params, where in _SOURCES
+        f"SELECT * FROM ({source.sql}) s (source_key, reason, c, o, u, due, stake, urgency, params)"
+        for source in worklists.SOURCES
     )
-    values = {
-        "bank": bank, "currency": "CNY", "date": day, "day": day + dt.timedelta(days=1), "first": ALL[0], "last": ALL[1],
-        "until": day + dt.timedelta(days=1 + worklists.MATURITY_DAYS), "alarm": worklists.CHURN_ALARM_BP,
-        "since": day - dt.timedelta(days=worklists.TIER_CHANGE_DAYS), "pct": worklists.DROP_PCT,
-    }  # fmt: skip
+    codes = [source.code for source in worklists.SOURCES]
+    return put(admin, wanted, codes, worklists.values_of(bank, "CNY", day, *ALL))
+
+
+def put(admin: psycopg.Connection[Any], wanted: str, sources: list[str], values: dict[str, Any]) -> Spent:
+    """All tasks of some sources by one upsert of those that differ, those without a cause closed, both written into the
+    record. `wanted`: SELECT source_key, reason, c, o, u, due, stake, params (customer, owner, unit)."""
     return timed(
         admin,
         f"""
@@ -226,18 +196,19 @@ WITH wanted AS MATERIALIZED (SELECT DISTINCT ON (source_key) * FROM ({wanted}) w
         ('open', excluded.owner_id, excluded.unit_id, excluded.due_date, excluded.stake) RETURNING t.*
 ), closed AS (
     UPDATE bench_task t SET status = 'cancelled' WHERE t.bank_id = %(bank)s AND t.status = 'open'
+        AND split_part(t.source_key, ':', 1) = ANY (%(sources)s)
         AND NOT EXISTS (SELECT FROM wanted w WHERE w.source_key = t.source_key) RETURNING t.*
 )
 INSERT INTO bench_audit SELECT now(), bank_id, 'work_task', source_key, customer_id, to_jsonb(written) FROM written
 UNION ALL SELECT now(), bank_id, 'work_task', source_key, customer_id, '{{"status": ["open", "cancelled"]}}' FROM closed""",
-        values,
+        values | {"sources": sources},
     )
 
 
-def summaries(admin: psycopg.Connection[Any], bank: int, day: dt.date) -> float:
+def summaries(admin: psycopg.Connection[Any], bank: int, day: dt.date) -> Spent:
     """Branch x kind x tier x level by one GROUP BY; a month-end's record gets its tiers."""
     admin.execute("DROP TABLE IF EXISTS bench_summary")
-    settled = 0.0
+    settled = Spent()
     if is_month_end(day):
         settled = timed(
             admin,
@@ -257,18 +228,18 @@ def summaries(admin: psycopg.Connection[Any], bank: int, day: dt.date) -> float:
     )
 
 
-def counted(admin: psycopg.Connection[Any], bank: int, day: dt.date) -> float:
+def counted(admin: psycopg.Connection[Any], bank: int, day: dt.date) -> Spent:
     """Movement, product use and concentration of the book, each one statement."""
     admin.execute("DROP TABLE IF EXISTS bench_migration, bench_use, bench_curve")
     book = statistics._NEWEST
     given = {"bank": bank, "day": day, "before": month_start(day) - dt.timedelta(days=1)}
+    made = {
+        "bench_migration": statistics._MIGRATION.format(book=book),
+        "bench_use": statistics._USE.format(book=book),
+        "bench_curve": statistics.concentration_sql(book),
+    }
     return sum(
-        timed(admin, f"CREATE TABLE {table} AS {sql}", given)
-        for table, sql in (
-            ("bench_migration", statistics._MIGRATION.format(book=book)),
-            ("bench_use", statistics._USE.format(book=book)),
-            ("bench_curve", statistics.concentration_sql(book)),
-        )
+        (timed(admin, f"CREATE TABLE {table} AS {sql}", given) for table, sql in made.items()), Spent()
     )
 
 
@@ -327,8 +298,8 @@ _FEATURES = {
 _UNKNOWN_BETWEEN = ("entries_to_quarter", "inflow_to_quarter", "net_outflow")
 
 
-def churn(admin: psycopg.Connection[Any], bank: int, day: dt.date) -> dict[str, float]:
-    """Rolled features out by binary COPY, the champions' prediction and reasons, binary COPY in: seconds of each."""
+def churn(admin: psycopg.Connection[Any], bank: int, day: dt.date) -> dict[str, Spent]:
+    """Rolled features out by binary COPY, the champions' prediction and reasons, binary COPY in: what each takes."""
     models = admin.execute(
         "SELECT id, kind, card FROM segmentation_churnmodel WHERE bank_id = %s AND status = 'champion' ORDER BY kind",
         [bank],
@@ -345,43 +316,44 @@ def churn(admin: psycopg.Connection[Any], bank: int, day: dt.date) -> dict[str, 
         bank=bank, months=", ".join(f"'{m}'" for m in months), known=known,
         newest="" if at_month_end else _NEWEST_POINT.format(bank=bank, day=day),
     )  # fmt: skip
-    took, begun = {}, time.perf_counter()
-    with admin.cursor().copy(f"COPY ({sql}) TO STDOUT (FORMAT binary)") as copy:
-        data = b"".join(bytes(piece) for piece in copy)
-    width = 2 + len(_FEATURES)
-    shape = np.dtype(
-        [("n", ">i2"), *[(f"{k}{i}", t) for i in range(width) for k, t in (("l", ">i4"), ("v", ">f8"))]]
-    )
-    rows = np.frombuffer(data, shape, count=(len(data) - 21) // shape.itemsize, offset=19)
-    took["out"], begun = time.perf_counter() - begun, time.perf_counter()
-    values = {name: rows[f"v{i + 2}"].astype(float) for i, name in enumerate(_FEATURES)}
-    ids, kinds = rows["v0"].astype(np.int64), rows["v1"].astype(np.int64)
-    own = [("personal", "corporate", "household").index(kind) for _id, kind, _card in models if kind]
-    parts = []
-    for model_id, kind, card in models:
-        mine = kinds == ("personal", "corporate", "household").index(kind) if kind else ~np.isin(kinds, own)
-        scored = Scorecard.from_json(card).score({name: v[mine] for name, v in values.items()})
-        codes, why = Scorecard.from_json(card).reasons(scored)
-        parts.append(
-            (ids[mine], np.full(mine.sum(), model_id), np.rint(scored.probability * 10_000), codes, why)
+    with Work() as reading:
+        with admin.cursor().copy(f"COPY ({sql}) TO STDOUT (FORMAT binary)") as copy:
+            data = b"".join(bytes(piece) for piece in copy)
+        width = 2 + len(_FEATURES)
+        shape = np.dtype(
+            [("n", ">i2"), *[(f"{k}{i}", t) for i in range(width) for k, t in (("l", ">i4"), ("v", ">f8"))]]
         )
-    ids, models_of, points, codes, why = (np.concatenate(columns) for columns in zip(*parts, strict=True))
-    took["predict"], begun = time.perf_counter() - begun, time.perf_counter()
-    columns: list[tuple[str, int, Any]] = [
-        ("i8", 8, np.full(len(ids), bank)), ("i8", 8, ids), ("i4", 4, np.full(len(ids), (day - dt.date(2000, 1, 1)).days)),
-        ("i8", 8, models_of), ("i4", 4, points),
-    ]  # fmt: skip
-    for n in range(3):
-        columns += [("i2", 2, codes[:, n]), ("f8", 8, why[:, n])]
-    fields = [
-        ("n", ">i2"),
-        *[f for i, (t, _w, _v) in enumerate(columns) for f in ((f"l{i}", ">i4"), (f"v{i}", f">{t}"))],
-    ]
-    out = np.empty(len(ids), np.dtype(fields))
-    out["n"] = len(columns)
-    for i, (_type, size, column) in enumerate(columns):
-        out[f"l{i}"], out[f"v{i}"] = size, column
-    with admin.cursor().copy("COPY bench_score FROM STDIN (FORMAT binary)") as copy:
-        copy.write(b"PGCOPY\n\xff\r\n\0" + bytes(8) + out.tobytes() + b"\xff\xff")
-    took["in"] = time.perf_counter() - begun
-    return took
+        rows = np.frombuffer(data, shape, count=(len(data) - 21) // shape.itemsize, offset=19)
+    with Work() as predicting:
+        values = {name: rows[f"v{i + 2}"].astype(float) for i, name in enumerate(_FEATURES)}
+        ids, kinds = rows["v0"].astype(np.int64), rows["v1"].astype(np.int64)
+        own = [("personal", "corporate", "household").index(kind) for _id, kind, _card in models if kind]
+        parts = []
+        for model_id, kind, card in models:
+            mine = (
+                kinds == ("personal", "corporate", "household").index(kind) if kind else ~np.isin(kinds, own)
+            )
+            scored = Scorecard.from_json(card).score({name: v[mine] for name, v in values.items()})
+            codes, why = Scorecard.from_json(card).reasons(scored)
+            parts.append(
+                (ids[mine], np.full(mine.sum(), model_id), np.rint(scored.probability * 10_000), codes, why)
+            )
+        ids, models_of, points, codes, why = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+    with Work() as writing:
+        columns: list[tuple[str, int, Any]] = [
+            ("i8", 8, np.full(len(ids), bank)), ("i8", 8, ids), ("i4", 4, np.full(len(ids), (day - dt.date(2000, 1, 1)).days)),
+            ("i8", 8, models_of), ("i4", 4, points),
+        ]  # fmt: skip
+        for n in range(3):
+            columns += [("i2", 2, codes[:, n]), ("f8", 8, why[:, n])]
+        fields = [
+            ("n", ">i2"),
+            *[f for i, (t, _w, _v) in enumerate(columns) for f in ((f"l{i}", ">i4"), (f"v{i}", f">{t}"))],
+        ]
+        out = np.empty(len(ids), np.dtype(fields))
+        out["n"] = len(columns)
+        for i, (_type, size, column) in enumerate(columns):
+            out[f"l{i}"], out[f"v{i}"] = size, column
+        with admin.cursor().copy("COPY bench_score FROM STDIN (FORMAT binary)") as copy:
+            copy.write(b"PGCOPY\n\xff\r\n\0" + bytes(8) + out.tobytes() + b"\xff\xff")
+    return {"out": reading.spent, "predict": predicting.spent, "in": writing.spent}

@@ -6,7 +6,7 @@ import base64
 import http.client
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from secrets import token_hex
 from urllib.parse import quote, urlencode
 
@@ -21,7 +21,8 @@ from tests.bench.rows import Row, row
 from tests.rig import Rig
 
 REQUESTS = 150
-NAMES = ("list", "list_deep", "search", "view", "dashboard", "api_list")
+CREDIT = ("case_inbox", "case", "line_list", "line_list_deep", "rating_list", "rating_list_deep", "rating")
+NAMES = ("list", "list_deep", "search", "view", "dashboard", *CREDIT, "api_list")
 
 
 def person(found: Bank, role: Role) -> Staff:
@@ -62,6 +63,29 @@ def two_characters(found: Bank) -> str:
         return next(name[:2] for name in names if re.match(r"[\u4e00-\u9fff]{2}", name))
 
 
+def credit_pages(found: Bank, port: int, risk: Mapping[str, str]) -> dict[str, Target]:
+    """What a reviewer opens: his inbox and a case of it, ratings; and risk, who sees every line."""
+    from credit_rating.models import CreditCase, CreditLine, Rating
+
+    reviewer = headers(found, signed_in(found, person(found, Role.CREDIT_REVIEWER)))
+    with bank(found.pk):
+        case = CreditCase.objects.filter(status="headquarters").order_by("deadline", "id")[0]
+        rating = Rating.objects.filter(status="submitted").order_by("-id")[0]
+        in_force = Rating.objects.filter(status="approved").order_by("-id")
+        lines = CreditLine.objects.exclude(status="closed").order_by("expires_on", "id")
+        rated, line = in_force[in_force.count() // 2], lines[lines.count() // 2]
+    deep_lines = urlencode({"after": f"{line.expires_on}:{line.pk}"})
+    return {
+        "case_inbox": Target(port, "/credit/", reviewer),
+        "case": Target(port, f"/credit/cases/{case.pk}/", reviewer),
+        "line_list": Target(port, "/credit/lines/", risk),
+        "line_list_deep": Target(port, f"/credit/lines/?{deep_lines}", risk),
+        "rating_list": Target(port, "/credit/ratings/?list=all", reviewer),
+        "rating_list_deep": Target(port, f"/credit/ratings/?list=all&after={rated.pk}", reviewer),
+        "rating": Target(port, f"/credit/ratings/{rating.pk}/", reviewer),
+    }
+
+
 def run(rig: Rig, code: str, customers: int, wanted: set[str]) -> Iterator[Row]:
     found = Bank.objects.get(code=code)
     risk = headers(found, signed_in(found, person(found, Role.RISK)))
@@ -78,6 +102,8 @@ def run(rig: Rig, code: str, customers: int, wanted: set[str]) -> Iterator[Row]:
             "view": Target(port, f"/customers/{seen}/", risk),
             "dashboard": Target(port, "/relationship/branch/", branch),
         }
+        if wanted & set(CREDIT):
+            pages |= credit_pages(found, port, risk)
         first: list[float] = []
         for name, page in pages.items():
             if name not in wanted:

@@ -10,10 +10,8 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError, call_command
 
-from credit_rating.models import CreditCase
 from crm_site.accounts.models import RoleGrant, Staff
 from crm_site.composition import demo
-from crm_site.composition.demo_cases import make_cases
 from crm_site.composition.synthetic_bank import make_bank
 from crm_site.lib.permissions import Role
 from crm_site.lib.tenancy import bank
@@ -61,19 +59,3 @@ def test_banks_are_listed_for_the_launcher() -> None:
         "host": "listed.localhost",
         "is_platform": False,
     } in json.loads(out.getvalue())
-
-
-@pytest.mark.django_db
-def test_a_demo_bank_has_a_case_at_every_stage_each_step_by_another_person() -> None:
-    made = make_bank(code="cases", customers=300, seed=2026, date=dt.date(2026, 3, 20), now=NOW).founded.bank
-    assert make_cases(made, now=NOW) == 9
-    assert make_cases(made, now=NOW) == 0
-    with bank(made.pk):
-        found = set(CreditCase.objects.values_list("status", flat=True))
-        for case in CreditCase.objects.all():
-            speakers = list(case.opinions.values_list("staff_id", flat=True))
-            assert len(speakers) == len(set(speakers))
-            assert case.prepared_by_id not in speakers
-    assert found == {
-        "draft", "branch", "returned", "headquarters", "rejected", "committee", "president", "approved"
-    }  # fmt: skip

@@ -53,7 +53,7 @@ def develop(house: House, file: Path, **options: object) -> dict[str, object]:
 def test_a_file_becomes_a_draft_that_two_people_put_in_force(
     house: House, sample: Path, hq_risk: Person, president: Person, rm: Person
 ) -> None:
-    said = develop(house, sample, window="2024", positive="bad")
+    said = develop(house, sample, window="2024", positive=["bad"])
     with bank(house.id):
         draft = Scorecard.objects.get(pk=said["scorecard"])
         assert (draft.status, draft.origin, draft.drafted_by) == ("draft", "developed", None)

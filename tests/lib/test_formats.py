@@ -84,6 +84,12 @@ def test_changes(rate: str, text: str, arrow: str) -> None:
     assert formats.delta(Decimal(rate), language="en") == arrow
 
 
+def test_a_comparison_reads_in_the_order_of_its_language() -> None:
+    assert formats.delta(Decimal("0.018"), "since 31 Oct", language="en") == "▲ 1.8% since 31 Oct"
+    assert formats.delta(Decimal("0.018"), "较 10-31", language="zh-hans") == "较 10-31 ▲ 1.8%"
+    assert formats.delta(Decimal(0), "较 10-31", language="zh-hans") == "较 10-31 持平"
+
+
 def test_percent_of_a_float_rounds_half_up() -> None:
     assert formats.percent(0.6785) == "67.9%"
     assert formats.percent(0.758, 0) == "76%"

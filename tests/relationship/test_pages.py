@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
+from decimal import Decimal
 
 from django.test import Client
 from django.urls import reverse
 
-from crm_site.accounts.models import Bank
+from crm_site.accounts.models import Bank, GradeCapacity
+from crm_site.lib.permissions import Role
 from crm_site.lib.tenancy import bank
 from crm_site.work.services import TaskRow, put_tasks
-from relationship.models import Assignment, AssignmentProposal
+from relationship.models import Assignment, AssignmentProposal, ManagerLoad
 from relationship.selectors.counter import _next
+from relationship.selectors.loads import Fill, loads
 from relationship.services import propose_for_branch
-from tests.conftest import TODAY, House, Person
+from tests.conftest import TODAY, House, Person, hire
 from tests.relationship.factories import customer
 
 SignIn = Callable[[Person], Client]
@@ -90,6 +93,49 @@ def test_loads_and_history(
         page = client_for(person).get("/relationship/")
         assert page.status_code == 200
         assert "Rm" in page.content.decode()
+
+
+def test_a_proposal_can_go_to_a_colleague_whose_load_is_shown(
+    house: House, rm: Person, branch_manager: Person, client_for: SignIn
+) -> None:
+    person = hire(house, "second", Role.RELATIONSHIP_MANAGER, house.north)
+    with bank(house.id):
+        customer(house.north, tier=3)
+        propose_for_branch(branch_manager.actor, unit=house.north, working_day=TODAY)
+    answer = client_for(branch_manager).get(QUEUE)
+    assert answer.status_code == 200
+    assert person.staff.name in answer.content.decode()
+
+
+def test_a_load_says_what_it_is_of(
+    house: House, rm: Person, branch_manager: Person, client_for: SignIn
+) -> None:
+    def load_of_rm() -> Fill:
+        fill = next(one for one in loads([rm.staff], TODAY)).fill
+        assert fill
+        return fill
+
+    with bank(house.id):
+        GradeCapacity.objects.filter(grade=rm.staff.grade).update(
+            max_customers=4, max_value=Decimal(1_000_000)
+        )
+        ManagerLoad.objects.create(
+            manager=rm.staff,
+            value_tier=3,
+            customers=3,
+            deposits_adb=Decimal(400_000),
+            loans=Decimal(200_000),
+            overdue_customers=0,
+            overdue_amount=Decimal(0),
+            contacted=1,
+        )
+        assert (load_of_rm().share, load_of_rm().is_bound_by_value) == (0.75, False)
+        GradeCapacity.objects.filter(grade=rm.staff.grade).update(max_value=Decimal(500_000))
+        assert (load_of_rm().share, load_of_rm().is_bound_by_value) == (1.2, True)
+    html = client_for(branch_manager).get("/relationship/").content.decode()
+    assert "120%" in html
+    assert "by value" in html
+    assert "The fuller of the two is the load." in html
 
 
 def test_the_figure_of_overdue_tasks_opens_those_tasks(

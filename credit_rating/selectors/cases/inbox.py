@@ -24,6 +24,22 @@ from crm_site.accounts.models import RoleGrant
 from crm_site.lib.permissions import Actor, Role
 
 TABS = ("todo", "decided", "mine", "copied")
+# What a row of the inbox shows and its stage's rules ask.
+LISTED = (
+    *(
+        "year",
+        "serial",
+        "kind",
+        "currency",
+        "amount",
+        "status",
+        "round",
+        "prepared_at",
+        "stage_since",
+        "deadline",
+    ),
+    *("dossier_hash", "customer__name", "customer__number", "product__name", "prepared_by__name"),
+)
 
 
 def inbox(actor: Actor, tab: str, *, day: dt.date) -> list[CreditCase]:
@@ -31,7 +47,11 @@ def inbox(actor: Actor, tab: str, *, day: dt.date) -> list[CreditCase]:
 
     At most 200 of the newest. `todo` leaves out what he must not decide.
     """
-    seen = CreditCase.objects.visible_to(actor).select_related("customer", "product", "prepared_by")
+    seen = (
+        CreditCase.objects.visible_to(actor)
+        .select_related("customer", "product", "prepared_by")
+        .only(*LISTED)
+    )
     staff_id = actor.staff_id or 0
     if tab == "decided":
         said = Opinion.objects.filter(case_id=OuterRef("pk"), staff_id=staff_id)

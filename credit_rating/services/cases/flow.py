@@ -28,6 +28,7 @@ from credit_rating.models import (
 from credit_rating.models.cases import BY_RULE, STAGES
 from credit_rating.selectors import cases as selectors
 from credit_rating.selectors.cases import Dossier
+from credit_rating.services.campaigns.progress import note_case_ended
 from credit_rating.services.cases.rules import Stale, address, locked
 from credit_rating.services.lines import change_line, open_line
 from crm_site.lib.dates import add_months
@@ -143,19 +144,20 @@ def move_on(actor: Actor, case: CreditCase, verdict: str, now: dt.datetime, toda
         enter(case, CaseStatus(case.route[place + 1]), now, today)
         return
     end(case, CaseStatus.APPROVED, now, today)
-    _carry_out(actor, case, now, today)
+    carry_out(actor, case, now, today)
 
 
 def end(case: CreditCase, status: CaseStatus, now: dt.datetime, today: dt.date) -> None:
     """Close a case and tell its maker and those it was copied to."""
     case.status, case.closed_at = status, now
     case.save()
+    note_case_ended(case)
     sync_tasks(case, now, today)
     told = [case.prepared_by_id, *case.copies.values_list("staff_id", flat=True)]
     notify(told, "case.ended", {"case": case.number, "status": str(status)}, address(case), now=now)
 
 
-def _carry_out(actor: Actor, case: CreditCase, now: dt.datetime, today: dt.date) -> None:
+def carry_out(actor: Actor, case: CreditCase, now: dt.datetime, today: dt.date) -> None:
     """The approval opens its line, pending while conditions are open, or changes the one it is about."""
     until = add_months(today, case.term_months)
     if case.line is not None:
@@ -243,6 +245,11 @@ def _settle_or_expire(case: CreditCase, now: dt.datetime, today: dt.date) -> boo
 
 def sync_tasks(case: CreditCase, now: dt.datetime, today: dt.date) -> None:
     """Who can move the case has it on his worklist with the deadline; nobody else."""
+    put_tasks(require_bank(), case_tasks(case, today), sources=[f"case:{case.pk}:"], as_of=today, now=now)
+
+
+def case_tasks(case: CreditCase, today: dt.date) -> list[TaskRow]:
+    """The tasks that a case calls for as it stands."""
     source = f"case:{case.pk}:"
     rows = []
     if case.status == CaseStatus.RETURNED:
@@ -251,7 +258,7 @@ def sync_tasks(case: CreditCase, now: dt.datetime, today: dt.date) -> None:
         _task(case, source, staff_id, "case_decide", case.deadline or today)
         for staff_id in _asked(case, today)
     )
-    put_tasks(require_bank(), rows, sources=[source], as_of=today, now=now)
+    return rows
 
 
 def _asked(case: CreditCase, today: dt.date) -> list[int]:

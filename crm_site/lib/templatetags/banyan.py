@@ -21,6 +21,7 @@ from django.utils.safestring import SafeString
 from django.utils.timezone import is_aware, localdate, localtime
 
 from crm_site.lib import formats, svg
+from crm_site.lib.permissions import may
 
 register = template.Library()
 
@@ -32,6 +33,13 @@ def _home_currency(context: Context) -> str:
 def _today(context: Context) -> date | None:
     """The day that people work on; the business date of the data lies before it."""
     return context.get("today") or context.get("business_date")
+
+
+@register.simple_tag(takes_context=True)
+def permitted(context: Context, action: str) -> bool:
+    """Whether the reader may do an action somewhere: `{% permitted "credit.overview" as may_see %}`."""
+    actor = context.get("actor")
+    return actor is not None and may(actor, action)
 
 
 @register.simple_tag(takes_context=True)
@@ -121,9 +129,9 @@ def percent_signed(value: Decimal | float | None, decimals: int = 1) -> str:
 
 
 @register.filter
-def delta(value: Decimal | float | None) -> str:
-    """A relative change with an arrow."""
-    return formats.delta(value)
+def delta(value: Decimal | float | None, against: str = "") -> str:
+    """A relative change with an arrow, and what it is compared with in the order of the language."""
+    return formats.delta(value, str(against))  # a template hands a translation over unread
 
 
 @register.filter

@@ -54,6 +54,8 @@ class Command(BanyanCommand):
                 f"{feed:16} {done['received']:>8,} rows: {done['inserted']:,} new, {done['updated']:,} changed, "
                 f"{done['unchanged']:,} unchanged, {done['seconds']} s"
             )
+        new, changed = loaded.outcomes
+        self.say(f"{'outcomes':16} {new:,} new, {changed:,} changed: for development samples alone")
         self._say_control(loaded)
         return {
             "bank": loaded.bank.code,
@@ -61,6 +63,7 @@ class Command(BanyanCommand):
             "login": loaded.login or None,
             "password": loaded.password or None,
             "feeds": feeds,
+            "outcomes": {"new": loaded.outcomes[0], "changed": loaded.outcomes[1]},
             "day_ends": loaded.day_ends,
             "differences": [
                 {"account": d.account, "date": d.date, "computed": d.computed, "delivered": d.delivered}

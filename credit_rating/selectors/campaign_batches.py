@@ -1,0 +1,214 @@
+"""A batch as its approver sees it: what a signature would approve, what falls out for him, and the hash he signs (C9)."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from credit_rating.models import (
+    BatchStatus,
+    CampaignBatch,
+    CampaignMember,
+    CreditLine,
+    Guarantee,
+    MemberStage,
+)
+from credit_rating.models.calculations import content_hash
+from credit_rating.models.guarantees import LIVE
+from credit_rating.models.lines import LIVING
+from credit_rating.policies.authority import kin_steps_of
+from credit_rating.selectors.cases import authority_policy, role_holders
+from credit_rating.selectors.cases.people import kin_of
+from crm_site.accounts.models import Bank, Staff
+from crm_site.lib.permissions import SUBTREE, Actor, Role
+from crm_site.lib.tenancy import require_bank
+
+ZERO = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A member of a batch. `why`: the code of what keeps it from this approver, "" for what he approves."""
+
+    member_id: int
+    member: CampaignMember
+    line: CreditLine | None
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchList:
+    """What is shown. `against`: the reader has had a hand in the whole of it. `content` is what is hashed."""
+
+    rows: list[Row]
+    fallen: list[Row]
+    against: bool
+    content: dict[str, Any]
+
+    @property
+    def hash(self) -> str:
+        return content_hash(self.content)
+
+    @property
+    def total(self) -> Decimal:
+        return sum((Decimal(row.member.proposed or 0) for row in self.rows), Decimal(0))
+
+    @property
+    def by_grade(self) -> list[tuple[str, int]]:
+        """(grade, members), best first."""
+        ranks = {r.member.rating.grade: -r.member.rating.grade_rank for r in self.rows if r.member.rating}
+        counts = Counter(r.member.rating.grade for r in self.rows if r.member.rating)
+        return sorted(counts.items(), key=lambda item: ranks[item[0]])
+
+    @property
+    def added(self) -> Decimal:
+        """By how much the lines come to more than those that the customers have."""
+        standing = sum((Decimal(row.line.limit) for row in self.rows if row.line), Decimal(0))
+        return self.total - standing
+
+
+def may_approve(actor: Actor, batch: CampaignBatch, day: dt.date) -> bool:
+    """Whether the actor decides at the branch stage for the zone's customers."""
+    if actor.staff_id is None or batch.zone.branch is None:
+        return False
+    branch = batch.zone.branch
+    return any(lft <= branch.lft and branch.rgt <= rgt for lft, rgt in actor.intervals(SUBTREE))
+
+
+def approvers(batch: CampaignBatch, day: dt.date) -> list[int]:
+    """Who may be asked to approve a batch: who leads the branch that has taken the zone, but for its maker."""
+    branch = batch.zone.branch
+    if branch is None:
+        return []
+    held = Staff.objects.filter(pk__in=role_holders(Role.BRANCH_MANAGER, day))
+    reach = held.filter(
+        role_grants__role=Role.BRANCH_MANAGER, role_grants__unit__lft__lte=branch.lft,
+        role_grants__unit__rgt__gte=branch.rgt,
+    )  # fmt: skip
+    return sorted(set(reach.values_list("pk", flat=True)) - {batch.proposed_by_id})
+
+
+def batch_members(batch: CampaignBatch) -> list[CampaignMember]:
+    """The members of a batch by id, with what they rest on."""
+    found = CampaignMember.objects.filter(batch=batch)
+    related = ("customer__home_branch", "customer__responsible", "rating", "calculation", "case__line")
+    return list(
+        found.select_related(*related).defer("rating__content", "calculation__content").order_by("pk")
+    )
+
+
+def list_of(actor: Actor, batch: CampaignBatch, day: dt.date) -> BatchList:
+    """The batch as the actor would sign it now."""
+    members = [m for m in batch_members(batch) if m.stage == MemberStage.CALCULATED]
+    currency = _currency()
+    lines = _lines(batch, [m.customer_id for m in members], currency)
+    makers = _makers(members)
+    related = _relatives(actor.staff_id or 0, [m.customer_id for m in members], day)
+    rows, fallen = [], []
+    for member in members:
+        why = _why(actor, batch, member, makers.get(member.pk, set()), member.customer_id in related)
+        (fallen if why else rows).append(Row(member.pk, member, lines.get(member.customer_id), why))
+    against = actor.staff_id == batch.proposed_by_id or (
+        bool(fallen) and not rows and all(row.why == "maker" for row in fallen)
+    )
+    campaign = batch.campaign
+    content = {
+        "batch": batch.number, "campaign": campaign.name, "zone": batch.zone.name, "proposed_by": batch.proposed_by_id,
+        "product": campaign.product.code, "term_months": campaign.term_months, "purpose": campaign.purpose,
+        "currency": currency, "rows": [signed_row(row.member, currency, row.line) for row in rows],
+        "fallen": [{"member": row.member_id, "customer": row.member.customer_id, "why": row.why} for row in fallen],
+    }  # fmt: skip
+    return BatchList(rows, fallen, against, content)
+
+
+def signed_row(member: CampaignMember, currency: str, line: CreditLine | None = None) -> dict[str, Any]:
+    """What of a member is signed: whose, the rating and calculation by number and hash, the line and what it was."""
+    rating, calculation, customer = member.rating, member.calculation, member.customer
+    if line is None:
+        living = CreditLine.objects.filter(
+            customer=customer, product=member.campaign.product_id, currency=currency, status__in=LIVING
+        )
+        line = living.order_by("-id").first()
+    return {
+        "member": member.pk, "customer": customer.pk, "number": customer.number, "name": customer.name,
+        "rating": rating.number if rating else "", "rating_stamp": rating.stamp if rating else "",
+        "grade": rating.grade if rating else "", "score": f"{rating.score:f}" if rating else "",
+        "calculation": calculation.number if calculation else "",
+        "calculation_hash": calculation.content_hash if calculation else "",
+        "limit": str(calculation.limit) if calculation else "", "amount": str(member.proposed),
+        "rate_bp": calculation.rate_bp if calculation else None, "line": line.number if line else "",
+        "standing_limit": str(line.limit) if line else "",
+    }  # fmt: skip
+
+
+def amount_of(row: dict[str, Any]) -> Decimal:
+    """The line of a signed row."""
+    return Decimal(row["amount"])
+
+
+def _currency() -> str:
+    return str(Bank.objects.values_list("currency", flat=True).get(pk=require_bank()))
+
+
+def _lines(batch: CampaignBatch, customers: list[int], currency: str) -> dict[int, CreditLine]:
+    living = CreditLine.objects.filter(
+        customer_id__in=customers, product=batch.campaign.product_id, currency=currency, status__in=LIVING
+    )
+    return {line.customer_id: line for line in living.order_by("id")}
+
+
+def _makers(members: list[CampaignMember]) -> dict[int, set[int]]:
+    """member -> who had a hand in what it rests on."""
+    entered: dict[int, set[int]] = {}
+    pledged = Guarantee.objects.filter(customer_id__in=[m.customer_id for m in members], status__in=LIVE)
+    for customer, staff in pledged.values_list("customer_id", "entered_by_id"):
+        entered.setdefault(customer, set()).add(staff)
+    found = {}
+    for m in members:
+        people = set(entered.get(m.customer_id, set()))
+        if m.rating is not None:
+            people |= {m.rating.generated_by_id, m.rating.submitted_by_id}
+        if m.calculation is not None:
+            people.add(m.calculation.created_by_id)
+        found[m.pk] = people
+    return found
+
+
+def _relatives(staff_id: int, customers: list[int], day: dt.date) -> set[int]:
+    """Of some customers those that are kin of a person by the policy's steps, or whose guarantors are."""
+    kin = kin_of(staff_id, day, kin_steps_of(authority_policy(day)[1]))
+    pledged = Guarantee.objects.filter(customer_id__in=customers, status__in=LIVE, guarantor__in=kin)
+    return kin.intersection(customers) | set(pledged.values_list("customer_id", flat=True))
+
+
+def _why(
+    actor: Actor, batch: CampaignBatch, member: CampaignMember, makers: set[int], is_related: bool
+) -> str:
+    """selectors.cases.objections, set-based; the services of cases ask that one again of each case."""
+    if actor.staff_id in makers or actor.staff_id == batch.proposed_by_id:
+        return "maker"
+    if member.customer.responsible_id == actor.staff_id:
+        return "own"
+    if is_related:
+        return "relative"
+    branch = member.customer.home_branch
+    inside = branch is not None and any(
+        lft <= branch.lft and branch.rgt <= rgt for lft, rgt in actor.intervals(SUBTREE)
+    )
+    return "" if inside else "beyond_authority"
+
+
+def done_rows(
+    batch: CampaignBatch,
+) -> tuple[list[CampaignMember], list[CampaignMember], list[dict[str, Any]]]:
+    """(carried out, still to be, signed but fallen out afterwards) of a signed batch."""
+    members = batch_members(batch)
+    done = [m for m in members if m.stage == MemberStage.APPROVED]
+    left = [m for m in members if m.stage == MemberStage.CALCULATED]
+    here = {m.pk for m in members}
+    signed = batch.content["rows"] if batch.status == BatchStatus.APPROVED and batch.content else []
+    gone = [row for row in signed if row["member"] not in here]
+    return done, left, gone

@@ -1,0 +1,328 @@
+"""Reads of rating-and-credit campaigns: coverage with the list behind each number, zones, members, batches (C9)."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from django.db.models import Count, Q, QuerySet
+
+from credit_rating.collection import Field, fields_of, read_values
+from credit_rating.models import (
+    Campaign,
+    CampaignBatch,
+    CampaignMember,
+    CampaignStatus,
+    CampaignZone,
+    CollectionStatus,
+    CreditPolicy,
+    InformationForm,
+    MemberStage,
+)
+from credit_rating.policies import SHAPES, Body, read
+from credit_rating.policies.campaign import SUBJECT
+from credit_rating.selectors.policies import policy_on
+from crm_site.accounts.models import OrgUnit
+from crm_site.jobs.models import Run
+from crm_site.lib.permissions import Actor
+from customers.models import Address
+
+PAGE = 50
+RATE_PIPELINE, APPROVE_PIPELINE = "campaign_rate", "campaign_approve"
+# What has been reached by whom stands where: each stage counts for those before it.
+REACHED = {
+    "listed": tuple(MemberStage),
+    "collected": (
+        MemberStage.COLLECTED, MemberStage.RATED, MemberStage.CALCULATED, MemberStage.APPROVED, MemberStage.DECLINED,
+        MemberStage.EXEMPT,
+    ),
+    "rated": (
+        MemberStage.RATED, MemberStage.CALCULATED, MemberStage.APPROVED, MemberStage.DECLINED, MemberStage.EXEMPT,
+    ),
+    "calculated": (MemberStage.CALCULATED, MemberStage.APPROVED, MemberStage.DECLINED, MemberStage.EXEMPT),
+    "settled": (MemberStage.APPROVED, MemberStage.DECLINED, MemberStage.EXEMPT),
+}  # fmt: skip
+
+
+def campaign_policy(day: dt.date, kind: str) -> Body:
+    """The policy of campaigns in force; the default in a bank that was founded before it was known."""
+    try:
+        return policy_on(SUBJECT, day, kind).body
+    except CreditPolicy.DoesNotExist:
+        return read(SHAPES[SUBJECT], SHAPES[SUBJECT].default(kind))
+
+
+def campaigns() -> list[Campaign]:
+    """The bank's campaigns: running ones first, then the newest."""
+    found = Campaign.objects.select_related("product", "created_by", "opened_by")
+    rank = {CampaignStatus.OPEN: 0, CampaignStatus.DRAFT: 1, CampaignStatus.CLOSED: 2}
+    return sorted(found, key=lambda c: (rank[CampaignStatus(c.status)], -c.pk))
+
+
+def campaign(campaign_id: int) -> Campaign:
+    """One. Raises Campaign.DoesNotExist."""
+    return Campaign.objects.select_related("product", "created_by", "opened_by").get(pk=campaign_id)
+
+
+def zone(zone_id: int) -> CampaignZone:
+    """One, with its people. Raises CampaignZone.DoesNotExist."""
+    found = CampaignZone.objects.select_related(
+        "campaign__product", "branch", "home_branch", "owner", "taken_by"
+    )
+    return found.get(pk=zone_id)
+
+
+def batch(batch_id: int) -> CampaignBatch:
+    """One, with its people. Raises CampaignBatch.DoesNotExist."""
+    found = CampaignBatch.objects.select_related(
+        "campaign__product", "zone__branch", "zone__owner", "proposed_by", "decided_by"
+    )
+    return found.get(pk=batch_id)
+
+
+# -- coverage -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """How far members have come: members at each stage alone. `key`: what the list behind it is filtered by."""
+
+    label: str
+    key: str = ""
+    by_stage: Mapping[str, int] = field(default_factory=dict)
+    exceptions: int = 0
+    sub: str = ""
+
+    @property
+    def total(self) -> int:
+        return sum(self.by_stage.values())
+
+    def reached(self, step: str) -> int:
+        """How many have come to a step of REACHED or past it; who was set aside is through."""
+        return sum(self.by_stage.get(stage, 0) for stage in REACHED[step])
+
+    def count(self, stage: str) -> int:
+        return self.by_stage.get(stage, 0)
+
+    @property
+    def pct(self) -> int:
+        """Members that are through (approved, declined or exempt) per cent of all, rounded down: 100 is all."""
+        return self.reached("settled") * 100 // self.total if self.total else 0
+
+
+def members_of(actor: Actor, campaign_id: int) -> QuerySet[CampaignMember]:
+    """The members of a campaign whom the actor sees."""
+    found: QuerySet[CampaignMember] = CampaignMember.objects.visible_to(actor).filter(campaign_id=campaign_id)
+    return found
+
+
+GROUPS = {
+    "zone": ("zone_id", "zone__name"),
+    "branch": ("zone__branch_id", "zone__branch__name"),
+    "owner": ("zone__owner_id", "zone__owner__name"),
+}
+
+
+def coverage(actor: Actor, campaign_id: int) -> Coverage:
+    """The whole campaign, as far as the actor sees it."""
+    return _sum(members_of(actor, campaign_id))
+
+
+def coverages(actor: Actor, campaign_ids: Iterable[int]) -> dict[int, Coverage]:
+    """campaign -> its coverage, one statement."""
+    seen = CampaignMember.objects.visible_to(actor).filter(campaign_id__in=list(campaign_ids))
+    rows = seen.order_by().values_list("campaign_id", "stage").annotate(n=Count("id"))
+    by: dict[int, dict[str, int]] = {}
+    for key, stage, n in rows:
+        by.setdefault(key, {})[stage] = n
+    return {key: Coverage("", by_stage=stages) for key, stages in by.items()}
+
+
+def _sum(members: QuerySet[CampaignMember]) -> Coverage:
+    rows = members.order_by().values("stage").annotate(n=Count("id"), out=Count("id", filter=_TO_REVIEW))
+    found = list(rows)
+    return Coverage("", by_stage={r["stage"]: r["n"] for r in found}, exceptions=sum(r["out"] for r in found))
+
+
+# Exceptions that still wait for somebody.
+_TO_REVIEW = Q(is_exception=True, stage__in=(MemberStage.RATED, MemberStage.CALCULATED))
+
+
+def coverage_by(actor: Actor, campaign_id: int, by: str) -> list[Coverage]:
+    """Coverage by zone, branch or owner of the zone (GROUPS), least covered first; who is in none comes last."""
+    key, name = GROUPS[by]
+    rows = (
+        members_of(actor, campaign_id)
+        .order_by()
+        .values(key, name, "stage")
+        .annotate(n=Count("id"), out=Count("id", filter=_TO_REVIEW))
+    )
+    groups: dict[int | None, tuple[str, dict[str, int], int]] = {}
+    for row in rows:
+        label, stages, out = groups.get(row[key], (row[name] or "", {}, 0))
+        stages[row["stage"]] = row["n"]
+        groups[row[key]] = (label, stages, out + row["out"])
+    found = [
+        Coverage(label, "0" if group is None else str(group), stages, out)
+        for group, (label, stages, out) in groups.items()
+    ]
+    return sorted(found, key=lambda c: (c.key == "0", c.pct, c.label))
+
+
+def zones_of(campaign_id: int) -> list[CampaignZone]:
+    """A campaign's zones by name, with their people."""
+    found = CampaignZone.objects.filter(campaign_id=campaign_id)
+    return list(found.select_related("branch", "home_branch", "owner").order_by("name", "id"))
+
+
+# -- members --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class MemberQuery:
+    """What the list of members shows; "" means all. `reached`: a step of REACHED, `stage`: exactly this one; `zone`,
+    `branch`, `owner`: ids as text, "0" for none; `review`: "1" for exceptions that wait, or one of their codes."""
+
+    stage: str = ""
+    reached: str = ""
+    zone: str = ""
+    branch: str = ""
+    owner: str = ""
+    review: str = ""
+
+
+def _chosen(actor: Actor, campaign_id: int, query: MemberQuery) -> QuerySet[CampaignMember]:
+    found = members_of(actor, campaign_id)
+    if query.stage:
+        found = found.filter(stage=query.stage)
+    if query.reached:
+        found = found.filter(stage__in=REACHED[query.reached])
+    for value, column in ((query.zone, "zone"), (query.branch, "zone__branch"), (query.owner, "zone__owner")):
+        if value == "0":
+            found = found.filter(**{f"{column}__isnull": True})
+        elif value:
+            found = found.filter(**{f"{column}_id": int(value)})
+    if query.review:
+        found = found.filter(_TO_REVIEW)
+        if query.review != "1":
+            found = found.filter(exceptions__contains=[query.review])
+    return found
+
+
+_ROW = ("customer__home_branch", "customer__responsible", "zone__owner", "rating", "case", "batch")
+
+
+def member_page(
+    actor: Actor, campaign_id: int, query: MemberQuery, *, after: int = 0
+) -> tuple[list[CampaignMember], int]:
+    """(a page of members by id, the id to go on after or 0)."""
+    found = _chosen(actor, campaign_id, query).filter(pk__gt=after).select_related(*_ROW)
+    rows = list(found.defer("rating__content").order_by("pk")[: PAGE + 1])
+    return rows[:PAGE], rows[PAGE - 1].pk if len(rows) > PAGE else 0
+
+
+def member_count(actor: Actor, campaign_id: int, query: MemberQuery) -> int:
+    return _chosen(actor, campaign_id, query).count()
+
+
+def ready_count(actor: Actor, campaign_id: int, query: MemberQuery) -> int:
+    """Members of the query that a batch would take: no exception, in no batch, in no case."""
+    return _chosen(actor, campaign_id, query).filter(is_exception=False, batch=None, case=None).count()
+
+
+def member(actor: Actor, member_id: int) -> CampaignMember:
+    """One whom the actor sees, with everything its trail is made of. Raises CampaignMember.DoesNotExist."""
+    found = CampaignMember.objects.visible_to(actor).select_related(
+        "campaign__product", "campaign__opened_by", "zone__branch", "zone__owner", "customer__home_branch",
+        "customer__responsible", "rating__generated_by", "rating__submitted_by", "rating__decided_by",
+        "calculation__created_by", "batch__proposed_by", "batch__decided_by", "case__line", "case__prepared_by",
+        "settled_by",
+    )  # fmt: skip
+    one: CampaignMember = found.defer("rating__content", "calculation__content", "batch__content").get(
+        pk=member_id
+    )
+    return one
+
+
+def exception_counts(actor: Actor, campaign_id: int) -> dict[str, int]:
+    """code -> exceptions that wait, most frequent first."""
+    counts: dict[str, int] = {}
+    seen = members_of(actor, campaign_id).filter(_TO_REVIEW)
+    for codes in seen.values_list("exceptions", flat=True):
+        for code in codes:
+            counts[code] = counts.get(code, 0) + 1
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
+# -- the phone list -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """A household to visit: where, how complete what is known is, and what is missing."""
+
+    member: CampaignMember
+    address: str
+    pct: int
+    missing: list[Field]
+    has_draft: bool
+
+
+def visits(actor: Actor, found: CampaignZone, *, limit: int = 100) -> list[Visit]:
+    """Members of a zone that are still to be collected: nearly complete ones first, neighbours together."""
+    listed = members_of(actor, found.campaign_id).filter(zone=found, stage=MemberStage.LISTED)
+    rows = list(listed.select_related("customer").order_by("pk")[:500])
+    ids = [m.customer_id for m in rows]
+    addresses = {
+        a.customer_id: f"{a.region}{a.line}"
+        for a in Address.objects.visible_to(actor).filter(customer_id__in=ids).order_by("-kind")
+    }
+    forms: dict[int, InformationForm] = {}
+    known = InformationForm.objects.filter(customer_id__in=ids)
+    for form in known.order_by("customer_id", "id"):
+        forms[form.customer_id] = form  # a draft is newer than what was submitted
+    asked = [f for f in fields_of(found.campaign.kind).values() if f.weight]
+    result = []
+    for one in rows:
+        held = forms.get(one.customer_id)
+        filled = set(read_values(held.values)) if held else set()
+        result.append(
+            Visit(
+                one, addresses.get(one.customer_id, ""), held.completeness_pct if held else 0,
+                [f for f in asked if f.code not in filled],
+                held is not None and held.status == CollectionStatus.DRAFT,
+            )
+        )  # fmt: skip
+    return sorted(result, key=lambda v: (v.address, -v.pct, v.member.pk))[:limit]
+
+
+# -- batches and runs -----------------------------------------------------------------------------------------------
+
+
+def batches_of(campaign_id: int, zone_id: int | None = None) -> list[CampaignBatch]:
+    """A campaign's batches, newest first."""
+    found = CampaignBatch.objects.filter(campaign_id=campaign_id).defer("content")
+    if zone_id is not None:
+        found = found.filter(zone_id=zone_id)
+    return list(found.select_related("zone", "proposed_by", "decided_by")[:100])
+
+
+def newest_run(pipeline: str, key: str) -> Run | None:
+    """The newest run of a campaign's or a batch's job."""
+    return Run.objects.filter(pipeline=pipeline, key=key).order_by("-id").first()
+
+
+def unzoned_branches(campaign_id: int) -> list[tuple[OrgUnit, int]]:
+    """(home branch, members without a zone), most first: what is still to be cut into zones."""
+    rows = (
+        CampaignMember.objects.filter(campaign_id=campaign_id, zone=None)
+        .order_by()
+        .values_list("customer__home_branch_id")
+        .annotate(n=Count("id"))
+    )
+    counts: dict[int, int] = {unit: n for unit, n in rows if unit is not None}
+    units = {u.pk: u for u in OrgUnit.objects.filter(pk__in=counts)}
+    return sorted(
+        ((units[k], n) for k, n in counts.items() if k in units), key=lambda row: (-row[1], row[0].name)
+    )

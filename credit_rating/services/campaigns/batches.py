@@ -1,0 +1,376 @@
+"""Batches: what needs no second look is proposed by who collected it and approved by one signature over the whole list.
+
+The signature is bound to the hash of exactly what was shown. A run then carries it out, each member as an ordinary case
+through the services of cases with the maker and the approver of the batch, so that every rule and every guard of the
+database holds for each; what one of them refuses falls out with its reason, and nothing else does.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.db import IntegrityError, transaction
+from django.db.models import Max
+from django.utils.translation import gettext as _
+
+from credit_rating.models import (
+    BatchStatus,
+    CampaignBatch,
+    CampaignMember,
+    CampaignZone,
+    MemberStage,
+    Rating,
+    RatingStatus,
+)
+from credit_rating.models.calculations import content_hash
+from credit_rating.selectors import campaign_batches as shown
+from credit_rating.selectors.campaign_review import (
+    case_of,
+    decided_by_branch,
+    judge,
+    reckon_again,
+    standing_of,
+)
+from credit_rating.selectors.campaigns import APPROVE_PIPELINE
+from credit_rating.services import cases
+from credit_rating.services.campaigns.members import terms_of
+from credit_rating.services.campaigns.opening import bank_currency
+from credit_rating.services.campaigns.progress import note_case_ended
+from credit_rating.services.campaigns.rules import DECIDE, PREPARE, CampaignFault, fault, person, running
+from credit_rating.services.campaigns.writing import update_exceptions
+from credit_rating.services.ratings import confirm_drafts, decide_rating
+from crm_site.accounts.models import Staff
+from crm_site.accounts.selectors import actor_for
+from crm_site.jobs.models import Run
+from crm_site.jobs.services import start_run
+from crm_site.lib.errors import Conflict, DomainError
+from crm_site.lib.permissions import Actor, may
+from crm_site.lib.tenancy import act_as
+from crm_site.work.models import Notification
+from crm_site.work.services import notify
+from customers.models import Customer
+
+SPOKEN_FOR = ("case.ended", "rating.decided")
+MOST = 500  # members that one signature covers
+# Members that lock and judge together: rows of a batch with what they rest on.
+_RELATED = ("rating", "calculation")
+
+
+def propose_batch(
+    actor: Actor, *, zone_id: int, today: dt.date, now: dt.datetime
+) -> tuple[CampaignBatch, dict[int, tuple[str, ...]]]:
+    """Put the members of a zone that need no second look forward for approval, at most MOST; returns the batch and why
+    others are exceptions. Their ratings are confirmed with it. By the zone's manager, or who leads its branch.
+
+    What would come out otherwise now ("changed") and what is beyond the branch's authority stays out. Raises Conflict
+    while another batch of the zone waits, CampaignFault when nobody is left.
+    """
+    staff_id = person(actor, PREPARE)
+    with transaction.atomic():
+        zone = _locked_zone(zone_id)
+        if zone.owner_id != staff_id and (
+            zone.branch is None or not may(actor, "campaign.zone", zone.branch)
+        ):
+            raise PermissionDenied(PREPARE)
+        if CampaignBatch.objects.filter(zone=zone, status=BatchStatus.PROPOSED).exists():
+            raise Conflict(_("Another batch of this zone waits for approval."), code="batch_waits")
+        ready = CampaignMember.objects.visible_to(actor).filter(
+            zone=zone, stage=MemberStage.CALCULATED, is_exception=False, case=None
+        )
+        members = _members(ready)[:MOST]
+        judged = _judge_again(zone, members, today)
+        members = [m for m in members if not judged[m.pk]]
+        update_exceptions({k: v for k, v in judged.items() if v})
+        if not members:
+            raise Nobody(judged)
+        serial = CampaignBatch.objects.filter(campaign=zone.campaign).aggregate(n=Max("serial"))["n"] or 0
+        batch = CampaignBatch.objects.create(
+            campaign=zone.campaign, zone=zone, serial=serial + 1, proposed_by_id=staff_id, proposed_at=now,
+            proposed_count=len(members),
+        )  # fmt: skip
+        CampaignMember.objects.filter(pk__in=[m.pk for m in members]).update(batch=batch)
+        confirm_drafts(actor, ratings=[m.rating_id for m in members if m.rating_id], now=now)
+        people = shown.approvers(batch, today)
+        params = {"batch": batch.number, "zone": zone.name, "count": len(members)}
+        notify(people, "campaign.batch_proposed", params, address(batch), now=now)
+    return batch, {k: v for k, v in judged.items() if v}
+
+
+class Nobody(CampaignFault):
+    """Every member of the zone is an exception by now; `why` says of each."""
+
+    def __init__(self, why: dict[int, tuple[str, ...]]) -> None:
+        super().__init__(_("Nobody of this zone is ready for a batch."), code="nobody")
+        self.why = why
+
+
+def _judge_again(
+    zone: CampaignZone, members: Sequence[CampaignMember], today: dt.date
+) -> dict[int, tuple[str, ...]]:
+    """member -> why it is an exception as things are now, the branch's authority included."""
+    currency = bank_currency()
+    customers = {
+        c.pk: c
+        for c in Customer.objects.filter(pk__in=[m.customer_id for m in members]).select_related(
+            "home_branch"
+        )
+    }
+    found = judge(
+        zone.campaign, members, day=today, currency=currency,
+        now_reckoned=reckon_again(zone.campaign, members, customers, today),
+    )  # fmt: skip
+    at = standing_of(zone.campaign, list(customers), today, currency)
+    for member in members:
+        if not found[member.pk]:
+            case = case_of(
+                zone.campaign, member, customers[member.customer_id], at[member.customer_id].line, currency
+            )
+            if not decided_by_branch(case, today):
+                found[member.pk] = ("beyond_authority",)
+    return found
+
+
+def approve_batch(
+    actor: Actor, *, batch_id: int, seen: str, text: str, today: dt.date, now: dt.datetime
+) -> tuple[CampaignBatch, Run]:
+    """Sign for a batch as it was shown (`seen`: the hash of selectors.campaign_batches.list_of) and let it be carried
+    out. By who decides at the branch for its customers, and has had no hand in it.
+
+    First everything is reckoned again; who would come out otherwise falls out for good, and then as whenever the list
+    is not what was shown Stale is raised: nothing is approved, and the new list must be signed. Raises Conflict when
+    somebody was first (the same person again carries on what is left), CampaignFault for a maker or without a word.
+    """
+    staff_id = person(actor, DECIDE)
+    if not text.strip():
+        raise fault("text", _("Say why."))
+    dropped = _bring_up_to_date(actor, batch_id, today)
+    with transaction.atomic():
+        batch = _locked_batch(batch_id)
+        if batch.status == BatchStatus.APPROVED and batch.decided_by_id == staff_id:
+            return batch, _start(actor, batch, now)
+        _waiting(batch)
+        found = shown.list_of(actor, batch, today)
+        if found.against:
+            raise CampaignFault(cases.objection_words()["maker"], code="four_eyes_maker")
+        if dropped or found.hash != seen:
+            raise StaleBatch(dropped)
+        if not found.rows:
+            raise CampaignFault(_("Nothing of this batch is yours to approve."), code="nobody")
+        batch.status, batch.decided_by_id, batch.decided_at = BatchStatus.APPROVED, staff_id, now
+        batch.note, batch.content, batch.content_hash = text.strip()[:400], found.content, found.hash
+        batch.save(update_fields=["status", "decided_by", "decided_at", "note", "content", "content_hash"])
+        out = {row.member_id: [row.why] for row in found.fallen}
+        update_exceptions(out)
+        CampaignMember.objects.filter(pk__in=out).update(batch=None)
+        _tell(batch, True, now)
+        return batch, _start(actor, batch, now)
+
+
+class StaleBatch(Conflict):
+    """The list is not what was shown; `dropped`: members that have fallen out, with why."""
+
+    def __init__(self, dropped: dict[int, tuple[str, ...]]) -> None:
+        super().__init__(_("The list is not what you were shown. Look at it again."), code="stale_batch")
+        self.dropped = dropped
+
+
+def _bring_up_to_date(actor: Actor, batch_id: int, today: dt.date) -> dict[int, tuple[str, ...]]:
+    """Members that have become exceptions since the batch was proposed leave it; kept even when the act is refused."""
+    with transaction.atomic():
+        batch = _locked_batch(batch_id)
+        if batch.status != BatchStatus.PROPOSED or not shown.may_approve(actor, batch, today):
+            return {}
+        members = _members(CampaignMember.objects.filter(batch=batch))
+        judged = {k: v for k, v in _judge_again(batch.zone, members, today).items() if v}
+        update_exceptions(judged)
+        CampaignMember.objects.filter(pk__in=judged).update(batch=None)
+    return judged
+
+
+def _start(actor: Actor, batch: CampaignBatch, now: dt.datetime) -> Run:
+    day = batch.decided_at.date() if batch.decided_at else now.date()
+    return start_run(
+        actor,
+        pipeline=APPROVE_PIPELINE,
+        business_date=day,
+        params={"batch": batch.pk},
+        key=str(batch.pk),
+        now=now,
+    )
+
+
+def return_batch(
+    actor: Actor, *, batch_id: int, text: str, today: dt.date, now: dt.datetime
+) -> CampaignBatch:
+    """Send a batch back with a word: its ratings are returned, its members are to be rated anew."""
+    staff_id = person(actor, DECIDE)
+    if not text.strip():
+        raise fault("text", _("Say what is to be done again."))
+    with transaction.atomic():
+        batch = _locked_batch(batch_id)
+        if batch.status == BatchStatus.RETURNED and batch.decided_by_id == staff_id:
+            return batch
+        _waiting(batch)
+        if not shown.may_approve(actor, batch, today):
+            raise PermissionDenied(DECIDE)
+        if shown.list_of(actor, batch, today).against:
+            raise CampaignFault(cases.objection_words()["maker"], code="four_eyes_maker")
+        members = CampaignMember.objects.filter(batch=batch)
+        Rating.objects.filter(
+            pk__in=list(members.values_list("rating_id", flat=True)), status=RatingStatus.SUBMITTED
+        ).update(
+            status=RatingStatus.RETURNED, decided_by_id=staff_id, decided_at=now, decision_note=text.strip()[:400]
+        )  # fmt: skip
+        members.update(stage=MemberStage.COLLECTED, batch=None, exceptions=[], is_exception=False)
+        batch.status, batch.decided_by_id, batch.decided_at = BatchStatus.RETURNED, staff_id, now
+        batch.note = text.strip()[:400]
+        batch.save(update_fields=["status", "decided_by", "decided_at", "note"])
+        _tell(batch, False, now)
+    return batch
+
+
+def plan_ranges(*, batch_id: int, size: int) -> list[dict[str, int]]:
+    """The signed members that are not carried out yet, cut into ranges of ids."""
+    keys = list(_left(batch_id).values_list("pk", flat=True))
+    pieces = [keys[i : i + size] for i in range(0, len(keys), size)]
+    return [{"lo": piece[0], "hi": piece[-1], "rows": len(piece)} for piece in pieces]
+
+
+def _left(batch_id: int) -> Any:
+    return CampaignMember.objects.filter(batch=batch_id, stage=MemberStage.CALCULATED).order_by("pk")
+
+
+def carry_out(
+    *, batch_id: int, members: tuple[int, int], today: dt.date, now: dt.datetime, run_id: int
+) -> tuple[int, int]:
+    """Carry out a signed batch for the members with ids first..last; returns (looked at, changed). Safe to repeat."""
+    batch = CampaignBatch.objects.select_related(
+        "campaign__product", "zone", "proposed_by", "decided_by"
+    ).get(pk=batch_id)
+    if batch.status != BatchStatus.APPROVED or batch.decided_by is None:
+        return 0, 0
+    if content_hash(batch.content) != batch.content_hash:
+        raise CampaignFault(_("The signed list is not what was signed."), code="batch_broken")
+    signed = {row["member"]: row for row in batch.content["rows"]}
+    rows = _members(_left(batch_id).filter(pk__gte=members[0], pk__lte=members[1]))
+    maker, approver = (_actor(who, today) for who in (batch.proposed_by, batch.decided_by))
+    for member in rows:
+        _one(batch, member, signed.get(member.pk), maker, approver, now, today)
+    # The one notice of the batch tells it; those of each case and rating stay on record, read.
+    Notification.objects.filter(code__in=SPOKEN_FOR, created_at=now, read_at=None).update(read_at=now)
+    return len(rows), len(rows)
+
+
+def _actor(staff: Staff, day: dt.date) -> Actor:
+    """The person with the roles of the day; none for who has left."""
+    return (
+        actor_for(staff, day=day) if staff.is_active else Actor(staff.bank_id, staff.name, staff_id=staff.pk)
+    )
+
+
+def _one(
+    batch: CampaignBatch, member: CampaignMember, row: dict[str, Any] | None, maker: Actor, approver: Actor,
+    now: dt.datetime, today: dt.date,
+) -> None:  # fmt: skip
+    """One member: its rating is decided, its case made, submitted and decided, its line opened; or it falls out."""
+    try:
+        with transaction.atomic():
+            if row is None or row != shown.signed_row(member, bank_currency()):
+                raise Conflict(_("It is not what was signed."), code="changed")
+            _decide(batch, member, maker, approver, now, today)
+    except DomainError as error:
+        _fall_out(member, _code(error), error.message)
+    except PermissionDenied:
+        _fall_out(member, "beyond_authority", _("This is not yours to decide."))
+    except IntegrityError:
+        _fall_out(member, "changed", _("Somebody has decided here meanwhile."))
+
+
+def _code(error: DomainError) -> str:
+    known = {"four_eyes_maker": "maker", "four_eyes_own": "own", "four_eyes_relative": "relative",
+             "case_open": "case_open", "beyond_authority": "beyond_authority"}  # fmt: skip
+    return known.get(error.code, "changed")
+
+
+def _fall_out(member: CampaignMember, code: str, why: str) -> None:
+    update_exceptions({member.pk: [code]})
+    CampaignMember.objects.filter(pk=member.pk).update(batch=None, reason=why[:200])
+
+
+def _decide(
+    batch: CampaignBatch,
+    member: CampaignMember,
+    maker: Actor,
+    approver: Actor,
+    now: dt.datetime,
+    today: dt.date,
+) -> None:
+    rating = member.rating
+    assert rating is not None  # noqa: S101 - narrows the type: it was signed with its rating
+    act_as(approver, reason=batch.number)
+    decide_rating(
+        approver, rating_id=rating.pk, seen=rating.stamp, approve=True, note=batch.number, day=today, now=now
+    )
+    act_as(maker, reason=batch.number)
+    member.campaign = batch.campaign
+    terms = terms_of(member)
+    case = cases.create_case(maker, customer=member.customer, terms=terms, now=now)
+    cases.edit_case(maker, case_id=case.pk, terms=terms, investigation=_investigation(batch), now=now)
+    case = cases.submit_case(maker, case_id=case.pk, now=now, today=today)
+    if case.route != ["branch"]:
+        raise Conflict(_("It is beyond the branch's authority."), code="beyond_authority")
+    act_as(approver, reason=batch.number)
+    cases.decide(
+        approver, case_id=case.pk, verdict="approve", text=batch.note, dossier_hash=case.dossier_hash, now=now,
+        today=today,
+    )  # fmt: skip
+    case.refresh_from_db()
+    CampaignMember.objects.filter(pk=member.pk).update(case=case)
+    note_case_ended(case)
+
+
+def _investigation(batch: CampaignBatch) -> str:
+    return _("Campaign %(campaign)s, zone %(zone)s, batch %(batch)s; list signed as %(hash)s.") % {
+        "campaign": batch.campaign.name, "zone": batch.zone.name, "batch": batch.number, "hash": batch.content_hash,
+    }  # fmt: skip
+
+
+def _members(found: Any) -> list[CampaignMember]:
+    rows = found.select_for_update(of=("self",)).select_related(*_RELATED, "customer", "zone", "campaign")
+    return list(rows.defer("rating__content", "calculation__content").order_by("pk"))
+
+
+def _locked_zone(zone_id: int) -> CampaignZone:
+    CampaignZone.objects.select_for_update(of=("self",)).get(pk=zone_id)
+    zone = CampaignZone.objects.select_related("campaign__product", "branch").get(pk=zone_id)
+    running(zone.campaign)
+    return zone
+
+
+def _locked_batch(batch_id: int) -> CampaignBatch:
+    CampaignBatch.objects.select_for_update(of=("self",)).defer("content").get(pk=batch_id)
+    return CampaignBatch.objects.select_related(
+        "campaign__product", "zone__campaign__product", "zone__branch", "decided_by"
+    ).get(pk=batch_id)
+
+
+def _waiting(batch: CampaignBatch) -> None:
+    if batch.status != BatchStatus.PROPOSED:
+        who = batch.decided_by.name if batch.decided_by else ""
+        raise Conflict(
+            _("Meanwhile the batch's state is: %s.") % f"{batch.get_status_display()} ({who})",
+            code="batch_status",
+        )
+
+
+def _tell(batch: CampaignBatch, approved: bool, now: dt.datetime) -> None:
+    params = {"batch": batch.number, "zone": batch.zone.name, "approved": approved}
+    notify([batch.proposed_by_id], "campaign.batch_decided", params, address(batch), now=now)
+
+
+def address(batch: CampaignBatch) -> str:
+    """Where a notification leads."""
+    return f"/credit/campaigns/batches/{batch.pk}/"

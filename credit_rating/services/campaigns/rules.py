@@ -1,0 +1,83 @@
+"""What every act on a campaign shares: what it may be refused for, and the row it takes."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable
+
+from django.core.exceptions import PermissionDenied
+from django.utils.translation import gettext as _
+
+from credit_rating.models import (
+    Campaign,
+    CampaignMember,
+    CampaignStatus,
+    CollectionStatus,
+    InformationForm,
+    MemberStage,
+)
+from credit_rating.selectors.campaigns import campaign_policy
+from crm_site.lib.dates import add_months
+from crm_site.lib.errors import Conflict, DomainError
+from crm_site.lib.permissions import Actor, Role, require
+from customers.models.parties import LINE_KINDS
+
+MANAGE, ZONE, RATE = "campaign.manage", "campaign.zone", "campaign.rate"
+PREPARE, DECIDE = "credit.prepare", "credit.decide"
+
+
+class CampaignFault(DomainError):
+    """A campaign, zone, member or batch that cannot be made or changed like this."""
+
+
+def fault(field: str, message: str, code: str = "campaign") -> CampaignFault:
+    """A refusal that belongs to a field."""
+    return CampaignFault(message, code=code, fields={field: message})
+
+
+def person(actor: Actor, action: str) -> int:
+    """The member of staff who acts. Machines and jobs run no campaign."""
+    require(actor, action)
+    if actor.staff_id is None:
+        raise PermissionDenied(action)
+    return actor.staff_id
+
+
+def manages(actor: Actor, kind: str) -> bool:
+    """Whether a kind of customers is of the line that the actor's department looks after."""
+    customer_kind = "corporate" if kind in ("corporate", "sme") else kind
+    return actor.has({Role.LINE_DEPARTMENT}) and customer_kind in LINE_KINDS.get(actor.line_department, ())
+
+
+def locked_campaign(campaign_id: int) -> Campaign:
+    """The campaign, its row taken. Raises Campaign.DoesNotExist."""
+    return Campaign.objects.select_for_update(of=("self",)).get(pk=campaign_id)
+
+
+def running(campaign: Campaign) -> Campaign:
+    """The campaign, which must be open. Raises Conflict."""
+    if campaign.status != CampaignStatus.OPEN:
+        raise Conflict(
+            _("The campaign's state is: %s.") % campaign.get_status_display(), code="campaign_status"
+        )
+    return campaign
+
+
+def collected_among(customers: Iterable[int], kind: str, day: dt.date) -> set[int]:
+    """Of some customers those whose newest submitted form is complete enough and not too old, by the policy."""
+    params = campaign_policy(day, kind).params
+    forms = InformationForm.objects.filter(customer_id__in=list(customers), status=CollectionStatus.SUBMITTED)
+    newest = forms.order_by("customer_id", "-submitted_at", "-id").distinct("customer_id")
+    since = add_months(day, -int(params["form_months"]))
+    return {
+        customer
+        for customer, pct, at in newest.values_list("customer_id", "completeness_pct", "submitted_at")
+        if pct >= params["complete_pct"] and at.date() >= since
+    }
+
+
+def collect_stage(members: Iterable[int], kind: str, day: dt.date) -> int:
+    """Move those of some members (ids) that are listed alone to collected where they are; returns how many."""
+    listed = CampaignMember.objects.filter(pk__in=list(members), stage=MemberStage.LISTED)
+    found = collected_among(listed.values_list("customer_id", flat=True), kind, day)
+    return listed.filter(customer_id__in=found).update(stage=MemberStage.COLLECTED)

@@ -1,0 +1,117 @@
+"""A scorecard's factors and validation as its page draws them: charts, bins in words, what became of each column."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from credit_rating.factors import ANSWER, ORIGINS, SOURCES, Source
+from credit_rating.models import CardOrigin, Scorecard
+from credit_rating.sample_words import reason_text
+from credit_rating.scorecards import in_language
+from credit_rating.views.rating_rows import bin_data, bin_text
+from crm_site.lib import formats
+
+
+def factor_cards(found: Scorecard) -> list[dict[str, Any]]:
+    """Each factor with its bins as a chart and a table; a developed one with the cases of its sample."""
+    rows = {row["code"]: row for row in found.body["tables"]["factors"]}
+    known = (found.card or {}).get("factors", [])
+    drawn = []
+    for place, factor in enumerate(found.table().factors):
+        row = rows[factor.code]
+        source, title = SOURCES[row["source"]], in_language(row, "label")
+        style = "number" if found.origin == CardOrigin.DEVELOPED and source.code == ANSWER else source.style
+        cases = known[place]["bins"] if known else [None] * len(factor.bins)
+        bins = [
+            {"text": bin_text(style, source.code, bin_data(b)), "points": b.points, "cases": c,
+             "rate": c["bad"] / c["count"] if c and c["count"] else None}
+            for b, c in zip(factor.bins, cases, strict=True)
+        ]  # fmt: skip
+        chart = _evidence_chart(place, title, bins) if known else _points_chart(place, title, bins)
+        drawn.append(
+            {"label": title, "about": _about(factor.code, title, source), "bins": bins, "most": factor.most,
+             "iv": known[place]["iv"] if known else None, "chart": chart}
+        )  # fmt: skip
+    return drawn
+
+
+def _about(code: str, title: str, source: Source) -> str:
+    """Where a factor's value comes from; nothing that its title says already."""
+    words = [str(ORIGINS[source.origin])] if source.code != ANSWER else [str(source.label)]
+    if source.code != ANSWER and str(source.label) != title:
+        words.append(str(source.label))
+    if code not in (title, source.code):
+        words.append(_("column %s") % code)
+    return " · ".join(words)
+
+
+def _points_chart(place: int, title: str, bins: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    return {
+        "id": f"factor-{place}", "title": title, "unit": _("points"), "size": "short", "head": [_("Bin"), _("Points")],
+        "rows": [[b["text"], f"{b['points']:f}"] for b in bins],
+        "option": {
+            "xAxis": {"type": "category", "data": [b["text"] for b in bins]}, "yAxis": {"type": "value"},
+            "series": [{"type": "bar", "name": _("Points"), "data": [float(b["points"]) for b in bins]}],
+        },
+    }  # fmt: skip
+
+
+def _evidence_chart(place: int, title: str, bins: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Weight of evidence as bars, bad rate in per cent as points on an axis of its own. Bins without a case of the
+    sample have neither."""
+    met = [b for b in bins if b["cases"]["count"]]
+    woe, rate = _("Weight of evidence"), _("Bad rate, %")
+    return {
+        "id": f"factor-{place}", "title": title, "unit": "", "size": "short", "head": [_("Bin"), woe, _("Bad rate")],
+        "rows": [[b["text"], f"{b['cases']['woe']:.3f}", formats.percent(b["rate"], 1)] for b in met],
+        "option": {
+            "decimals": 2,
+            "legend": {"top": 0, "right": 0, "itemHeight": 8},
+            "grid": {"top": 32},
+            "xAxis": {"type": "category", "data": [b["text"] for b in met]},
+            "yAxis": [{"type": "value"}, {"type": "value", "min": 0, "splitLine": {"show": False}}],
+            "series": [
+                {"type": "bar", "name": woe, "data": [round(b["cases"]["woe"], 4) for b in met]},
+                {"type": "line", "name": rate, "yAxisIndex": 1, "symbol": "circle", "symbolSize": 7,
+                 "data": [round(b["rate"] * 100, 2) for b in met]},
+            ],
+        },
+    }  # fmt: skip
+
+
+def bands_chart(record: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Expected and observed bad rates by band of scores, of the part held back; None without a record of them."""
+    bands = [band for band in (record or {}).get("bands", ()) if band["count"]]
+    if not bands:
+        return None
+    expected, observed = _("Predicted rate, %"), _("Observed rate, %")
+    return {
+        "id": "bands", "title": _("Bad rate by band of scores, part held back"), "unit": "", "size": "short",
+        "head": [_("Scores"), _("Cases"), _("Bad"), _("Predicted rate"), _("Observed rate")],
+        "rows": [
+            [b["label"], str(b["count"]), str(b["bad"]), formats.percent(b["expected"], 1),
+             formats.percent(b["observed"], 1)]
+            for b in bands
+        ],
+        "option": {
+            "legend": {"top": 0, "right": 0, "itemHeight": 8},
+            "grid": {"top": 32},
+            "xAxis": {"type": "category", "data": [b["label"] for b in bands]},
+            "yAxis": {"type": "value", "min": 0},
+            "series": [
+                {"type": "bar", "name": observed, "data": [round(b["observed"] * 100, 2) for b in bands]},
+                {"type": "line", "name": expected, "symbol": "circle", "symbolSize": 7,
+                 "data": [round(b["expected"] * 100, 2) for b in bands]},
+            ],
+        },
+    }  # fmt: skip
+
+
+def considered_rows(record: Mapping[str, Any] | None) -> list[tuple[str, float | None, str]]:
+    """(column, information value, why it is no factor or "") of every column, most informative first."""
+    given = record or {}
+    judged = [(c["factor"], c["iv"], reason_text(c["left_out"])) for c in given.get("considered", ())]
+    return judged + [(name, None, reason_text(why)) for name, why in given.get("left_out", {}).items()]

@@ -1,0 +1,450 @@
+"""Approval cases of a synthetic bank at every stage of their way, so many that inboxes are as full as a bank's.
+
+What decides is asked of the rooms themselves, case by case (dossier, route, tasks, the line an approval opens); rows go
+in stage by stage for all cases at once, so that each guard of the database sees every step.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from django.db import connection
+
+from credit_rating.models import (
+    CaseCondition,
+    CaseDossier,
+    CaseKind,
+    CaseMaker,
+    CaseSeat,
+    CaseStatus,
+    CreditCase,
+    CreditKind,
+    CreditLine,
+    Opinion,
+    OpinionPart,
+    Rating,
+    SeatKind,
+    StaffRelation,
+    Verdict,
+    credit_kind,
+)
+from credit_rating.models.lines import LineStatus
+from credit_rating.selectors.cases import Dossier, authority_policy, dossier_of, role_holders
+from credit_rating.selectors.cases.dossier import CENT
+from credit_rating.services.cases.flow import carry_out, case_tasks
+from crm_site.composition.synthetic.lines import PRODUCTS
+from crm_site.composition.synthetic.raters import Raters
+from crm_site.lib.permissions import Actor, Grant, Role
+from crm_site.lib.tenancy import require_bank
+from crm_site.work.services import put_tasks
+from customers.models import Customer, Product
+
+STAGES = ("branch", "headquarters", "committee", "president")
+# How many of 100 cases have come how far; a stage's name: they wait there.
+SHARES = {
+    "draft": 8, "branch": 22, "headquarters": 7, "committee": 3, "president": 3, "returned": 5, "approved": 34,
+    "rejected": 10, "withdrawn": 5, "expired": 3,
+}  # fmt: skip
+ENDED = ("approved", "rejected", "withdrawn", "expired")
+OPEN_SHARE = 0.48  # as SHARES has it
+ENDED_AGES = (24, 150)  # days since they were begun
+SLOWEST = 3  # days that a stage takes at most
+MOST_WAITING = {
+    "headquarters": 40,
+    "committee": 30,
+    "president": 30,
+}  # at a million customers: thirty a reviewer
+AMOUNTS = {
+    "large": (20, 300, 100_000), "corporate": (5, 60, 50_000), "household": (3, 30, 10_000), "personal": (5, 30, 10_000),
+}  # fmt: skip
+PURPOSES = {
+    "corporate": ("流动资金周转", "采购原材料", "支付货款", "订单备货", "设备更新"),
+    "household": ("购买农资", "扩大养殖", "大棚改造", "收购农产品"),
+    "personal": ("家庭消费", "住房装修", "个体经营周转"),
+}
+FOUND = {
+    "corporate": (
+        "实地走访经营场所，设备运转正常，在手订单可覆盖未来两个季度；主要下游客户回款周期稳定。",
+        "企业经营年限较长，结算主要在我行办理；行业景气度平稳，未发现对外担保风险。",
+    ),
+    "household": (
+        "走访村委会与邻里，口碑良好；种养殖规模与上年持平，销售渠道稳定。",
+        "实地查看大棚与圈舍，存栏与申报一致；家庭劳动力充足，还款来源明确。",
+    ),
+    "personal": (
+        "核对近半年流水与申报收入一致，家庭负担适中，还款来源明确。",
+        "工作单位与职务经核实，收入稳定；征信无不良记录。",
+    ),
+}
+AGREES = (
+    "经营正常，用途合理，还款来源可覆盖。",
+    "资料齐全，风险可控，同意。",
+    "授信额度与实际需要匹配，同意。",
+)
+ALSO = ("结算归行率半年内不低于 65%", "补充存货盘点表并按季更新", "法定代表人提供连带责任保证")
+REJECTS = ("负债偏高，第一还款来源不足。", "用途与经营情况不符，不同意。", "收入来源单一，现金流难以覆盖。")
+RETURNS = ("请补充最近一期报表及纳税证明。", "请核实其他银行负债并重新提交。")
+EVIDENCE = "已核验原件，影像已上传"
+
+
+@dataclass
+class _Way:
+    """A case begun `age` days ago and how far it is to come: its goal, and how many stages agree to it. `days`: when
+    each stage was entered, and last when the case ended (while it waits: the day it was handed over)."""
+
+    case: CreditCase
+    dice: random.Random
+    age: int
+    rating_id: int
+    dossier: Dossier = field(init=False)
+    goal: str = ""
+    agreed: int = 0
+    days: list[dt.date] = field(default_factory=list)
+
+    @property
+    def route(self) -> tuple[str, ...]:
+        return self.dossier.route.stages
+
+
+def make_cases(*, date: dt.date, now: dt.datetime, seed: int) -> int:
+    """Give the active bank, whose customers are rated, its cases; returns how many. Does nothing where there are any."""
+    products = {product.code: product for product in Product.objects.filter(code__in=PRODUCTS.values())}
+    if CreditCase.objects.exists() or not products:
+        return 0
+    customers = Customer.objects.filter(is_prospect=False).count()
+    wanted = min(2_000, max(24, customers // 1_000))
+    people, stage_days = _People(date), _stage_days(date)
+    ways = _begin(_candidates(wanted, seed), products, date, seed)
+    _set_goals(ways, people, min(1.0, customers / 1_000_000), stage_days)
+    for way in ways:
+        _date(way, date, stage_days)
+    submitted = [way for way in ways if way.goal != "draft"]
+    _submit(submitted, stage_days)
+    for step in range(len(STAGES)):
+        _step(
+            [way for way in submitted if step <= way.agreed and step < len(way.route)],
+            step,
+            people,
+            stage_days,
+        )
+    for way in submitted:
+        if way.goal == "approved":
+            _carry_out(way)
+    waiting = CreditCase.objects.filter(status__in=(*STAGES, "returned")).select_related(
+        "customer__home_branch"
+    )
+    rows = [row for case in waiting for row in case_tasks(case, date)]
+    put_tasks(require_bank(), rows, sources=["case:"], as_of=date, now=now)
+    return len(ways)
+
+
+def _stage_days(date: dt.date) -> dict[str, int]:
+    """How many days each stage has, and a case in all ("case")."""
+    params = authority_policy(date)[1].params
+    return {name: int(params[f"{name}_days"]) for name in (*STAGES, "case")}
+
+
+# -- who asks for what ----------------------------------------------------------------------------------------------
+
+# Customers with a rating in force and a manager of their own: companies, then households, then persons, by their dice.
+_CANDIDATES = """
+SELECT c.id FROM credit_rating_rating r
+JOIN customers_customer c ON c.bank_id = r.bank_id AND c.id = r.customer_id
+WHERE r.bank_id = %(bank)s AND r.status = 'approved' AND c.responsible_id = r.generated_by_id
+ORDER BY abs(hashtextextended(c.number, %(seed)s + 20) %% 10000) + CASE c.kind WHEN 'corporate' THEN 0 WHEN 'household'
+    THEN 5000 ELSE 9000 END, c.id LIMIT %(wanted)s
+"""
+
+
+def _candidates(wanted: int, seed: int) -> list[Customer]:
+    with connection.cursor() as cursor:
+        cursor.execute(_CANDIDATES, {"bank": require_bank(), "seed": seed, "wanted": wanted})
+        keys = [row[0] for row in cursor.fetchall()]
+    found = Customer.objects.select_related("home_branch", "responsible").in_bulk(keys)
+    return [found[key] for key in keys]
+
+
+def _begin(
+    customers: Sequence[Customer], products: Mapping[str, Product], date: dt.date, seed: int
+) -> list[_Way]:
+    """What each of them asks for: drafts, numbered in the order of days; and the dossier that each makes."""
+    ids = [customer.pk for customer in customers]
+    rated = Rating.objects.filter(customer_id__in=ids, status="approved").values_list("customer_id", "pk")
+    ratings = dict(rated)
+    lines = CreditLine.objects.filter(customer_id__in=ids, status=LineStatus.ACTIVE, expires_on__gt=date)
+    standing = {line.customer_id: line for line in lines.select_related("product")}
+    ways = []
+    for customer in customers:
+        dice = random.Random(f"{seed}-{customer.number}-4")  # noqa: S311 - a made-up bank, not a secret
+        line = standing.get(customer.pk)
+        asked = (
+            _about(line, dice) if line is not None and dice.random() < 0.7 else _new(customer, products, dice)
+        )
+        age = int(dice.triangular(0, 14, 2)) if dice.random() < OPEN_SHARE else dice.randrange(*ENDED_AGES)
+        begun = _at(date - dt.timedelta(days=age), 1, dice)
+        case = CreditCase(
+            customer=customer, prepared_by=customer.responsible, prepared_at=begun, year=begun.year,
+            purpose=dice.choice(PURPOSES[customer.kind]), investigation=dice.choice(FOUND[customer.kind]),
+            rate_bp=dice.randrange(385, 640, 5), **asked,
+        )  # fmt: skip
+        ways.append(_Way(case, dice, age, ratings[customer.pk]))
+    ways.sort(key=lambda way: (-way.age, way.case.customer_id))
+    newest: dict[int, int] = {}
+    for way in ways:
+        newest[way.case.year] = way.case.serial = newest.get(way.case.year, 0) + 1
+    CreditCase.objects.bulk_create([way.case for way in ways], batch_size=500)
+    for way in ways:
+        way.case.round, way.case.rating_id = 1, way.rating_id
+        way.dossier = dossier_of(way.case, date, date)
+    return ways
+
+
+def _about(line: CreditLine, dice: random.Random) -> dict[str, Any]:
+    """A case about a line: its renewal, a higher limit, its review."""
+    kind = dice.choice((CaseKind.RENEWAL, CaseKind.RENEWAL, CaseKind.INCREASE, CaseKind.REVIEW))
+    limit = Decimal(line.limit)
+    if kind == CaseKind.INCREASE:
+        limit = (limit * dice.choice((12, 15, 20)) / 10).quantize(Decimal(1000)) + 1000
+    limit = limit.quantize(CENT)  # as the database gives it back: the dossier says it in these very digits
+    return {
+        "kind": kind, "product": line.product, "line": line, "currency": line.currency, "amount": limit, "term_months": 12,
+    }  # fmt: skip
+
+
+def _new(customer: Customer, products: Mapping[str, Product], dice: random.Random) -> dict[str, Any]:
+    """A new line: amounts by kind and size."""
+    size = customer.kind if credit_kind(customer) != CreditKind.CORPORATE else "large"
+    least, most, step = AMOUNTS[size]
+    return {
+        "kind": CaseKind.NEW, "product": products[PRODUCTS[customer.kind]], "line": None, "currency": "CNY",
+        "amount": Decimal(dice.randrange(least, most) * step).quantize(CENT),
+        "term_months": 36 if customer.kind == "household" else 12,
+    }  # fmt: skip
+
+
+# -- how far it comes -----------------------------------------------------------------------------------------------
+
+
+class _People:
+    """Who decides on a day: managers of branches, reviewers, the committee, presidents; relatives take no part."""
+
+    def __init__(self, day: dt.date) -> None:
+        self._raters = Raters(day)
+        self._of = {
+            "headquarters": role_holders(Role.CREDIT_REVIEWER, day),
+            "committee": role_holders(Role.COMMITTEE_MEMBER, day),
+            "president": role_holders(Role.PRESIDENT, day),
+        }
+        self._relatives = set(StaffRelation.objects.values_list("staff_id", flat=True))
+
+    def able(self, way: _Way, stage: str) -> list[int]:
+        """Who may speak of a case at a stage: none of its makers, nor anybody with a relative among customers."""
+        customer = way.case.customer
+        barred = {staff for staff, _part in way.dossier.makers} | self._relatives | {customer.responsible_id}
+        everybody = (
+            self._raters.checkers(customer.home_branch_id or 0) if stage == "branch" else self._of[stage]
+        )
+        return [staff for staff in everybody if staff not in barred]
+
+    def speak(self, way: _Way, stages: Sequence[str]) -> bool:
+        """Whether there is somebody to speak at each of some stages."""
+        return all(
+            len(self.able(way, stage)) >= (way.dossier.quorum if stage == "committee" else 1)
+            for stage in stages
+        )
+
+
+def _set_goals(ways: Sequence[_Way], people: _People, part: float, stage_days: Mapping[str, int]) -> None:
+    """Give each case the goal that is furthest behind its share of those its age, its route and the people allow."""
+    wanted = {goal: share * len(ways) / 100 for goal, share in SHARES.items()}
+    wanted |= {goal: min(wanted[goal], max(2.0, most * part)) for goal, most in MOST_WAITING.items()}
+    given = dict.fromkeys(SHARES, 0)
+    for way in ways:
+        for goal in sorted(SHARES, key=lambda goal: given[goal] / wanted[goal]):
+            agreed = _agreed(way, goal, stage_days)
+            if agreed is not None and people.speak(way, way.route[: agreed + 1]):
+                way.goal, way.agreed = goal, agreed
+                break
+        else:
+            way.goal = "draft" if way.age < ENDED_AGES[0] else "withdrawn"
+        given[way.goal] += 1
+
+
+def _agreed(way: _Way, goal: str, stage_days: Mapping[str, int]) -> int | None:
+    """How many stages agree before the goal is reached; None: not on this route, or not at this age."""
+    if (goal in ENDED) != (way.age >= ENDED_AGES[0]):
+        return None
+    if goal in STAGES:
+        step = way.route.index(goal) if goal in way.route else -1
+        return step if step >= 0 and way.age <= stage_days[goal] + step * SLOWEST else None
+    if goal in ("draft", "approved"):
+        return len(way.route) if goal == "approved" else 0
+    return (
+        way.dice.randrange(len(way.route))
+        if goal != "returned"
+        else min(way.dice.randrange(len(way.route)), way.age)
+    )
+
+
+def _date(way: _Way, date: dt.date, stage_days: Mapping[str, int]) -> None:
+    """When each stage was entered. What waits is within its stage's days; what has ended did so when its stage spoke,
+    or the day after its time was up."""
+    if way.goal == "draft":
+        return
+    dice, case = way.dice, way.case
+    last = min(way.agreed, len(way.route) - 1)
+    has_time = stage_days[way.route[last]]
+    if way.goal in ENDED:
+        took = [dice.randrange(1, SLOWEST + 1) for _step in range(last)]
+        waited = has_time + 1 if way.goal == "expired" else dice.randrange(1, SLOWEST + 1)
+    else:
+        least = max(0, way.age - has_time)
+        total = dice.randrange(least, max(least, min(SLOWEST * last, way.age)) + 1)
+        took = [total // last + (step < total % last) for step in range(last)] if last else []
+        waited = 0 if way.goal in STAGES else min(way.age - sum(took), has_time)
+    way.days = [date - dt.timedelta(days=way.age)]
+    for days in (*took, waited):
+        way.days.append(way.days[-1] + dt.timedelta(days=days))
+    case.as_of = way.days[0]
+    case.expires_on = way.days[0] + dt.timedelta(days=stage_days["case"])
+
+
+def _at(day: dt.date, hour: int, dice: random.Random) -> dt.datetime:
+    return dt.datetime.combine(day, dt.time(hour, dice.randrange(60)), dt.UTC)
+
+
+# -- into the database, step by step --------------------------------------------------------------------------------
+
+_BOUND = (
+    "status", "submitted_at", "stage_since", "deadline", "expires_on", "route", "route_why", "quorum", "majority_pct",
+    "as_of", "dossier_hash", "round", "rating_id", "kin_steps",
+)  # fmt: skip
+
+
+def _submit(ways: Sequence[_Way], stage_days: Mapping[str, int]) -> None:
+    """Bind each case to its dossier and hand it to the first stage of its route."""
+    dossiers, makers = [], []
+    for way in ways:
+        case, dossier = way.case, way.dossier
+        at = _at(way.days[0], 2, way.dice)
+        case.round, case.submitted_at, case.dossier_hash = 1, at, dossier.hash
+        case.route, case.route_why = list(way.route), dossier.route.why
+        case.quorum, case.majority_pct, case.kin_steps = (
+            dossier.quorum,
+            dossier.majority_pct,
+            dossier.kin_steps,
+        )
+        _enter(way, 0, stage_days)
+        dossiers.append(CaseDossier(case=case, hash=case.dossier_hash, content=dossier.content, at=at))
+        makers += [CaseMaker(case=case, staff_id=staff, part=part) for staff, part in dossier.makers]
+    CaseDossier.objects.bulk_create(dossiers, batch_size=500)
+    CaseMaker.objects.bulk_create(makers, batch_size=1000)
+    CreditCase.objects.bulk_update([way.case for way in ways], _BOUND, batch_size=200)
+
+
+def _enter(way: _Way, step: int, stage_days: Mapping[str, int]) -> None:
+    case, stage = way.case, way.route[step]
+    case.status, case.stage_since = CaseStatus(stage), _at(way.days[step], 3, way.dice)
+    until = way.days[step] + dt.timedelta(days=stage_days[stage])
+    case.deadline = min(until, case.expires_on) if case.expires_on else until
+
+
+def _step(ways: Sequence[_Way], step: int, people: _People, stage_days: Mapping[str, int]) -> None:
+    """What a stage says of the cases that have come to it, and where they go from there."""
+    CaseSeat.objects.bulk_create(
+        [
+            CaseSeat(case=way.case, round=1, stage="committee", staff_id=staff, kind=SeatKind.MEMBER, at=_at(way.days[step], 4, way.dice))
+            for way in ways if way.route[step] == "committee" for staff in people.able(way, "committee")
+        ], batch_size=1000,
+    )  # fmt: skip
+    said = [(way, opinion) for way in ways for opinion in _opinions(way, step, people)]
+    Opinion.objects.bulk_create([opinion for _way, opinion in said], batch_size=500)
+    CaseCondition.objects.bulk_create(
+        [_condition(way, opinion) for way, opinion in said if opinion.verdict == Verdict.CONDITIONAL],
+        batch_size=500,
+    )
+    moved = [way for way in ways if _move(way, step, stage_days)]
+    CreditCase.objects.bulk_update(
+        [way.case for way in moved], ("status", "stage_since", "deadline", "closed_at"), batch_size=200
+    )
+
+
+def _opinions(way: _Way, step: int, people: _People) -> Iterator[Opinion]:
+    stage, dice = way.route[step], way.dice
+    agrees = step < way.agreed
+    if not agrees and way.goal not in ("returned", "rejected", "committee"):
+        return
+    able = people.able(way, stage)
+    day = way.days[step + 1]
+    if stage != "committee":
+        able, part = [dice.choice(able)], OpinionPart.DECISION
+        verdict = Verdict.RETURN if way.goal == "returned" else Verdict.REJECT
+        if agrees:
+            verdict = (
+                Verdict.CONDITIONAL if stage == "headquarters" and dice.random() < 0.4 else Verdict.APPROVE
+            )
+        verdicts = [verdict]
+    else:
+        part = OpinionPart.VOTE
+        against = {"returned": Verdict.RETURN, "rejected": Verdict.REJECT}.get(way.goal, Verdict.APPROVE)
+        verdicts = [Verdict.APPROVE if agrees else against] * len(able)
+        if agrees and len(able) > 3 and dice.random() < 0.3:
+            verdicts[-1] = Verdict.ABSTAIN
+        if not agrees and way.goal == "committee":  # the votes that are in so far
+            verdicts = verdicts[: dice.randrange(min(3, way.dossier.quorum))]
+    for staff, verdict in zip(able, verdicts, strict=False):
+        words = REJECTS if verdict == Verdict.REJECT else RETURNS if verdict == Verdict.RETURN else AGREES
+        yield Opinion(
+            case=way.case, round=1, stage=stage, part=part, staff_id=staff, verdict=verdict, text=dice.choice(words),
+            dossier_hash=way.case.dossier_hash, at=_at(day, 6, dice), day=day,
+        )  # fmt: skip
+
+
+def _condition(way: _Way, opinion: Opinion) -> CaseCondition:
+    """A condition precedent: met where the approval is older than three weeks, evidenced by the maker."""
+    found = CaseCondition(case=way.case, opinion=opinion, text=way.dice.choice(ALSO))
+    if way.goal == "approved" and way.dice.random() < 0.7:
+        found.evidence, found.evidenced_by_id, found.evidenced_at = (
+            EVIDENCE,
+            way.case.prepared_by_id,
+            opinion.at,
+        )
+        found.accepted_by_id, found.accepted_at = opinion.staff_id, opinion.at
+    return found
+
+
+def _move(way: _Way, step: int, stage_days: Mapping[str, int]) -> bool:
+    """Take the case on from a stage; False: it waits there."""
+    case = way.case
+    if step < way.agreed and step + 1 < len(way.route):
+        _enter(way, step + 1, stage_days)
+        return True
+    if way.goal in STAGES:
+        return False
+    case.status = CaseStatus(way.goal)
+    if way.goal == "returned":
+        case.stage_since, case.deadline = _at(way.days[-1], 6, way.dice), None
+    else:
+        case.closed_at = _at(way.days[-1], 6, way.dice)
+    return True
+
+
+def _carry_out(way: _Way) -> None:
+    """An approval opens its line or changes the one it is about, on its day, by its last stage."""
+    role = {
+        "branch": Role.BRANCH_MANAGER,
+        "headquarters": Role.CREDIT_REVIEWER,
+        "committee": Role.COMMITTEE_MEMBER,
+    }
+    grant = Grant(role.get(way.route[-1], Role.PRESIDENT), 0, 2_147_483_647)
+    carry_out(
+        Actor(require_bank(), "make_bank", grants=(grant,)),
+        way.case,
+        _at(way.days[-1], 7, way.dice),
+        way.days[-1],
+    )

@@ -1,0 +1,293 @@
+"""The credit overview: what the night counts, that every figure opens a list that agrees, and who sees what."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Callable
+from decimal import Decimal
+from html import unescape
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from credit_rating import overview_night
+from credit_rating.engine.exposure import Tie, control_groups, group_of
+from credit_rating.models import BigStake, CreditCase, CreditCell, CreditLine, LoanClass, Rating, Signal
+from credit_rating.selectors import overview as selectors
+from credit_rating.selectors import waiting
+from credit_rating.selectors.policies import policy_on
+from crm_site.accounts.models import Bank
+from crm_site.lib.registry import RunContext
+from customers.models import Customer, Loan, Relation
+from tests.conftest import NOW, TODAY, House, Person
+from tests.credit_rating import book
+from tests.credit_rating.desk import a_case, staffed, with_customer
+from tests.credit_rating.lines import a_line
+from tests.credit_rating.test_ratings import company, decide, make, owe, submit
+from tests.customers.factories import make_customer
+
+D = Decimal
+SignIn = Callable[[Person], Client]
+SQL_BUDGET = 17  # the dashboard's own statements, whatever there is; who is asking costs every page the same
+
+
+def night(house: House, day: dt.date = TODAY, *, is_newest: bool = True) -> int:
+    return overview_night.overview(RunContext(house.id, 1, 1, day, is_newest), {}).rows_changed
+
+
+def cells(section: str, day: dt.date = TODAY) -> dict[tuple[str, str], tuple[int, Decimal]]:
+    found: dict[tuple[str, str], tuple[int, Decimal]] = {}
+    for c in CreditCell.objects.filter(section=section, as_of=day):
+        n, amount = found.get((c.key, c.other), (0, D(0)))
+        found[c.key, c.other] = (n + c.count, amount + c.amount)
+    return found
+
+
+def classed(customer: Customer, level: int, amount: str, number: str) -> LoanClass:
+    loan = Loan.objects.create(
+        number=number, customer=customer, currency="CNY", amount=D(amount), outstanding=D(amount),
+        granted_date=TODAY, maturity_date=TODAY + dt.timedelta(days=900),
+    )  # fmt: skip
+    return LoanClass.objects.create(
+        loan=loan, customer=customer, level=level, reason="overdue", from_date=TODAY,
+        policy=policy_on("classes", TODAY).version,
+    )  # fmt: skip
+
+
+def warn(customer: Customer, level: str, code: str) -> Signal:
+    return Signal.objects.create(
+        customer=customer, code=code, name=code, level=level, owner_kind="risk", opened_on=TODAY, due_on=TODAY
+    )
+
+
+@pytest.fixture
+def credit(inside: House, rm: Person, branch_manager: Person, hq_credit: Person) -> House:
+    """North: a rated company with a line half in use and a bad loan; south: one that was never rated, and owes."""
+    north = company(inside, rm)
+    book.add_statements(north)
+    owe(north, 0, loans="900")
+    rated = decide(branch_manager, submit(rm, make(rm, north)))
+    line = a_line(inside, customer=north, expires_on=dt.date(2027, 3, 20))
+    CreditLine.objects.filter(pk=line.pk).update(utilised=D(500))
+    south = make_customer("Dongjing Feed", kind="corporate", size="small", home_branch=inside.south)
+    owe(south, 0, loans="4000")
+    a_line(inside, customer=south, limit=D(3000), expires_on=dt.date(2029, 1, 1))
+    classed(north, 3, "900", "L-1")
+    classed(south, 1, "4000", "L-2")
+    warn(north, "risk", "one")
+    warn(south, "watch", "two")
+    Relation.objects.create(customer=north, other=south, kind="common_control")
+    assert rated.grade
+    return inside
+
+
+def test_the_night_counts_lines_ratings_classes_and_warnings(credit: House) -> None:
+    assert night(credit) > 0
+    grade = Rating.objects.get(status="approved").grade
+    assert cells("grade") == {(grade, ""): (1, D(1000)), ("none", ""): (1, D(3000))}
+    assert cells("expiry") == {("2027-03", ""): (1, D(1000)), ("later", ""): (1, D(3000))}
+    assert cells("use") == {("mid", ""): (1, D(1000)), ("unused", ""): (1, D(3000))}
+    assert cells("coverage") == {("in_force", ""): (1, D(900)), ("never", ""): (1, D(4000))}
+    assert cells("class") == {("3", ""): (1, D(900)), ("1", ""): (1, D(4000))}
+    assert cells("warning") == {("risk", ""): (1, D(0)), ("watch", ""): (1, D(0))}
+    assert cells("migration") == {("none", grade): (1, D(0))}
+    assert CreditCell.objects.get(section="use", key="mid").used == D(500)
+    assert night(credit) == 0  # a second night of the same day changes nothing
+    assert night(credit, TODAY - dt.timedelta(days=40), is_newest=False) == 0
+
+
+def test_a_group_is_one_exposure_and_a_line_and_its_loans_are_not_added(credit: House) -> None:
+    night(credit)
+    alone = {s.customer.name: (s.credit, s.lent) for s in BigStake.objects.filter(is_group=False)}
+    assert alone == {"Silian": (D(1000), D(900)), "Dongjing Feed": (D(4000), D(4000))}
+    group = BigStake.objects.get(is_group=True)
+    assert (group.members, group.credit, group.customer.name) == (2, D(5000), "Dongjing Feed")
+
+
+def test_groups_of_all_ties_are_the_groups_of_each_member() -> None:
+    ties = [
+        Tie(1, 2, "common_control"), Tie(2, 3, "parent_company"), Tie(4, 5, "shareholder", D("0.6")),
+        Tie(5, 6, "shareholder", D("0.1")), Tie(3, 1, "beneficial_owner", D("0.5")), Tie(7, 8, "guarantor"),
+        Tie(9, 4, "parent_company", D("0.5")),
+    ]  # fmt: skip
+    found = control_groups(ties, D("0.5"))
+    assert found == [[1, 2, 3], [4, 5, 9]]
+    assert all(sorted(group_of(one, ties, D("0.5"))) == group for group in found for one in group)
+
+
+def test_without_capital_it_says_so_and_with_it_names_the_room(credit: House, president: Person) -> None:
+    night(credit)
+    bare = selectors.biggest(president.actor, TODAY)
+    assert bare.capital is None and all(one.use is None for one in bare.customers)
+    book.add_capital(net=50_000, tier1=30_000)
+    first = selectors.biggest(president.actor, TODAY).customers[0]
+    assert first.use is not None
+    # 10% of 50,000 for loans leaves 1,000; 15% of 30,000 for exposure leaves 500: the latter is the nearer.
+    assert (first.use.code, first.use.room, first.use.level) == ("single_exposure", D(500), "warn")
+    group = selectors.biggest(president.actor, TODAY).groups[0]
+    assert group.use is not None and (group.use.code, group.use.room) == ("connected_group", D(1000))
+
+
+def test_a_line_without_an_exchange_rate_is_named_and_in_no_sum(credit: House, president: Person) -> None:
+    CreditLine.objects.filter(limit=D(3000)).update(currency="XYZ")
+    night(credit)
+    now = selectors.counted(president.actor)[-1]
+    assert now.keys("unpriced") == ["XYZ"]
+    assert now.total("use").amount == D(1000)
+
+
+def test_month_ends_and_the_newest_date_are_kept(credit: House, president: Person) -> None:
+    for day in (dt.date(2026, 10, 30), dt.date(2026, 10, 31), dt.date(2026, 11, 19), TODAY):
+        night(credit, day)
+    assert sorted(set(CreditCell.objects.values_list("as_of", flat=True))) == [dt.date(2026, 10, 31), TODAY]
+    assert set(BigStake.objects.values_list("as_of", flat=True)) == {TODAY}
+    assert [month.day for month in selectors.counted(president.actor)] == [dt.date(2026, 10, 31), TODAY]
+
+
+def test_each_sees_the_figures_of_those_whom_he_sees(
+    credit: House, president: Person, branch_manager: Person, line_department: Person
+) -> None:
+    night(credit)
+
+    def lines(person: Person) -> Decimal:
+        return selectors.counted(person.actor)[-1].total("use").amount
+
+    assert lines(president) == D(4000)
+    assert lines(branch_manager) == D(1000)
+    assert [one.row.customer.name for one in selectors.biggest(branch_manager.actor, TODAY).customers] == [
+        "Silian"
+    ]
+    assert lines(line_department) in (D(0), D(4000))
+
+
+def test_grades_a_year_ago_and_now_agree_with_the_list(
+    credit: House, rm: Person, branch_manager: Person, president: Person
+) -> None:
+    now = Rating.objects.get(status="approved")
+    old = make_customer(
+        "Old Mill", kind="corporate", size="medium", home_branch=credit.north, responsible=rm.staff
+    )
+    book.add_statements(old, (2022, 2023, 2024))
+    long_ago = TODAY - dt.timedelta(days=400)
+    past = NOW - dt.timedelta(days=400)
+    for customer in (old, now.customer):
+        lapsed = Rating.objects.get(pk=now.pk)
+        lapsed.pk, lapsed.number, lapsed.customer, lapsed.status = (
+            None,
+            f"PJ-{customer.pk}-0",
+            customer,
+            "expired",
+        )
+        lapsed.grade, lapsed.reason, lapsed.decided_at, lapsed.as_of = "CC", "then", past, long_ago
+        lapsed.expires_on = TODAY - dt.timedelta(days=35)
+        lapsed.save(force_insert=True)
+    # The same customer's newest decision of then counts, so the copy must be the older row.
+    Rating.objects.filter(pk=now.pk).update(decided_at=NOW)
+    night(credit)
+    found = cells("migration")
+    assert found == {("CC", now.grade): (1, D(0)), ("CC", "none"): (1, D(0))}
+    then = selectors.a_year_before(TODAY)
+    for (before, after), (n, _amount) in found.items():
+        listed = selectors_moved(president, before, after, then)
+        assert len(listed) == n
+    assert selectors_moved(president, "none", now.grade, then) == []
+
+
+def selectors_moved(person: Person, before: str, after: str, then: dt.date) -> list[Rating]:
+    from credit_rating.selectors.ratings import moved
+
+    return moved(person.actor, before=before, after=after, then=then, now=TODAY)
+
+
+# -- the page ---------------------------------------------------------------------------------------------------------
+
+
+def opened(client: Client, address: str) -> str:
+    answer = client.get(address)
+    assert answer.status_code == 200, address
+    return answer.content.decode()
+
+
+def test_every_figure_opens_its_list(credit: House, president: Person, client_for: SignIn) -> None:
+    night(credit)
+    Bank.objects.filter(pk=credit.id).update(business_date=TODAY)
+    book.add_capital()
+    grade = Rating.objects.get(status="approved").grade
+
+    client = client_for(president)
+    page = opened(client, "/credit/dashboard/")
+    addresses = {unescape(a) for a in re.findall(r'href="(/(?:credit|customers)/[^"]*)"', page)}
+    addresses |= set(re.findall(r'"href":"([^"]+)"', unescape(page)))
+    for address in addresses:
+        opened(client, address)
+    for query, names in (
+        (f"lines/?grade={grade}", {"Silian"}), ("lines/?grade=none", {"Dongjing Feed"}),
+        ("lines/?ends=2027-03", {"Silian"}), ("lines/?ends=later", {"Dongjing Feed"}),
+        ("lines/?status=lives&use=mid", {"Silian"}), ("lines/?status=lives", {"Silian", "Dongjing Feed"}),
+        ("classes/?level=substandard", {"Silian"}), ("classes/?level=normal", {"Dongjing Feed"}),
+        ("classes/", {"Silian"}), ("warnings/?level=risk", {"Silian"}),
+        (f"ratings/?list=moved&before=none&now={grade}", {"Silian"}),
+    ):  # fmt: skip
+        text = opened(client, f"/credit/{query}")
+        assert {n for n in ("Silian", "Dongjing Feed") if n in text} == names, query
+    borrowers = next(a for a in addresses if a.startswith("/customers/?") and "never" in a)
+    text = opened(client, borrowers)
+    assert "Dongjing Feed" in text and "Silian" not in text
+
+
+def test_before_the_first_night_the_inbox_stands_alone(
+    house: House, president: Person, client_for: SignIn
+) -> None:
+    page = opened(client_for(president), "/credit/dashboard/")
+    assert "first night" in page and "Cases by stage and age" in page
+
+
+def test_cases_are_counted_by_stage_and_age_overdue_ones_apart(inside: House) -> None:
+    desk = with_customer(staffed(inside))
+    case = a_case(desk)
+    chief = desk.president.actor
+
+    def ages() -> dict[tuple[str, str], int]:
+        return waiting.stage_ages(chief, TODAY)
+
+    for days, age in (
+        (0, "new"),
+        (2, "new"),
+        (3, "days"),
+        (5, "days"),
+        (6, "week"),
+        (10, "week"),
+        (11, "long"),
+    ):
+        CreditCase.objects.update(stage_since=NOW - dt.timedelta(days=days), deadline=TODAY)
+        assert ages() == {("branch", age): 1}, days
+        listed = waiting.waiting_cases(chief, stage="branch", age=age, today=TODAY)
+        assert [c.pk for c in listed.rows] == [case.pk]
+    CreditCase.objects.update(deadline=TODAY - dt.timedelta(days=1))
+    assert ages() == {("branch", "late"): 1}
+    assert waiting.waiting_cases(chief, stage="", age="long", today=TODAY).rows == []
+    assert waiting.waiting_cases(chief, stage="president", age="", today=TODAY).rows == []
+
+
+def statements(client: Client) -> list[str]:
+    with CaptureQueriesContext(connection) as caught:
+        assert client.get("/credit/dashboard/").status_code == 200
+    tables = ("credit_rating_", "customers_")
+    return [q["sql"] for q in caught.captured_queries if any(t in q["sql"] for t in tables)]
+
+
+def test_statements_do_not_grow_with_the_book(credit: House, president: Person, client_for: SignIn) -> None:
+    night(credit)
+    book.add_capital()
+    client = client_for(president)
+    few = statements(client)
+    for n in range(12):
+        more = make_customer(f"Mill {n}", kind="corporate", size="small", home_branch=credit.south)
+        owe(more, 0, loans=f"{n + 1}000")
+        classed(more, 2, "100", f"L-{n + 10}")
+    night(credit)
+    many = statements(client)
+    assert len(many) == len(few) <= SQL_BUDGET, "\n".join(many)

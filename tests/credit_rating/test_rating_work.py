@@ -1,0 +1,95 @@
+"""A rating that waits is somebody's work: on his worklist, in the credit inbox and on his home; its makers hear of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from django.test import Client
+
+from credit_rating.models import Rating
+from credit_rating.selectors.waiting import ratings_to_decide
+from crm_site.lib.permissions import Role
+from crm_site.lib.registry import NOTICES, WORK_REASONS
+from crm_site.work.models import Notification, Task
+from customers.models import Customer
+from tests.conftest import House, Person, hire
+from tests.credit_rating import book
+from tests.credit_rating.test_ratings import COLLECTED, company, decide, make, submit
+
+SignIn = Callable[[Person], Client]
+
+
+@pytest.fixture
+def firm(inside: House, rm: Person, branch_manager: Person, hq_credit: Person) -> Customer:
+    found = company(inside, rm)
+    book.add_statements(found)
+    book.collect(rm.actor, found, COLLECTED)
+    return found
+
+
+def work() -> dict[str, int | None]:
+    return dict(Task.objects.open().filter(source_key__startswith="rating:").values_list("reason", "owner_id"))
+
+
+def numbers(person: Person) -> list[str]:
+    return [r.number for r in ratings_to_decide(person.actor)]
+
+
+def test_what_waits_is_the_branch_managers_work_and_the_reviewers_list(
+    firm: Customer, rm: Person, branch_manager: Person, hq_credit: Person, inside: House
+) -> None:
+    made = make(rm, firm)
+    assert work() == {} and numbers(hq_credit) == []
+    waits = submit(rm, made)
+    assert work() == {"rating_decide": branch_manager.staff.pk}
+    submit(rm, made)  # a double click asks nobody twice
+    assert Task.objects.filter(reason="rating_decide").count() == 1
+    elsewhere = hire(inside, "other_manager", Role.BRANCH_MANAGER, inside.south)
+    assert (numbers(branch_manager), numbers(hq_credit)) == ([waits.number], [waits.number])
+    assert (numbers(rm), numbers(elsewhere)) == ([], [])
+    task = Task.objects.get(reason="rating_decide")
+    assert waits.number in WORK_REASONS["rating_decide"].sentence(task.params)
+
+
+def test_a_manager_who_rated_himself_leaves_it_to_the_reviewers(
+    firm: Customer, branch_manager: Person, hq_credit: Person
+) -> None:
+    submit(branch_manager, make(branch_manager, firm))
+    assert work() == {"rating_decide": hq_credit.staff.pk}
+    assert numbers(branch_manager) == []
+
+
+def test_the_decision_ends_the_work_and_is_told_to_who_made_it(
+    firm: Customer, rm: Person, branch_manager: Person, hq_credit: Person
+) -> None:
+    waits = submit(rm, make(rm, firm))
+    decide(hq_credit, waits)
+    decide(hq_credit, waits)
+    assert work() == {} and numbers(branch_manager) == []
+    told = Notification.objects.get(code="rating.decided")
+    assert (told.staff_id, told.url) == (rm.staff.pk, f"/credit/ratings/{waits.pk}/")
+    assert waits.number in NOTICES["rating.decided"].sentence(told.params)
+
+
+def test_a_returned_rating_is_its_makers_work_until_it_is_reckoned_again(
+    firm: Customer, rm: Person, branch_manager: Person
+) -> None:
+    decide(branch_manager, submit(rm, make(rm, firm)), approve=False, note="The outlook is not steady.")
+    assert work() == {"rating_returned": rm.staff.pk}
+    assert Task.objects.get(reason="rating_decide").status == "done"
+    make(rm, firm)
+    assert work() == {}
+
+
+def test_inbox_and_homes_name_it(
+    firm: Customer, rm: Person, branch_manager: Person, hq_credit: Person, client_for: SignIn
+) -> None:
+    waits = submit(rm, make(rm, firm))
+    for person, home in ((branch_manager, "/relationship/branch/"), (hq_credit, "/relationship/bank/")):
+        client = client_for(person)
+        assert "1 rating waits for your decision" in client.get("/credit/").content.decode()
+        assert "/credit/ratings/?list=todo" in client.get(home).content.decode(), home
+        assert f"/credit/ratings/{waits.pk}/" in client.get("/credit/ratings/").content.decode()
+    assert "waits for your decision" not in client_for(rm).get("/credit/").content.decode()
+    assert Rating.objects.get(pk=waits.pk).status == "submitted"
