@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,14 +15,11 @@ from django.urls import reverse
 from openpyxl import Workbook
 
 from credit_rating.models import Development, DevelopmentSample, Scorecard
-from credit_rating.services import samples as services
-from credit_rating.services import scorecards
 from credit_rating.selectors.ratings import assess
-from crm_site.audit.models import Entry
+from credit_rating.services import scorecards
 from crm_site.jobs.executor import drain
 from crm_site.jobs.models import Run
 from crm_site.lib.tenancy import bank
-from customers.models import ExportRecord
 from tests.conftest import NOW, TODAY, House, Person
 from tests.customers.factories import make_customer
 
