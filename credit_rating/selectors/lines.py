@@ -55,7 +55,18 @@ NO_GRADE = "none"
 # Bands of use in per cent of the limit: from (inclusive) to (exclusive).
 # What a row of the list shows: whole customers and people would cost more than the rest of the page.
 LISTED = (
-    *("year", "serial", "status", "starts_on", "expires_on", "currency", "limit", "reserved", "utilised", "product__name"),
+    *(
+        "year",
+        "serial",
+        "status",
+        "starts_on",
+        "expires_on",
+        "currency",
+        "limit",
+        "reserved",
+        "utilised",
+        "product__name",
+    ),
     *("customer__name", "customer__number", "customer__home_branch__name", "customer__responsible__name"),
 )
 BANDS = {"unused": (None, 1), "low": (0, 50), "mid": (50, 90), "high": (90, None)}
