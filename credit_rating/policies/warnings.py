@@ -185,12 +185,14 @@ def contagion_of(body: Body) -> Contagion:
 def say_contagion(body: Body) -> str:
     """The same in words; "" where groups never warn."""
     found = contagion_of(body)
-    parts = []
+    told = {"days": found.days, "class": CLASS_LABELS[CODES[found.level]] if found.level is not None else ""}
+    if found.days and found.level is not None:
+        return (
+            _("A member of its group is at least %(days)s days past due or in the class “%(class)s” or worse.") % told
+        )
     if found.days:
-        parts.append(_("at least %s days past due") % found.days)
-    if found.level is not None:
-        parts.append(_("in the class “%s” or worse") % CLASS_LABELS[CODES[found.level]])
-    return _("A member of its group is %s.") % _(" or ").join(parts) if parts else ""
+        return _("A member of its group is at least %(days)s days past due.") % told
+    return _("A member of its group is in the class “%(class)s” or worse.") % told if told["class"] else ""
 
 
 def check(body: Body) -> Mapping[str, str]:
