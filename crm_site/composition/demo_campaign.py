@@ -26,7 +26,7 @@ from crm_site.lib.tenancy import act_as, bank
 from customers.models import Customer, Product
 
 PRODUCT = "L301"
-MOST_ZONE = 40  # households of a zone
+LEAST, MOST_ZONE = 60, 40  # households of the whole, at most of one zone
 # How far each zone has come: its part that is collected, and what then happened.
 WAYS = ((1.0, "approved"), (0.9, "proposed"), (0.7, "rated"), (0.4, "given"), (0.0, "taken"), (0.0, "free"))
 RECORDS = ("clean", "clean", "none", "clean", "short")
@@ -41,15 +41,15 @@ def make_campaign(of: Bank, *, now: dt.datetime) -> int:
         if Campaign.objects.exists() or rural is None or product is None:
             return 0
         groups = _groups(day)
-        if len(groups) < 2:
+        if sum(len(households) for _owner, _lead, households in groups) < LEAST:
             return 0
         made = _open(rural, groups, product, day, now)
         run = rating.start_rating(rural, campaign_id=made.pk, zone_id=None, day=day, now=now)
-    run_to_end(run)
+    run_to_end(run, workers=1)
     with bank(of.pk):
         signed = _propose(made, day, now)
     if signed is not None:
-        run_to_end(signed)
+        run_to_end(signed, workers=1)
     with bank(of.pk):
         return CampaignMember.objects.filter(campaign=made).count()
 
@@ -129,12 +129,12 @@ def _open(
 def _say(customer: Customer, day: dt.date, now: dt.datetime) -> None:
     """What a household told its manager; one in seven left some of it open."""
     dice = zlib.crc32(customer.number.encode())
-    income = 30_000 + dice % 120 * 1000
+    income = 90_000 + dice % 120 * 1500
     said = {
-        "household_income": str(income), "household_costs": str(income * (30 + dice % 40) // 100),
+        "household_income": str(income), "household_costs": str(income * (25 + dice % 35) // 100),
         "household_wages": str(dice % 5 * 8000), "household_members": str(2 + dice % 5),
-        "household_assets": str(80_000 + dice % 600 * 1000), "household_debts": str(dice % 90 * 1000),
-        "other_banks": str(dice % 4 * 10_000), "trade": ("水稻", "蔬菜", "水产", "果树")[dice % 4],
+        "household_assets": str(250_000 + dice % 600 * 1000), "household_debts": str(dice % 60 * 1000),
+        "other_banks": str(dice % 3 * 5_000), "trade": ("水稻", "蔬菜", "水产", "果树")[dice % 4],
         "land_mu": str(dice % 35), "repute": ("good", "good", "fair")[dice % 3], "record": RECORDS[dice % 5],
         "purpose": "农资采购", "security": "credit",
     }  # fmt: skip
