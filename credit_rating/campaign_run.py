@@ -13,18 +13,15 @@ from django.utils.translation import gettext_lazy
 from credit_rating.selectors.campaigns import APPROVE_PIPELINE, RATE_PIPELINE
 from credit_rating.services.campaigns import batches, rating
 from credit_rating.services.campaigns.rules import DECIDE, RATE
-from credit_rating.services.campaigns.zones import TASK
 from crm_site.lib.registry import (
     Counts,
     NoticeKind,
     Pipeline,
     RunContext,
     Step,
-    WorkReason,
     add_notice,
     add_pipeline,
     add_step,
-    add_work_reason,
 )
 
 CHUNK = 500  # members that are rated in one transaction
@@ -59,7 +56,7 @@ def approve(context: RunContext, chunk: Mapping[str, Any]) -> Counts:
 
 
 def _say_zone(params: Mapping[str, Any]) -> str:
-    return _("Collect zone %(zone)s of campaign %(campaign)s") % params
+    return _("Zone %(zone)s of campaign %(campaign)s is yours, to be collected by %(day)s") % params
 
 
 def _say_proposed(params: Mapping[str, Any]) -> str:
@@ -81,6 +78,6 @@ def register() -> None:
         Step("approve", gettext_lazy("Carry out what was approved"), approve, plan=plan_approval,
              pipeline=APPROVE_PIPELINE)
     )  # fmt: skip
-    add_work_reason(WorkReason(TASK, gettext_lazy("Zone to collect"), "map-pin", _say_zone))
+    add_notice(NoticeKind("campaign.zone_given", "map-pin", _say_zone))
     add_notice(NoticeKind("campaign.batch_proposed", "checks", _say_proposed))
     add_notice(NoticeKind("campaign.batch_decided", "gavel", _say_decided))

@@ -124,12 +124,6 @@ class PolicyNoteForm(forms.Form):
     note = forms.CharField(label=_("Reason"), max_length=400, widget=forms.Textarea(attrs={"rows": 2}))
 
 
-class ProposalForm(forms.Form):
-    """From which day a version is to be in force."""
-
-    valid_from = forms.DateField(label=_("In force from"), widget=forms.DateInput(attrs={"type": "date"}))
-
-
 class LineActForm(forms.Form):
     """What is done to a credit line, and why. `limit`: the new one, when it is lowered."""
 

@@ -13,7 +13,7 @@ from credit_rating.factors import ANSWER, ORIGINS, SOURCES
 from credit_rating.forms_case import RefusableForm
 from credit_rating.models import CreditKind
 from credit_rating.sample_words import reason_text
-from credit_rating.services.developing import Order, own_sources
+from credit_rating.services.developing import Order, own_source
 from crm_site.lib.errors import DomainError
 
 BAD, GOOD, NEITHER = "bad", "good", ""
@@ -104,7 +104,6 @@ class DevelopmentForm(RefusableForm):
             )
 
     def _add_columns(self) -> None:
-        own = own_sources(self.kind, [column["name"] for column in self.others])
         sources = [
             (s.code, s.label if s.code == ANSWER else f"{ORIGINS[s.origin]}: {s.label}")
             for s in SOURCES.values()
@@ -117,8 +116,12 @@ class DevelopmentForm(RefusableForm):
                 label=column["name"], required=False, initial=True
             )
             self.fields[f"source-{number}"] = forms.ChoiceField(
-                label=column["name"], choices=sources, initial=own.get(column["name"], ANSWER)
+                label=column["name"], choices=sources, initial=self._own(column)
             )
+
+    def _own(self, column: Mapping[str, Any]) -> str:
+        labels = [label for label, _cases in column["labels"]]
+        return own_source(self.kind, column["name"], is_number=column["kind"] == "number", labels=labels)
 
     def refuse(self, error: DomainError) -> None:
         """Faults of the tables stand above them, the others beside their fields."""

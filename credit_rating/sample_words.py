@@ -31,7 +31,7 @@ FAULTS = {
     "no_outcomes": _("No outcome of a loan had been observed by that day."),
     "not_allowed": _("Whoever ordered this may not develop scorecards any more."),
     "broke": _("The work broke off (%(why)s). Those who watch over jobs can start it again."),
-    "refused": _("%(text)s"),
+    "refused": "%(text)s",
 }
 REASONS = {
     "left out by whoever developed it": _("left out by whoever developed it"),

@@ -38,25 +38,35 @@ from customers.nightly import customer_ranges
 
 # -- classes --------------------------------------------------------------------------------------------------------
 
-# The claims of a range: as they stand, in the bank's currency, with the class so far and what is set by hand.
+# The claims of a range: as they stand, in the bank's currency, with the class so far and what is set by hand. Left out are
+# debtors of whom nothing calls for another class: all claims normal so far, none overdue by more than the first step of
+# the ladders, none set by hand.
 CLAIMS = """
+WITH claims AS MATERIALIZED (
+    SELECT l.bank_id, l.customer_id, l.id, l.days_past_due, l.overdue_amount, l.currency, l.outstanding, l.product_id,
+        d.level AS by_hand, k.level, k.reason, k.id AS class_id,
+        bool_and(l.days_past_due <= %(grace)s AND d.id IS NULL AND k.level IS NOT DISTINCT FROM 1 AND k.reason = 'none')
+            OVER (PARTITION BY l.customer_id) AS stays
+    FROM customers_loan l
+    LEFT JOIN credit_rating_downgrade d ON d.bank_id = %(bank)s AND d.loan_id = l.id AND d.lifted_at IS NULL
+    LEFT JOIN credit_rating_loanclass k ON k.bank_id = %(bank)s AND k.loan_id = l.id AND k.until IS NULL
+    WHERE l.bank_id = %(bank)s AND l.customer_id BETWEEN %(lo)s AND %(hi)s AND l.status = 'active' AND l.outstanding > 0
+)
 SELECT l.customer_id, c.kind, c.size, l.id, l.days_past_due,
     CASE WHEN l.currency = b.currency THEN l.outstanding ELSE coalesce(round(l.outstanding * (
         SELECT r.rate FROM customers_fxrate r WHERE r.bank_id = l.bank_id AND r.currency = l.currency
             AND r.rate_date <= %(day)s ORDER BY r.rate_date DESC LIMIT 1)), 0) END::bigint,
-    coalesce(p.family = 'card', false), coalesce(d.level, 1), coalesce(k.level, 0), coalesce(k.reason, ''), k.id,
-    CASE WHEN k.level < 3 THEN NULL WHEN l.overdue_amount > 0 THEN %(day)s ELSE (
+    coalesce(p.family = 'card', false), coalesce(l.by_hand, 1), coalesce(l.level, 0), coalesce(l.reason, ''), l.class_id,
+    CASE WHEN l.level < 3 THEN NULL WHEN l.overdue_amount > 0 THEN %(day)s ELSE (
         SELECT min(n.date) FROM customers_loanbalance n WHERE n.bank_id = l.bank_id AND n.loan_id = l.id
             AND n.date <= %(day)s AND n.date > (
                 SELECT max(o.date) FROM customers_loanbalance o WHERE o.bank_id = l.bank_id AND o.loan_id = l.id
                     AND o.date <= %(day)s AND o.overdue_amount > 0)) END
-FROM customers_loan l
-JOIN customers_customer c ON c.bank_id = l.bank_id AND c.id = l.customer_id
+FROM claims l
+JOIN customers_customer c ON c.bank_id = %(bank)s AND c.id = l.customer_id
 JOIN accounts_bank b ON b.id = l.bank_id
-LEFT JOIN customers_product p ON p.bank_id = l.bank_id AND p.id = l.product_id
-LEFT JOIN credit_rating_downgrade d ON d.bank_id = l.bank_id AND d.loan_id = l.id AND d.lifted_at IS NULL
-LEFT JOIN credit_rating_loanclass k ON k.bank_id = l.bank_id AND k.loan_id = l.id AND k.until IS NULL
-WHERE l.bank_id = %(bank)s AND l.customer_id BETWEEN %(lo)s AND %(hi)s AND l.status = 'active' AND l.outstanding > 0
+LEFT JOIN customers_product p ON p.bank_id = %(bank)s AND p.id = l.product_id
+WHERE l.stays IS NOT TRUE
 ORDER BY l.customer_id, l.id
 """
 # What is repaid or written off has no class any more. A row of this very day leaves no trace.
@@ -95,9 +105,10 @@ def classes(context: RunContext, chunk: Mapping[str, Any]) -> Counts:
     if not context.is_newest:
         return Counts()
     policy = policy_on(SUBJECT, context.business_date)
+    ladders = rules_of(policy.body).ladders.values()
     values = {
         "bank": context.bank_id, "day": context.business_date, "run": context.run_id, "lo": chunk["lo"],
-        "hi": chunk["hi"],
+        "hi": chunk["hi"], "grace": min(days for ladder in ladders for days in ladder.values()),
     }  # fmt: skip
     with connection.cursor() as cursor:
         cursor.execute(_GONE, values)
@@ -114,7 +125,7 @@ def classes(context: RunContext, chunk: Mapping[str, Any]) -> Counts:
             }  # fmt: skip
             cursor.execute(_END, values)
             cursor.execute(_WRITE, values)
-    return Counts(len(rows), len(changed) + gone)
+    return Counts(int(chunk["rows"]), len(changed) + gone)
 
 
 def finish_classes(context: RunContext) -> None:

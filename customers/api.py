@@ -160,7 +160,12 @@ class CustomerViewOut(serializers.Serializer):
     days_past_due = serializers.IntegerField()
     value_tier = serializers.CharField(allow_blank=True)
     wealth_level = serializers.CharField(allow_blank=True)
-    churn_score = serializers.DecimalField(max_digits=5, decimal_places=4, allow_null=True)
+    churn_score = serializers.DecimalField(
+        max_digits=5,
+        decimal_places=4,
+        allow_null=True,
+        help_text="0.0000 below 0.0050; /scores has it exactly",
+    )
     accounts = HoldingOut(many=True)
     holdings = WealthOut(many=True)
     loans = LoanOut(many=True)

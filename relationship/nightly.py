@@ -72,9 +72,12 @@ def propose(ctx: RunContext, chunk: Mapping[str, Any]) -> Counts:
     if not ctx.is_newest:
         return Counts()
     gaps = changed = 0
-    for lft, rgt in chunk["branches"]:
-        units = list(OrgUnit.objects.filter(lft__gte=lft, lft__lte=rgt))
-        seen, moved = placement.make_proposals(ctx.bank_id, next_day(ctx), units, run_id=ctx.run_id)
+    branches = [list(OrgUnit.objects.filter(lft__gte=lft, lft__lte=rgt)) for lft, rgt in chunk["branches"]]
+    staff = placement.possible_owners(ctx.bank_id, next_day(ctx), *branches)
+    for units in branches:
+        seen, moved = placement.make_proposals(
+            ctx.bank_id, next_day(ctx), units, run_id=ctx.run_id, staff=staff
+        )
         gaps, changed = gaps + seen, changed + moved
     return Counts(rows_in=gaps, rows_changed=changed)
 

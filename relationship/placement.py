@@ -10,6 +10,7 @@ import datetime as dt
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from django.db import connection
@@ -236,11 +237,12 @@ order by s.id
 """
 
 
-def colleagues(bank_id: int, day: dt.date, units: Sequence[OrgUnit] = ()) -> dict[int, Colleague]:
+def colleagues(bank_id: int, day: dt.date, *branches: Sequence[OrgUnit]) -> dict[int, Colleague]:
     """Everybody who may own customers on `day`, with the load and the bounds of the grade.
 
-    `units`: the units of one branch; only people who sit in them are in reach of their customers.
+    `branches`: each the units of a branch; only people who sit in them are in reach of their customers.
     """
+    around = {unit.pk: units for units in branches for unit in units}
     caps = {row.grade: (row.max_customers, to_minor(row.max_value)) for row in GradeCapacity.objects.all()}
     with connection.cursor() as cursor:
         cursor.execute(_STAFF, {"bank": bank_id, "day": day})
@@ -257,14 +259,12 @@ def colleagues(bank_id: int, day: dt.date, units: Sequence[OrgUnit] = ()) -> dic
             value=int(value),
             max_customers=heads,
             max_value=most,
-            reach=_reach(unit_id, lft, rgt, units),
+            reach=_reach(unit_id, lft, rgt, around.get(unit_id, ())),
         )
     return found
 
 
 def _reach(unit_id: int, lft: int, rgt: int, units: Sequence[OrgUnit]) -> dict[int, int]:
-    if unit_id not in {unit.pk for unit in units}:
-        return {}
     return {
         unit.pk: 0 if unit.pk == unit_id else 1 if lft <= unit.lft and unit.rgt <= rgt else 2
         for unit in units
@@ -326,25 +326,25 @@ def make_proposals(
     *,
     run_id: int | None = None,
     customers: Sequence[int] | None = None,
+    staff: dict[int, Colleague] | None = None,
 ) -> tuple[int, int]:
     """Propose an owner for every gap of a branch (all its `units`), or of the given customers in it.
 
-    An open proposal stays while its rule and its person still hold; others are superseded. Returns (gaps, changed).
+    An open proposal stays while its rule and its person still hold; others are superseded. `staff`: possible_owners of
+    several branches, for one after the other. Returns (gaps, changed).
     """
-    staff = colleagues(bank_id, day, units)
+    if staff is None:
+        staff = possible_owners(bank_id, day, units)
     tellers = [c.staff_id for c in staff.values() if c.kind == TELLER]
     unit_ids = [unit.pk for unit in units]
     some = None if customers is None else list(customers)
     with connection.cursor() as cursor:
         cursor.execute(_GAPS, {"bank": bank_id, "units": unit_ids, "tellers": tellers, "some": some})
         gaps = cursor.fetchall()
-        _count_open(cursor, bank_id, staff)
-        rich = [row[0] for row in gaps if row[2] > 1 or row[4]]
-        known = _known(cursor, bank_id, rich, day)
         refused = _refused(cursor, bank_id, [row[0] for row in gaps], day)
         parties, kept, empty = [], [], {}
         for row in gaps:
-            party = _party(row, known, refused)
+            party = _party(row, refused)
             proposal_id, unit_id, manager_id, rule = row[7:]
             if proposal_id is not None and _still_holds(party, staff, unit_id, manager_id, rule):
                 kept.append(proposal_id)
@@ -353,6 +353,10 @@ def make_proposals(
                 empty[party.customer_id] = (proposal_id, rule)
             _give_back(staff.get(manager_id), party.value)
             parties.append(party)
+        # Who knows the customer is asked only where there is a choice to make: most gaps wait from night to night.
+        rich = [party.customer_id for party in parties if party.tier > 1 or party.borrows]
+        known = _known(cursor, bank_id, rich, day)
+        parties = [replace(party, known=known.get(party.customer_id, ())) for party in parties]
         fresh = []
         for party, choice in choose_all(parties, staff):
             proposal_id, rule = empty.get(party.customer_id, (None, ""))
@@ -365,11 +369,8 @@ def make_proposals(
     return len(gaps), closed + len(fresh)
 
 
-def _party(
-    row: Sequence[Any],
-    known: Mapping[int, tuple[tuple[int, str], ...]],
-    refused: Mapping[int, frozenset[int]],
-) -> Party:
+def _party(row: Sequence[Any], refused: Mapping[int, frozenset[int]]) -> Party:
+    """The customer of a gap, but for who knows it."""
     customer_id, unit_id, tier, wealth, borrows, value, won_by = row[:7]
     return Party(
         customer_id=customer_id,
@@ -379,7 +380,6 @@ def _party(
         borrows=borrows,
         value=value,
         won_by=won_by,
-        known=known.get(customer_id, ()),
         refused=refused.get(customer_id, frozenset()),
     )
 
@@ -398,17 +398,21 @@ def _still_holds(
     return rule == "chosen" or rule == rule_for(party, staff)
 
 
-def _count_open(cursor: Any, bank_id: int, staff: dict[int, Colleague]) -> None:
-    """Count what is proposed already as if it were held: two nights never promise the same room twice."""
-    cursor.execute(
-        "select manager_id, count(*), coalesce(sum(value), 0)::bigint from relationship_assignmentproposal"
-        " where bank_id = %s and status = 'proposed' and manager_id is not null group by manager_id",
-        [bank_id],
-    )
-    for manager_id, count, value in cursor.fetchall():
+def possible_owners(bank_id: int, day: dt.date, *branches: Sequence[OrgUnit]) -> dict[int, Colleague]:
+    """Colleagues with what is proposed already counted as if it were held: the same room is never promised twice."""
+    staff = colleagues(bank_id, day, *branches)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "select manager_id, count(*), coalesce(sum(value), 0)::bigint from relationship_assignmentproposal"
+            " where bank_id = %s and status = 'proposed' and manager_id is not null group by manager_id",
+            [bank_id],
+        )
+        rows = cursor.fetchall()
+    for manager_id, count, value in rows:
         if manager_id in staff:
             staff[manager_id].customers += count
             staff[manager_id].value += value
+    return staff
 
 
 def _known(

@@ -139,11 +139,11 @@ where s.bank_id = %(bank)s and s.customer_id between %(first)s and %(last)s and 
   and s.value_tier >= {MID} and s.churn_bp >= %(alarm)s
 """
 
-# Customers whose value tier changed in the last days; a first tier is no change.
+# Customers whose value tier changed in the last days, with what they had then; a first tier is no change.
 _TIERS = f"""
 select 'tier:' || s.customer_id || ':' || h.from_date,
        case when h.rank > before.rank then 'tier_up' else 'tier_down' end,
-       s.customer_id, s.responsible_id, s.home_branch_id, h.from_date + {TIER_CHANGE_DAYS}, s.deposits_adb + s.loans,
+       s.customer_id, s.responsible_id, s.home_branch_id, h.from_date + {TIER_CHANGE_DAYS}, h.deposits_adb + h.loans,
        case when h.rank > before.rank then {TIER_UP} else {TIER_DOWN} end,
        jsonb_build_object('from', before.rank, 'to', h.rank, 'date', h.from_date)
 from segmentation_tierhistory h

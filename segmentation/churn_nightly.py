@@ -35,6 +35,9 @@ SAMPLE = 400_000  # rows of a training sample at most, over all its months
 # Leavers that a model for all kinds, and one for a kind of its own, must have seen: in training, in validation.
 LEAVERS = {False: (50, 15), True: (300, 100)}
 SETTLED_DAYS = 15
+# Standing tells no scores apart that pages read as "<1%" (formats.chance): most customers' are such, nearly all of them move
+# every night, and each move would cost all of Standing's indexes an entry. ChurnScore has them as they are.
+TOLD_APART_BP = 50
 EPOCH = dt.date(1970, 1, 1)
 _HEAD, _TAIL = 19, 2  # of a binary COPY stream
 _TYPES = {"int8": ("i8", 8), "int4": ("i4", 4), "int2": ("i2", 2), "float8": ("f8", 8), "date": ("i4", 4)}
@@ -230,10 +233,13 @@ WITH stale AS (
             excluded.reason_2, excluded.value_2, excluded.reason_3, excluded.value_3)
     RETURNING 1
 ), standing AS (
-    UPDATE customers_standing s SET churn_bp = coalesce(n.score_bp, -1), run_id = %(run)s
-    FROM customers_standing t LEFT JOIN churn_new n ON n.customer_id = t.customer_id
-    WHERE t.bank_id = %(bank)s AND t.customer_id BETWEEN %(lo)s AND %(hi)s AND s.bank_id = %(bank)s AND s.id = t.id
-      AND s.churn_bp <> coalesce(n.score_bp, -1)
+    UPDATE customers_standing s SET churn_bp = n.told, run_id = %(run)s
+    FROM (
+        SELECT t.id, CASE WHEN n.score_bp IS NULL THEN -1 WHEN n.score_bp < %(told)s THEN 0 ELSE n.score_bp END AS told
+        FROM customers_standing t LEFT JOIN churn_new n ON n.customer_id = t.customer_id
+        WHERE t.bank_id = %(bank)s AND t.customer_id BETWEEN %(lo)s AND %(hi)s
+    ) n
+    WHERE s.bank_id = %(bank)s AND s.customer_id BETWEEN %(lo)s AND %(hi)s AND s.id = n.id AND s.churn_bp <> n.told
 )
 SELECT count(*) FROM written
 """
@@ -266,6 +272,7 @@ def _write(context: RunContext, lo: int, hi: int, columns: list[NDArray[Any]]) -
                 "run": context.run_id,
                 "day": day,
                 "first": month_start(day),
+                "told": TOLD_APART_BP,
                 "lo": lo,
                 "hi": hi,
             },

@@ -184,9 +184,3 @@ class KindForm(forms.Form):
     """For which kind of customer a policy of its own is begun."""
 
     kind = forms.ChoiceField(label=_("Customer kind"), choices=CustomerKind.choices)
-
-
-class ProposalForm(forms.Form):
-    """From which business date a version is to be in force."""
-
-    valid_from = forms.DateField(label=_("In force from"), widget=forms.DateInput(attrs={"type": "date"}))

@@ -18,6 +18,31 @@ from credit_rating.policies.shapes import Body, Column, Shape
 SUBJECT = "campaign"
 
 
+# Why a member is decided by itself, by the codes of engine.campaigns.
+EXCEPTION_LABELS = {
+    "not_rated": gettext_lazy("not rated"),
+    "no_line": gettext_lazy("no line can be calculated"),
+    "changed": gettext_lazy("the data have changed since"),
+    "old": gettext_lazy("reckoned too long ago"),
+    "rating_decided": gettext_lazy("the rating was decided otherwise"),
+    "case_open": gettext_lazy("a case is under way"),
+    "several_lines": gettext_lazy("several lines of this product"),
+    "by_hand": gettext_lazy("taken out by hand"),
+    "beyond_authority": gettext_lazy("beyond the branch's authority"),
+    "maker": gettext_lazy("the approver has made it"),
+    "own": gettext_lazy("the approver's own customer"),
+    "relative": gettext_lazy("a relative of the approver"),
+    "grade": gettext_lazy("weak grade"),
+    "amount": gettext_lazy("large line"),
+    "missing": gettext_lazy("too much unknown"),
+    "override": gettext_lazy("grade changed by hand"),
+    "warning": gettext_lazy("warning open"),
+    "class": gettext_lazy("class below normal"),
+    "related": gettext_lazy("related party"),
+    "lowered": gettext_lazy("line would be lowered"),
+}
+
+
 def default(kind: str) -> Mapping[str, Any]:
     """What a new bank begins with."""
     params = {

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from django.db.models import Q
-
 from credit_rating.models import (
     BatchStatus,
     CampaignBatch,
@@ -17,15 +15,18 @@ from credit_rating.models import (
     CreditLine,
     Guarantee,
     MemberStage,
-    StaffRelation,
 )
 from credit_rating.models.calculations import content_hash
 from credit_rating.models.guarantees import LIVE
 from credit_rating.models.lines import LIVING
-from credit_rating.selectors.cases import role_holders
+from credit_rating.policies.authority import kin_steps_of
+from credit_rating.selectors.cases import authority_policy, role_holders
+from credit_rating.selectors.cases.people import kin_of
 from crm_site.accounts.models import Bank, Staff
 from crm_site.lib.permissions import SUBTREE, Actor, Role
 from crm_site.lib.tenancy import require_bank
+
+ZERO = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +144,11 @@ def signed_row(member: CampaignMember, currency: str, line: CreditLine | None = 
     }  # fmt: skip
 
 
+def amount_of(row: dict[str, Any]) -> Decimal:
+    """The line of a signed row."""
+    return Decimal(row["amount"])
+
+
 def _currency() -> str:
     return str(Bank.objects.values_list("currency", flat=True).get(pk=require_bank()))
 
@@ -172,15 +178,10 @@ def _makers(members: list[CampaignMember]) -> dict[int, set[int]]:
 
 
 def _relatives(staff_id: int, customers: list[int], day: dt.date) -> set[int]:
-    """Of some customers those that are relatives of a person, or whose guarantors are."""
-    related = StaffRelation.objects.filter(
-        Q(to_date__isnull=True) | Q(to_date__gte=day), staff_id=staff_id, from_date__lte=day
-    )
-    pledged = Guarantee.objects.filter(
-        customer_id__in=customers, status__in=LIVE, guarantor__in=related.values("customer_id")
-    )
-    found = set(related.filter(customer_id__in=customers).values_list("customer_id", flat=True))
-    return found | set(pledged.values_list("customer_id", flat=True))
+    """Of some customers those that are kin of a person by the policy's steps, or whose guarantors are."""
+    kin = kin_of(staff_id, day, kin_steps_of(authority_policy(day)[1]))
+    pledged = Guarantee.objects.filter(customer_id__in=customers, status__in=LIVE, guarantor__in=kin)
+    return kin.intersection(customers) | set(pledged.values_list("customer_id", flat=True))
 
 
 def _why(

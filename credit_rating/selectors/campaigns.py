@@ -6,8 +6,7 @@ import datetime as dt
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from django.db.models import Count, F, Q, QuerySet
-from django.db.models.functions import Coalesce
+from django.db.models import Count, Q, QuerySet
 
 from credit_rating.collection import Field, fields_of, read_values
 from credit_rating.models import (
@@ -227,6 +226,11 @@ def member_count(actor: Actor, campaign_id: int, query: MemberQuery) -> int:
     return _chosen(actor, campaign_id, query).count()
 
 
+def ready_count(actor: Actor, campaign_id: int, query: MemberQuery) -> int:
+    """Members of the query that a batch would take: no exception, in no batch, in no case."""
+    return _chosen(actor, campaign_id, query).filter(is_exception=False, batch=None, case=None).count()
+
+
 def member(actor: Actor, member_id: int) -> CampaignMember:
     """One whom the actor sees, with everything its trail is made of. Raises CampaignMember.DoesNotExist."""
     found = CampaignMember.objects.visible_to(actor).select_related(
@@ -314,10 +318,10 @@ def unzoned_branches(campaign_id: int) -> list[tuple[OrgUnit, int]]:
     rows = (
         CampaignMember.objects.filter(campaign_id=campaign_id, zone=None)
         .order_by()
-        .values_list(unit=Coalesce(F("customer__home_branch_id"), 0))
+        .values_list("customer__home_branch_id")
         .annotate(n=Count("id"))
     )
-    counts: dict[int, int] = dict(rows)
+    counts: dict[int, int] = {unit: n for unit, n in rows if unit is not None}
     units = {u.pk: u for u in OrgUnit.objects.filter(pk__in=counts)}
     return sorted(
         ((units[k], n) for k, n in counts.items() if k in units), key=lambda row: (-row[1], row[0].name)

@@ -7,7 +7,17 @@ from dataclasses import dataclass
 
 from credit_rating.models import CreditPolicy
 from credit_rating.policies import SHAPES, Body, read
-from crm_site.accounts.versions import OPEN, VersionStatus, in_force
+from credit_rating.policies.wording import words_of
+from crm_site.accounts.versions import (
+    OPEN,
+    Difference,
+    VersionState,
+    VersionStatus,
+    differences,
+    in_force,
+    predecessor,
+    states,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +55,26 @@ def policy_version(policy_id: int) -> CreditPolicy:
     return found.get(pk=policy_id)
 
 
-def standing(day: dt.date) -> dict[str, list[CreditPolicy]]:
-    """subject -> the versions in force on a day, one for each kind that has its own."""
-    published = CreditPolicy.objects.filter(status=VersionStatus.PUBLISHED, valid_from__lte=day)
-    newest: dict[tuple[str, str], CreditPolicy] = {}
-    for version in published.order_by("valid_from", "version"):
-        newest[version.subject, version.kind] = version
-    found: dict[str, list[CreditPolicy]] = {}
-    for (subject, _kind), version in sorted(newest.items()):
-        found.setdefault(subject, []).append(version)
+def current(day: dt.date) -> dict[str, list[tuple[CreditPolicy, VersionState]]]:
+    """subject -> its versions in force on a day, one for each kind that has its own, and those that begin later."""
+    published = CreditPolicy.objects.filter(status=VersionStatus.PUBLISHED).select_related("published_by")
+    versions = list(published.order_by("subject", "kind", "valid_from", "version"))
+    stands, found = states(versions, day), dict[str, list[tuple[CreditPolicy, VersionState]]]()
+    for version in versions:
+        if stands[version.pk] != VersionState.SUPERSEDED:
+            found.setdefault(version.subject, []).append((version, stands[version.pk]))
     return found
+
+
+def before(version: CreditPolicy, day: dt.date) -> CreditPolicy | None:
+    """What a version changes; a kind's first own one: that for all kinds."""
+    return predecessor(version, day) or (predecessor(version, day, kind="") if version.kind else None)
+
+
+def changes(version: CreditPolicy, base: CreditPolicy | None) -> list[Difference]:
+    """What a version says otherwise than another."""
+    shape = SHAPES[version.subject]
+    return differences(words_of(shape, base.body), words_of(shape, version.body)) if base else []
 
 
 def under_way(subject: str, kind: str) -> CreditPolicy | None:

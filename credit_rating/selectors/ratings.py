@@ -237,6 +237,8 @@ def in_force(actor: Actor, customer: Customer, day: dt.date) -> Rating | None:
 
 
 LISTS = ("todo", "waiting", "mine", "due", "all", "decided")
+MOVED = "moved"
+UNRATED = "none"
 LISTED = (
     *(
         "number",
@@ -251,8 +253,6 @@ LISTED = (
     ),
     *("customer__name", "submitted_by__name"),
 )
-MOVED = "moved"
-UNRATED = "none"
 PAGE = 50
 
 

@@ -36,13 +36,6 @@ def scorecard_on(kind: str, day: dt.date) -> Scorecard | None:
     return published.order_by("-valid_from", "-published_at", "-id").first()
 
 
-def standing_cards(day: dt.date) -> dict[str, int]:
-    """kind -> id of the version in force."""
-    published = Scorecard.objects.filter(status=VersionStatus.PUBLISHED, valid_from__lte=day)
-    found = published.order_by("valid_from", "published_at", "id").values_list("kind", "pk")
-    return dict(found)
-
-
 def scorecard(scorecard_id: int) -> Scorecard:
     """A version. Raises Scorecard.DoesNotExist."""
     return Scorecard.objects.select_related("drafted_by", "proposed_by", "published_by").get(pk=scorecard_id)

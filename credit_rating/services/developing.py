@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import override
 
 from credit_rating.engine.sample_files import SampleError
-from credit_rating.factors import SOURCES
+from credit_rating.factors import ANSWER, SOURCES
 from credit_rating.models import Development, DevelopmentSample, SampleOrigin, Scorecard, WorkStatus
 from credit_rating.models.samples import DEVELOP
 from credit_rating.selectors.outcomes import write_outcomes
@@ -74,9 +74,18 @@ def check_order(order: Order) -> None:
             raise DomainError(message % {"column": column, "source": source, "known": known})
 
 
-def own_sources(kind: str, names: list[str]) -> dict[str, str]:
-    """Columns that bear the name of a source of this kind of customers, and are read from it unless told otherwise."""
-    return {name: name for name in names if name in SOURCES and kind in SOURCES[name].kinds}
+def fits(source: str, *, is_number: bool, labels: Collection[str]) -> bool:
+    """Whether a source gives what a column of the sample holds: numbers, or answers among its own."""
+    found = SOURCES[source]
+    if found.code == ANSWER or found.is_number:
+        return found.code == ANSWER or is_number
+    return not is_number and bool(labels) and set(labels) <= {code for code, _label in found.choices}
+
+
+def own_source(kind: str, name: str, *, is_number: bool, labels: Collection[str]) -> str:
+    """The source that bears a column's name, where customers of this kind have it and it fits; else it is asked."""
+    known = name in SOURCES and kind in SOURCES[name].kinds
+    return name if known and fits(name, is_number=is_number, labels=labels) else ANSWER
 
 
 def develop_draft(
@@ -107,13 +116,19 @@ def develop_draft(
         grades=[(str(row["grade"]), float(row["pd_pct"])) for row in scale],
         folds=order.folds, seed=order.seed, progress=progress,
     )  # fmt: skip
-    names = [factor["name"] for factor in card["factors"]]
+    own = {
+        f["name"]: own_source(
+            order.kind, f["name"], is_number=f["is_number"],
+            labels=[v for b in f["bins"] if b["kind"] == "values" for v in b["values"]],
+        )
+        for f in card["factors"]
+    }  # fmt: skip
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return draft_developed_card(
         actor, kind=order.kind, name=order.name, card=card,
         record=record | {"sha256": digest, "target": order.target},
-        sources={**own_sources(order.kind, names), **order.sources}, now=now,
+        sources={**own, **order.sources}, now=now,
     )  # fmt: skip
 
 

@@ -16,12 +16,12 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from credit_rating.engine.sample_files import SampleError, is_workbook, least_cases, refuse_no_text
-from credit_rating.factors import ANSWER, SOURCES
+from credit_rating.factors import SOURCES, Source
 from credit_rating.models import Development, DevelopmentSample, SampleOrigin, WorkStatus
 from credit_rating.models.samples import DEVELOP, USE_OUTCOMES
 from credit_rating.sample_words import fault_text
 from credit_rating.selectors.outcomes import outcomes_known
-from credit_rating.services.developing import Order, check_order, path_of
+from credit_rating.services.developing import Order, check_order, fits, path_of
 from crm_site.accounts.models import Bank
 from crm_site.accounts.selectors import business_date
 from crm_site.audit.models import Action
@@ -162,12 +162,19 @@ def _faults(sample: DevelopmentSample, order: Order) -> Iterator[tuple[str, str]
     if not left:
         yield "columns", fault_text("no_factor", {})
     for name, code in order.sources.items():
-        is_number = name in columns and columns[name]["kind"] == "number"
-        if code != ANSWER and name in columns and SOURCES[code].is_number != is_number:
-            yield "columns", _("%s: its source gives another kind of value than the column holds.") % name
+        held = columns.get(name)
+        listed = [label for label, _cases in held["labels"]] if held else []
+        if held and not fits(code, is_number=held["kind"] == "number", labels=listed):
+            yield "columns", _misfit(name, SOURCES[code])
             break
     if not order.window.strip():
         yield "window", _("Say which time the sample is of.")
+
+
+def _misfit(column: str, source: Source) -> str:
+    given = ", ".join(code for code, _label in source.choices) or _("numbers")
+    message = _("%(column)s holds other values than its source “%(source)s” gives: %(given)s.")
+    return message % {"column": column, "source": source.label, "given": given}
 
 
 def export_sample(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import datetime as dt
 from typing import Any
 
 from django.contrib import messages
@@ -12,28 +12,28 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from credit_rating.forms import PolicyGrid, PolicyNoteForm, ProposalForm
+from credit_rating.forms import PolicyGrid, PolicyNoteForm
 from credit_rating.models import CreditPolicy
 from credit_rating.models.kinds import CreditKind
 from credit_rating.policies import SHAPES, Shape
 from credit_rating.selectors import policies
 from credit_rating.services import policies as services
+from crm_site.accounts.forms import ProposalForm
 from crm_site.accounts.selectors import bank_today
-from crm_site.accounts.versions import is_second_person
+from crm_site.accounts.versions import is_second_person, states
+from crm_site.accounts.views.versions import VersionLife
 from crm_site.lib.errors import DomainError
 from crm_site.lib.guards import allowed
 from crm_site.lib.permissions import may
-
-TONES = {"draft": "", "proposed": "tag-watch", "published": "tag-ok", "retired": ""}
 
 
 @allowed("credit.read")
 @require_GET
 def policy_list(request: Any) -> HttpResponse:
-    """Every subject with the versions in force today."""
+    """Every subject with the versions in force today and those that begin later."""
     services.ensure_default_policies(timezone.now())
-    standing = policies.standing(bank_today(request.bank))
-    subjects = [(shape, standing.get(shape.subject, [])) for shape in SHAPES]
+    current = policies.current(bank_today(request.bank))
+    subjects = [(shape, current.get(shape.subject, [])) for shape in SHAPES]
     return render(request, "credit_rating/policy_list.html", {"subjects": subjects})
 
 
@@ -48,21 +48,22 @@ def _version(policy_id: int) -> CreditPolicy:
 @require_GET
 def policy(request: Any, policy_id: int) -> HttpResponse:
     """A version: what it says, who made it, and what may be done with it."""
-    return _page(request, _version(policy_id), ProposalForm(), 200)
+    return LIFE.show(request, policy_id)
 
 
 def _page(request: Any, found: CreditPolicy, form: ProposalForm, status: int) -> HttpResponse:
     shape = SHAPES[found.subject]
     today = bank_today(request.bank)
     versions = policies.policy_versions(found.subject)
-    in_force = {p.pk for p in policies.standing(today).get(found.subject, [])}
+    stands, before = states(versions, today), policies.before(found, today)
     context = {
         "policy": found,
         "shape": shape,
         "grid": PolicyGrid(shape, found.body),
-        "versions": [(v, TONES[v.status], v.pk in in_force) for v in versions],
-        "is_in_force": found.pk in in_force,
-        "tone": TONES[found.status],
+        "versions": [(v, stands[v.pk]) for v in versions],
+        "state": stands[found.pk],
+        "before": before,
+        "changes": policies.changes(found, before),
         "under_way": policies.under_way(found.subject, found.kind),
         "form": form,
         "kinds": [(k, label) for k, label in CreditKind.choices if k != found.kind] if shape.by_kind else [],
@@ -126,30 +127,14 @@ def _edit_page(
 @require_POST
 def policy_propose(request: Any, policy_id: int) -> HttpResponse:
     """Send the draft to a second person."""
-    found, form = _version(policy_id), ProposalForm(request.POST)
-    if not form.is_valid():
-        return _page(request, found, form, 422)
-    try:
-        services.propose_policy(
-            request.actor, policy_id=policy_id, valid_from=form.cleaned_data["valid_from"],
-            today=bank_today(request.bank), now=timezone.now(),
+
+    def act(valid_from: dt.date) -> object:
+        return services.propose_policy(
+            request.actor, policy_id=policy_id, valid_from=valid_from, today=bank_today(request.bank),
+            now=timezone.now(),
         )  # fmt: skip
-    except DomainError as error:
-        form.add_error("valid_from" if "valid_from" in error.fields else None, error.message)
-        return _page(request, found, form, error.status)
-    messages.success(request, _("It waits for a second person now."))
-    return redirect("credit_rating:policy", policy_id)
 
-
-def _done(request: Any, policy_id: int, act: Callable[[], object], said: str) -> HttpResponse:
-    _version(policy_id)
-    try:
-        act()
-    except DomainError as error:
-        messages.error(request, error.message)
-    else:
-        messages.success(request, said)
-    return redirect("credit_rating:policy", policy_id)
+    return LIFE.propose(request, policy_id, act)
 
 
 @allowed("credit_policy.publish")
@@ -162,15 +147,15 @@ def policy_publish(request: Any, policy_id: int) -> HttpResponse:
             request.actor, policy_id=policy_id, today=bank_today(request.bank), now=timezone.now()
         )
 
-    return _done(request, policy_id, act, _("Published."))
+    return LIFE.publish(request, policy_id, act)
 
 
 @allowed("credit_policy.publish")
 @require_POST
 def policy_return(request: Any, policy_id: int) -> HttpResponse:
     """Give it back to who drafted it."""
-    return _done(
-        request, policy_id, lambda: services.return_policy(request.actor, policy_id=policy_id), _("Returned.")
+    return LIFE.give_back(
+        request, policy_id, lambda: services.return_policy(request.actor, policy_id=policy_id)
     )
 
 
@@ -178,11 +163,9 @@ def policy_return(request: Any, policy_id: int) -> HttpResponse:
 @require_POST
 def policy_discard(request: Any, policy_id: int) -> HttpResponse:
     """Throw a draft away."""
-    _version(policy_id)
-    try:
-        services.discard_draft(request.actor, policy_id=policy_id)
-    except DomainError as error:
-        messages.error(request, error.message)
-        return redirect("credit_rating:policy", policy_id)
-    messages.success(request, _("The draft is thrown away."))
-    return redirect("credit_rating:policy-list")
+    return LIFE.discard(
+        request, policy_id, lambda: services.discard_draft(request.actor, policy_id=policy_id)
+    )
+
+
+LIFE = VersionLife("credit_rating:policy", "credit_rating:policy-list", _version, _page)

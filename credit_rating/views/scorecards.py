@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import datetime as dt
 from typing import Any
 
 from django.contrib import messages
@@ -13,18 +13,20 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from credit_rating.factors import SOURCES
-from credit_rating.forms import PolicyGrid, ProposalForm
+from credit_rating.forms import PolicyGrid
 from credit_rating.forms_rating import CardNoteForm
 from credit_rating.models import CardOrigin, Scorecard
 from credit_rating.models.samples import DEVELOP
+from credit_rating.policies.wording import words_of
 from credit_rating.scorecards import shape_of
 from credit_rating.selectors import scorecards as selectors
 from credit_rating.services import scorecards as services
 from credit_rating.services.policies import DRAFT, PUBLISH
 from credit_rating.views.card_rows import bands_chart, considered_rows, factor_cards
-from credit_rating.views.policies import TONES
+from crm_site.accounts.forms import ProposalForm
 from crm_site.accounts.selectors import bank_today
-from crm_site.accounts.versions import is_second_person
+from crm_site.accounts.versions import differences, is_second_person, predecessor, state_of, states
+from crm_site.accounts.views.versions import VersionLife
 from crm_site.lib.errors import DomainError
 from crm_site.lib.guards import allowed
 from crm_site.lib.permissions import may
@@ -36,10 +38,11 @@ def scorecard_list(request: Any) -> HttpResponse:
     """The model risk record: every version, and how grades fared against later defaults."""
     services.ensure_default_scorecards(timezone.now())
     today = bank_today(request.bank)
-    standing = set(selectors.standing_cards(today).values())
-    rows = [(card, TONES[card.status], card.pk in standing) for card in selectors.scorecard_versions()]
+    cards = list(selectors.scorecard_versions())
+    stands = states(cards, today)
     context = {
-        "rows": rows, "outcomes": selectors.backtest(today), "may_develop": may(request.actor, DEVELOP)
+        "rows": [(card, stands[card.pk]) for card in cards], "outcomes": selectors.backtest(today),
+        "may_develop": may(request.actor, DEVELOP),
     }  # fmt: skip
     return render(request, "credit_rating/scorecard_list.html", context)
 
@@ -55,16 +58,29 @@ def _version(scorecard_id: int) -> Scorecard:
 @require_GET
 def scorecard(request: Any, scorecard_id: int) -> HttpResponse:
     """A version: its points, how it was validated, who made it, and what may be done with it."""
-    return _page(request, _version(scorecard_id), ProposalForm(), 200)
+    return LIFE.show(request, scorecard_id)
+
+
+def _said(found: Scorecard) -> dict[str, str]:
+    """What a card says, in words: its names and sources, and the points of every bin."""
+    words = words_of(shape_of(found.kind, found.origin), found.body, without=("bins",))
+    points = {
+        f"{factor['label']} · {b['text']}": f"{b['points']:f}"
+        for factor in factor_cards(found)
+        for b in factor["bins"]
+    }
+    return words | points
 
 
 def _page(request: Any, found: Scorecard, form: ProposalForm, status: int) -> HttpResponse:
     today = bank_today(request.bank)
+    before = predecessor(found, today)
     context = {
         "card": found,
-        "tone": TONES[found.status],
+        "state": state_of(found, today),
+        "before": before,
+        "changes": differences(_said(before), _said(found)) if before else [],
         "factors": factor_cards(found),
-        "is_in_force": selectors.standing_cards(today).get(found.kind) == found.pk,
         "under_way": selectors.under_way(found),
         "outcomes": selectors.backtest(today, found.pk),
         "use": selectors.use_of(found.pk),
@@ -132,30 +148,14 @@ def _edit_page(
 @require_POST
 def scorecard_propose(request: Any, scorecard_id: int) -> HttpResponse:
     """Send the draft to a second person."""
-    found, form = _version(scorecard_id), ProposalForm(request.POST)
-    if not form.is_valid():
-        return _page(request, found, form, 422)
-    try:
-        services.propose_scorecard(
-            request.actor, scorecard_id=scorecard_id, valid_from=form.cleaned_data["valid_from"],
-            today=bank_today(request.bank), now=timezone.now(),
+
+    def act(valid_from: dt.date) -> object:
+        return services.propose_scorecard(
+            request.actor, scorecard_id=scorecard_id, valid_from=valid_from, today=bank_today(request.bank),
+            now=timezone.now(),
         )  # fmt: skip
-    except DomainError as error:
-        form.add_error("valid_from" if "valid_from" in error.fields else None, error.message)
-        return _page(request, found, form, error.status)
-    messages.success(request, _("It waits for a second person now."))
-    return redirect("credit_rating:scorecard", scorecard_id)
 
-
-def _done(request: Any, scorecard_id: int, act: Callable[[], object], said: str) -> HttpResponse:
-    _version(scorecard_id)
-    try:
-        act()
-    except DomainError as error:
-        messages.error(request, error.message)
-        return redirect("credit_rating:scorecard", scorecard_id)
-    messages.success(request, said)
-    return redirect("credit_rating:scorecard", scorecard_id)
+    return LIFE.propose(request, scorecard_id, act)
 
 
 @allowed("credit_policy.publish")
@@ -168,29 +168,25 @@ def scorecard_publish(request: Any, scorecard_id: int) -> HttpResponse:
             request.actor, scorecard_id=scorecard_id, today=bank_today(request.bank), now=timezone.now()
         )
 
-    return _done(request, scorecard_id, act, _("Published."))
+    return LIFE.publish(request, scorecard_id, act)
 
 
 @allowed("credit_policy.publish")
 @require_POST
 def scorecard_return(request: Any, scorecard_id: int) -> HttpResponse:
     """Give it back to who drafted it."""
-
-    def act() -> object:
-        return services.return_scorecard(request.actor, scorecard_id=scorecard_id)
-
-    return _done(request, scorecard_id, act, _("Returned."))
+    return LIFE.give_back(
+        request, scorecard_id, lambda: services.return_scorecard(request.actor, scorecard_id=scorecard_id)
+    )
 
 
 @allowed("credit_policy.draft")
 @require_POST
 def scorecard_discard(request: Any, scorecard_id: int) -> HttpResponse:
     """Throw a draft away."""
-    _version(scorecard_id)
-    try:
-        services.discard_scorecard(request.actor, scorecard_id=scorecard_id)
-    except DomainError as error:
-        messages.error(request, error.message)
-        return redirect("credit_rating:scorecard", scorecard_id)
-    messages.success(request, _("The draft is thrown away."))
-    return redirect("credit_rating:scorecard-list")
+    return LIFE.discard(
+        request, scorecard_id, lambda: services.discard_scorecard(request.actor, scorecard_id=scorecard_id)
+    )
+
+
+LIFE = VersionLife("credit_rating:scorecard", "credit_rating:scorecard-list", _version, _page)

@@ -203,3 +203,9 @@ class BankForm(forms.Form):
 
     def clean_host(self) -> str:
         return self.cleaned_data["host"].strip().lower()
+
+
+class ProposalForm(forms.Form):
+    """From which day a version (crm_site.accounts.versions) is to be in force."""
+
+    valid_from = forms.DateField(label=_("In force from"), widget=forms.DateInput(attrs={"type": "date"}))

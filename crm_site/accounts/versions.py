@@ -7,6 +7,8 @@ Tier policies, credit policies and scorecards are such versions. What a version 
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
 from django.db import models
@@ -30,6 +32,23 @@ class VersionStatus(models.TextChoices):
 OPEN = (VersionStatus.DRAFT, VersionStatus.PROPOSED)
 
 
+class VersionState(models.TextChoices):
+    """How a version stands on a day: what is published is in force only from its date until the next one begins."""
+
+    DRAFT = "draft", gettext_lazy("Draft")
+    PROPOSED = "proposed", gettext_lazy("Proposed")
+    PENDING = "pending", gettext_lazy("Begins later")
+    IN_FORCE = "in_force", gettext_lazy("In force")
+    SUPERSEDED = "superseded", gettext_lazy("Superseded")
+    RETIRED = "retired", gettext_lazy("Retired")
+
+    @property
+    def tone(self) -> str:
+        """The tag's class."""
+        tones = {"proposed": "tag-watch", "pending": "tag-act", "in_force": "tag-ok"}
+        return tones.get(self.value, "")
+
+
 class VersionError(DomainError):
     """A version cannot be drafted, proposed or published like this."""
 
@@ -39,11 +58,13 @@ class Version(TenantModel):
     the same line begins. `founding`: the default that came with the bank; nobody proposed it.
 
     `line_fields` name the columns whose versions follow one another (a scheme and a customer kind, say); versions are
-    counted through all that share `numbered_by` (the scheme alone, say; by default the line).
+    counted through all that share `numbered_by` (the scheme alone, say; by default the line). One of all that share
+    `follows` (by default the line) is in force at a time; who published later goes before who began the same day.
     """
 
     line_fields: ClassVar[tuple[str, ...]] = ()
     numbered_by: ClassVar[tuple[str, ...]] = ()
+    follows: ClassVar[tuple[str, ...]] = ()
 
     version = models.PositiveIntegerField()
     note = models.CharField(max_length=400, blank=True)
@@ -65,6 +86,11 @@ class Version(TenantModel):
     def line(self) -> dict[str, Any]:
         """The filter that finds the versions this one competes with."""
         return {name: getattr(self, name) for name in self.line_fields}
+
+    @property
+    def rivals(self) -> dict[str, Any]:
+        """The filter that finds the versions of which one is in force at a time."""
+        return {name: getattr(self, name) for name in self.follows or self.line_fields}
 
 
 def version_constraints(prefix: str, *line: str, numbered_by: tuple[str, ...] = ()) -> list[Any]:
@@ -196,3 +222,72 @@ def in_force(model: type[V], day: dt.date, **line: Any) -> V | None:
     """The version of a line in force on a day: the latest published one that has begun."""
     published = model._default_manager.filter(**line, status=VersionStatus.PUBLISHED, valid_from__lte=day)
     return published.order_by("-valid_from", "-version").first()
+
+
+def _began(version: Version) -> tuple[Any, ...]:
+    return version.valid_from, version.published_at or version.drafted_at, version.pk
+
+
+def states(versions: Iterable[V], day: dt.date) -> dict[int, VersionState]:
+    """id -> how each stands on a day. Of what is published the whole of each line must be among them."""
+    every = list(versions)
+    standing: dict[tuple[Any, ...], V] = {}
+    for one in every:
+        if one.status == VersionStatus.PUBLISHED and one.valid_from is not None and one.valid_from <= day:
+            line = tuple(one.rivals.values())
+            standing[line] = max(standing.get(line, one), one, key=_began)
+    return {one.pk: _state(one, standing.get(tuple(one.rivals.values())), day) for one in every}
+
+
+def _state(version: V, in_force: V | None, day: dt.date) -> VersionState:
+    if version.status != VersionStatus.PUBLISHED:
+        return VersionState(version.status)
+    if version.valid_from is not None and version.valid_from > day:
+        return VersionState.PENDING
+    return (
+        VersionState.IN_FORCE
+        if in_force is not None and in_force.pk == version.pk
+        else VersionState.SUPERSEDED
+    )
+
+
+def state_of(version: V, day: dt.date) -> VersionState:
+    """How one version stands on a day."""
+    rivals = type(version)._default_manager.filter(**version.rivals, status=VersionStatus.PUBLISHED)
+    return states([*rivals, version], day)[version.pk]
+
+
+def predecessor(version: V, day: dt.date, **line: Any) -> V | None:
+    """What a version changes: the published one that is in force when it begins, a draft's as of `day`.
+
+    `line`: another line than its own, for a version that gives way to none of its own yet.
+    """
+    begins = day if version.valid_from is None else version.valid_from
+    published = (
+        type(version)
+        ._default_manager.filter(
+            **(version.rivals | line), status=VersionStatus.PUBLISHED, valid_from__lte=begins
+        )
+        .exclude(pk=version.pk)
+    )
+    earlier = [one for one in published if version.status in OPEN or _began(one) < _began(version)]
+    return max(earlier, key=_began, default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One thing that a version changes: what, as it was and as it becomes ("" for what was or is not there)."""
+
+    what: str
+    was: str
+    becomes: str
+
+
+def differences(before: Mapping[str, str], after: Mapping[str, str]) -> list[Difference]:
+    """What differs between two versions in words ({what: how it is}), in the order of the new one, then what is gone."""
+    found = [
+        Difference(what, before.get(what, ""), said)
+        for what, said in after.items()
+        if before.get(what) != said
+    ]
+    return found + [Difference(what, said, "") for what, said in before.items() if what not in after]

@@ -11,6 +11,7 @@ from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
 from crm_site.accounts.models import Staff
+from crm_site.audit import columns
 from crm_site.audit.models import Entry, Seal
 from crm_site.audit.subjects import is_plain, name_of
 from crm_site.lib.permissions import Actor, may, require
@@ -142,23 +143,34 @@ class ChangedField:
     after: str
 
 
-def changed_fields(actor: Actor, found: Entry) -> list[ChangedField]:
-    """What an entry says, field by field; ciphertext and secrets are shown as dots.
+def changed_fields(actor: Actor, found: Entry, *, currency: str) -> list[ChangedField]:
+    """What an entry says, field by field in the reader's words; ciphertext and secrets are shown as dots.
 
     A reader who sees no customer (the administrator) learns which fields changed, not what they say.
+    `currency`: the bank's, in which amounts are.
     """
     require(actor, "audit.read")
     shut = not (may(actor, "customer.read") or is_plain(found.object_table))
+    is_update, is_delete = found.action == "update", found.action == "delete"
+    pairs: dict[str, tuple[Any, Any]] = {
+        column: (value[0], value[1]) if is_update else (value, None) if is_delete else (None, value)
+        for column, value in (found.changes or {}).items()
+    }
+    said = columns.reader(
+        actor,
+        found.object_table,
+        [] if shut else [(column, value) for column, pair in pairs.items() for value in pair],
+        currency=currency,
+    )
 
-    def show(value: Any) -> str:
-        if value is None or value == "":
-            return "–"
-        text = value if isinstance(value, str) else str(value)
-        return "••••" if shut or text.startswith("\\x") or text == "(secret)" else text
+    def show(column: str, value: Any) -> str:
+        is_secret = isinstance(value, str) and (value.startswith("\\x") or value == "(secret)")
+        if value not in (None, "") and (shut or is_secret):
+            return "••••"
+        return said.say(column, value)
 
-    changes = found.changes or {}
-    if found.action == "update":
-        return [ChangedField(k, show(v[0]), show(v[1])) for k, v in sorted(changes.items())]
-    if found.action == "delete":
-        return [ChangedField(k, show(v), "–") for k, v in sorted(changes.items())]
-    return [ChangedField(k, "–", show(v)) for k, v in sorted(changes.items())]
+    fields = [
+        ChangedField(columns.name_of(column), show(column, before), show(column, after))
+        for column, (before, after) in pairs.items()
+    ]
+    return sorted(fields, key=lambda field: field.name)

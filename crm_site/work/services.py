@@ -148,7 +148,6 @@ def put_selected_tasks(
                 values,
             )
             given += cursor.rowcount
-        cursor.execute("ANALYZE work_stage")
         changed, cancelled = _settle(cursor, bank_id, list(sources), as_of, None, run_id, customers)
     return PutCounts(given, changed, cancelled)
 
@@ -175,6 +174,8 @@ def _settle(
 ) -> tuple[int, int]:
     """Make the sources' tasks what the stage says: (made or changed, cancelled)."""
     first, last = customers or (None, None)
+    if customers is not None:  # a night's: the planner must know whether they are few or many
+        cursor.execute("ANALYZE work_stage")
     values: dict[str, Any] = {
         "bank": bank_id, "as_of": as_of, "now": now or timezone.now(), "run": run_id, "sources": sources,
         "first": first, "last": last,

@@ -257,7 +257,7 @@ class Relation(TenantModel):
 
 
 class SearchToken(TenantModel):
-    """One thing a customer is found by (section 6 of the design): read with `=` only.
+    """One thing a customer is found by (section 6 of the design): read with `=`, and by beginning (a range).
 
     Tokens are lower case: two-character shingles of the Chinese name, words, pinyin, pinyin initials,
     "#<number>", "t:<phone tail>", "x:<hex blind index>", "a:<account number>".

@@ -44,7 +44,7 @@ class Standing(TenantModel):
     as of the newest business date.
 
     Amounts in the bank's currency, in minor units. `value_tier`/`wealth_level` are ranks (VALUE_TIERS,
-    WEALTH_LEVELS; 0 = none yet; prospects stay 0). `churn_bp`: churn probability in basis points, -1 = none.
+    WEALTH_LEVELS; 0 = none yet; prospects stay 0). `churn_bp`: churn probability in basis points, 0 = below 50, -1 = none.
     `kind`, `home_branch`, `responsible` repeat the customer's, for the indexes lists need;
     customers.services keeps them equal. `deposits_13`: deposit ADB at the last 13 month-ends, oldest first.
     """

@@ -1,4 +1,7 @@
-"""Search over everything the reader may see (A8): exact tokens, read with `=` alone, intersected and ranked.
+"""Search over everything the reader may see (A8): tokens, intersected and ranked.
+
+Tokens are read with `=`; a word of letters also as the beginning of a token, by a range ("acm" to just before
+"acn"): both are leakproof and served by the token's index. Digits are never a beginning: a number names one customer.
 
 At most three statements: the customers, why each was found, and, for an exact identifier that is out of sight,
 the card that the customer exists.
@@ -8,7 +11,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
@@ -18,9 +21,12 @@ from crm_site.lib.permissions import Actor, may
 from customers.identifiers import phone_e164, recognise
 from customers.models import Customer, SearchToken, Standing
 from customers.models.standing import VALUE_TIERS
-from customers.tokens import name_tokens
+from customers.tokens import name_tokens, sort_key
 
 MOST = 20
+RANKED = 60  # the richest that fit are ranked by how well they fit
+SHORTEST_BEGINNING = 2  # letters
+LAST_CHARACTER = "\U0010ffff"
 LONGEST_TERM = 64
 MOST_TERMS = 6
 _HAN = re.compile(r"[\u3400-\u9fff]+")
@@ -29,10 +35,14 @@ _NUMBER = re.compile(r"[\d\-]{4,40}")
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One word of a query: `alternatives`, each a set of tokens that must all be there."""
+    """One word of a query: `alternatives`, each a set of tokens that must all be there.
+
+    A token of `beginnings` may go on: with "acm", a customer with the token acme fits.
+    """
 
     text: str
     alternatives: tuple[tuple[str, ...], ...]
+    beginnings: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +90,14 @@ def search_customers(actor: Actor, text: str) -> Found:
     rows = list(
         found.select_related("customer", "responsible", "home_branch").order_by(
             "-deposits_adb", "-customer_id"
-        )[: MOST + 1]
+        )[:RANKED]
     )
-    wanted = {token for term in terms for tokens in term.alternatives for token in tokens}
     known: dict[int, set[str]] = {}
     if rows:
-        matches = SearchToken.objects.filter(customer__in=[row.customer_id for row in rows], token__in=wanted)
+        wanted = Q()
+        for term in terms:
+            wanted |= _any_of({token for tokens in term.alternatives for token in tokens}, term.beginnings)
+        matches = SearchToken.objects.filter(wanted, customer__in=[row.customer_id for row in rows])
         for customer_id, token in matches.values_list("customer_id", "token"):
             known.setdefault(customer_id, set()).add(token)
     hits = [_hit(row, terms, known.get(row.customer_id, set())) for row in rows]
@@ -100,7 +112,7 @@ def _terms(actor: Actor, text: str) -> tuple[list[Term], list[str]]:
     """The words of a query as tokens, and the tokens of exact identifiers among them."""
     whole = text.replace("\x00", "").strip()[:200]
     joined = re.sub(r"\s+", "", whole)
-    pieces = [joined] if _NUMBER.fullmatch(joined) or recognise(whole) else whole.split()
+    pieces = [joined] if _NUMBER.fullmatch(joined) or recognise(whole) else _words(whole)
     terms, identifiers = [], []
     for piece in pieces[:MOST_TERMS]:
         term, exact = _term(actor, piece[:LONGEST_TERM])
@@ -108,6 +120,17 @@ def _terms(actor: Actor, text: str) -> tuple[list[Term], list[str]]:
             terms.append(term)
         identifiers.extend(exact)
     return terms, identifiers
+
+
+def _words(text: str) -> list[str]:
+    """The words of a query. A single letter goes on with the word before it: "zhang w" is the beginning zhangw."""
+    words: list[str] = []
+    for word in text.split():
+        if len(word) == 1 and word.isascii() and word.isalpha() and words and words[-1].isascii():
+            words[-1] += word
+        else:
+            words.append(word)
+    return words
 
 
 def _term(actor: Actor, piece: str) -> tuple[Term, list[str]]:
@@ -139,19 +162,29 @@ def _term(actor: Actor, piece: str) -> tuple[Term, list[str]]:
             alternatives.extend((token,) for token in exact)
             if phone:
                 alternatives.append((f"x:{vault.blind_index('phone', phone).hex()}",))
-    return Term(piece, tuple(alternatives)), exact
+    beginnings = frozenset(part for part in latin if len(part) >= SHORTEST_BEGINNING and part.isalpha())
+    return Term(piece, tuple(alternatives), beginnings), exact
+
+
+def _any_of(tokens: Collection[str], beginnings: Collection[str]) -> Q:
+    """Rows of the token table with one of these tokens, or with one that goes on after a beginning."""
+    found = Q(token__in=[token for token in tokens if token not in beginnings])
+    for token in tokens:
+        if token in beginnings:
+            found |= Q(token__gte=token, token__lt=token + LAST_CHARACTER)
+    return found
 
 
 def _fits(term: Term) -> Q:
     condition = Q()
     single = [tokens[0] for tokens in term.alternatives if len(tokens) == 1]
     if single:
-        condition = Q(Exists(_tokens().filter(token__in=single)))
+        condition = Q(Exists(_tokens().filter(_any_of(single, term.beginnings))))
     for tokens in term.alternatives:
         if len(tokens) > 1:
             every = Q()
             for token in tokens:
-                every &= Q(Exists(_tokens().filter(token=token)))
+                every &= Q(Exists(_tokens().filter(_any_of([token], term.beginnings))))
             condition = condition | every if single or condition else every
     return condition
 
@@ -167,18 +200,28 @@ _KINDS = {"#": ("number", 10), "a": ("account", 10), "x": ("identifier", 10), "t
 def _why(term: Term, known: set[str], name: str) -> tuple[str, int]:
     """The best reason why a term fits a customer with these tokens."""
     best = ("name", 0)
+    typed, plain = term.text.lower(), name.lower()
     for tokens in term.alternatives:
-        if not known.issuperset(tokens):
+        if not all(_has(known, token, term.beginnings) for token in tokens):
             continue
         token = tokens[0]
         if token[0] == "#" or token[1:2] == ":":
             reason = _KINDS[token[0]]
-        elif term.text.lower() in name.lower():
-            reason = ("name", 9 if len(term.text) == len(name) else 7 if name.startswith(term.text) else 5)
+        elif typed in plain:
+            reason = ("name", 9 if typed == plain else 7 if plain.startswith(typed) else 5)
         else:
-            reason = ("pinyin", 3)
+            syllables = sort_key(name).split()
+            spellings = ("".join(syllables), "".join(syllable[0] for syllable in syllables))
+            reason = (
+                "pinyin",
+                6 if typed in spellings else 4 if any(s.startswith(typed) for s in spellings) else 3,
+            )
         best = max(best, reason, key=lambda pair: pair[1])
     return best
+
+
+def _has(known: set[str], token: str, beginnings: Collection[str]) -> bool:
+    return token in known or (token in beginnings and any(one.startswith(token) for one in known))
 
 
 def _hit(standing: Standing, terms: Sequence[Term], known: set[str]) -> Hit:

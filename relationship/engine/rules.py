@@ -6,7 +6,8 @@ the load of a whole branch with the fewest moves is another matter (a solver), n
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -101,16 +102,18 @@ def rule_for(party: Party, staff: Mapping[int, Colleague]) -> str:
     return DEPOSITOR if party.tier > GENERAL_TIER else GENERAL
 
 
-def choose(party: Party, staff: Mapping[int, Colleague]) -> Choice:
+def choose(
+    party: Party, staff: Mapping[int, Colleague], within: Mapping[int, Sequence[Colleague]] | None = None
+) -> Choice:
     """Propose an owner for the customer. Does not change the loads: call `take` on the chosen one.
 
     `staff`: everybody active who may own customers, in any branch (who won the customer may sit elsewhere).
-    Who won the customer keeps it whatever the load; all others need room.
+    Who won the customer keeps it whatever the load; all others need room. `within`: `by_unit(staff)`, when it is at hand.
     """
     rule = rule_for(party, staff)
     if rule == WON_BY:
         return Choice(rule, party.won_by, _load_params(staff[party.won_by]))
-    near = [c for c in staff.values() if party.unit_id in c.reach and c.staff_id not in party.refused]
+    near = [c for c in (within or by_unit(staff)).get(party.unit_id, ()) if c.staff_id not in party.refused]
     if rule == GENERAL:
         return _choose_teller(party, near)
     return _choose_manager(rule, party, near)
@@ -167,11 +170,20 @@ def _load_params(c: Colleague) -> dict[str, Any]:
     return {"customers": c.customers, "max_customers": c.max_customers}
 
 
+def by_unit(staff: Mapping[int, Colleague]) -> dict[int, list[Colleague]]:
+    """unit -> everybody in reach of its customers."""
+    found: dict[int, list[Colleague]] = defaultdict(list)
+    for colleague in staff.values():
+        for unit_id in colleague.reach:
+            found[unit_id].append(colleague)
+    return found
+
+
 def choose_all(parties: Iterable[Party], staff: Mapping[int, Colleague]) -> list[tuple[Party, Choice]]:
     """Choices for many customers, each counted on the loads before the next: the most valuable choose first."""
-    chosen = []
+    chosen, within = [], by_unit(staff)
     for party in sorted(parties, key=lambda p: (-p.tier, -p.value, p.customer_id)):
-        choice = choose(party, staff)
+        choice = choose(party, staff, within)
         if choice.staff_id is not None:
             staff[choice.staff_id].take(party.value)
         chosen.append((party, choice))

@@ -6,7 +6,7 @@ import datetime as dt
 
 from django.db.models import Count
 
-from crm_site.accounts.versions import OPEN, VersionStatus
+from crm_site.accounts.versions import OPEN, VersionStatus, predecessor
 from crm_site.lib.permissions import Actor
 from customers.models import CustomerKind
 from segmentation.models import TierHistory, TierPolicy
@@ -35,6 +35,11 @@ def policy_version(policy_id: int) -> TierPolicy:
     """A version. Raises TierPolicy.DoesNotExist."""
     found = TierPolicy.objects.select_related("scheme", "drafted_by", "proposed_by", "published_by")
     return found.get(pk=policy_id)
+
+
+def before(policy: TierPolicy, day: dt.date) -> TierPolicy | None:
+    """What a version changes; a kind's first own one: that for all kinds."""
+    return predecessor(policy, day) or (predecessor(policy, day, kind="") if policy.kind else None)
 
 
 def open_version(policy: TierPolicy) -> TierPolicy | None:

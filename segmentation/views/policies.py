@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import datetime as dt
 from typing import Any
 
 from django.contrib import messages
@@ -13,18 +13,19 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from crm_site.accounts.forms import ProposalForm
 from crm_site.accounts.selectors import business_date
+from crm_site.accounts.versions import differences, states
+from crm_site.accounts.views.versions import VersionLife
 from crm_site.lib.errors import DomainError
 from crm_site.lib.guards import allowed
 from crm_site.lib.permissions import may
 from customers.conditions import sentence
 from segmentation import services
-from segmentation.forms import KindForm, ProposalForm, SchemeForm, ThresholdForm
+from segmentation.forms import KindForm, SchemeForm, ThresholdForm
 from segmentation.models import TierPolicy
 from segmentation.models.tiers import SCHEME_LABELS, tier_label
 from segmentation.selectors import policies
-
-TONES = {"draft": "", "proposed": "tag-watch", "published": "tag-ok", "retired": ""}
 
 
 def _policy(policy_id: int) -> TierPolicy:
@@ -34,22 +35,16 @@ def _policy(policy_id: int) -> TierPolicy:
         raise Http404 from None
 
 
-def _in_force(request: Any) -> dict[int, TierPolicy]:
-    day = business_date(request.bank)
-    return {p.pk: p for by_kind in policies.policies_on(day).values() for p in by_kind.values()}
-
-
 @allowed("policy.read")
 @require_GET
 def policy_list(request: Any) -> HttpResponse:
     """Every scheme with the versions in force, under way and before."""
     services.ensure_default_policies()
-    in_force = _in_force(request)
+    versions = policies.policy_versions()
+    stands = states(versions, business_date(request.bank))
     schemes: dict[str, list[Any]] = {}
-    for policy in policies.policy_versions():
-        schemes.setdefault(str(policy.scheme), []).append(
-            (policy, policy.pk in in_force, TONES[policy.status])
-        )
+    for policy in versions:
+        schemes.setdefault(str(policy.scheme), []).append((policy, stands[policy.pk]))
     context = {
         "schemes": schemes,
         "may_draft": may(request.actor, "policy.draft"),
@@ -100,7 +95,7 @@ def policy_kind(request: Any, policy_id: int) -> HttpResponse:
 @require_GET
 def policy(request: Any, policy_id: int) -> HttpResponse:
     """A version: its tiers in words, who made it, and what may be done with it."""
-    return _policy_page(request, _policy(policy_id), ProposalForm(), 200)
+    return LIFE.show(request, policy_id)
 
 
 def _words(tier: dict[str, Any], *, is_last: bool) -> str:
@@ -109,9 +104,17 @@ def _words(tier: dict[str, Any], *, is_last: bool) -> str:
     return _("everybody else") if is_last else _("not said yet")
 
 
+def _said(found: TierPolicy) -> dict[str, str]:
+    """{tier: who belongs into it} in words."""
+    return {tier_label(tier): _words(tier, is_last=tier is found.tiers[-1]) for tier in found.tiers}
+
+
 def _policy_page(request: Any, found: TierPolicy, form: ProposalForm, status: int) -> HttpResponse:
     staff = request.actor.staff_id
     is_own_scheme = found.scheme.code not in SCHEME_LABELS
+    day = business_date(request.bank)
+    versions = [v for v in policies.policy_versions() if v.scheme_id == found.scheme_id]
+    stands, before = states(versions, day), policies.before(found, day)
     counts = policies.tier_counts(request.actor, found.scheme.code) if is_own_scheme else {}
     context = {
         "policy": found,
@@ -129,9 +132,10 @@ def _policy_page(request: Any, found: TierPolicy, form: ProposalForm, status: in
         if not found.kind and found.status == "published"
         else [],
         "is_value": found.scheme.code == "value",
-        "in_force": found.pk in _in_force(request),
-        "tone": TONES[found.status],
-        "versions": [v for v in policies.policy_versions() if v.scheme_id == found.scheme_id],
+        "state": stands[found.pk],
+        "before": before,
+        "changes": differences(_said(before), _said(found)) if before else [],
+        "versions": [(v, stands[v.pk]) for v in versions],
         "under_way": policies.open_version(found),
         "form": form,
         "may_see_segments": may(request.actor, "segmentation.read"),
@@ -168,41 +172,22 @@ def policy_edit(request: Any, policy_id: int) -> HttpResponse:
 @require_POST
 def policy_propose(request: Any, policy_id: int) -> HttpResponse:
     """Send the draft to a second person."""
-    found, form = _policy(policy_id), ProposalForm(request.POST)
-    if not form.is_valid():
-        return _policy_page(request, found, form, 422)
-    try:
-        services.propose_policy(
-            request.actor, policy_id=policy_id, valid_from=form.cleaned_data["valid_from"], now=timezone.now()
+
+    def act(valid_from: dt.date) -> object:
+        return services.propose_policy(
+            request.actor, policy_id=policy_id, valid_from=valid_from, now=timezone.now()
         )
-    except DomainError as error:
-        form.add_error("valid_from" if "valid_from" in error.fields else None, error.message)
-        return _policy_page(request, found, form, error.status)
-    messages.success(request, _("Sent to a second person for publication."))
-    return redirect("segmentation:policy", policy_id)
 
-
-def _decide(request: Any, policy_id: int, act: Callable[[], object], done: str, to: str) -> HttpResponse:
-    found = _policy(policy_id)
-    try:
-        act()
-    except DomainError as error:
-        form = ProposalForm({})
-        form.errors.clear()
-        form.add_error(None, error.message)
-        return _policy_page(request, found, form, error.status)
-    messages.success(request, done)
-    return redirect(to, policy_id) if to.endswith("policy") else redirect(to)
+    return LIFE.propose(request, policy_id, act)
 
 
 @allowed("policy.publish")
 @require_POST
 def policy_publish(request: Any, policy_id: int) -> HttpResponse:
     """Put it in force from its date."""
-    return _decide(
+    return LIFE.publish(
         request, policy_id,
         lambda: services.publish_policy(request.actor, policy_id=policy_id, now=timezone.now()),
-        _("Published."), "segmentation:policy",
     )  # fmt: skip
 
 
@@ -210,19 +195,18 @@ def policy_publish(request: Any, policy_id: int) -> HttpResponse:
 @require_POST
 def policy_return(request: Any, policy_id: int) -> HttpResponse:
     """Give it back as a draft."""
-    return _decide(
-        request, policy_id,
-        lambda: services.return_policy(request.actor, policy_id=policy_id),
-        _("Returned as a draft."), "segmentation:policy",
-    )  # fmt: skip
+    return LIFE.give_back(
+        request, policy_id, lambda: services.return_policy(request.actor, policy_id=policy_id)
+    )
 
 
 @allowed("policy.draft")
 @require_POST
 def policy_discard(request: Any, policy_id: int) -> HttpResponse:
     """Throw the draft away."""
-    return _decide(
-        request, policy_id,
-        lambda: services.discard_draft(request.actor, policy_id=policy_id),
-        _("The draft is thrown away."), "segmentation:policy-list",
-    )  # fmt: skip
+    return LIFE.discard(
+        request, policy_id, lambda: services.discard_draft(request.actor, policy_id=policy_id)
+    )
+
+
+LIFE = VersionLife("segmentation:policy", "segmentation:policy-list", _policy, _policy_page)

@@ -8,6 +8,10 @@ from allauth.idp.oidc.models import Client
 from django.utils import timezone
 
 from credit_rating.models import (
+    Campaign,
+    CampaignBatch,
+    CampaignMember,
+    CampaignZone,
     CaseCondition,
     CreditCase,
     CreditLine,
@@ -145,6 +149,39 @@ def case_place(house: House, what: str, customer: Customer) -> dict[str, Any]:
     return {"condition_id": CaseCondition.objects.create(case=case, opinion=opinion, text="x").pk}
 
 
+def campaign_place(house: House, what: str, customer: Customer, responsible: Staff | None) -> dict[str, Any]:
+    """A running campaign that lists the customer, its zone that branch north has taken, and a batch that waits."""
+    maker = Staff.objects.earliest("id")
+    campaign, _made = Campaign.objects.get_or_create(
+        name="matrix", kind="corporate",
+        defaults={
+            "status": "open", "ceiling": 100, "term_months": 12, "purpose": "matrix", "created_by": maker,
+            "product": Product.objects.get_or_create(code="WC", defaults={"name": "Working capital"})[0],
+            "created_at": NOW, "opened_by": maker, "opened_at": NOW,
+            **dict.fromkeys(("collect_by", "rate_by", "review_by", "approve_by"), TODAY),
+        },
+    )  # fmt: skip
+    if what == "campaign":
+        return {"campaign_id": campaign.pk}
+    taken = {"branch": house.north, "taken_by": maker, "owner": responsible}
+    zone, _made = CampaignZone.objects.get_or_create(campaign=campaign, name="matrix", defaults=taken)
+    member, _made = CampaignMember.objects.get_or_create(
+        campaign=campaign, customer=customer, defaults={"kind": "corporate", "zone": zone}
+    )
+    if what == "campaign zone":
+        return {"zone_id": zone.pk}
+    if what == "campaign member":
+        return {"member_id": member.pk}
+    batch, _made = CampaignBatch.objects.get_or_create(
+        campaign=campaign, zone=zone, serial=1,
+        defaults={"proposed_by": maker, "proposed_at": NOW, "proposed_count": 1},
+    )  # fmt: skip
+    if what == "campaign batch":
+        return {"batch_id": batch.pk}
+    CampaignMember.objects.filter(pk=member.pk).update(batch=batch)
+    return {"batch_id": batch.pk, "member_id": member.pk}
+
+
 def place(house: House, what: str, responsible: Staff | None) -> dict[str, Any]:
     """URL arguments of one `what` of a house, keyed by the names that routes use for it."""
     with bank(house.id):
@@ -239,6 +276,8 @@ def place(house: House, what: str, responsible: Staff | None) -> dict[str, Any]:
             "classed loan",
         ):
             return credit_place(what, customer)
+        elif "campaign" in what or what == "batch member":
+            return campaign_place(house, what, customer, responsible)
         elif what == "churn model":
             key = ChurnModel.objects.create(
                 version=1 + ChurnModel.objects.count(), status="proposed", train_months=[TODAY], validation_month=TODAY,

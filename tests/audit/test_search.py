@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.db.models import Model
 
 from crm_site.accounts.models import Staff
+from crm_site.audit import columns
 from crm_site.audit.models import Entry
 from crm_site.audit.selectors import changed_fields
 from crm_site.audit.services import record
 from crm_site.audit.subjects import NAMES
 from crm_site.audit.triggers import audited_tables
 from crm_site.lib.tenancy import act_as, bank
+from customers.models import Customer
 from tests.customers import factories
 
 
@@ -69,7 +73,7 @@ def test_an_administrator_learns_what_changed_of_a_customer_but_not_its_data(
     with bank(house.id):
         entry = Entry.objects.filter(object_table="customers_customer", action="insert").latest("id")
     shut = client_for(administrator).get(f"/audit/{entry.id}/").content.decode()
-    assert "<td>name</td>" in shut and "Ye Lan" not in shut and "C77" in shut
+    assert "<td>Name</td>" in shut and "Ye Lan" not in shut and "C77" in shut
     assert "Ye Lan" in client_for(auditor).get(f"/audit/{entry.id}/").content.decode()
 
 
@@ -79,5 +83,32 @@ def test_an_administrator_still_reads_what_changed_of_the_staff(
     with bank(house.id):
         Staff.objects.filter(pk=rm.staff.pk).update(name="Renamed")
         entry = Entry.objects.filter(object_table="accounts_staff", action="update").latest("id")
-        said = {field.name: field.after for field in changed_fields(administrator.actor, entry)}
-    assert said["name"] == "Renamed"
+        said = {
+            field.name: field.after for field in changed_fields(administrator.actor, entry, currency="CNY")
+        }
+    assert said["Name"] == "Renamed"
+
+
+def test_every_column_of_an_audited_table_has_a_name_for_the_reader() -> None:
+    models = [model for model in apps.get_models() if model._meta.db_table in audited_tables()]
+    names = {field.column for model in models for field in model._meta.concrete_fields}
+    assert not sorted(names - set(columns.NAMES) - {"bank_id", "id", "changed_at"})
+
+
+def test_a_change_reads_in_words_with_names_labels_and_amounts(
+    house: Any, rm: Any, rm_other_branch: Any, auditor: Any, client_for: Any
+) -> None:
+    with bank(house.id):
+        one = factories.make_customer("Ye Lan", responsible=rm.staff, kind="corporate")
+        Customer.objects.filter(pk=one.pk).update(responsible=rm_other_branch.staff, status="dormant")
+        moved = Entry.objects.filter(object_table="customers_customer", action="update").latest("id")
+        said = {f.name: (f.before, f.after) for f in changed_fields(auditor.actor, moved, currency="CNY")}
+        assert said["Responsible person"] == (rm.staff.name, rm_other_branch.staff.name)
+        assert said["Status"] == ("Active", "Dormant")
+        factories.make_loan(one, outstanding=Decimal("1234567.80"))
+        lent = Entry.objects.filter(object_table="customers_loan", action="insert").latest("id")
+        said = {f.name: (f.before, f.after) for f in changed_fields(auditor.actor, lent, currency="CNY")}
+    assert said["Outstanding"] == ("–", "CNY 1,234,567.80")
+    assert said["Customer"] == ("–", "Ye Lan")
+    html = client_for(auditor).get(f"/audit/{moved.id}/").content.decode()
+    assert "Responsible person" in html and "responsible_id" not in html

@@ -58,11 +58,11 @@ def measure(servers: Rig, customers: int, only: set[str]):
         with servers.admin() as admin:
             admin.execute("VACUUM ANALYZE")
     if wanted(pages.CREDIT) and not has_ratings():
-        with Peak() as peak:
+        with Work() as work:
             made = servers.json("make_ratings", CODE)
         note = f"{made['rows']['rating']:,} ratings, {made['rows']['case']:,} cases"
         yield row(
-            "make_ratings", customers, made["seconds"], peak_mib=max(peak.mib, made["peak_mib"]), note=note
+            "make_ratings", customers, made["seconds"], peak_mib=max(work.mib, made["peak_mib"]), note=note
         )
         with servers.admin() as admin:
             admin.execute("VACUUM ANALYZE")

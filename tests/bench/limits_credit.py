@@ -10,10 +10,12 @@ from typing import Any
 
 import psycopg
 
-from credit_rating import nightly
+from credit_rating import nightly, overview_night
 from credit_rating.models.cases import STAGES, CaseStatus
 from credit_rating.policies import haircuts, line_control, read
-from crm_site.lib.dates import month_end
+from credit_rating.selectors.lines import ladder_end
+from credit_rating.selectors.overview import a_year_before
+from crm_site.lib.dates import end_of, month_end
 from tests.bench.limits import ALL, put, timed
 from tests.rig import Spent
 
@@ -61,6 +63,7 @@ def of_night(admin: psycopg.Connection[Any], bank: int, day: dt.date) -> dict[st
         "cases": timed(admin, _CASES, given),
         "revaluations": put(admin, _REVALUATIONS.format(months=_months()), ["revaluation"], given),
         "warnings": timed(admin, _WARNINGS, given) + put(admin, _WARNING_TASKS, ["warning"], given),
+        "overview": overview(admin, bank, day),
     }
 
 
@@ -88,6 +91,21 @@ def lines(admin: psycopg.Connection[Any], bank: int, day: dt.date) -> Spent:
     values = nightly.watch_values(bank, day, policy, *ALL)
     values |= {"next": working_day, "ends": month_end(working_day)}
     return put(admin, _LINE_TASKS.format(watched=nightly.WATCHED), _of("line"), values)
+
+
+def overview(admin: psycopg.Connection[Any], bank: int, day: dt.date) -> Spent:
+    """The cells by the step's own SELECT, everybody's stake, and the greatest of each branch; groups left out."""
+    before = a_year_before(day)
+    values = {
+        "bank": bank, "day": day, "until": ladder_end(day + dt.timedelta(days=1)), "before": before,
+        "moment": end_of(before),
+    }  # fmt: skip
+    stakes = overview_night._STAKES.removeprefix("\nCREATE TEMP TABLE stake ON COMMIT DROP AS")
+    biggest = "SELECT *, row_number() OVER (PARTITION BY home_branch_id, kind ORDER BY credit DESC, customer_id) FROM"
+    admin.execute("DROP TABLE IF EXISTS bench_cell, bench_stake")
+    return timed(admin, f"CREATE TABLE bench_cell AS {overview_night._CELLS}", values) + timed(
+        admin, f"CREATE TABLE bench_stake AS {biggest} ({stakes}) s", values
+    )
 
 
 _CLASSES = """

@@ -11,8 +11,8 @@ from credit_rating.models import Campaign, CampaignMember, CampaignZone, Collect
 from credit_rating.services.campaigns import opening, zones
 from credit_rating.services.campaigns.opening import Plan
 from crm_site.jobs.models import Run
-from crm_site.lib.registry import RunContext
 from crm_site.lib.permissions import Role
+from crm_site.lib.registry import RunContext
 from customers.models import Address, Customer, Standing
 from tests.conftest import NOW, TODAY, House, Person, hire
 from tests.credit_rating.lines import a_product
@@ -55,7 +55,10 @@ def collect(person: Person, customer: Customer, values: dict[str, str]) -> None:
     """A form as submitted, without the way there."""
     from credit_rating.collection import completeness
 
-    cells = {k: {"value": v, "as_of": TODAY.isoformat(), "source": "interview", "by": person.staff.pk} for k, v in values.items()}
+    cells = {
+        k: {"value": v, "as_of": TODAY.isoformat(), "source": "interview", "by": person.staff.pk}
+        for k, v in values.items()
+    }
     InformationForm.objects.create(
         customer=customer, kind="household", status=CollectionStatus.SUBMITTED, values=cells, revision=1,
         completeness_pct=completeness("household", values)[0], started_at=NOW, saved_at=NOW,

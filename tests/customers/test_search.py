@@ -53,6 +53,38 @@ def test_by_number_and_by_words(found_by: Any, rm: Any, house: Any) -> None:
             assert [hit.id for hit in search_customers(rm.actor, typed).hits] == [found_by["acme"].pk], typed
 
 
+@pytest.mark.parametrize("typed", ["lus", "lusiy", "lu s", "lu siy", "siyu", "ls"])
+def test_a_name_is_found_by_how_it_begins(typed: str, found_by: Any, rm: Any, house: Any) -> None:
+    """People stop typing as soon as the list below shows whom they mean."""
+    with bank(house.id), CaptureQueriesContext(connection) as captured:
+        hits = search_customers(rm.actor, typed).hits
+    assert [(hit.id, hit.why) for hit in hits] == [(found_by["lu"].pk, "pinyin")]
+    assert len([q for q in captured.captured_queries if "customers_" in q["sql"]]) <= 3
+
+
+@pytest.mark.parametrize("typed", ["acm", "ACME to", "tool", "acmeto"])
+def test_an_english_name_is_found_by_how_its_words_begin(
+    typed: str, found_by: Any, rm: Any, house: Any
+) -> None:
+    with bank(house.id):
+        assert [hit.id for hit in search_customers(rm.actor, typed).hits] == [found_by["acme"].pk]
+
+
+def test_who_begins_so_stands_before_who_has_it_within(house: Any, rm: Any) -> None:
+    """Wei Lan is poor, and still meant by "wei" before the rich who have a wei somewhere in their names."""
+    with bank(house.id):
+        for name, deposits in (("张伟明", 9_000_000), ("魏兰", 1_000), ("李维", 8_000_000)):
+            one = factories.make_customer(name, responsible=rm.staff, deposits_adb=deposits)
+            SearchToken.objects.bulk_create(SearchToken(customer=one, token=t) for t in name_tokens(name))
+        assert [hit.name for hit in search_customers(rm.actor, "wei").hits] == ["魏兰", "张伟明", "李维"]
+
+
+def test_digits_are_never_the_beginning_of_a_number(found_by: Any, rm: Any, house: Any) -> None:
+    with bank(house.id):
+        assert not search_customers(rm.actor, found_by["lu"].number[:-1]).hits
+        assert not search_customers(rm.actor, "6210").hits
+
+
 @pytest.mark.parametrize(
     "typed", ["", " ", "陆", "x", "思陆", "陆远", "%", "'; drop table", "周岚", "有限公司", "\u0000ab"]
 )

@@ -10,13 +10,14 @@ from django.test import Client
 from django.urls import reverse
 
 from crm_site.accounts.models import Bank, GradeCapacity
+from crm_site.lib.permissions import Role
 from crm_site.lib.tenancy import bank
 from crm_site.work.services import TaskRow, put_tasks
 from relationship.models import Assignment, AssignmentProposal, ManagerLoad
 from relationship.selectors.counter import _next
 from relationship.selectors.loads import Fill, loads
 from relationship.services import propose_for_branch
-from tests.conftest import TODAY, House, Person
+from tests.conftest import TODAY, House, Person, hire
 from tests.relationship.factories import customer
 
 SignIn = Callable[[Person], Client]
@@ -92,6 +93,18 @@ def test_loads_and_history(
         page = client_for(person).get("/relationship/")
         assert page.status_code == 200
         assert "Rm" in page.content.decode()
+
+
+def test_a_proposal_can_go_to_a_colleague_whose_load_is_shown(
+    house: House, rm: Person, branch_manager: Person, client_for: SignIn
+) -> None:
+    person = hire(house, "second", Role.RELATIONSHIP_MANAGER, house.north)
+    with bank(house.id):
+        customer(house.north, tier=3)
+        propose_for_branch(branch_manager.actor, unit=house.north, working_day=TODAY)
+    answer = client_for(branch_manager).get(QUEUE)
+    assert answer.status_code == 200
+    assert person.staff.name in answer.content.decode()
 
 
 def test_a_load_says_what_it_is_of(

@@ -219,7 +219,8 @@ def test_scores_stand_with_their_reasons_and_a_second_run_changes_nothing(
     for left_out in (ids[0], ids[1], ids[-1]):  # loans alone, dormant, prospect
         assert left_out not in scores
     for customer_id, points in Standing.objects.values_list("customer_id", "churn_bp"):
-        assert points == (scores[customer_id].score_bp if customer_id in scores else -1)
+        exact = scores[customer_id].score_bp if customer_id in scores else -1
+        assert points == (0 if 0 <= exact < 50 else exact)  # below half a per cent pages say "<1%"
     before = list(ChurnScore.objects.order_by("customer_id").values_list("customer_id", "score_bp", "run_id"))
     assert score(inside, run=2).rows_changed == 0
     assert (

@@ -192,7 +192,8 @@ def test_a_policy_takes_two_persons(
     with bank(booked.id):
         draft = TierPolicy.objects.get(status=VersionStatus.DRAFT)
     base = f"/segmentation/policies/{draft.pk}"
-    assert "800,000" in author.get(f"{base}/").content.decode()
+    page = author.get(f"{base}/").content.decode()
+    assert "800,000" in page and "What it changes" in page and "against v1" in page
     # Not before the newest business date, which is decided already.
     assert author.post(f"{base}/propose/", {"valid_from": "2026-11-19"}).status_code == 422
     assert author.post(f"{base}/propose/", {"valid_from": "2026-11-20"}).status_code == 302

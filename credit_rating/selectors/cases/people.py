@@ -63,6 +63,7 @@ def without_branch(case: CreditCase, makers: Iterable[int], day: dt.date, steps:
     if case.status in STAGES and case.status != CaseStatus.BRANCH and case.route:
         return CaseStatus.BRANCH.value not in case.route
     apart = {*makers, case.prepared_by_id, case.customer.responsible_id}
+    apart |= set(case.makers.values_list("staff_id", flat=True)) if case.pk else set()
     recused = case.seats.filter(round=case.round).exclude(recused="").values_list("staff_id", flat=True)
     customers = _debtors(case)
     return all(

@@ -49,9 +49,11 @@ from crm_site.jobs.services import start_run
 from crm_site.lib.errors import Conflict, DomainError
 from crm_site.lib.permissions import Actor, may
 from crm_site.lib.tenancy import act_as
+from crm_site.work.models import Notification
 from crm_site.work.services import notify
 from customers.models import Customer
 
+SPOKEN_FOR = ("case.ended", "rating.decided")
 MOST = 500  # members that one signature covers
 # Members that lock and judge together: rows of a batch with what they rest on.
 _RELATED = ("rating", "calculation")
@@ -257,6 +259,8 @@ def carry_out(
     maker, approver = (_actor(who, today) for who in (batch.proposed_by, batch.decided_by))
     for member in rows:
         _one(batch, member, signed.get(member.pk), maker, approver, now, today)
+    # The one notice of the batch tells it; those of each case and rating stay on record, read.
+    Notification.objects.filter(code__in=SPOKEN_FOR, created_at=now, read_at=None).update(read_at=now)
     return len(rows), len(rows)
 
 

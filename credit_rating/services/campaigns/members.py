@@ -103,6 +103,8 @@ def take_out(actor: Actor, *, member_id: int, reason: str, now: dt.datetime) -> 
         raise fault("reason", _("Say why."))
     with transaction.atomic():
         one = locked_member(actor, member_id)
+        if "by_hand" in one.exceptions and one.batch is None:
+            return one
         if one.stage in SETTLED or (one.batch is not None and one.batch.status == BatchStatus.APPROVED):
             raise Conflict(_("It is too late for that."), code="member_status")
         one.exceptions = [*(c for c in one.exceptions if c != "by_hand"), "by_hand"]

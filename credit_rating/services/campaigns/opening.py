@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
@@ -119,7 +120,7 @@ def list_members(
     if len(numbers) > MOST_NUMBERS:
         raise fault("numbers", _("At most %s numbers at once.") % MOST_NUMBERS, "numbers")
     with transaction.atomic():
-        campaign = locked_campaign(campaign_id)
+        campaign = _mine(actor, campaign_id)
         if campaign.status == CampaignStatus.CLOSED:
             raise Conflict(_("The campaign is closed."), code="campaign_status")
         given = list(dict.fromkeys(n.strip() for n in numbers if n.strip()))
@@ -136,6 +137,14 @@ def list_members(
         added, known, elsewhere = _add(campaign, fitting, day)
     unknown = [n for n in given if n not in by_number]
     return Listed(added, known, elsewhere, len(wanted) - len(fitting), unknown)
+
+
+def _mine(actor: Actor, campaign_id: int) -> Campaign:
+    """A campaign of the actor's line, its row taken. Raises PermissionDenied."""
+    campaign = locked_campaign(campaign_id)
+    if not manages(actor, campaign.kind):
+        raise PermissionDenied(MANAGE)
+    return campaign
 
 
 def _of_kind(customers: set[int], kind: str) -> set[int]:
@@ -174,7 +183,7 @@ def open_campaign(actor: Actor, *, campaign_id: int, now: dt.datetime) -> Campai
     """Let branches take zones. Twice changes nothing. Raises CampaignFault for one that lists nobody."""
     staff_id = person(actor, MANAGE)
     with transaction.atomic():
-        campaign = locked_campaign(campaign_id)
+        campaign = _mine(actor, campaign_id)
         if campaign.status == CampaignStatus.OPEN:
             return campaign
         if campaign.status == CampaignStatus.CLOSED:
@@ -190,7 +199,7 @@ def close_campaign(actor: Actor, *, campaign_id: int, now: dt.datetime) -> Campa
     """End a campaign: its customers may be listed by another. Raises Conflict while a batch waits for approval."""
     person(actor, MANAGE)
     with transaction.atomic():
-        campaign = running(locked_campaign(campaign_id))
+        campaign = running(_mine(actor, campaign_id))
         if CampaignBatch.objects.filter(campaign=campaign, status=BatchStatus.PROPOSED).exists():
             raise Conflict(_("A batch waits for its approval."), code="batch_waits")
         campaign.status, campaign.closed_at = CampaignStatus.CLOSED, now

@@ -73,7 +73,9 @@ def start_rating(
         if not manages(actor, campaign.kind) and (zone.branch is None or not may(actor, RATE, zone.branch)):
             raise PermissionDenied(RATE)
     elif not manages(actor, campaign.kind):
-        raise PermissionDenied(RATE)
+        raise fault(
+            "zone", _("Rate a zone that your branch has taken; the whole campaign is headquarters'."), "zone"
+        )
     if not _rateable(campaign, zone_id).exists() and not _newly_collected(campaign, zone_id, day):
         raise fault("campaign", _("Nobody is collected yet: there is nothing to rate."), "nobody")
     ensure_default_scorecards(now)

@@ -11,15 +11,20 @@ from django.utils.translation import gettext as _
 
 from credit_rating.models import CampaignMember, CampaignStatus, CampaignZone
 from credit_rating.selectors.cases import role_holders
-from credit_rating.services.campaigns.rules import MANAGE, ZONE, fault, locked_campaign, person, running
+from credit_rating.services.campaigns.rules import (
+    MANAGE,
+    ZONE,
+    fault,
+    locked_campaign,
+    manages,
+    person,
+    running,
+)
 from crm_site.accounts.models import OrgUnit, RoleGrant, Staff
 from crm_site.lib.errors import Conflict
 from crm_site.lib.permissions import Actor, Role, may
-from crm_site.lib.tenancy import require_bank
-from crm_site.work.services import TaskRow, put_tasks
+from crm_site.work.services import notify
 from customers.models import Address
-
-TASK = "campaign_zone"
 
 
 def add_zone(
@@ -41,6 +46,8 @@ def add_zone(
         raise fault("region", _("Say which members: by branch, address or number."))
     with transaction.atomic():
         campaign = locked_campaign(campaign_id)
+        if not manages(actor, campaign.kind):
+            raise PermissionDenied(MANAGE)
         if campaign.status == CampaignStatus.CLOSED:
             raise Conflict(_("The campaign is closed."), code="campaign_status")
         try:
@@ -92,7 +99,7 @@ def give_zone(
 ) -> CampaignZone:
     """Give a zone that one's branch has taken to one of its relationship managers (None: take it back from him).
 
-    He finds it among his work until the collecting ends. Raises CampaignFault for somebody else's people.
+    He is told. Raises CampaignFault for somebody else's people.
     """
     person(actor, ZONE)
     with transaction.atomic():
@@ -106,7 +113,15 @@ def give_zone(
         if zone.owner_id != staff_id:
             zone.owner_id, zone.given_at = staff_id, now if staff_id else None
             zone.save(update_fields=["owner", "given_at"])
-        _put_task(zone, now, today)
+            if staff_id is not None:
+                told = {
+                    "zone": zone.name,
+                    "campaign": zone.campaign.name,
+                    "day": zone.campaign.collect_by.isoformat(),
+                }
+                notify(
+                    [staff_id], "campaign.zone_given", told, f"/credit/campaigns/zones/{zone.pk}/", now=now
+                )
     return zone
 
 
@@ -122,20 +137,6 @@ def managers_of(branch: OrgUnit, day: dt.date) -> list[int]:
 def candidates(branch: OrgUnit, day: dt.date) -> list[Staff]:
     """The people of `managers_of`, by number."""
     return list(Staff.objects.filter(pk__in=managers_of(branch, day)).order_by("number"))
-
-
-def _put_task(zone: CampaignZone, now: dt.datetime, today: dt.date) -> None:
-    source = f"{TASK}:{zone.pk}:"
-    rows = []
-    if zone.owner_id is not None:
-        params = {"campaign": zone.campaign.name, "zone": zone.name, "zone_id": zone.pk}
-        rows = [
-            TaskRow(
-                reason=TASK, source_key=f"{source}{zone.owner_id}", due_date=zone.campaign.collect_by,
-                owner_id=zone.owner_id, unit_id=zone.branch_id, params=params, urgency=50,
-            )
-        ]  # fmt: skip
-    put_tasks(require_bank(), rows, sources=[source], as_of=today, now=now)
 
 
 def _locked(zone_id: int) -> CampaignZone:

@@ -1,0 +1,60 @@
+"""What a policy's body says, place by place in words: what two versions are compared by."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from credit_rating.policies.shapes import Column, Shape, Table
+from crm_site.lib import formats
+
+
+def words_of(shape: Shape, body: Mapping[str, Any], without: Collection[str] = ()) -> dict[str, str]:
+    """{place: what stands there} of a body as it is stored; `without`: tables that are left out.
+
+    A place is a parameter, or a cell by its table, the key of its row and its column: a row that only moved is the same.
+    """
+    given = body.get("params") or {}
+    found = {str(column.label): cell_words(column, given.get(column.name)) for column in shape.params}
+    for table in shape.tables:
+        if table.name not in without:
+            rows = (body.get("tables") or {}).get(table.name) or []
+            for number, row in enumerate(rows, start=1):
+                found |= _row(table, number, row)
+    return found
+
+
+def _row(table: Table, number: int, row: Mapping[str, Any]) -> dict[str, str]:
+    columns = {column.name: column for column in table.columns}
+    said = [cell_words(columns[name], row.get(name)) for name in table.key]
+    name = " · ".join([str(table.label), *([word for word in said if word] or [str(number)])])
+    rest = {
+        f"{name} · {column.label}": cell_words(column, row.get(column.name))
+        for column in table.columns
+        if column.name not in table.key
+    }
+    return rest or {name: _("yes")}
+
+
+def cell_words(column: Column, value: Any) -> str:
+    """A stored cell in words, with its unit; "" for an empty one."""
+    if column.type == "flag":
+        return _("yes") if value in (True, "true") else _("no")
+    if column.type in ("choice", "choices"):
+        chosen = value if isinstance(value, (list, tuple)) else [value]
+        labels = dict(column.choices)
+        return _(", ").join(str(labels.get(code, code)) for code in chosen if code)
+    if value in (None, ""):
+        return ""
+    text = _amount(value) if column.type == "money" else str(value)
+    return f"{text} {column.unit or ('%' if column.type == 'percent' else '')}".strip()
+
+
+def _amount(value: Any) -> str:
+    try:
+        return formats.number(Decimal(str(value)), 2)
+    except InvalidOperation:
+        return str(value)
