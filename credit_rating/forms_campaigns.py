@@ -10,9 +10,8 @@ from urllib.parse import urlencode
 from django import forms
 from django.core.exceptions import ValidationError
 from django.urls import reverse
-from django.utils.translation import gettext
+from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import pgettext_lazy
 
 from credit_rating.forms import FilterMenu, FilterOption
 from credit_rating.forms_case import RefusableForm, _date, _money

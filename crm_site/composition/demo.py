@@ -178,6 +178,9 @@ def _open_doors(of: Bank, password: str, hashed: str, port: int) -> list[Login]:
             elif role in (Role.TELLER, Role.BRANCH_MANAGER):
                 grants = grants.filter(unit_id=busiest.unit_id)
             people.append((role, grants[0].staff))
+            if role == Role.LINE_DEPARTMENT:  # whoever runs the demo's campaign signs in too
+                rural = grants.filter(staff__line_department="rural").exclude(pk=grants[0].pk)
+                people += [(role, grant.staff) for grant in rural[:1]]
         people += [
             (Role.ADMINISTRATOR, Staff.objects.get(number=number))
             for number in ("admin", SECOND_ADMINISTRATOR)
