@@ -12,6 +12,7 @@ from django.core.exceptions import ValidationError
 from django.urls import reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from credit_rating.forms import FilterMenu, FilterOption
 from credit_rating.forms_case import RefusableForm, _date, _money
@@ -26,7 +27,7 @@ from customers.models import Product, SavedView
 
 MOST_BYTES = 4_000_000
 REACHED_LABELS = {
-    "listed": _("Listed"), "collected": _("Collected"), "rated": _("Rated"), "calculated": _("Line calculated"),
+    "listed": _("Listed"), "collected": pgettext_lazy("member", "Collected"), "rated": _("Rated"), "calculated": _("Line calculated"),
     "settled": _("Through"),
 }  # fmt: skip
 
@@ -43,7 +44,7 @@ class CampaignForm(RefusableForm):
     collect_by = _date(_("Collected by"))
     rate_by = _date(_("Rated and calculated by"))
     review_by = _date(_("Reviewed by"))
-    approve_by = _date(_("Approved by"))
+    approve_by = _date(_("Approved until"))
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)

@@ -178,7 +178,7 @@ class CampaignBatch(TenantModel):
 
 class MemberStage(models.TextChoices):
     LISTED = "listed", _("Listed")
-    COLLECTED = "collected", _("Collected")
+    COLLECTED = "collected", pgettext_lazy("member", "Collected")
     RATED = "rated", _("Rated, no line")
     CALCULATED = "calculated", _("Line calculated")
     APPROVED = "approved", pgettext_lazy("member", "Approved")

@@ -101,15 +101,18 @@ def batch_members(batch: CampaignBatch) -> list[CampaignMember]:
 
 
 def list_of(actor: Actor, batch: CampaignBatch, day: dt.date) -> BatchList:
-    """The batch as the actor would sign it now."""
+    """The batch as the actor would sign it now; as it was proposed for who signs none."""
     members = [m for m in batch_members(batch) if m.stage == MemberStage.CALCULATED]
     currency = _currency()
     lines = _lines(batch, [m.customer_id for m in members], currency)
+    decides = may_approve(actor, batch, day)
     makers = _makers(members)
     related = _relatives(actor.staff_id or 0, [m.customer_id for m in members], day)
     rows, fallen = [], []
     for member in members:
-        why = _why(actor, batch, member, makers.get(member.pk, set()), member.customer_id in related)
+        is_kin = member.customer_id in related
+        # What falls out falls out for who would sign; any other reader sees the list.
+        why = _why(actor, batch, member, makers.get(member.pk, set()), is_kin) if decides else ""
         (fallen if why else rows).append(Row(member.pk, member, lines.get(member.customer_id), why))
     against = actor.staff_id == batch.proposed_by_id or (
         bool(fallen) and not rows and all(row.why == "maker" for row in fallen)

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+from django.db.models import QuerySet
+
 from credit_rating.engine.elsewhere import counted
 from credit_rating.engine.steps import ZERO
 from credit_rating.models import ExposureSource, ExternalExposure
@@ -39,10 +41,9 @@ class Elsewhere:
 
 
 def elsewhere_of(actor: Actor, customer: Customer, day: dt.date) -> Elsewhere | None:
-    """The newest report up to a day; of two of one date the credit bureau's. None where none was ever delivered."""
-    seen = ExternalExposure.objects.visible_to(actor).filter(customer=customer, report_date__lte=day)
-    newest = seen.order_by("-report_date").values_list("report_date", flat=True).first()
-    return None if newest is None else _report(list(seen.filter(report_date=newest)), day)
+    """The newest report up to a day. None where none was ever delivered."""
+    rows = newest_report(ExternalExposure.objects.visible_to(actor).filter(customer=customer), day)
+    return _report(rows, day) if rows else None
 
 
 def elsewhere_of_many(customers: Sequence[int], day: dt.date) -> dict[int, Elsewhere]:
@@ -53,16 +54,22 @@ def elsewhere_of_many(customers: Sequence[int], day: dt.date) -> dict[int, Elsew
         rows = told[row.customer_id]
         if not rows or rows[0].report_date == row.report_date:
             rows.append(row)
-    return {customer: _report(rows, day) for customer, rows in told.items()}
+    return {customer: _report(_preferred(rows), day) for customer, rows in told.items()}
+
+
+def newest_report(of_customer: QuerySet[ExternalExposure], day: dt.date) -> list[ExternalExposure]:
+    """The rows of a customer's newest report up to a day; of two of one date the credit bureau's."""
+    told = of_customer.filter(report_date__lte=day)
+    newest = told.order_by("-report_date").values_list("report_date", flat=True).first()
+    return [] if newest is None else _preferred(list(told.filter(report_date=newest)))
+
+
+def _preferred(rows: list[ExternalExposure]) -> list[ExternalExposure]:
+    return [row for row in rows if row.source == ExposureSource.CREDIT_BUREAU] or rows
 
 
 def _report(rows: list[ExternalExposure], day: dt.date) -> Elsewhere:
-    """The report that rows of one date are."""
-    sources = {row.source for row in rows}
-    bureau = ExposureSource.CREDIT_BUREAU.value
-    source = bureau if bureau in sources else min(sources)
-    kept = [(row, _counts_for(row, day)) for row in rows if row.source == source]
-    return Elsewhere(source, rows[0].report_date, kept)
+    return Elsewhere(rows[0].source, rows[0].report_date, [(row, _counts_for(row, day)) for row in rows])
 
 
 def _counts_for(row: ExternalExposure, day: dt.date) -> Decimal | None:

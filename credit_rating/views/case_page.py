@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from credit_rating import words
+from credit_rating.case_files import KINDS
 from credit_rating.engine.classes import Level
 from credit_rating.engine.steps import ZERO
 from credit_rating.models import (
@@ -76,6 +77,8 @@ def shown(request: Any, found: CreditCase) -> dict[str, Any]:
         "signers": selectors.open_signers(found) if waits else [],
         "conditions": selectors.conditions_of(found),
         "rows": rows,
+        "files": selectors.files_of(found),
+        "accept": ",".join(kind.suffix for kind in KINDS.values()),
         "usable": sum((r.usable.amount for r in rows), ZERO),
         "guarantee_scale": guarantee_scale(rows),
         **_live(request, found, today),

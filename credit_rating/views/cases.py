@@ -21,6 +21,7 @@ from credit_rating.models import (
     CreditCase,
     Verdict,
 )
+from credit_rating.models.cases import OPEN
 from credit_rating.selectors import cases as selectors
 from credit_rating.services import cases as services
 from credit_rating.services.cases import CaseFault, Stale
@@ -37,10 +38,10 @@ from crm_site.lib.permissions import may
 @require_GET
 def case(request: Any, case_id: int) -> HttpResponse:
     """The whole case on one page."""
-    return _page(request, the_case(request, case_id))
+    return case_answer(request, the_case(request, case_id))
 
 
-def _page(
+def case_answer(
     request: Any, found: CreditCase, form: OpinionForm | None = None, status: int = 200, **more: Any
 ) -> HttpResponse:
     today = bank_today(request.bank)
@@ -56,6 +57,8 @@ def _page(
         "stand_in_for": Staff.objects.filter(pk=stands.on_behalf_of).first() if stands and stands.on_behalf_of else None,
         "staff_form": StaffForm(),
         "is_maker": found.prepared_by_id == request.actor.staff_id,
+        "may_add_files": found.status in OPEN and selectors.may_add_files(request.actor, found, today),
+        "staff_id": request.actor.staff_id,
         "may_evidence": may(request.actor, services.PREPARE),
         "may_accept": may(request.actor, services.MANAGE),
         "is_open": found.status not in ("approved", "rejected", "withdrawn", "expired"),
@@ -70,7 +73,7 @@ def case_decide(request: Any, case_id: int) -> HttpResponse:
     """Say what one thinks; the person proves first who he is."""
     found, form = the_case(request, case_id), OpinionForm(request.POST)
     if not form.is_valid():
-        return _page(request, found, form, 422)
+        return case_answer(request, found, form, 422)
     if ask := confirm_identity(request):
         return ask
     try:
@@ -79,10 +82,12 @@ def case_decide(request: Any, case_id: int) -> HttpResponse:
         )
     except Stale as error:
         form.refuse(error)
-        return _page(request, the_case(request, case_id), _again(request, case_id, error), 409, stale=error)
+        return case_answer(
+            request, the_case(request, case_id), _again(request, case_id, error), 409, stale=error
+        )
     except DomainError as error:
         form.refuse(error)
-        return _page(request, the_case(request, case_id), form, error.status)
+        return case_answer(request, the_case(request, case_id), form, error.status)
     messages.success(request, _("Your opinion is on the record."))
     return redirect("credit_rating:case", case_id)
 
@@ -105,7 +110,7 @@ def case_act(request: Any, case_id: int) -> HttpResponse:
         done = _act(request, case_id)
     except DomainError as error:
         messages.error(request, error.message)
-        return _page(request, found, status=error.status)
+        return case_answer(request, found, status=error.status)
     messages.success(request, done)
     return redirect("credit_rating:case", case_id)
 
@@ -138,7 +143,11 @@ def _act(request: Any, case_id: int) -> str:
 def condition_evidence(request: Any, condition_id: int) -> HttpResponse:
     """Say by what a condition is met."""
     return _on_condition(
-        request, condition_id, services.evidence_condition, evidence=request.POST.get("evidence", "")
+        request,
+        condition_id,
+        services.evidence_condition,
+        evidence=request.POST.get("evidence", ""),
+        uploads=request.FILES.getlist("files"),
     )
 
 
@@ -149,7 +158,7 @@ def condition_accept(request: Any, condition_id: int) -> HttpResponse:
     return _on_condition(request, condition_id, services.accept_condition)
 
 
-def _on_condition(request: Any, condition_id: int, act: Callable[..., object], **given: str) -> HttpResponse:
+def _on_condition(request: Any, condition_id: int, act: Callable[..., object], **given: Any) -> HttpResponse:
     one = CaseCondition.objects.visible_to(request.actor).filter(pk=condition_id).first()
     if one is None:
         raise Http404
@@ -157,7 +166,7 @@ def _on_condition(request: Any, condition_id: int, act: Callable[..., object], *
         act(request.actor, condition_id=condition_id, now=timezone.now(), **given)
     except DomainError as error:
         messages.error(request, error.message)
-        return _page(request, the_case(request, one.case_id), status=error.status)
+        return case_answer(request, the_case(request, one.case_id), status=error.status)
     return redirect("credit_rating:case", one.case_id)
 
 

@@ -18,6 +18,7 @@ from credit_rating.models import (
     BankCapital,
     Collateral,
     CollectionStatus,
+    ExternalExposure,
     Guarantee,
     GuaranteeStatus,
     GuarantorCapacity,
@@ -39,6 +40,7 @@ THINGS = (
     ("factory", "工业厂房", "不动产权第"), ("shop", "临街商铺", "不动产权第"), ("equipment", "数控机床一批", "动产登记"),
     ("land_use", "工业用地使用权", "国用第"),
 )  # fmt: skip
+LENDERS = ("中国农业银行", "中国建设银行", "江苏银行", "邮政储蓄银行", "招商银行")
 VALUERS = ("中景资产评估", "申信房地产估价", "正衡评估")
 
 
@@ -63,6 +65,7 @@ def make_credit_book(*, date: dt.date, now: dt.datetime, seed: int, region: str)
     for position, customer in enumerate(chosen):
         dice = random.Random(f"{seed}-{customer.number}-2")  # noqa: S311 - as above
         _information(customer, sales[customer.pk], date, now, dice)
+        _elsewhere(customer, date, now, random.Random(f"{seed}-{customer.number}-3"))  # noqa: S311 - as above
         _guarantees(customer, loans[customer.pk], f"{region}({date.year - 4})", position, date, now, dice)
     _promises(chosen, loans, equity, date, now)
     for customer in Customer.objects.filter(is_related_party=True).order_by("number")[:3]:
@@ -175,6 +178,24 @@ def company_answers(sales: Decimal, dice: random.Random) -> dict[str, str]:
         "outlook": dice.choice(("rising", "steady", "steady", "falling")), "top_five_share": str(dice.randrange(25, 75)),
         "environment": dice.choice("aab"), "record": "clean", "purpose": "采购原材料", "security": "mixed",
     }  # fmt: skip
+
+
+def _elsewhere(customer: Customer, date: dt.date, now: dt.datetime, dice: random.Random) -> None:
+    """For half of the companies a report of the credit bureau: up to three exposures at other banks."""
+    if dice.random() < 0.5:
+        return
+    report = date - dt.timedelta(days=dice.randrange(2, 40))
+    rows = []
+    for number, lender in enumerate(dice.sample(LENDERS, dice.randrange(1, 4)), start=1):
+        kind, granted = dice.choice(("loan", "loan", "line", "contingent")), dice.randrange(20, 300) * 10_000
+        rows.append(
+            ExternalExposure(
+                customer=customer, source="credit_bureau", report_date=report, lender=lender, reference=f"D{number:05d}",
+                kind=kind, currency="CNY", granted=granted, outstanding=granted * dice.randrange(3, 10) // 10,
+                level="normal", maturity_date=date + dt.timedelta(days=dice.randrange(30, 700)), source_as_of=now,
+            )
+        )  # fmt: skip
+    ExternalExposure.objects.bulk_create(rows)
 
 
 def _share(sales: Decimal, part: float) -> str:

@@ -22,6 +22,7 @@ from django.utils.translation import gettext as _
 from crm_site.accounts.models import Bank, RoleGrant, Staff
 from crm_site.accounts.selectors import actor_for
 from crm_site.accounts.services import PLATFORM_CODE, found_bank
+from crm_site.composition.demo_campaign import make_campaign
 from crm_site.composition.synthetic.plan import make_plan
 from crm_site.composition.synthetic_bank import SECOND_ADMINISTRATOR, make_bank
 from crm_site.jobs.models import UNFINISHED, Run, RunStatus
@@ -120,7 +121,7 @@ def _start_beside(code: str, date: dt.date) -> subprocess.Popen[bytes]:
 
 
 def live_through(code: str, *, now: dt.datetime, date: dt.date, say: Say) -> None:
-    """Let the nights of a demo bank run and train its churn model."""
+    """Let the nights of a demo bank run, train its churn model and open its campaign."""
     _code, _name, customers, seed = next(row for row in BANKS if row[0] == code)
     found = Bank.objects.get(code=code)
     began = time.monotonic()
@@ -132,6 +133,9 @@ def live_through(code: str, *, now: dt.datetime, date: dt.date, say: Say) -> Non
     began = time.monotonic()
     if train_churn(found, now=now):
         say(f"{code}: churn model trained, approved and scored in {time.monotonic() - began:.1f} s")
+    began = time.monotonic()
+    if count := make_campaign(found, now=now):
+        say(f"{code}: a campaign of {count} households in {time.monotonic() - began:.1f} s")
 
 
 def run_nights(of: Bank, dates: Sequence[dt.date]) -> int:

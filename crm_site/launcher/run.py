@@ -140,7 +140,9 @@ def _prepare(servers: Servers, stop: Stop) -> None:
     stamp, state = (cluster / "banyan-migrated" if cluster else None), _migrations()
     if stamp is None or not stamp.exists() or stamp.read_text() != state:
         with _timed("migrations"):
-            _finish(_manage(servers, "migrate", "--noinput", "--verbosity", "0"), stop, "The migrations failed.")
+            _finish(
+                _manage(servers, "migrate", "--noinput", "--verbosity", "0"), stop, "The migrations failed."
+            )
         if stamp and not stop:
             stamp.write_text(state)
     finish_compiling(translations)

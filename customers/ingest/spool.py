@@ -7,19 +7,16 @@ what is wrong with single rows is found later by the job. Memory: two blocks, wh
 from __future__ import annotations
 
 import codecs
-import errno
 import hashlib
-import os
-import uuid
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from django.conf import settings
 from django.utils.translation import gettext as _
 
 from crm_site.lib.errors import DomainError
+from crm_site.lib.files import DiskFull, full_path, new_file, remove
 
 MOST_BYTES = 2 * 1024**3  # as received
 MOST_UNPACKED = 20 * 1024**3
@@ -54,7 +51,7 @@ class Spooled:
 
     @property
     def full_path(self) -> Path:
-        return Path(settings.MEDIA_ROOT) / self.path
+        return full_path(self.path)
 
 
 @dataclass
@@ -158,27 +155,26 @@ class _Gunzip:
         return Refused(_("The gzip data is damaged or cut off."), code="broken_gzip")
 
 
-def spool(
-    chunks: Iterable[bytes], *, bank_id: int, is_text: bool = True, folder: str = "ingest"
-) -> Spooled:
+def spool(chunks: Iterable[bytes], *, bank_id: int, is_text: bool = True, folder: str = "ingest") -> Spooled:
     """Write a delivery to disk as it arrives and check it as a whole.
 
     `is_text=False` (spreadsheets) checks the size alone. Raises Refused; then no file is left behind.
     """
-    relative = f"{folder}/{bank_id}/{uuid.uuid4().hex}"
-    path = Path(settings.MEDIA_ROOT) / relative
+    inspector = _Inspector(is_text=is_text)
     try:
-        return _spool(chunks, path=path, relative=relative, is_text=is_text)
-    except OSError as error:
-        path.unlink(missing_ok=True)
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise Refused(
-                _("There is no room left to store the delivery."), code="disk_full", status=507
-            ) from error
-        raise
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
+        with new_file(folder, bank_id) as (relative, file):
+            for chunk in chunks:
+                if chunk:
+                    inspector.feed(chunk)
+                    file.write(chunk)
+            inspector.finish()
+    except DiskFull as error:
+        raise Refused(
+            _("There is no room left to store the delivery."), code="disk_full", status=507
+        ) from error
+    check = inspector.check
+    is_gzip = inspector.gunzip is not None
+    return Spooled(relative, inspector.size, inspector.digest.hexdigest(), is_gzip, check.head, check.lines)
 
 
 class _Inspector:
@@ -215,24 +211,6 @@ class _Inspector:
             raise Refused(_("A quoted cell is not closed."), code="unclosed_quote")
 
 
-def _spool(chunks: Iterable[bytes], *, path: Path, relative: str, is_text: bool) -> Spooled:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    inspector = _Inspector(is_text=is_text)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        for chunk in chunks:
-            if chunk:
-                inspector.feed(chunk)
-                file.write(chunk)
-        file.flush()
-        os.fsync(file.fileno())
-    inspector.finish()
-    check = inspector.check
-    is_gzip = inspector.gunzip is not None
-    return Spooled(relative, inspector.size, inspector.digest.hexdigest(), is_gzip, check.head, check.lines)
-
-
 def discard(relative: str) -> None:
     """Delete a spooled file: it holds protected values in the clear and is not needed once it has landed."""
-    if relative:
-        (Path(settings.MEDIA_ROOT) / relative).unlink(missing_ok=True)
+    remove(relative)

@@ -77,21 +77,15 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """A tie from one node to another, with its word in the middle; the arrow says which way it runs."""
+    """A tie from one node to another, with its word on the line; the arrow says which way it runs."""
 
     x1: float
     y1: float
     x2: float
     y2: float
     text: str
-
-    @property
-    def middle_x(self) -> float:
-        return (self.x1 + self.x2) / 2
-
-    @property
-    def middle_y(self) -> float:
-        return (self.y1 + self.y2) / 2 - 4
+    text_x: float
+    text_y: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +119,10 @@ def draw_relations(name: str, parties: Sequence[RelatedParty]) -> Graph | None:
         begin, end = _apart((centre_x, centre_y), (x, y))
         if not first.is_from:
             begin, end = end, begin
-        edges.append(Edge(*begin, *end, words))
+        # Beside the name under the centre, so the flatter the line the further out.
+        along = 0.5 + 0.25 * abs(math.cos(angle))
+        text_x, text_y = centre_x + (x - centre_x) * along, centre_y + (y - centre_y) * along - 4
+        edges.append(Edge(*begin, *end, words, round(text_x, 1), round(text_y, 1)))
     return Graph(WIDTH, HEIGHT, nodes, edges)
 
 

@@ -41,7 +41,7 @@ def main(arguments: list[str]) -> int:
 def measure(servers: Rig, customers: int, only: set[str]):
     """Every row, subject by subject; the order is the day's: files in, the night, the pages."""
     from crm_site.accounts.models import Bank
-    from tests.bench import deliveries, lines, night, pages, rls
+    from tests.bench import campaign, deliveries, lines, night, pages, rls
 
     def wanted(names: tuple[str, ...]) -> set[str]:
         return {name for name in names if not only or name in only}
@@ -72,6 +72,8 @@ def measure(servers: Rig, customers: int, only: set[str]):
         yield from pages.run(servers, CODE, customers, names)
     if wanted(lines.NAMES):
         yield from lines.run(servers, CODE, customers)
+    if wanted(campaign.NAMES):
+        yield from campaign.run(servers)
     if wanted(rls.NAMES):
         yield from rls.run(servers, CODE, customers)
 

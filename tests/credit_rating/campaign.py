@@ -116,7 +116,7 @@ def run_here(run: Run, *, at: dt.date = TODAY) -> tuple[int, int]:
     for chunk in list(chunks):
         counts = (campaign_run.rate if rating else campaign_run.approve)(context, chunk)
         looked, changed = looked + counts.rows_in, changed + counts.rows_changed
-    Run.objects.filter(pk=run.pk).update(status="succeeded")
+    Run.objects.filter(pk=run.pk).update(status="done")
     return looked, changed
 
 

@@ -81,3 +81,28 @@ def test_risk_sets_a_class_by_hand_in_the_page(
     with bank(house.id):
         assert Downgrade.objects.get().level == 4
         assert Decimal(LoanClass.objects.get().figures["outstanding"]) == 1000
+
+
+def test_the_class_stands_beside_the_name_and_the_panel_opens_the_customers_warnings(
+    signal: Signal, house: House, rm: Person, marketing: Person, client_for: SignIn
+) -> None:
+    def head(person: Person) -> str:
+        page = client_for(person).get(f"/customers/{signal.customer_id}/").content.decode()
+        return page[page.index("customer-head") : page.index("customer-lines")]
+
+    assert "class-special_mention" in head(rm)
+    assert f"/credit/customers/{signal.customer_id}/classes/" in head(rm)
+    assert "class-special_mention" not in head(marketing)  # no part in credit
+    with bank(house.id):
+        customer = signal.customer
+        customer.is_excluded = customer.is_related_party = True
+        customer.status = "dormant"
+        customer.save()
+    assert head(rm).count('<span class="tag') <= 4
+    panel = client_for(rm).get(f"/credit/customers/{customer.pk}/warnings/").content.decode()
+    assert "/credit/warnings/?customer=M-1" in panel
+    client_for(rm).post(f"/credit/warnings/{signal.pk}/act/", {"act": "dealt", "note": "Pays on Friday"})
+    assert "Matrix Works" in client_for(rm).get("/credit/warnings/?customer=M-1").content.decode()
+    with bank(house.id):
+        LoanClass.objects.update(level=1)
+    assert "class-normal" not in head(rm)

@@ -446,11 +446,14 @@ def test_figures_hold_until_the_business_date(house: Any, portfolio: Any, rm: An
     """Nothing changed at Lu's since the end of October: the core data are as of the business date all the same."""
     lu, october = portfolio["lu"], dt.date(2026, 10, 31)
     with bank(house.id):
-        Standing.objects.filter(customer=lu).update(as_of=october)
+        Standing.objects.filter(customer=lu).update(
+            as_of=october, deposits_adb=Decimal(1_018), adb_previous=Decimal(1_000)
+        )
         Bank.objects.filter(pk=house.id).update(business_date=AS_OF)
         points = single.balance_trend(rm.actor, lu, as_of=AS_OF)
     assert points[-1].day == AS_OF
     client = client_for(rm)
+    assert "▲ 1.8% on last month" in client.get(f"/customers/{lu.pk}/").content.decode()
     for url in (f"/customers/{lu.pk}/", f"/customers/{lu.pk}/print/"):
         html = client.get(url).content.decode()
         assert "19 Nov" in html, url

@@ -12,6 +12,7 @@ from credit_rating.selectors.cases.dossier import (
     in_bank_currency,
     who_would_decide,
 )
+from credit_rating.selectors.cases.files import files_of, may_add_files, told_files
 from credit_rating.selectors.cases.inbox import TABS, inbox, seen_case
 from credit_rating.selectors.cases.people import (
     STAGE_ROLES,
@@ -54,8 +55,10 @@ __all__ = [
     "deciding_staff",
     "delegators",
     "dossier_of",
+    "files_of",
     "in_bank_currency",
     "inbox",
+    "may_add_files",
     "objections",
     "open_conditions",
     "open_signers",
@@ -63,6 +66,7 @@ __all__ = [
     "role_holders",
     "seen_case",
     "stage_people",
+    "told_files",
     "vote_counts",
     "votes_are_hidden",
     "who_would_decide",

@@ -17,6 +17,7 @@ from credit_rating.models import (
     CreditCase,
     CreditLine,
     CreditPolicy,
+    ExternalExposure,
     Guarantee,
     credit_kind,
 )
@@ -26,8 +27,10 @@ from credit_rating.models.guarantees import LIVE
 from credit_rating.models.lines import LIVING
 from credit_rating.policies import SHAPES, Body, read
 from credit_rating.policies.authority import kin_steps_of, route_of
+from credit_rating.selectors.cases.files import told_files
 from credit_rating.selectors.cases.people import without_branch
 from credit_rating.selectors.exposure import related_customers
+from credit_rating.selectors.external import newest_report
 from credit_rating.selectors.guarantees import newest_valuations
 from credit_rating.selectors.policies import policy_on
 from crm_site.accounts.models import Bank
@@ -125,7 +128,7 @@ def dossier_of(case: CreditCase, day: dt.date, today: dt.date) -> Dossier:
     is_without = without_branch(case, [staff for staff, _part in makers], today, steps)
     asked = replace(asked, without_branch=is_without)
     route = route_of(body, asked)
-    content = {
+    content: dict[str, Any] = {
         "case": {
             "number": case.number, "round": case.round, "kind": case.kind, "product": case.product.code,
             "currency": case.currency, "amount": str(case.amount), "term_months": case.term_months,
@@ -148,7 +151,20 @@ def dossier_of(case: CreditCase, day: dt.date, today: dt.date) -> Dossier:
             "why": route.why, "quorum": quorum, "majority_pct": majority,
         },
     }  # fmt: skip
+    # Only where there are any: a case that began before they were known keeps its hash.
+    if files := told_files(case):
+        content["files"] = files
+    if report := newest_report(ExternalExposure.objects.filter(customer=customer), today):
+        content["other_banks"] = [_told_exposure(row) for row in report]
     return Dossier(content, route, quorum, majority, steps, tuple(dict.fromkeys(makers)))
+
+
+def _told_exposure(row: ExternalExposure) -> dict[str, Any]:
+    return {
+        "source": row.source, "report_date": row.report_date.isoformat(), "lender": row.lender,
+        "reference": row.reference, "kind": row.kind, "currency": row.currency, "granted": str(row.granted),
+        "outstanding": str(row.outstanding), "overdue": str(row.overdue), "level": row.level,
+    }  # fmt: skip
 
 
 def _told(evidence: Evidence | None) -> dict[str, Any] | None:

@@ -63,7 +63,10 @@ def without_branch(case: CreditCase, makers: Iterable[int], day: dt.date, steps:
     if case.status in STAGES and case.status != CaseStatus.BRANCH and case.route:
         return CaseStatus.BRANCH.value not in case.route
     apart = {*makers, case.prepared_by_id, case.customer.responsible_id}
-    recused = case.seats.filter(round=case.round).exclude(recused="").values_list("staff_id", flat=True)
+    apart |= set(case.makers.values_list("staff_id", flat=True)) if case.pk else set()
+    # A case that is not kept yet has no seats.
+    seats = CaseSeat.objects.filter(case_id=case.pk or 0, round=case.round).exclude(recused="")
+    recused = set(seats.values_list("staff_id", flat=True))
     customers = _debtors(case)
     return all(
         staff_id in apart or staff_id in recused or customers & kin_of(staff_id, day, steps)

@@ -50,7 +50,7 @@ def conditions_of(case: CreditCase) -> list[CaseCondition]:
         case.conditions.filter(
             shown, opinion__round=case.round, opinion__voided_at__isnull=True,
             opinion__verdict=Verdict.CONDITIONAL,
-        ).select_related("opinion__staff", "evidenced_by", "accepted_by")
+        ).select_related("opinion__staff", "evidenced_by", "accepted_by").prefetch_related("files__uploaded_by")
     )  # fmt: skip
 
 

@@ -152,6 +152,8 @@ def approve_batch(
         if batch.status == BatchStatus.APPROVED and batch.decided_by_id == staff_id:
             return batch, _start(actor, batch, now)
         _waiting(batch)
+        if not shown.may_approve(actor, batch, today):
+            raise PermissionDenied(DECIDE)
         found = shown.list_of(actor, batch, today)
         if found.against:
             raise CampaignFault(cases.objection_words()["maker"], code="four_eyes_maker")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 from django.db import connection
@@ -53,7 +54,7 @@ def calculation_row(
     """A calculation as services.calculations.save_calculation saves it; `count`: those that the customer has."""
     return [
         found.customer.pk, str(found.kind), f"CS-{found.customer.pk}-{count + 1}", found.day, found.terms.grade,
-        found.terms.term_months, to_minor(found.terms.requested), to_minor(found.limit or 0),
+        found.terms.term_months, to_minor(found.terms.requested), to_minor(found.limit or Decimal(0)),
         int(found.price.rate * BASIS) if found.price else None, _encode(content), digest, by, now,
     ]  # fmt: skip
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from credit_rating.services.cases.conditions import accept_condition, evidence_condition
 from credit_rating.services.cases.deciding import Batch, decide, decide_batch
+from credit_rating.services.cases.files import add_files, withdraw_file
 from credit_rating.services.cases.flow import close_due
 from credit_rating.services.cases.making import Terms, create_case, edit_case, submit_case, withdraw_case
 from credit_rating.services.cases.people import (
@@ -35,6 +36,7 @@ __all__ = [
     "Stale",
     "Terms",
     "accept_condition",
+    "add_files",
     "add_signer",
     "address",
     "close_due",
@@ -51,4 +53,5 @@ __all__ = [
     "recuse",
     "submit_case",
     "withdraw_case",
+    "withdraw_file",
 ]

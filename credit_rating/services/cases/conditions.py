@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 
 from django.db import transaction
 from django.utils.translation import gettext as _
@@ -11,13 +12,18 @@ from credit_rating.models import (
     CaseCondition,
     CaseStatus,
 )
+from credit_rating.services.cases.files import Upload, keep
 from credit_rating.services.cases.rules import MANAGE, PREPARE, CaseFault, person
 from crm_site.lib.errors import Conflict
 from crm_site.lib.permissions import Actor
 
 
-def evidence_condition(actor: Actor, *, condition_id: int, evidence: str, now: dt.datetime) -> CaseCondition:
-    """Say by what a condition is met; another evidence replaces one that nobody has accepted."""
+def evidence_condition(
+    actor: Actor, *, condition_id: int, evidence: str, now: dt.datetime, uploads: Sequence[Upload] = ()
+) -> CaseCondition:
+    """Say by what a condition is met, with files; another evidence replaces one that nobody has accepted.
+
+    Raises FileFault, DiskFull for a file that cannot be kept: then nothing of it is."""
     staff_id = person(actor, PREPARE)
     if not evidence.strip():
         raise CaseFault(_("Say by what it is met."), fields={"evidence": _("Say by what it is met.")})
@@ -28,6 +34,7 @@ def evidence_condition(actor: Actor, *, condition_id: int, evidence: str, now: d
         condition.evidence, condition.evidenced_at = evidence.strip()[:400], now
         condition.evidenced_by_id = staff_id
         condition.save(update_fields=["evidence", "evidenced_by", "evidenced_at"])
+        keep(actor, condition.case, uploads, now, condition)
     return condition
 
 
@@ -40,7 +47,8 @@ def accept_condition(actor: Actor, *, condition_id: int, now: dt.datetime) -> Ca
             return condition
         if condition.evidenced_by_id is None:
             raise Conflict(_("There is no evidence yet."), code="no_evidence")
-        if staff_id in (condition.evidenced_by_id, condition.case.prepared_by_id):
+        filed = condition.files.filter(withdrawn_at__isnull=True).values_list("uploaded_by_id", flat=True)
+        if staff_id in (condition.evidenced_by_id, condition.case.prepared_by_id, *filed):
             raise CaseFault(_("A second person accepts it."), code="four_eyes_maker")
         condition.accepted_by_id, condition.accepted_at = staff_id, now
         condition.save(update_fields=["accepted_by", "accepted_at"])

@@ -50,6 +50,10 @@ SHARES = {
     "draft": 8, "branch": 22, "headquarters": 7, "committee": 3, "president": 3, "returned": 5, "approved": 34,
     "rejected": 10, "withdrawn": 5, "expired": 3,
 }  # fmt: skip
+ENDED = ("approved", "rejected", "withdrawn", "expired")
+OPEN_SHARE = 0.48  # as SHARES has it
+ENDED_AGES = (24, 150)  # days since they were begun
+SLOWEST = 3  # days that a stage takes at most
 MOST_WAITING = {
     "headquarters": 40,
     "committee": 30,
@@ -90,12 +94,14 @@ EVIDENCE = "已核验原件，影像已上传"
 
 @dataclass
 class _Way:
-    """A case and how far it is to come: its goal, and how many stages agree to it. `days`: when each stage was entered,
-    and last when the case ended (while it waits: the day it was handed over)."""
+    """A case begun `age` days ago and how far it is to come: its goal, and how many stages agree to it. `days`: when
+    each stage was entered, and last when the case ended (while it waits: the day it was handed over)."""
 
     case: CreditCase
     dice: random.Random
-    dossier: Dossier
+    age: int
+    rating_id: int
+    dossier: Dossier = field(init=False)
     goal: str = ""
     agreed: int = 0
     days: list[dt.date] = field(default_factory=list)
@@ -111,13 +117,12 @@ def make_cases(*, date: dt.date, now: dt.datetime, seed: int) -> int:
     if CreditCase.objects.exists() or not products:
         return 0
     customers = Customer.objects.filter(is_prospect=False).count()
-    wanted = min(2_000, max(24, customers // 400))
+    wanted = min(2_000, max(24, customers // 1_000))
     people, stage_days = _People(date), _stage_days(date)
     ways = _begin(_candidates(wanted, seed), products, date, seed)
-    _set_goals(ways, people, min(1.0, customers / 1_000_000))
+    _set_goals(ways, people, min(1.0, customers / 1_000_000), stage_days)
     for way in ways:
         _date(way, date, stage_days)
-    _number(ways)
     submitted = [way for way in ways if way.goal != "draft"]
     _submit(submitted, stage_days)
     for step in range(len(STAGES)):
@@ -167,7 +172,7 @@ def _candidates(wanted: int, seed: int) -> list[Customer]:
 def _begin(
     customers: Sequence[Customer], products: Mapping[str, Product], date: dt.date, seed: int
 ) -> list[_Way]:
-    """What each of them asks for, and the dossier that makes."""
+    """What each of them asks for: drafts, numbered in the order of days; and the dossier that each makes."""
     ids = [customer.pk for customer in customers]
     rated = Rating.objects.filter(customer_id__in=ids, status="approved").values_list("customer_id", "pk")
     ratings = dict(rated)
@@ -180,12 +185,22 @@ def _begin(
         asked = (
             _about(line, dice) if line is not None and dice.random() < 0.7 else _new(customer, products, dice)
         )
+        age = int(dice.triangular(0, 14, 2)) if dice.random() < OPEN_SHARE else dice.randrange(*ENDED_AGES)
+        begun = _at(date - dt.timedelta(days=age), 1, dice)
         case = CreditCase(
-            customer=customer, prepared_by_id=customer.responsible_id, rating_id=ratings[customer.pk], round=1,
+            customer=customer, prepared_by=customer.responsible, prepared_at=begun, year=begun.year,
             purpose=dice.choice(PURPOSES[customer.kind]), investigation=dice.choice(FOUND[customer.kind]),
-            rate_bp=dice.randrange(385, 640, 5), year=date.year, serial=0, **asked,
+            rate_bp=dice.randrange(385, 640, 5), **asked,
         )  # fmt: skip
-        ways.append(_Way(case, dice, dossier_of(case, date, date)))
+        ways.append(_Way(case, dice, age, ratings[customer.pk]))
+    ways.sort(key=lambda way: (-way.age, way.case.customer_id))
+    newest: dict[int, int] = {}
+    for way in ways:
+        newest[way.case.year] = way.case.serial = newest.get(way.case.year, 0) + 1
+    CreditCase.objects.bulk_create([way.case for way in ways], batch_size=500)
+    for way in ways:
+        way.case.round, way.case.rating_id = 1, way.rating_id
+        way.dossier = dossier_of(way.case, date, date)
     return ways
 
 
@@ -244,52 +259,59 @@ class _People:
         )
 
 
-def _set_goals(ways: Sequence[_Way], people: _People, part: float) -> None:
-    """Give each case the goal that is furthest behind its share of those its route and the bank's people allow."""
+def _set_goals(ways: Sequence[_Way], people: _People, part: float, stage_days: Mapping[str, int]) -> None:
+    """Give each case the goal that is furthest behind its share of those its age, its route and the people allow."""
     wanted = {goal: share * len(ways) / 100 for goal, share in SHARES.items()}
     wanted |= {goal: min(wanted[goal], max(2.0, most * part)) for goal, most in MOST_WAITING.items()}
     given = dict.fromkeys(SHARES, 0)
     for way in ways:
         for goal in sorted(SHARES, key=lambda goal: given[goal] / wanted[goal]):
-            agreed = _agreed(way, goal)
+            agreed = _agreed(way, goal, stage_days)
             if agreed is not None and people.speak(way, way.route[: agreed + 1]):
                 way.goal, way.agreed = goal, agreed
                 break
         else:
-            way.goal = "draft"
+            way.goal = "draft" if way.age < ENDED_AGES[0] else "withdrawn"
         given[way.goal] += 1
 
 
-def _agreed(way: _Way, goal: str) -> int | None:
-    """How many stages agree before the goal is reached; None: not on this route."""
+def _agreed(way: _Way, goal: str, stage_days: Mapping[str, int]) -> int | None:
+    """How many stages agree before the goal is reached; None: not on this route, or not at this age."""
+    if (goal in ENDED) != (way.age >= ENDED_AGES[0]):
+        return None
     if goal in STAGES:
-        return way.route.index(goal) if goal in way.route else None
+        step = way.route.index(goal) if goal in way.route else -1
+        return step if step >= 0 and way.age <= stage_days[goal] + step * SLOWEST else None
     if goal in ("draft", "approved"):
         return len(way.route) if goal == "approved" else 0
-    return way.dice.randrange(len(way.route))
+    return (
+        way.dice.randrange(len(way.route))
+        if goal != "returned"
+        else min(way.dice.randrange(len(way.route)), way.age)
+    )
 
 
 def _date(way: _Way, date: dt.date, stage_days: Mapping[str, int]) -> None:
-    """When each stage was entered: what waits was handed over within its stage's days, what has ended did so lately."""
-    dice, case = way.dice, way.case
+    """When each stage was entered. What waits is within its stage's days; what has ended did so when its stage spoke,
+    or the day after its time was up."""
     if way.goal == "draft":
-        way.days = [date - dt.timedelta(days=dice.randrange(15))]
+        return
+    dice, case = way.dice, way.case
+    last = min(way.agreed, len(way.route) - 1)
+    has_time = stage_days[way.route[last]]
+    if way.goal in ENDED:
+        took = [dice.randrange(1, SLOWEST + 1) for _step in range(last)]
+        waited = has_time + 1 if way.goal == "expired" else dice.randrange(1, SLOWEST + 1)
     else:
-        stages = way.route[: way.agreed + 1]
-        has_time = stage_days[stages[-1]]
-        back = (
-            dice.randrange(has_time) if way.goal in STAGES
-            else dice.randrange(1, 20) if way.goal == "returned" else dice.randrange(2, 150)
-        )  # fmt: skip
-        ended = date - dt.timedelta(days=back)
-        waited = 0 if way.goal in STAGES else has_time + 1 if way.goal == "expired" else dice.randrange(1, 4)
-        way.days = [ended - dt.timedelta(days=waited), ended]
-        for _stage in stages[1:]:
-            way.days.insert(0, way.days[0] - dt.timedelta(days=dice.randrange(1, 4)))
-        case.as_of = way.days[0]
-        case.expires_on = way.days[0] + dt.timedelta(days=stage_days["case"])
-    case.prepared_at = _at(way.days[0] - dt.timedelta(days=dice.randrange(3)), 1, dice)
-    case.year = case.prepared_at.year
+        least = max(0, way.age - has_time)
+        total = dice.randrange(least, max(least, min(SLOWEST * last, way.age)) + 1)
+        took = [total // last + (step < total % last) for step in range(last)] if last else []
+        waited = 0 if way.goal in STAGES else min(way.age - sum(took), has_time)
+    way.days = [date - dt.timedelta(days=way.age)]
+    for days in (*took, waited):
+        way.days.append(way.days[-1] + dt.timedelta(days=days))
+    case.as_of = way.days[0]
+    case.expires_on = way.days[0] + dt.timedelta(days=stage_days["case"])
 
 
 def _at(day: dt.date, hour: int, dice: random.Random) -> dt.datetime:
@@ -300,20 +322,8 @@ def _at(day: dt.date, hour: int, dice: random.Random) -> dt.datetime:
 
 _BOUND = (
     "status", "submitted_at", "stage_since", "deadline", "expires_on", "route", "route_why", "quorum", "majority_pct",
-    "as_of", "dossier_hash", "round", "rating_id",
+    "as_of", "dossier_hash", "round", "rating_id", "kin_steps",
 )  # fmt: skip
-
-
-def _number(ways: list[_Way]) -> None:
-    """Numbers in the order of days; every case begins as a draft."""
-    newest: dict[int, int] = {}
-    ways.sort(key=lambda way: (way.case.prepared_at, way.case.customer_id))
-    for way in ways:
-        newest[way.case.year] = way.case.serial = newest.get(way.case.year, 0) + 1
-        way.case.round, way.case.status = 0, CaseStatus.DRAFT
-        if way.goal == "draft":
-            way.case.rating_id = None
-    CreditCase.objects.bulk_create([way.case for way in ways], batch_size=500)
 
 
 def _submit(ways: Sequence[_Way], stage_days: Mapping[str, int]) -> None:
@@ -321,11 +331,14 @@ def _submit(ways: Sequence[_Way], stage_days: Mapping[str, int]) -> None:
     dossiers, makers = [], []
     for way in ways:
         case, dossier = way.case, way.dossier
-        dossier.content["case"]["number"] = case.number
         at = _at(way.days[0], 2, way.dice)
         case.round, case.submitted_at, case.dossier_hash = 1, at, dossier.hash
         case.route, case.route_why = list(way.route), dossier.route.why
-        case.quorum, case.majority_pct = dossier.quorum, dossier.majority_pct
+        case.quorum, case.majority_pct, case.kin_steps = (
+            dossier.quorum,
+            dossier.majority_pct,
+            dossier.kin_steps,
+        )
         _enter(way, 0, stage_days)
         dossiers.append(CaseDossier(case=case, hash=case.dossier_hash, content=dossier.content, at=at))
         makers += [CaseMaker(case=case, staff_id=staff, part=part) for staff, part in dossier.makers]
@@ -345,7 +358,7 @@ def _step(ways: Sequence[_Way], step: int, people: _People, stage_days: Mapping[
     """What a stage says of the cases that have come to it, and where they go from there."""
     CaseSeat.objects.bulk_create(
         [
-            CaseSeat(case=way.case, round=1, stage="committee", staff_id=staff, kind=SeatKind.MEMBER, at=way.case.stage_since)
+            CaseSeat(case=way.case, round=1, stage="committee", staff_id=staff, kind=SeatKind.MEMBER, at=_at(way.days[step], 4, way.dice))
             for way in ways if way.route[step] == "committee" for staff in people.able(way, "committee")
         ], batch_size=1000,
     )  # fmt: skip

@@ -12,6 +12,7 @@ import hashlib
 import random
 from bisect import bisect
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from functools import cache
 from itertools import groupby
@@ -33,12 +34,9 @@ from credit_rating.models import (
     credit_kind,
 )
 from credit_rating.models.calculations import canonical
-from credit_rating.policies import grades, rating_rules, read
-from credit_rating.scorecards import shape_of
+from credit_rating.policies import grades, rating_rules
 from credit_rating.selectors.factors import YEAR_DAYS, Found
-from credit_rating.selectors.policies import policy_on
-from credit_rating.selectors.ratings import Assessed, Line, as_content, factor_content, graded, rules_on
-from credit_rating.selectors.scorecards import scorecard_on
+from credit_rating.selectors.ratings import Assessed, Line, as_content, factor_content, graded, yardstick_on
 from credit_rating.services.ratings import rank_of
 from credit_rating.services.scorecards import ensure_default_scorecards
 from crm_site.composition.credit_book import company_answers, make_statements
@@ -49,7 +47,7 @@ from crm_site.lib.postgres.statistics import analyze
 from crm_site.lib.tenancy import require_bank
 from customers.models import Customer
 
-PIECE = 5_000
+PIECE = 4_000
 TABLES = ("credit_rating_statement", "credit_rating_informationform", "credit_rating_rating")
 LOWERED = (
     "主要下游客户经营转弱，回款放慢", "实际控制人涉及经济纠纷，审慎下调", "经营场所近期变更，稳定性待观察",
@@ -75,47 +73,64 @@ def make_ratings(*, currency: str, date: dt.date, now: dt.datetime, seed: int) -
     raters = Raters(date)
     plan_ratings(bank_id, currency=currency, date=date, seed=seed)
     cards, made = _Cards(), 0
-    with connection.cursor() as cursor:
+    before = _Piece([])
+    with connection.cursor() as cursor, ThreadPoolExecutor(1) as beside:
         cursor.execute(_TEMPORARY)
-        for number, piece in enumerate(planned(bank_id, currency=currency, size=PIECE)):
-            made += _make_piece(cursor, piece, raters, cards, date, now, seed)
-            if number == 0:
+        for number, rows in enumerate(planned(bank_id, currency=currency, size=PIECE)):
+            piece = _Piece(rows)
+            # The database writes a piece while the next one is being made.
+            writing = beside.submit(before.write, cursor.connection, bank_id)
+            piece.make(raters, cards, date, now, seed)
+            writing.result()
+            if number == 1:
                 analyze(TABLES)
-        cursor.execute("DROP TABLE made_rating, made_form, made_content")
+            made, before = made + len(piece.ratings), piece
+        before.write(cursor.connection, bank_id)
+        cursor.execute("DROP TABLE made_rating, made_statement, made_form, made_content")
     analyze(TABLES)
     return made
 
 
-def _make_piece(
-    cursor: Any, piece: Sequence[Planned], raters: Raters, cards: _Cards, date: dt.date, now: dt.datetime, seed: int
-) -> int:  # fmt: skip
-    ids = {row.customer_id for row in piece if row.kind == "corporate"}
-    known: dict[int, list[Statement]] = {}
-    for statement in Statement.objects.filter(customer_id__in=ids):
-        known.setdefault(statement.customer_id, []).append(statement)
-    everybody = [row.customer_id for row in piece]
-    forms = {
-        form.customer_id: form.values
-        for form in InformationForm.objects.filter(
-            customer_id__gte=min(everybody), customer_id__lte=max(everybody), status="submitted"
-        ).order_by("id")
-    }
-    statements: list[Statement] = []
-    form_rows: list[Row] = []
-    rows: list[Row] = []
-    for _customer, turns in groupby(piece, key=lambda row: row.customer_id):
-        ratings = list(turns)
-        maker, checker = raters.of(ratings[0])
-        if maker is None or checker is None:
-            continue
-        file = _File(ratings[0], known, forms, date, now, seed, maker)
-        statements += file.new_statements
-        form_rows += file.new_form
-        rows += [_rate(row, file, cards.of(file.kind, row.as_of), maker, checker, date) for row in ratings]
-    Statement.objects.bulk_create(statements, batch_size=1_500)
-    _load(cursor, "made_form", form_rows, _FORMS, {"bank": require_bank()})
-    _load(cursor, "made_content", rows, _RATINGS, {"bank": require_bank()})
-    return len(rows)
+class _Piece:
+    """The ratings of some customers with the files they rest on; what was on record before is read at once."""
+
+    def __init__(self, planned_rows: Sequence[Planned]) -> None:
+        self._planned = planned_rows
+        self.statements: list[Statement] = []
+        self.forms: list[Row] = []
+        self.ratings: list[Row] = []
+        self._known: dict[int, list[Statement]] = {}
+        companies = {row.customer_id for row in planned_rows if row.kind == "corporate"}
+        for statement in Statement.objects.filter(customer_id__in=companies):
+            self._known.setdefault(statement.customer_id, []).append(statement)
+        everybody = [row.customer_id for row in planned_rows] or [0]
+        between = {"customer_id__gte": min(everybody), "customer_id__lte": max(everybody)}
+        submitted = InformationForm.objects.filter(status="submitted", **between).order_by("id")
+        self._asked = dict(submitted.values_list("customer_id", "values"))
+
+    def make(self, raters: Raters, cards: _Cards, date: dt.date, now: dt.datetime, seed: int) -> None:
+        """Files and ratings of everybody who has somebody to make them and somebody else to decide."""
+        for _customer, turns in groupby(self._planned, key=lambda row: row.customer_id):
+            rows = list(turns)
+            maker, checker = raters.of(rows[0])
+            if maker is None or checker is None:
+                continue
+            file = _File(rows[0], self._known, self._asked, date, now, seed, maker)
+            self.statements += file.new_statements
+            self.forms += file.new_form
+            self.ratings += [
+                _rate(row, file, cards.of(file.kind, row.as_of), maker, checker, date) for row in rows
+            ]
+
+    def write(self, database: Any, bank_id: int) -> None:
+        """Put the rows in, by the connection of psycopg: this runs in a thread of its own."""
+        statements = [
+            (s.customer_id, s.year, s.report_date, s.is_audited, canonical(s.figures), s.source, s.entered_at)
+            for s in self.statements
+        ]
+        _load(database, bank_id, "made_statement", statements, _STATEMENTS)
+        _load(database, bank_id, "made_form", self.forms, _FORMS)
+        _load(database, bank_id, "made_content", self.ratings, _RATINGS)
 
 
 class _File:
@@ -273,19 +288,13 @@ class _Judge:
     """A kind's card, scale and rules in force from one change of them to the next, with the texts that repeat."""
 
     def __init__(self, kind: CreditKind, day: dt.date) -> None:
-        found = scorecard_on(kind, day)
-        if found is None:
-            raise Scorecard.DoesNotExist(kind)
-        self.scorecard, self.table = found, found.table()
-        self.scale = policy_on(grades.SHAPE.subject, day, kind)
-        rules, self.rules = rules_on(day, kind)
-        body = read(shape_of(kind, found.origin), found.body)
-        rows = {row["code"]: row for row in body.tables["factors"]}
-        self.factors = [(factor, rows[factor.code]) for factor in self.table.factors]
+        by = yardstick_on(kind, day)
+        self.scorecard, self.table, self.scale, self.rules = by.scorecard, by.table, by.scale, by.rule_body
+        self.factors = [(factor, by.rows[factor.code]) for factor in by.table.factors]
         whole = as_content(
             Assessed(
-                Customer(), kind, day, found, self.table, self.scale, rules, [], Decimal(0), None, "", None,
-                self.scale.body.tables["scale"][0]["grade"], Decimal(0), None,
+                Customer(), kind, day, by.scorecard, by.table, by.scale, by.rules, [], Decimal(0), None, "", None,
+                by.scale.body.tables["scale"][0]["grade"], Decimal(0), None,
             )
         )  # fmt: skip
         self.parts = {name: canonical(value) for name, value in sorted(whole.items())}
@@ -370,7 +379,7 @@ def _rate(row: Planned, file: _File, judge: _Judge, maker: int, checker: int, da
     ends = None
     if row.status in ("approved", "superseded", "expired"):
         ends = add_months(decided, int(judge.scale.body.params["valid_months"]))
-    generated, submitted, at = (
+    generated, submitted, spoken = (
         dt.datetime.combine(day, dt.time(hour, row.fate % 60), dt.UTC)
         for day, hour in ((row.as_of, 2), (row.as_of, 3), (decided, 7))
     )
@@ -379,7 +388,7 @@ def _rate(row: Planned, file: _File, judge: _Judge, maker: int, checker: int, da
         judge.scale.version.pk, row.as_of, score, score_grade, model_grade, grade, rank_of(grade),
         grades.pd_of(judge.scale.body, grade), row.deposits, content, hashlib.sha256(content.encode()).hexdigest(),
         reason, maker, generated, None if is_draft else maker, None if is_draft else submitted,
-        checker if is_decided else None, at if is_decided else None,
+        checker if is_decided else None, spoken if is_decided else None,
         RETURNED[row.fate % len(RETURNED)] if row.status == "returned" else "", ends,
     )  # fmt: skip
 
@@ -404,12 +413,19 @@ def _confirmed(row: Planned, judge: _Judge, grade: str, is_capped: bool) -> tupl
 # -- into the database ----------------------------------------------------------------------------------------------
 
 _TEMPORARY = """
+CREATE TEMP TABLE made_statement (customer bigint, year int, day date, is_audited bool, figures text, source text,
+    at timestamptz) ON COMMIT DROP;
 CREATE TEMP TABLE made_form (customer bigint, kind text, given text, done int, maker bigint, at timestamptz)
     ON COMMIT DROP;
 CREATE TEMP TABLE made_content (id bigint, customer bigint, kind text, number text, status text, card bigint,
     scale bigint, as_of date, score numeric, score_grade text, model_grade text, grade text, rank int, pd numeric,
     deposits bigint, content text, hash text, reason text, maker bigint, made timestamptz, submitter bigint,
     submitted timestamptz, decider bigint, decided timestamptz, note text, ends date) ON COMMIT DROP
+"""
+_STATEMENTS = """
+INSERT INTO credit_rating_statement (bank_id, customer_id, year, report_date, is_audited, auditor, figures, explanation,
+    source, entered_at)
+SELECT %(bank)s, customer, year, day, is_audited, '', figures::jsonb, '', source, at FROM made_statement
 """
 _FORMS = """
 INSERT INTO credit_rating_informationform (bank_id, customer_id, kind, status, values, revision, completeness_pct,
@@ -426,12 +442,13 @@ FROM made_content
 """
 
 
-def _load(cursor: Any, table: str, rows: Sequence[Row], insert: str, values: Mapping[str, Any]) -> None:
+def _load(database: Any, bank_id: int, table: str, rows: Sequence[Row], insert: str) -> None:
     """Copy rows into a temporary table, insert from there, and empty it."""
     if not rows:
         return
-    with cursor.connection.cursor().copy(f"COPY {table} FROM STDIN") as copy:
-        for row in rows:
-            copy.write_row(row)
-    cursor.execute(insert, values)
-    cursor.execute(f"TRUNCATE {table}")
+    with database.cursor() as cursor:
+        with cursor.copy(f"COPY {table} FROM STDIN") as copy:
+            for row in rows:
+                copy.write_row(row)
+        cursor.execute(insert, {"bank": bank_id})
+        cursor.execute(f"TRUNCATE {table}")

@@ -131,7 +131,7 @@ def percent_signed(value: Decimal | float | None, decimals: int = 1) -> str:
 @register.filter
 def delta(value: Decimal | float | None, against: str = "") -> str:
     """A relative change with an arrow, and what it is compared with in the order of the language."""
-    return formats.delta(value, against)
+    return formats.delta(value, str(against))  # a template hands a translation over unread
 
 
 @register.filter

@@ -1,0 +1,72 @@
+"""Files of a case as a reader sees them, and the bytes of one (C6)."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from dataclasses import dataclass
+from typing import IO
+
+from django.utils.translation import gettext as _
+
+from credit_rating.models import CaseFile, CreditCase
+from credit_rating.selectors.cases.people import capacity
+from crm_site.lib.errors import DomainError
+from crm_site.lib.files import full_path
+from crm_site.lib.permissions import Actor, may
+
+BLOCK = 1024 * 1024
+
+
+class FileLost(DomainError):
+    """The bytes of a file are gone or are not those that were uploaded."""
+
+    status = 409
+
+
+def files_of(case: CreditCase) -> list[CaseFile]:
+    """All files of a case, withdrawn ones too, oldest first; evidence of conditions is asked of the condition."""
+    found = case.files.filter(condition__isnull=True).select_related("uploaded_by", "withdrawn_by")
+    return list(found)
+
+
+def told_files(case: CreditCase) -> list[dict[str, object]]:
+    """The files that count, as the dossier names them."""
+    found = case.files.filter(condition__isnull=True, withdrawn_at__isnull=True).order_by("id")
+    return [
+        {"name": f.name, "kind": f.kind, "size": f.size, "sha256": f.digest, "by": f.uploaded_by_id}
+        for f in found
+    ]
+
+
+def may_add_files(actor: Actor, case: CreditCase, day: dt.date) -> bool:
+    """Who prepares credit may; of the others who speaks at the case's stage and has nothing against him."""
+    if may(actor, "credit.prepare"):
+        return True
+    stands = capacity(actor, case, day)
+    return stands is not None and not stands.objections
+
+
+@dataclass(frozen=True, slots=True)
+class OpenFile:
+    """A file whose bytes are those that were uploaded, ready to be sent."""
+
+    row: CaseFile
+    bytes: IO[bytes]
+
+
+def open_file(actor: Actor, file_id: int) -> OpenFile:
+    """Raises CaseFile.DoesNotExist for one that the actor does not see, FileLost when the bytes are not the same."""
+    row: CaseFile = CaseFile.objects.visible_to(actor).get(pk=file_id)
+    digest = hashlib.sha256()
+    try:
+        file = full_path(row.path).open("rb")
+        while block := file.read(BLOCK):
+            digest.update(block)
+    except OSError as error:
+        raise FileLost(_("The file is not there any more."), code="file_lost") from error
+    if digest.hexdigest() != row.digest:
+        file.close()
+        raise FileLost(_("The file is not what was uploaded."), code="file_changed")
+    file.seek(0)
+    return OpenFile(row, file)
