@@ -176,7 +176,7 @@ def test_a_file_is_opened_as_what_it_is_by_who_sees_the_case(
     )
     saved = reader.get(f"/credit/files/{book.pk}/")
     assert saved.headers["Content-Disposition"].startswith("attachment")
-    saved.close()
+    assert b"".join(saved.streaming_content)
     assert client_for(rm_other_branch).get(f"/credit/files/{file.pk}/").status_code == 404
     page = reader.get(f"/credit/cases/{case.pk}/").content.decode()
     assert f"/credit/files/{file.pk}/" in page
