@@ -188,7 +188,10 @@ def say_contagion(body: Body) -> str:
     told = {"days": found.days, "class": CLASS_LABELS[CODES[found.level]] if found.level is not None else ""}
     if found.days and found.level is not None:
         return (
-            _("A member of its group is at least %(days)s days past due or in the class “%(class)s” or worse.") % told
+            _(
+                "A member of its group is at least %(days)s days past due or in the class “%(class)s” or worse."
+            )
+            % told
         )
     if found.days:
         return _("A member of its group is at least %(days)s days past due.") % told

@@ -63,8 +63,8 @@ def worklist_rows(
     listed = list(leads)
     also: dict[int, list[Task]] = {}
     customers = {task.customer_id for task in listed if task.customer_id}
-    others = _mine(actor, as_of, later=later).filter(customer_id__in=customers)
-    for task in others.exclude(pk__in=[t.pk for t in listed]).order_by(*ORDER) if customers else ():
+    waiting = _mine(actor, as_of, later=later).filter(customer_id__in=customers)
+    for task in waiting.exclude(pk__in=[t.pk for t in listed]).order_by(*ORDER) if customers else ():
         also.setdefault(task.customer_id or 0, []).append(task)
     rows = task_rows(actor, listed, as_of)
     for row, task in zip(rows, listed, strict=True):
