@@ -84,20 +84,23 @@ class DevelopmentForm(RefusableForm):
         target: str,
         columns: Sequence[Mapping[str, Any]],
         window: str = "",
+        bad: Sequence[str] = (),
     ) -> None:
         super().__init__(data, initial={"window": window, "max_factors": 12})
         self.kind, self.target = kind, target
         self.beside: dict[str, str] = {}  # faults of the two tables, by "target" and "columns"
         self.others = [column for column in columns if column["name"] != target]
         self.labels = next(column["labels"] for column in columns if column["name"] == target)
-        self._add_labels()
+        self._add_labels(bad)
         self._add_columns()
 
-    def _add_labels(self) -> None:
-        """The rarer of two is bad unless somebody says otherwise; of more, everybody says himself."""
-        rarest = min(self.labels, key=lambda label: label[1])[0] if len(self.labels) == 2 else None
+    def _add_labels(self, bad: Sequence[str]) -> None:
+        """Those of `bad` are, where one occurs; else the rarer of two. Of more, everybody says himself."""
+        usual = [label for label, _cases in self.labels if label in bad]
+        if not usual and len(self.labels) == 2:
+            usual = [min(self.labels, key=lambda label: label[1])[0]]
         for number, (label, _cases) in enumerate(self.labels):
-            side = "" if rarest is None else BAD if label == rarest else GOOD
+            side = "" if not usual else BAD if label in usual else GOOD
             choices = [(BAD, _("bad")), (GOOD, _("good")), (NEITHER, _("left out"))]
             self.fields[f"label-{number}"] = forms.ChoiceField(
                 label=label, choices=choices, required=False, initial=side

@@ -11,6 +11,7 @@ from credit_rating.models import Development, DevelopmentSample, WorkStatus
 from credit_rating.models.samples import DEVELOP
 from credit_rating.services.developing import carry_out, read_in
 from credit_rating.services.samples import DEVELOP_CARD, READ
+from crm_site.jobs.models import LEFT
 from crm_site.lib.registry import Counts, Pipeline, RunContext, Step, add_pipeline, add_step
 
 HUNDRED = 100
@@ -30,22 +31,20 @@ def _develop(context: RunContext, _payload: Mapping[str, Any]) -> Counts:
 
 
 def _give_up_sample(context: RunContext, error: str) -> None:
-    fault = {"fault": "broke", "fault_params": {"why": _kind(error)}}
-    DevelopmentSample.objects.filter(pk=context.params["sample"], status=WorkStatus.WAITING).update(
-        status=WorkStatus.FAILED, **fault
-    )
+    waiting = DevelopmentSample.objects.filter(pk=context.params["sample"], status=WorkStatus.WAITING)
+    waiting.update(status=WorkStatus.FAILED, **_fault(error))
 
 
 def _give_up_development(context: RunContext, error: str) -> None:
-    fault = {"fault": "broke", "fault_params": {"why": _kind(error)}}
-    Development.objects.filter(pk=context.params["development"], status=WorkStatus.WAITING).update(
-        status=WorkStatus.FAILED, **fault
-    )
+    waiting = Development.objects.filter(pk=context.params["development"], status=WorkStatus.WAITING)
+    waiting.update(status=WorkStatus.FAILED, **_fault(error))
 
 
-def _kind(error: str) -> str:
-    """The error's type: what follows it may quote the file."""
-    return error.partition(":")[0][:60]
+def _fault(error: str) -> dict[str, Any]:
+    """Cancelled, or the error's type: what follows it may quote the file."""
+    if error == LEFT:
+        return {"fault": "cancelled", "fault_params": {}}
+    return {"fault": "broke", "fault_params": {"why": error.partition(":")[0][:60]}}
 
 
 def register() -> None:

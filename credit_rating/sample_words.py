@@ -30,6 +30,7 @@ FAULTS = {
     ),
     "no_outcomes": _("No outcome of a loan had been observed by that day."),
     "not_allowed": _("Whoever ordered this may not develop scorecards any more."),
+    "cancelled": _("Its job was cancelled; those who watch over jobs can start it again."),
     "broke": _("The work broke off (%(why)s). Those who watch over jobs can start it again."),
     "refused": "%(text)s",
 }

@@ -15,13 +15,13 @@ from typing import Any
 
 from django.db import connection
 from django.utils import timezone
-from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from credit_rating.contagion import touched_by_group
 from credit_rating.engine.classes import Claim, Level, Rules, Verdict, classify
 from credit_rating.models import Signal, SignalAct, SignalActKind, SignalState, credit_kind
 from credit_rating.policies.classes import SUBJECT, rules_of
-from credit_rating.policies.warnings import Rule, name_of
+from credit_rating.policies.warnings import GROUP, GROUP_RULE, Rule, contagion_of, name_of
 from credit_rating.selectors.policies import Policy, policy_on
 from credit_rating.selectors.warnings import OPEN, rules_on
 from credit_rating.services.policies import ensure_default_policies
@@ -193,6 +193,8 @@ def warnings(context: RunContext, chunk: Mapping[str, Any]) -> Counts:
         cursor.execute(_DEBTORS, {"bank": context.bank_id, "lo": span[0], "hi": span[1]})
         debtors = [row[0] for row in cursor.fetchall()]
     found = {rule.code: _found(context, rule, debtors) for rule in rules}
+    found[GROUP] = touched_by_group(debtors, contagion_of(policy.body), day)
+    rules = [*rules, GROUP_RULE]
     changed = _end(found, day, span) + _open(context, policy, rules, found, span) + _follow_managers(span)
     counts = _put_tasks(context, span)
     return Counts(len(debtors), changed + counts)
@@ -316,7 +318,19 @@ def _put_tasks(context: RunContext, span: tuple[int, int]) -> int:
 
 def say(params: Mapping[str, Any]) -> str:
     """Why it is on the worklist."""
-    return _("Early warning: %s") % name_of(str(params["code"]), str(params["name"]))
+    return name_of(str(params["code"]), str(params["name"]))
+
+
+# Rules whose cause is on the worklist by itself, under a reason that says more: beside it the warning is a word alone.
+SAME_CAUSE = {
+    "overdue": "overdue", "overdue_long": "overdue", "deposits_falling": "drop", "line_use": "line_use",
+    "line_expiring": "line_expiring", "churn": "churn",
+}  # fmt: skip
+
+
+def same_cause(params: Mapping[str, Any]) -> str:
+    """The reason whose task says the same, or ""."""
+    return SAME_CAUSE.get(str(params["code"]), "")
 
 
 def _plan(context: RunContext) -> Iterator[Mapping[str, Any]]:
@@ -344,5 +358,13 @@ def register() -> None:
         )
     )  # fmt: skip
     add_work_reason(
-        WorkReason(REASON, gettext_lazy("Early warning"), "alert-triangle", say, "risk", needs_result=True)
+        WorkReason(
+            REASON,
+            gettext_lazy("Early warning"),
+            "alert-triangle",
+            say,
+            "risk",
+            needs_result=True,
+            same=same_cause,
+        )
     )

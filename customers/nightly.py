@@ -159,7 +159,7 @@ trend AS MATERIALIZED (
     SELECT s.customer_id, CASE WHEN m.customer_id IS NULL THEN s.deposits_13
         ELSE s.deposits_13[:cardinality(s.deposits_13) - 1] END AS months
     FROM customers_standing s
-    LEFT JOIN customers_monthend m ON {at_month_end} AND m.bank_id = {bank} AND m.month_end = {day}
+    LEFT JOIN customers_monthend m ON m.bank_id = {bank} AND m.month_end = {day}
         AND m.customer_id BETWEEN {lo} AND {hi} AND m.customer_id = s.customer_id
     WHERE s.bank_id = {bank} AND s.customer_id BETWEEN {lo} AND {hi}
 )"""
@@ -175,18 +175,14 @@ _STANDING = """
 standing AS (
     UPDATE customers_standing s SET as_of = {day}, run_id = {run}, deposits_adb = n.deposits_adb,
         deposits_balance = n.deposits_balance, loans = n.loans, aum = n.aum, overdue_amount = n.overdue_amount,
-        days_past_due = n.days_past_due, adb_previous = n.adb_previous, deposits_13 = n.deposits_13
-    FROM (
-        SELECT f.*, coalesce(t.months[cardinality(t.months)], 0) AS adb_previous,
-            {months} AS deposits_13
-        FROM figures f LEFT JOIN trend t ON t.customer_id = f.customer_id
-    ) n
+        days_past_due = n.days_past_due, adb_previous = {previous}, deposits_13 = {months}
+    FROM figures n {trend}
     WHERE s.bank_id = {bank} AND s.customer_id BETWEEN {lo} AND {hi} AND s.customer_id = n.customer_id
       AND (s.as_of IS NULL
         OR (s.deposits_adb, s.deposits_balance, s.loans, s.aum, s.overdue_amount, s.days_past_due, s.adb_previous,
             s.deposits_13)
         IS DISTINCT FROM (n.deposits_adb, n.deposits_balance, n.loans, n.aum, n.overdue_amount, n.days_past_due,
-            n.adb_previous, n.deposits_13))
+            {previous}, {months}))
     RETURNING 1
 )"""
 
@@ -200,13 +196,16 @@ def balances(context: RunContext, chunk: Mapping[str, Any]) -> Counts:
     if at_month_end:
         parts += [_ACTIVITY, _MONTH_END]
         written.append("month_end")
+    turns = at_month_end or chunk["rebuild"]  # between month-ends the trend stays as the row has it
     if context.is_newest:
-        parts += [_TREND_REBUILT if chunk["rebuild"] else _TREND_ROLLED, _STANDING]
+        if turns:
+            parts.append(_TREND_REBUILT if chunk["rebuild"] else _TREND_ROLLED)
+        parts.append(_STANDING)
         written.append("standing")
     counts = "".join(f", (SELECT count(*) FROM {name})" for name in written)
     sql = "WITH " + ",".join(parts) + f" SELECT (SELECT count(*) FROM figures){counts}"
-    kept = "coalesce(t.months, '{}')"
-    rolled = f"({kept} || n0.deposits_adb)".replace("n0", "f")
+    kept = "coalesce(t.months, '{}')" if turns else "s.deposits_13"
+    rolled = f"({kept} || n.deposits_adb)"
     longest = f"{rolled}[greatest(cardinality({rolled}) - {TREND_MONTHS - 1}, 1):]"
     names = {
         "bank": context.bank_id,
@@ -216,9 +215,10 @@ def balances(context: RunContext, chunk: Mapping[str, Any]) -> Counts:
         "trend_start": f"DATE '{add_months(day, -TREND_MONTHS).isoformat()}'",
         "lo": chunk["lo"],
         "hi": chunk["hi"],
-        "at_month_end": "true" if at_month_end else "false",
         "tiers": "coalesce(s.value_tier, 0), coalesce(s.wealth_level, 0)" if context.is_newest else "0, 0",
         "months": longest if at_month_end else kept,
+        "previous": f"coalesce(({kept})[cardinality({kept})], 0)",
+        "trend": "LEFT JOIN trend t ON t.customer_id = n.customer_id" if turns else "",
     }
     rows_in, *changed = _row(_fill(sql, names))
     if at_month_end and not context.is_newest and changed[0]:

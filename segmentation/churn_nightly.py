@@ -39,23 +39,40 @@ SETTLED_DAYS = 15
 # every night, and each move would cost all of Standing's indexes an entry. ChurnScore has them as they are.
 TOLD_APART_BP = 50
 EPOCH = dt.date(1970, 1, 1)
-_HEAD, _TAIL = 19, 2  # of a binary COPY stream
+_HEAD = 19  # bytes before the first row of a binary COPY stream
+_ARRAY_HEAD, _ELEMENT = (
+    20,
+    np.dtype([("l", ">i4"), ("v", ">i8")]),
+)  # of an array of bigint: head, then length and value
 _TYPES = {"int8": ("i8", 8), "int4": ("i4", 4), "int2": ("i2", 2), "float8": ("f8", 8), "date": ("i4", 4)}
 _KINDS = " ".join(f"WHEN '{kind}' THEN {i}" for i, kind in enumerate(churn.KINDS))
 
 
 def copy_out(sql: str, width: int) -> NDArray[np.int64]:
-    """The rows of a query whose columns are all bigint and not null, as an array (rows, width)."""
+    """The rows of a query whose columns are all bigint and not null, as an array (rows, width) in their order.
+
+    They come as one row of arrays: a message a row would cost more than the numbers in it.
+    """
+    names = [f"c{i}" for i in range(width)]
+    arrays = ", ".join(f"array_agg({name})" for name in names)
     with (
         connection.cursor() as cursor,
-        cursor.connection.cursor().copy(f"copy ({sql}) to stdout (format binary)") as copy,
+        cursor.connection.cursor().copy(
+            f"copy (select {arrays} from ({sql}) found ({', '.join(names)})) to stdout (format binary)"
+        ) as copy,
     ):
         data = b"".join(bytes(piece) for piece in copy)
-    row = np.dtype(
-        [("n", ">i2"), *[(f"{k}{i}", t) for i in range(width) for k, t in (("l", ">i4"), ("v", ">i8"))]]
-    )
-    rows = np.frombuffer(data, row, count=(len(data) - _HEAD - _TAIL) // row.itemsize, offset=_HEAD)
-    return np.column_stack([rows[f"v{i}"].astype(np.int64) for i in range(width)])
+    columns, at = [], _HEAD + 2  # the row begins with the number of its fields
+    for _name in names:
+        size, at = int.from_bytes(data[at : at + 4], "big", signed=True), at + 4
+        if size < 0:  # no rows: null
+            return np.empty((0, width), np.int64)
+        count = (size - _ARRAY_HEAD) // _ELEMENT.itemsize
+        columns.append(
+            np.frombuffer(data, _ELEMENT, count=count, offset=at + _ARRAY_HEAD)["v"].astype(np.int64)
+        )
+        at += size
+    return np.column_stack(columns)
 
 
 def copy_in(table: str, columns: list[tuple[str, NDArray[Any]]]) -> None:

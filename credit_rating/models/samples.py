@@ -62,7 +62,7 @@ class SampleQuerySet(TenantQuerySet):
 class DevelopmentSample(TenantModel):
     """A file that scorecards are developed from. `path` relative to MEDIA_ROOT, "" once the file is deleted (then
     `sha256` is what remains of it); `columns` as engine.samples.ColumnProfile; `asked`: what one of outcomes was made
-    by (as_of); `fault`, `fault_params`: why it cannot be a sample (sample_words).
+    by (as_of, and the first and last day its loans were granted); `fault`, `fault_params`: why it cannot be a sample (sample_words).
     """
 
     name = models.CharField(max_length=200)

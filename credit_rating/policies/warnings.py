@@ -1,12 +1,13 @@
-"""Rules of early warning: comparisons of facts that all must hold, how grave, whose turn it is and by when (C10).
+"""Rules of early warning: comparisons of facts, how grave, whose turn it is and by when (C10).
 
-Rows of the table `conditions` that name the same rule are joined by "and"; "or" is two rules. Compiled to SQL by
-customers.conditions, as every condition of the site.
+Rows of the table `conditions` that name the same rule are joined by "and"; those of them that name the same `either` are
+alternatives, of which one must hold. Compiled to SQL by customers.conditions, as every condition of the site. What a
+group's trouble does to its members is no comparison of facts: Contagion.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, overload
@@ -14,6 +15,10 @@ from typing import Any, overload
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext_lazy
 
+from credit_rating.engine.classes import Level
+from credit_rating.policies.classes import CODES, WORSE
+from credit_rating.policies.classes import LABELS as CLASS_LABELS
+from credit_rating.policies.classes import LEVELS as LEVELS_BY_CODE
 from credit_rating.policies.shapes import Body, Column, Shape, Table
 from customers import conditions
 from customers.conditions import ConditionError
@@ -36,6 +41,7 @@ NAMES = {
     "class_worse": gettext_lazy("Five-level class got worse"),
     "grade_drop": gettext_lazy("Credit grade got worse"),
     "guarantor": gettext_lazy("A guarantor is in trouble"),
+    "group_member": gettext_lazy("A member of its group is in trouble"),
     "unusual_activity": gettext_lazy("Unusual activity on the accounts"),
 }
 OPERATORS = {
@@ -81,7 +87,22 @@ class Rule:
     @property
     def facts(self) -> list[str]:
         """The facts it compares, once each."""
-        return list(dict.fromkeys(part["fact"] for part in self.condition["all"]))
+        parts = [one for part in self.condition["all"] for one in part.get("any", [part])]
+        return list(dict.fromkeys(part["fact"] for part in parts))
+
+
+@dataclass(frozen=True, slots=True)
+class Contagion:
+    """When a member of a group is in trouble, so that the others are warned of: from so many days past due on (0: never
+    by days), or from a five-level class on (None: never by class)."""
+
+    days: int
+    level: Level | None
+
+
+GROUP = "group_member"
+GROUP_RULE = Rule(GROUP, "", {"all": []}, "watch", "manager", 7)
+GROUP_DAYS, GROUP_CLASS, NEVER = 8, "special_mention", "never"
 
 
 def default(kind: str) -> Mapping[str, Any]:
@@ -98,14 +119,14 @@ def default(kind: str) -> Mapping[str, Any]:
         ("churn", "watch", "manager", 10, [("churn", ">=", "60"), ("loans", ">", "0")]),
     )
     return {
-        "params": {},
+        "params": {"group_days": str(GROUP_DAYS), "group_class": GROUP_CLASS},
         "tables": {
             "rules": [
                 {"code": code, "name": "", "level": level, "owner": owner, "days": str(days)}
                 for code, level, owner, days, _parts in rules
             ],
             "conditions": [
-                {"rule": code, "fact": fact, "op": op, "value": value}
+                {"rule": code, "fact": fact, "op": op, "value": value, "either": ""}
                 for code, _level, _owner, _days, parts in rules
                 for fact, op, value in parts
             ],
@@ -127,16 +148,54 @@ def _part(row: Mapping[str, Any]) -> dict[str, Any]:
     return part
 
 
+def _condition(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """All rows without `either`, and of those that share one any. In the order of the rows."""
+    found: list[dict[str, Any]] = []
+    choices: dict[str, list[Any]] = {}
+    for row in rows:
+        part = conditions.validate(_part(row))
+        if not row["either"]:
+            found.append(part)
+        elif row["either"] in choices:
+            choices[row["either"]].append(part)
+        else:
+            choices[row["either"]] = [part]
+            found.append({"any": choices[row["either"]]})
+    return {"all": found}
+
+
 def rules_of(body: Body) -> list[Rule]:
     """The policy's rules in their order, their conditions in canonical form. Raises ConditionError."""
     return [
         Rule(
             row["code"], row["name"],
-            {"all": [conditions.validate(_part(c)) for c in body.tables["conditions"] if c["rule"] == row["code"]]},
+            _condition(c for c in body.tables["conditions"] if c["rule"] == row["code"]),
             row["level"], row["owner"], row["days"],
         )
         for row in body.tables["rules"]
     ]  # fmt: skip
+
+
+def contagion_of(body: Body) -> Contagion:
+    """What counts as trouble in a group; the defaults where the policy is older than the question."""
+    days, code = body.params["group_days"], body.params["group_class"] or GROUP_CLASS
+    return Contagion(GROUP_DAYS if days is None else days, None if code == NEVER else LEVELS_BY_CODE[code])
+
+
+def say_contagion(body: Body) -> str:
+    """The same in words; "" where groups never warn."""
+    found = contagion_of(body)
+    told = {"days": found.days, "class": CLASS_LABELS[CODES[found.level]] if found.level is not None else ""}
+    if found.days and found.level is not None:
+        return (
+            _(
+                "A member of its group is at least %(days)s days past due or in the class “%(class)s” or worse."
+            )
+            % told
+        )
+    if found.days:
+        return _("A member of its group is at least %(days)s days past due.") % told
+    return _("A member of its group is in the class “%(class)s” or worse.") % told if told["class"] else ""
 
 
 def check(body: Body) -> Mapping[str, str]:
@@ -155,6 +214,8 @@ def check(body: Body) -> Mapping[str, str]:
     for number, row in enumerate(body.tables["rules"]):
         if len(row["code"]) > CODE_LENGTH:
             faults[f"rules-{number}-code"] = _("At most %s characters.") % CODE_LENGTH
+        elif row["code"] == GROUP:
+            faults[f"rules-{number}-code"] = _("This code is taken by the warning about groups.")
         elif row["code"] not in used:
             faults[f"rules-{number}-code"] = _("This rule has no condition.")
     return faults
@@ -167,6 +228,13 @@ SHAPE = Shape(
     description=gettext_lazy("What is a warning about a debtor, how grave it is, whose turn it is and by when"),
     default=default,
     check=check,
+    params=(
+        Column("group_days", gettext_lazy("Warn of a group when a member is past due for (0: never)"), "whole",
+               required=False, minimum=Decimal(0), maximum=Decimal(3650), unit=gettext_lazy("days")),
+        Column("group_class", gettext_lazy("… or when a member's five-level class is at least"), "choice",
+               ((NEVER, gettext_lazy("Never")), *WORSE),
+               required=False),
+    ),
     tables=(
         Table(
             "rules", gettext_lazy("Warnings"),
@@ -188,8 +256,9 @@ SHAPE = Shape(
                 Column("fact", gettext_lazy("Fact"), "choice", FactChoices()),
                 Column("op", gettext_lazy("Comparison"), "choice", tuple(OPERATORS.items())),
                 Column("value", gettext_lazy("Value"), "text", required=False),
+                Column("either", gettext_lazy("Either"), "text", required=False),
             ),
-            help=gettext_lazy("all of a rule's lines must hold; for “or” make a second rule"),
+            help=gettext_lazy("all of a rule's lines must hold; of those with the same mark under “Either” one must"),
         ),
     ),
 )  # fmt: skip

@@ -25,6 +25,8 @@ from crm_site.lib.permissions import Actor, require
 from crm_site.lib.tenancy import require_bank
 
 OUTCOME = "outcome"
+# Codes that count as bad unless a developer says otherwise: ended unpaid, and running in debt.
+BAD_CODES = ("B", "D")
 WINDOW_DAYS, MONTH_DAYS = 180, 30
 MONEY = frozenset(
     ("amount", "payment", "balance_last", "balance_avg_30", "balance_avg_180", "balance_min_180", "inflow_month",

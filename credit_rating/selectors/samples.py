@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,8 @@ from django.utils.translation import gettext as _
 
 from credit_rating.models import Development, DevelopmentSample, SampleOrigin, WorkStatus
 from credit_rating.sample_words import fault_text, reason_text
-from crm_site.jobs.models import Run, RunStatus
+from credit_rating.selectors.outcomes import BAD_CODES
+from crm_site.jobs.models import Run
 from crm_site.jobs.selectors import run_state
 from crm_site.lib.permissions import Actor
 
@@ -33,7 +34,7 @@ OUTCOME_WORDS = (
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """How far a job is. `state`: "waiting", "cancelled", "failed" (then `fault` says why) or "done"."""
+    """How far a job is. `state`: "waiting", "failed" (then `fault` says why) or "done"."""
 
     state: str
     percent: int
@@ -59,19 +60,20 @@ def work_of(thing: DevelopmentSample | Development) -> Work:
     """How far a sample's reading or a development is."""
     if thing.status == WorkStatus.FAILED:
         return Work("failed", 100, fault_text(thing.fault, thing.fault_params))
-    run = Run.objects.filter(pk=thing.run_id).first() if thing.status == WorkStatus.WAITING else None
-    if run is None:
-        return Work("done", 100, "")
-    if run.status == RunStatus.CANCELLED:
-        return Work("cancelled", 0, "")
-    return Work("waiting", run_state(run)["percent"], "")
+    run = Run.objects.filter(pk=thing.run_id or 0).first() if thing.status == WorkStatus.WAITING else None
+    return Work("done", 100, "") if run is None else Work("waiting", run_state(run)["percent"], "")
 
 
 def window_of(sample: DevelopmentSample) -> str:
     """Which time a sample of outcomes is of; "" for a file, whose developer knows."""
     if sample.origin != SampleOrigin.OUTCOMES:
         return ""
-    return _("outcomes observed by %s") % sample.asked["as_of"]
+    return _("loans granted %(first)s to %(last)s, outcomes observed by %(as_of)s") % sample.asked
+
+
+def usual_bad(sample: DevelopmentSample) -> Sequence[str]:
+    """Values of the outcome that are bad unless a developer says otherwise; none where nothing is known of them."""
+    return BAD_CODES if sample.origin == SampleOrigin.OUTCOMES else ()
 
 
 def outcome_columns(columns: Iterable[Mapping[str, Any]]) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,12 +13,13 @@ from credit_rating.engine.classes import Level
 from credit_rating.models import CreditPolicy, Downgrade, LoanClass, Signal, SignalAct, SignalState
 from credit_rating.policies import SHAPES, Body, read
 from credit_rating.policies.classes import CODES
-from credit_rating.policies.warnings import SUBJECT, Rule, rules_of
+from credit_rating.policies.warnings import GROUP, SUBJECT, Rule, rules_of, say_contagion
 from credit_rating.selectors.policies import Policy, policy_on
 from crm_site.accounts.models import Staff
 from crm_site.lib.permissions import SUBTREE, Actor, Role, may
 from crm_site.work.selectors import possible_owners, staff_with_role
-from customers.models import Loan
+from customers.conditions import sentence
+from customers.models import Customer, Loan
 
 PAGE = 50
 HANDLE = "warning.handle"
@@ -131,13 +132,24 @@ def rules_on(day: dt.date) -> tuple[Policy, list[Rule]]:
     return policy, rules_of(policy.body)
 
 
-def rule_of(signal: Signal) -> Rule | None:
-    """The rule that made a warning, as it was then; None for one that was raised."""
+def rule_sentence(signal: Signal) -> str:
+    """The rule that made a warning, as it was then, in words; "" for one that was raised."""
     if signal.policy_id is None:
-        return None
+        return ""
     version = CreditPolicy.objects.get(pk=signal.policy_id)
     body: Body = read(SHAPES[SUBJECT], version.body)
-    return next((rule for rule in rules_of(body) if rule.code == signal.code), None)
+    if signal.code == GROUP:
+        return say_contagion(body)
+    rule = next((rule for rule in rules_of(body) if rule.code == signal.code), None)
+    return sentence(rule.condition) if rule else ""
+
+
+def member_names(actor: Actor, signals: Iterable[Signal]) -> dict[int, str]:
+    """Names of the group members that warnings are about, of those whom the actor sees."""
+    members = {s.figures["member"] for s in signals if s.code == GROUP and "member" in s.figures}
+    if not members:
+        return {}
+    return dict(Customer.objects.visible_to(actor).filter(pk__in=members).values_list("pk", "name"))
 
 
 # -- classes --------------------------------------------------------------------------------------------------------

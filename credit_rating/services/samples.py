@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from uuid import uuid4
 
+from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.utils.translation import gettext as _
 
@@ -90,27 +91,34 @@ def sample_of_outcomes(
 ) -> DevelopmentSample:
     """Have a sample made of the bank's own loans whose outcome had been observed by `as_of`, today at the latest."""
     require(actor, USE_OUTCOMES)
-    fault = ""
+    fault, known = "", outcomes_known(actor, as_of)
     if as_of > today:
         fault = _("This day is still to come.")
-    elif not outcomes_known(actor, as_of)["loans"]:
+    elif not known["loans"]:
         fault = fault_text("no_outcomes", {})
     if fault:
         raise DomainError(fault, code="sample_as_of", fields={"as_of": fault})
     name = f"outcomes-{as_of.isoformat()}.csv"
     path = f"{FOLDER}/{actor.bank_id}/{uuid4().hex}"
-    return _kept(
-        actor, now, name=name, path=path, origin=SampleOrigin.OUTCOMES, asked={"as_of": as_of.isoformat()}
-    )
+    days = {"as_of": as_of, "first": known["granted_from"], "last": known["granted_to"]}
+    asked = {name: day.isoformat() for name, day in days.items()}
+    return _kept(actor, now, name=name, path=path, origin=SampleOrigin.OUTCOMES, asked=asked)
 
 
 def _kept(actor: Actor, now: dt.datetime, **fields: Any) -> DevelopmentSample:
     sample = DevelopmentSample.objects.create(
-        made_by_id=actor.staff_id, made_at=now, expires_at=now + KEEP, **fields
+        made_by_id=_person(actor), made_at=now, expires_at=now + KEEP, **fields
     )
     sample.run_id = _start(actor, READ, {"sample": sample.pk}, now)
     sample.save(update_fields=["run_id"])
     return sample
+
+
+def _person(actor: Actor) -> int:
+    """A draft has somebody who answers for it: machines use the command."""
+    if actor.staff_id is None:
+        raise PermissionDenied(DEVELOP)
+    return actor.staff_id
 
 
 def _start(actor: Actor, pipeline: str, params: Mapping[str, int], now: dt.datetime) -> int:
@@ -137,7 +145,7 @@ def order_development(actor: Actor, *, sample_id: int, order: Order, now: dt.dat
     ).first()
     if waiting is not None:
         return waiting
-    found = Development.objects.create(sample=sample, ordered_by_id=actor.staff_id, ordered_at=now, **kept)
+    found = Development.objects.create(sample=sample, ordered_by_id=_person(actor), ordered_at=now, **kept)
     found.run_id = _start(actor, DEVELOP_CARD, {"development": found.pk}, now)
     found.save(update_fields=["run_id"])
     return found

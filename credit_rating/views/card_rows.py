@@ -7,6 +7,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
+from credit_rating.engine.cards import CardBin
 from credit_rating.factors import ANSWER, ORIGINS, SOURCES, Source
 from credit_rating.models import CardOrigin, Scorecard
 from credit_rating.sample_words import reason_text
@@ -26,7 +27,7 @@ def factor_cards(found: Scorecard) -> list[dict[str, Any]]:
         style = "number" if found.origin == CardOrigin.DEVELOPED and source.code == ANSWER else source.style
         cases = known[place]["bins"] if known else [None] * len(factor.bins)
         bins = [
-            {"text": bin_text(style, source.code, bin_data(b)), "points": b.points, "cases": c,
+            {"text": _bin_text(style, source.code, b, c), "points": b.points, "cases": c,
              "rate": c["bad"] / c["count"] if c and c["count"] else None}
             for b, c in zip(factor.bins, cases, strict=True)
         ]  # fmt: skip
@@ -36,6 +37,13 @@ def factor_cards(found: Scorecard) -> list[dict[str, Any]]:
              "iv": known[place]["iv"] if known else None, "chart": chart}
         )  # fmt: skip
     return drawn
+
+
+def _bin_text(style: str, source: str, b: CardBin, cases: Mapping[str, Any] | None) -> str:
+    """A bin in words; where the sample told something about missing values they are not neutral."""
+    if b.kind == "missing" and cases and cases["woe"]:
+        return _("value missing")
+    return bin_text(style, source, bin_data(b))
 
 
 def _about(code: str, title: str, source: Source) -> str:

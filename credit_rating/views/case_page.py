@@ -30,7 +30,7 @@ from credit_rating.selectors.ratings import rating
 from credit_rating.views.calculations import fine_unit, guarantee_scale, saved_context
 from credit_rating.views.case_rows import TONES
 from credit_rating.views.ratings import drawn_rating
-from credit_rating.views.warnings import drawn_warning
+from credit_rating.views.warnings import drawn_warnings
 from crm_site.accounts.selectors import bank_today
 
 WHY = {
@@ -94,7 +94,7 @@ def _live(request: Any, found: CreditCase, today: dt.date) -> dict[str, Any]:
     context: dict[str, Any] = {
         "today": today,
         "whole": whole,
-        "warnings": [drawn_warning(signal, today) for signal in whole.warnings],
+        "warnings": drawn_warnings(request.actor, whole.warnings, today),
         "decisions": [(case, TONES.get(case.status, "")) for case in whole.decisions],
         "elsewhere_source": words.SOURCES[whole.elsewhere.source] if whole.elsewhere else "",
     }

@@ -17,6 +17,8 @@ from credit_rating.policies.grades import GRADES
 from credit_rating.scorecards import in_language
 from crm_site.lib import formats
 
+BOUND_DIGITS = 6  # significant ones that a bound is shown with
+
 
 def value_text(style: str, source: str, value: str | None) -> str:
     """A value in words; "" for a missing one. Money is left to the template."""
@@ -57,8 +59,14 @@ def _bound(style: str, number: Decimal) -> str:
     if style == "percent":
         return f"{(number * 100).normalize():f}%"
     if style == "money":
-        return f"{number.normalize():,f}"
-    return f"{number.normalize():f}"
+        return f"{_short(number):,f}"
+    return f"{_short(number):f}"
+
+
+def _short(number: Decimal) -> Decimal:
+    """A bound as people read it: a sample's own may have a dozen decimals. Whole digits all stay."""
+    places = max(0, BOUND_DIGITS - max(number.adjusted() + 1, 1))
+    return round(number, places).normalize()
 
 
 def source_text(factor: Mapping[str, Any]) -> str:

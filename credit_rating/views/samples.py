@@ -18,7 +18,7 @@ from credit_rating.forms_samples import (
     SampleUploadForm,
     TargetForm,
 )
-from credit_rating.models import Development, DevelopmentSample
+from credit_rating.models import CreditKind, Development, DevelopmentSample
 from credit_rating.models.samples import USE_OUTCOMES
 from credit_rating.selectors import samples as selectors
 from credit_rating.selectors.outcomes import outcomes_known
@@ -126,7 +126,11 @@ def sample_develop(request: Any, sample_id: int) -> HttpResponse:
     if not found.is_ready or not chosen.is_valid():
         return redirect("credit_rating:sample", found.pk)
     form = DevelopmentForm(
-        request.POST or None, columns=found.columns, window=selectors.window_of(found), **chosen.cleaned_data
+        request.POST or None,
+        columns=found.columns,
+        window=selectors.window_of(found),
+        bad=selectors.usual_bad(found),
+        **chosen.cleaned_data,
     )
     if request.method == "POST" and form.is_valid():
         try:
@@ -136,7 +140,7 @@ def sample_develop(request: Any, sample_id: int) -> HttpResponse:
             return redirect("credit_rating:development", ordered.pk)
         except DomainError as error:
             form.refuse(error)
-    context = {"sample": found, "form": form, "chosen": chosen}
+    context = {"sample": found, "form": form, "kind_label": CreditKind(form.kind).label}
     status = 422 if form.errors or form.beside else 200
     return render(request, "credit_rating/sample_develop.html", context, status=status)
 

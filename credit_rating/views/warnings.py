@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -17,7 +18,7 @@ from credit_rating.engine.classes import Level
 from credit_rating.forms_warnings import AnswerForm, DowngradeForm, WarningFilterForm
 from credit_rating.models import LoanClass, Signal
 from credit_rating.policies.classes import CODES, LABELS, LEVELS
-from credit_rating.policies.warnings import name_of
+from credit_rating.policies.warnings import GROUP, name_of
 from credit_rating.selectors import warnings as selectors
 from credit_rating.services import warnings as services
 from crm_site.accounts.selectors import bank_today
@@ -25,8 +26,7 @@ from crm_site.lib import formats
 from crm_site.lib.errors import DomainError
 from crm_site.lib.guards import allowed
 from crm_site.lib.money import from_minor
-from crm_site.lib.permissions import may
-from customers.conditions import sentence
+from crm_site.lib.permissions import Actor, may
 from customers.facts import FACTS
 from customers.models import Customer, Loan
 
@@ -42,23 +42,39 @@ def _partial(request: Any) -> bool:
     return bool(request.htmx) and not request.htmx.boosted and not request.htmx.history_restore_request
 
 
-def drawn_warning(signal: Signal, day: Any) -> dict[str, Any]:
-    """A warning as a page draws it."""
+def drawn_warnings(actor: Actor, signals: Iterable[Signal], day: Any) -> list[dict[str, Any]]:
+    """Warnings as a page draws them: a member of a group is named to who sees it."""
+    listed = list(signals)
+    names = selectors.member_names(actor, listed)
+    return [_drawn(signal, day, names) for signal in listed]
+
+
+def _drawn(signal: Signal, day: Any, names: Mapping[int, str]) -> dict[str, Any]:
     return {
         "signal": signal,
         "name": name_of(signal.code, signal.name),
-        "figures": [(str(label), text) for label, text in _figures(signal)],
+        "figures": [(str(label), text) for label, text in _figures(signal, names)],
         "tone": TONES[signal.level],
         "is_late": signal.is_open and signal.due_on < day,
     }
 
 
-def _figures(signal: Signal) -> list[tuple[Any, str]]:
+def _figures(signal: Signal, names: Mapping[int, str]) -> list[tuple[Any, str]]:
     """(fact, value in words) of what a warning was opened by."""
+    told = {name: value for name, value in signal.figures.items() if value is not None}
+    if signal.code == GROUP and not signal.is_raised:
+        member = names.get(told["member"]) or _("a member of its group")
+        found = [(_("Member of the group"), member)]
+        if "member_days" in told:
+            found.append(
+                (FACTS["days_past_due"].label, f"{told['member_days']} {FACTS['days_past_due'].unit}")
+            )
+        if "member_class" in told:
+            found.append((FACTS["loan_class"].label, str(LABELS[told["member_class"]])))
+        return found
     return [
         (FACTS[name].label, _said(FACTS[name], value)) if name in FACTS else (name, str(value))
-        for name, value in signal.figures.items()
-        if value is not None
+        for name, value in told.items()
     ]
 
 
@@ -85,7 +101,7 @@ def warning_list(request: Any) -> HttpResponse:
     found = selectors.warning_page(request.actor, query, after=request.GET.get("after", ""))
     context = {
         "form": form,
-        "rows": [drawn_warning(signal, day) for signal in found.rows],
+        "rows": drawn_warnings(request.actor, found.rows, day),
         "count": selectors.warning_count(request.actor, query),
         "filters": form.menus(),
         "next_url": form.url(after=found.following) if found.following else "",
@@ -112,11 +128,10 @@ def warning(request: Any, signal_id: int) -> HttpResponse:
 
 
 def _page(request: Any, signal: Signal, form: AnswerForm, status: int) -> HttpResponse:
-    rule = selectors.rule_of(signal)
     context = {
-        **drawn_warning(signal, bank_today(request.bank)),
+        **drawn_warnings(request.actor, [signal], bank_today(request.bank))[0],
         "customer": signal.customer,
-        "rule_sentence": sentence(rule.condition) if rule else "",
+        "rule_sentence": selectors.rule_sentence(signal),
         "acts": selectors.acts_of(signal),
         "worst": _code(selectors.worst_class(request.actor, signal.customer_id)),
         "form": form if signal.is_open and selectors.may_handle(request.actor, signal) else None,
@@ -166,7 +181,7 @@ def warning_panel(request: Any, customer_id: int) -> HttpResponse:
     worst = selectors.worst_class(request.actor, customer_id)
     context = {
         "customer": customer,
-        "rows": [drawn_warning(s, day) for s in selectors.warnings_of(request.actor, customer_id)],
+        "rows": drawn_warnings(request.actor, selectors.warnings_of(request.actor, customer_id), day),
         "worst": worst,
         "worst_code": _code(worst),
     }

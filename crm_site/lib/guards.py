@@ -34,7 +34,6 @@ def allowed(action: str) -> Callable[[View], View]:
             require(request.actor, action)
             return view(request, *args, **kwargs)
 
-        guarded.action = action  # type: ignore[attr-defined]
         return guarded
 
     return guard
@@ -51,5 +50,4 @@ def signed_in(view: View) -> View:
             return redirect_to_login(request.get_full_path())
         return view(request, *args, **kwargs)
 
-    guarded.action = ""  # type: ignore[attr-defined]
     return guarded

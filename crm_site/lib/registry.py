@@ -161,7 +161,8 @@ class NavItem:
 class WorkReason:
     """Why a task is on a worklist. `sentence(params)` says it in the reader's language in one line.
 
-    `level`: "risk" (red edge), "watch" (amber edge) or "" ; `needs_result`: done asks for a result.
+    `level`: "risk" (red edge), "watch" (amber edge) or "" ; `needs_result`: done asks for a result. `same(params)`: the
+    reason whose task, where the customer has one, says the same cause better; "" for none.
     """
 
     code: str
@@ -170,6 +171,7 @@ class WorkReason:
     sentence: Callable[[Mapping[str, Any]], str]
     level: str = ""
     needs_result: bool = False
+    same: Callable[[Mapping[str, Any]], str] = lambda _params: ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,9 +26,16 @@ class NoBank(RuntimeError):
     """Code that needs a bank ran outside every bank."""
 
 
+_BANK = "bank_id"  # what the connection remembers beside its transaction
+
+
 def current_bank() -> int | None:
     """The bank whose rows this connection sees now, or None. Lives with the connection's transaction."""
-    return getattr(connection, "bank_id", None)
+    return getattr(connection, _BANK, None)
+
+
+def _remember(bank_id: int | None) -> None:
+    setattr(connection, _BANK, bank_id)
 
 
 def require_bank() -> int:
@@ -60,11 +67,11 @@ def bank(bank_id: int) -> Iterator[None]:
     inside = connection.in_atomic_block  # SET LOCAL outlives a savepoint: blank it by hand on the way out
     with transaction.atomic():
         _set_bank(str(bank_id))
-        connection.bank_id = bank_id  # type: ignore[attr-defined]
+        _remember(bank_id)
         try:
             yield
         finally:
-            connection.bank_id = None  # type: ignore[attr-defined]
+            _remember(None)
     if inside:  # rolled back, the setting is back as it was; kept, it must be blanked
         _set_bank("")
 
@@ -78,7 +85,7 @@ def founding(bank_id: int) -> Iterator[None]:
     """
     outer = require_bank()
     _set_bank(str(bank_id))
-    connection.bank_id = bank_id  # type: ignore[attr-defined]
+    _remember(bank_id)
     try:
         with connection.cursor() as cursor:
             cursor.execute("select exists (select 1 from accounts_orgunit where bank_id = %s)", [bank_id])
@@ -87,7 +94,7 @@ def founding(bank_id: int) -> Iterator[None]:
             raise WrongBank(f"bank {bank_id} is already founded")
         yield
     finally:
-        connection.bank_id = outer  # type: ignore[attr-defined]
+        _remember(outer)
         if not connection.needs_rollback:
             _set_bank(str(outer))
 

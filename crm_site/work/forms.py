@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
@@ -55,9 +55,7 @@ class HandOverForm(forms.Form):
 
     def __init__(self, *args: Any, actor: Actor, owner_id: int | None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        to = self.fields["to"]
-        assert isinstance(to, StaffField)  # noqa: S101 - narrows the type
-        to.offer(actor, but=owner_id or 0)
+        cast("StaffField", self.fields["to"]).offer(actor, but=owner_id or 0)
 
 
 class TaskForm(forms.Form):
@@ -71,9 +69,7 @@ class TaskForm(forms.Form):
     def __init__(self, *args: Any, actor: Actor, as_of: dt.date, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.actor, self.as_of = actor, as_of
-        owner = self.fields["owner"]
-        assert isinstance(owner, StaffField)  # noqa: S101 - narrows the type
-        owner.offer(actor)
+        cast("StaffField", self.fields["owner"]).offer(actor)
         self.initial.setdefault("due_date", as_of)
         self.initial.setdefault("owner", actor.staff_id)
 

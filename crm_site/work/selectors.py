@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -56,17 +56,42 @@ def worklist(actor: Actor, as_of: dt.date, *, later: bool = False, reason: str =
 def worklist_rows(
     actor: Actor, leads: Iterable[Task], as_of: dt.date, *, later: bool = False
 ) -> list[dict[str, Any]]:
-    """Rows of the worklist: `task_rows` of the leads, each with its customer's other reasons (`also`) by urgency."""
+    """Rows of the worklist: `task_rows` of the leads, each with its customer's other reasons (`also`) by urgency.
+
+    Reasons that say the same cause are one: the sentence that says more, and the other's label (`beside`).
+    """
     listed = list(leads)
-    also: dict[int, list[dict[str, Any]]] = {}
+    also: dict[int, list[Task]] = {}
     customers = {task.customer_id for task in listed if task.customer_id}
-    others = _mine(actor, as_of, later=later).filter(customer_id__in=customers)
-    for task in others.exclude(pk__in=[t.pk for t in listed]).order_by(*ORDER) if customers else ():
-        also.setdefault(task.customer_id or 0, []).append(task_row(task, None, as_of))
+    waiting = _mine(actor, as_of, later=later).filter(customer_id__in=customers)
+    for task in waiting.exclude(pk__in=[t.pk for t in listed]).order_by(*ORDER) if customers else ():
+        also.setdefault(task.customer_id or 0, []).append(task)
     rows = task_rows(actor, listed, as_of)
-    return [
-        {**row, "also": also.get(task.customer_id or 0, [])} for row, task in zip(rows, listed, strict=True)
-    ]
+    for row, task in zip(rows, listed, strict=True):
+        others = also.get(task.customer_id or 0, [])
+        row["also"] = _folded([task, *others], [row, *(task_row(other, None, as_of) for other in others)])
+    return rows
+
+
+def _folded(tasks: Sequence[Task], rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What stands below the first of a customer's rows: of those that say the same cause the most urgent alone."""
+    there = {task.reason for task in tasks}
+    causes: dict[str, list[int]] = {}
+    for place, task in enumerate(tasks):
+        known = WORK_REASONS.get(task.reason)
+        same = known.same(task.params) if known else ""
+        causes.setdefault(same if same in there else f"{task.reason} {place}", []).append(place)
+    for cause, places in causes.items():
+        own = next((place for place, task in enumerate(tasks) if task.reason == cause), None)
+        if own is None:
+            continue
+        first, *folded = sorted({*places, own})
+        rows[first]["why"] = rows[own]["why"]
+        labels = dict.fromkeys(rows[place]["reason"] for place in folded)
+        rows[first]["beside"] = [label for label in labels if label != rows[first]["reason"]]
+        for place in folded:
+            rows[place]["is_folded"] = True
+    return [row for row in rows[1:] if "is_folded" not in row]
 
 
 def row_of(actor: Actor, task: Task, as_of: dt.date) -> list[Task]:

@@ -13,3 +13,4 @@ import "./swipe.js";
 import "./charts.js";
 import "./remove.js";
 import "./panels.js";
+import "./scrolling.js";

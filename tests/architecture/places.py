@@ -13,6 +13,7 @@ from credit_rating.models import (
     CampaignMember,
     CampaignZone,
     CaseCondition,
+    CaseFile,
     CreditCase,
     CreditLine,
     CreditPolicy,
@@ -128,7 +129,7 @@ def credit_place(what: str, customer: Customer) -> dict[str, Any]:
 
 
 def case_place(house: House, what: str, customer: Customer) -> dict[str, Any]:
-    """A draft case of a customer, or a condition somebody has set."""
+    """A draft case of a customer, a file of it, or a condition somebody has set."""
     product = Product.objects.get_or_create(code="WC", defaults={"name": "Working capital"})[0]
     maker = Staff.objects.earliest("id")
     case = CreditCase.objects.filter(customer=customer).first() or CreditCase.objects.create(
@@ -137,6 +138,12 @@ def case_place(house: House, what: str, customer: Customer) -> dict[str, Any]:
     )  # fmt: skip
     if what == "credit case":
         return {"case_id": case.pk}
+    if what == "case file":
+        file = case.files.first() or CaseFile.objects.create(
+            case=case, name="x.pdf", kind="pdf", size=1, digest="x", path="cases/none", uploaded_by=maker,
+            uploaded_at=NOW,
+        )  # fmt: skip
+        return {"file_id": file.pk}
     if case.status == "draft":
         case.round, case.status, case.dossier_hash, case.route = 1, "branch", "x", ["branch"]
         case.deadline = case.expires_on = TODAY
@@ -264,7 +271,7 @@ def place(house: House, what: str, responsible: Staff | None) -> dict[str, Any]:
             key = Reservation.objects.create(
                 line=line, amount=1, reference="M", reserved_at=NOW, expires_at=NOW.replace(year=2099)
             ).pk
-        elif what in ("credit case", "case condition"):
+        elif what in ("credit case", "case condition", "case file"):
             return case_place(house, what, customer)
         elif what in (
             "credit customer",

@@ -136,7 +136,7 @@ def _sign_in(person: Person) -> Browser:
     return Browser(person.bank.host, client.cookies[settings.SESSION_COOKIE_NAME].value)
 
 
-def _url(name: str, line: Line, house: House, responsible: Person | None) -> str:
+def address_of(name: str, line: Line, house: House, responsible: Person | None) -> str:
     if line.of is None:
         return reverse(name)
     arguments = place(house, line.of, responsible.staff if responsible else None)
@@ -156,8 +156,8 @@ API = sorted(name for name, line in MATRIX.items() if any(":" in g for g in line
 @pytest.mark.parametrize("name", PAGES)
 def test_who_may_open_what(cast: dict[str, Any], name: str) -> None:
     line, house = MATRIX[name], cast["house"]
-    url = _url(name, line, house, cast["people"][Role.RELATIONSHIP_MANAGER])
-    foreign = _url(name, line, cast["other"], None) if line.of else None
+    url = address_of(name, line, house, cast["people"][Role.RELATIONSHIP_MANAGER])
+    foreign = address_of(name, line, cast["other"], None) if line.of else None
     for method in METHODS:
         guard = line.methods.get(method)
         if guard is None:
@@ -189,7 +189,7 @@ def test_who_may_open_what(cast: dict[str, Any], name: str) -> None:
 @pytest.mark.parametrize("name", API)
 def test_the_api_is_for_machines(cast: dict[str, Any], name: str) -> None:
     line, house = MATRIX[name], cast["house"]
-    url = _url(name, line, house, None)
+    url = address_of(name, line, house, None)
     for method in METHODS:
         anonymous = _send(Client(HTTP_HOST=house.bank.host), method, url)
         person = _send(cast["clients"][Role.PRESIDENT], method, url)

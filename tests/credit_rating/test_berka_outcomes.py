@@ -69,7 +69,13 @@ def by_hand(files: dict[str, pd.DataFrame], loan: Any) -> dict[str, float | None
     mine = trans[(trans["account_id"] == loan.account_id) & (trans["date"] <= known)]
     if mine.empty:
         return found | dict.fromkeys(("balance_last", "balance_avg_180", "inflow_month", "orders"))
-    ends = mine.groupby("date")["signed"].sum().cumsum().reindex(pd.date_range(mine["date"].min(), known)).ffill()
+    ends = (
+        mine.groupby("date")["signed"]
+        .sum()
+        .cumsum()
+        .reindex(pd.date_range(mine["date"].min(), known))
+        .ffill()
+    )
     since = max(known - 179 * day, opened, trans["date"].min())
     window = ends[ends.index >= since]
     flows = mine[mine["date"] >= since]["signed"]
@@ -91,11 +97,15 @@ def by_hand(files: dict[str, pd.DataFrame], loan: Any) -> dict[str, float | None
 
 @needs_files
 @pytest.mark.django_db
-def test_features_are_those_of_the_files_before_the_loan(berka: Loaded, files: dict[str, pd.DataFrame]) -> None:
+def test_features_are_those_of_the_files_before_the_loan(
+    berka: Loaded, files: dict[str, pd.DataFrame]
+) -> None:
     with bank(berka.bank.pk):
         rows = {row["number"]: row for row in outcome_rows(system_actor(berka.bank.pk, "test"), TODAY)}
     loans = {loan.loan_id: loan for loan in files["loan"].itertuples()}
-    assert {number: row["code"] for number, row in rows.items()} == {n: l.status for n, l in loans.items()}
+    assert {number: row["code"] for number, row in rows.items()} == {
+        n: loan.status for n, loan in loans.items()
+    }
     with_history = 0
     for number, loan in loans.items():
         for name, expected in by_hand(files, loan).items():

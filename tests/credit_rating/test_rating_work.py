@@ -29,7 +29,9 @@ def firm(inside: House, rm: Person, branch_manager: Person, hq_credit: Person) -
 
 
 def work() -> dict[str, int | None]:
-    return dict(Task.objects.open().filter(source_key__startswith="rating:").values_list("reason", "owner_id"))
+    return dict(
+        Task.objects.open().filter(source_key__startswith="rating:").values_list("reason", "owner_id")
+    )
 
 
 def numbers(person: Person) -> list[str]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +15,11 @@ from django.urls import reverse
 from openpyxl import Workbook
 
 from credit_rating.models import Development, DevelopmentSample, Scorecard
-from credit_rating.services import samples as services
-from credit_rating.services import scorecards
 from credit_rating.selectors.ratings import assess
-from crm_site.audit.models import Entry
+from credit_rating.services import scorecards
 from crm_site.jobs.executor import drain
 from crm_site.jobs.models import Run
 from crm_site.lib.tenancy import bank
-from customers.models import ExportRecord
 from tests.conftest import NOW, TODAY, House, Person
 from tests.customers.factories import make_customer
 
@@ -31,9 +27,10 @@ SignIn = Callable[[Person], Client]
 
 
 @pytest.fixture(autouse=True)
-def files(settings: Any, tmp_path: Path) -> Iterator[Path]:
+def files(settings: Any, tmp_path: Path) -> Path:
+    """Where this test's samples lie."""
     settings.MEDIA_ROOT = tmp_path / "files"
-    yield tmp_path / "files"
+    return tmp_path / "files"
 
 
 def applicants(number: int = 400) -> list[list[str]]:
@@ -42,12 +39,11 @@ def applicants(number: int = 400) -> list[list[str]]:
     amount = rng.integers(1, 100, number)
     home = rng.choice(["own", "rent"], number)
     bad = rng.random(number) < 0.05 + 0.004 * amount + 0.2 * (home == "rent")
-    rows = [["no", "day", "amount", "home", "outcome"]]
-    for i in range(number):
-        rows.append(
-            [str(i), f"2024-{i % 12 + 1:02}-11", str(amount[i]), str(home[i]), "bad" if bad[i] else "good"]
-        )
-    return rows
+    rows = (
+        [str(i), f"2024-{i % 12 + 1:02}-11", str(amount[i]), str(home[i]), "bad" if bad[i] else "good"]
+        for i in range(number)
+    )
+    return [["no", "day", "amount", "home", "outcome"], *rows]
 
 
 def as_csv(rows: list[list[str]]) -> bytes:

@@ -8,10 +8,14 @@ from typing import Any
 
 import pytest
 from django.core.exceptions import PermissionDenied
+from django.utils import translation
 
 from credit_rating import warning_nightly
+from credit_rating.engine.classes import Level
 from credit_rating.models import CreditPolicy, LoanClass, Signal, SignalAct
 from credit_rating.policies import SHAPES, PolicyFault, read
+from credit_rating.policies.warnings import Contagion, contagion_of, rules_of, say_contagion
+from credit_rating.selectors.warnings import member_names, rule_sentence
 from credit_rating.services import warnings as services
 from crm_site.lib.errors import Conflict, DomainError
 from crm_site.lib.permissions import system_actor
@@ -19,7 +23,7 @@ from crm_site.lib.registry import RunContext
 from crm_site.work.models import Task
 from crm_site.work.services import finish_task
 from customers.conditions import Matches
-from customers.models import Customer, Loan, LoanBalance, Standing
+from customers.models import Customer, Loan, LoanBalance, Relation, Standing
 from customers.nightly import customer_ranges
 from tests.architecture.places import a_customer
 from tests.conftest import NOW, TODAY, House, Person
@@ -308,3 +312,98 @@ def test_a_lower_grade_than_before_is_a_warning(inside: House, rm: Person, hq_cr
     signal = Signal.objects.get(code="grade_drop")
     assert signal.figures == {"grade_drop": str(before.grade_rank - after.grade_rank)}
     assert signal.owner_id == rm.staff.pk
+
+
+def elsewhere(manager: Person, number: str) -> Customer:
+    """A small company of another branch."""
+    branch = manager.staff.unit
+    made = Customer.objects.create(
+        number=number, kind="corporate", size="small", name=f"Works {number}", name_sort=number, home_branch=branch,
+        responsible=manager.staff,
+    )  # fmt: skip
+    Standing.objects.create(
+        customer=made, kind="corporate", home_branch=branch, responsible=manager.staff, as_of=DAY
+    )
+    return made
+
+
+# -- alternatives, groups -------------------------------------------------------------------------------------------
+
+
+def test_of_alternatives_one_must_hold_and_all_else(inside: House, debtor: Customer) -> None:
+    body: Any = SHAPES["warnings"].default("")
+    body["tables"]["rules"] = [
+        {"code": "mixed", "name": "", "level": "watch", "owner": "manager", "days": "5"}
+    ]
+    body["tables"]["conditions"] = [
+        {"rule": "mixed", "fact": fact, "op": op, "value": value, "either": either}
+        for fact, op, value, either in (
+            ("days_past_due", ">", "60", "a"), ("loans", ">", "0", ""), ("deposits_adb", "<", "1.00", "a"),
+        )
+    ]  # fmt: skip
+    (rule,) = rules_of(read(SHAPES["warnings"], body))
+    assert [set(part) for part in rule.condition["all"]] == [{"any"}, {"fact", "op", "value"}]
+    assert rule.facts == ["days_past_due", "deposits_adb", "loans"]
+    CreditPolicy.objects.filter(subject="warnings").update(body=body)
+    set_days(a_loan(debtor, "L1"), 0)
+    Standing.objects.filter(customer=debtor).update(deposits_adb=Decimal(500))
+    night(inside, step="warnings")
+    assert not Signal.objects.exists()
+    Standing.objects.filter(customer=debtor).update(deposits_adb=Decimal(0))
+    night(inside, in_days(1), step="warnings")
+    signal = Signal.objects.get()
+    assert (signal.code, signal.figures) == (
+        "mixed",
+        {"days_past_due": "0", "deposits_adb": "0", "loans": "100000"},
+    )
+    with translation.override("en"):
+        assert " or " in rule_sentence(signal)
+    Standing.objects.filter(customer=debtor).update(loans=Decimal(0))
+    night(inside, in_days(2), step="warnings")
+    assert Signal.objects.get().ended_on == in_days(2)
+
+
+def test_trouble_of_a_member_warns_the_group_and_names_it_to_who_sees_it(
+    inside: House, debtor: Customer, rm: Person, rm_other_branch: Person
+) -> None:
+    sick, outside = (elsewhere(rm_other_branch, number) for number in ("M-2", "M-3"))
+    for one in (debtor, sick, outside):
+        a_loan(one, f"L{one.pk}")
+        Standing.objects.filter(customer=one).update(loans=Decimal(1000))
+    Relation.objects.create(customer=debtor, other=sick, kind="common_control")
+    Relation.objects.create(customer=outside, other=sick, kind="supplier")
+    night(inside)
+    night(inside, step="warnings")
+    assert not Signal.objects.exists()
+    set_days(Loan.objects.get(customer=sick), 40)
+    night(inside, in_days(1))
+    night(inside, in_days(1), step="warnings")
+    signal = Signal.objects.get(customer=debtor)
+    assert (signal.code, signal.owner_id) == ("group_member", rm.staff.pk)
+    assert signal.figures == {"member": sick.pk, "member_days": 40, "member_class": "special_mention"}
+    assert not Signal.objects.filter(customer__in=[sick, outside], code="group_member").exists()
+    assert Task.objects.get(source_key=f"warning:{signal.pk}").customer_id == debtor.pk
+    with translation.override("en"):
+        assert rule_sentence(signal) == (
+            "A member of its group is at least 8 days past due or in the class “Special mention” or worse."
+        )
+    assert member_names(rm.actor, [signal]) == {}
+    assert member_names(rm_other_branch.actor, [signal]) == {sick.pk: sick.name}
+    night(inside, in_days(1), step="warnings")
+    assert Signal.objects.filter(code="group_member").count() == 1
+    set_days(Loan.objects.get(customer=sick), 0)
+    night(inside, in_days(2))
+    night(inside, in_days(2), step="warnings")
+    assert Signal.objects.get(customer=debtor).ended_on == in_days(2)
+
+
+def test_a_policy_may_say_that_groups_never_warn(inside: House) -> None:
+    body: Any = SHAPES["warnings"].default("")
+    body["params"] = {"group_days": "0", "group_class": "never"}
+    found = read(SHAPES["warnings"], body)
+    assert (contagion_of(found), say_contagion(found)) == (Contagion(0, None), "")
+    body["params"] = {}  # a policy of before the question
+    assert contagion_of(read(SHAPES["warnings"], body)) == Contagion(8, Level.SPECIAL_MENTION)
+    body["tables"]["rules"][0]["code"] = "group_member"
+    with pytest.raises(PolicyFault):
+        read(SHAPES["warnings"], body)

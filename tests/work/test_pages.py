@@ -232,3 +232,31 @@ def test_later_and_hand_over_take_every_reason_of_the_row(
     assert reload(grave).owner_id == reload(trivial).owner_id == colleague.staff.pk
     with bank(house.id):
         assert Notification.objects.filter(staff=colleague.staff.pk).count() == 1
+
+
+def test_reasons_of_one_cause_are_said_once_with_both_labels(
+    house: House, rm: Person, client_for: SignIn
+) -> None:
+    def warning(code: str) -> dict[str, object]:
+        return {"code": code, "name": "", "signal_id": 1, "level": "risk"}
+
+    used = {"line": "SX-2026-000001", "share": "0.95", "amount": "95.00", "currency": "CNY"}
+    rows = [
+        services.TaskRow("warning", "w:1", TODAY, 7, rm.staff.pk, params=warning("line_use"), urgency=85),
+        services.TaskRow("warning", "w:2", TODAY, 7, rm.staff.pk, params=warning("class_worse"), urgency=84),
+        services.TaskRow("line_use", "w:3", TODAY, 7, rm.staff.pk, params=used, urgency=40),
+        services.TaskRow("warning", "w:4", TODAY, 8, rm.staff.pk, params=warning("line_use"), urgency=80),
+    ]  # fmt: skip
+    with bank(house.id):
+        services.put_tasks(house.id, rows, sources=["w:"], as_of=TODAY)
+    answer = client_for(rm).get("/tasks/", headers={"Accept-Language": "en"})
+    first, second = answer.context["items"]
+    assert (first["reason"], first["beside"]) == ("Early warning", ["Line nearly used up"])
+    assert "SX-2026-000001" in first["why"]
+    assert [(o["reason"], o["why"]) for o in first["also"]] == [
+        ("Early warning", "Five-level class got worse"),
+    ]  # fmt: skip
+    assert (second["why"], second["also"]) == ("Credit lines nearly used up", [])
+    page = answer.content.decode()
+    assert page.count("SX-2026-000001") == 2  # the text and its title
+    assert "Early warning: " not in page.replace('title="Early warning: ', "")

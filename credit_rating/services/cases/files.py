@@ -138,7 +138,7 @@ def withdraw_file(actor: Actor, *, file_id: int, now: dt.datetime, today: dt.dat
         case = locked(actor, found.case_id)
         found.refresh_from_db(fields=["withdrawn_at"])
         if actor.staff_id is None or actor.staff_id not in (found.uploaded_by_id, case.prepared_by_id):
-            raise PermissionDenied(PREPARE)
+            raise FileFault(_("Who added a file, or made the case, withdraws it."), code="file_of_another")
         if found.withdrawn_at is not None:
             return found
         if found.condition is None:

@@ -42,10 +42,15 @@ WITH owed AS (
     SELECT *, (%(date)s::date - (CASE WHEN fate < 9000 THEN age %% (months * 30 - 5)
         ELSE months * 30 + 5 + age %% 300 END)::int) AS starts_on FROM chosen
 ), limited AS (
-    -- Use from a fifth to all of the limit, rounded up to whole ten thousands (thousands for small ones).
-    SELECT *, CASE WHEN used = 0 THEN (20 + age %% 180) * 10000000
-        ELSE ceil(used / (0.2 + 0.8 * share / 10000.0) / unit)::bigint * unit END AS room
-    FROM (SELECT *, CASE WHEN used < 100000000 THEN 100000 ELSE 1000000 END AS unit FROM dated) u
+    -- Use from a fifth to all of the limit, rounded up to whole ten thousands (thousands for small ones). No line takes
+    -- more than a hundredth of all that is lent, unless more is drawn: a bank's capital would not allow it.
+    SELECT *, CASE WHEN used = 0 THEN least((20 + age %% 180) * 10000000,
+            ceil((20 + age %% 180) / 200.0 * most / 1000000)::bigint * 1000000)
+        ELSE greatest(ceil(used::numeric / unit), least(ceil(used / (0.2 + 0.8 * share / 10000.0) / unit),
+            floor(most::numeric / unit)))::bigint * unit END AS room
+    FROM (SELECT *, CASE WHEN used < 100000000 THEN 100000 ELSE 1000000 END AS unit FROM dated) u,
+        (SELECT coalesce(sum(outstanding), 0)::bigint / 100 AS most FROM customers_loan
+         WHERE bank_id = %(bank)s AND status = 'active') w
 ), staged AS (
     SELECT *, (starts_on + make_interval(months => months))::date AS expires_on FROM limited
 )

@@ -1,0 +1,70 @@
+"""What a group's trouble means for its members: who of them is past due or in a bad class, and whom that touches (C10).
+
+Groups are those of the large-exposure rules (engine.exposure), of the whole bank's relations of control.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Collection
+from typing import Any
+
+from django.db.models import Max
+
+from credit_rating.engine.classes import Level
+from credit_rating.engine.exposure import Tie, control_groups
+from credit_rating.models import LoanClass
+from credit_rating.policies.classes import CODES
+from credit_rating.policies.warnings import Contagion
+from credit_rating.selectors.exposure import CONTROL
+from credit_rating.selectors.policies import policy_on
+from customers.models import Relation, Standing
+
+
+def touched_by_group(debtors: Collection[int], when: Contagion, day: dt.date) -> dict[int, dict[str, Any]]:
+    """debtor -> what is worst with another member of its group: {"member": id, "member_days", "member_class": code}."""
+    wanted = set(debtors)
+    groups = [group for group in _groups(day) if not wanted.isdisjoint(group)]
+    members = {member for group in groups for member in group}
+    days, levels = _troubles(members, when)
+    found: dict[int, dict[str, Any]] = {}
+    for group in groups:
+        # The gravest first; the number of a customer makes the choice the same every night.
+        bad = sorted(
+            (one for one in group if one in days or one in levels),
+            key=lambda one: (-levels.get(one, 0), -days.get(one, 0), one),
+        )
+        for debtor in wanted.intersection(group):
+            worst = next((one for one in bad if one != debtor), None)
+            if worst is not None:
+                found[debtor] = _figures(worst, days.get(worst), levels.get(worst))
+    return found
+
+
+def _groups(day: dt.date) -> list[list[int]]:
+    threshold = policy_on("caps", day).body.params["control_pct"]
+    rows = Relation.objects.filter(kind__in=CONTROL).order_by("id")
+    ties = rows.values_list("customer_id", "other_id", "kind", "share")
+    return control_groups((Tie(*row) for row in ties.iterator()), threshold)
+
+
+def _troubles(members: set[int], when: Contagion) -> tuple[dict[int, int], dict[int, int]]:
+    """(member -> days past due, member -> level) of those in trouble by either measure."""
+    days: dict[int, int] = {}
+    levels: dict[int, int] = {}
+    if members and when.days:
+        late = Standing.objects.filter(customer_id__in=members, days_past_due__gte=when.days)
+        days = dict(late.values_list("customer_id", "days_past_due"))
+    if members and when.level is not None:
+        bad = LoanClass.objects.filter(customer_id__in=members, until__isnull=True, level__gte=when.level)
+        levels = dict(bad.order_by().values_list("customer_id").annotate(worst=Max("level")))
+    return days, levels
+
+
+def _figures(member: int, days: int | None, level: int | None) -> dict[str, Any]:
+    told: dict[str, Any] = {"member": member}
+    if days is not None:
+        told["member_days"] = days
+    if level is not None:
+        told["member_class"] = CODES[Level(level)]
+    return told
