@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -17,7 +17,7 @@ from credit_rating.models.lines import LIVING, CreditLine
 from credit_rating.policies import Body
 from credit_rating.policies.caps import caps_of
 from credit_rating.selectors.policies import policy_on
-from crm_site.accounts.models import Bank
+from crm_site.accounts.banks import home_currency
 from crm_site.lib.errors import DomainError
 from crm_site.lib.money import round_cents
 from crm_site.lib.permissions import Actor
@@ -46,15 +46,26 @@ def group_members(customer_id: int, threshold: Decimal) -> tuple[int, ...]:
 def stakes_of(customers: Iterable[int], day: dt.date) -> dict[int, Stake]:
     """customer -> loans of the core's newest day, and its living lines as they stand now, in the bank's currency."""
     ids = list(customers)
-    loans = dict(Standing.objects.filter(customer_id__in=ids).values_list("customer_id", "loans"))
+    return _stakes(_standings(ids), ids, day)
+
+
+def _stakes(standings: Mapping[int, Standing], ids: list[int], day: dt.date) -> dict[int, Stake]:
     lines = _lines_of(ids, day)
-    return {one: Stake(loans.get(one, ZERO), *lines.get(one, (ZERO, ZERO))) for one in ids}
+    return {
+        one: Stake(standings[one].loans if one in standings else ZERO, *lines.get(one, (ZERO, ZERO)))
+        for one in ids
+    }
+
+
+def _standings(ids: list[int]) -> dict[int, Standing]:
+    told = Standing.objects.filter(customer_id__in=ids)
+    return {s.customer_id: s for s in told.only("customer_id", "loans", "overdue_amount", "days_past_due")}
 
 
 def home_rates(currencies: Iterable[str], day: dt.date) -> dict[str, Decimal]:
     """currency -> its newest rate up to a day to the bank's own (1). Raises DomainError for one that has none."""
     wanted = set(currencies)
-    home = Bank.objects.values_list("currency", flat=True).get(pk=require_bank())
+    home = home_currency(require_bank())
     rates = {home: Decimal(1)}
     if foreign := wanted - {home}:
         known = FxRate.objects.filter(currency__in=foreign, rate_date__lte=day)
@@ -96,11 +107,11 @@ def quarter_end_before(day: dt.date) -> dt.date:
 
 def capital_on(day: dt.date) -> tuple[Capital, BankCapital] | None:
     """The bank's capital that holds on a day, with last quarter's; None before the first is on record."""
-    now = BankCapital.objects.filter(as_of__lte=day).order_by("-as_of").first()
-    if now is None:
+    known = list(BankCapital.objects.filter(as_of__lte=day).order_by("-as_of"))  # a few a year
+    if not known:
         return None
-    quarter = quarter_end_before(day)
-    last = BankCapital.objects.filter(as_of__lte=quarter).order_by("-as_of").first()
+    now, quarter = known[0], quarter_end_before(day)
+    last = next((row for row in known if row.as_of <= quarter), None)
     return Capital(now.net_capital, now.tier1_net_capital, last.net_capital if last else None), now
 
 
@@ -111,19 +122,22 @@ def related_on(day: dt.date) -> QuerySet[RelatedParty]:
 
 def related_customers(day: dt.date) -> set[int]:
     """Customers that are related parties on a day: by the register, or because the core says so."""
-    told = Customer.objects.filter(is_related_party=True).values_list("pk", flat=True)
-    return set(related_on(day).values_list("customer_id", flat=True)) | set(told)
+    told = Customer.objects.filter(is_related_party=True).order_by().values_list("pk")
+    return {key for (key,) in related_on(day).order_by().values_list("customer_id").union(told)}
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A member of a group. `name` "" for a customer that the reader does not see."""
+    """A member of a group. `name` "" for a customer that the reader does not see. `overdue` of its loans, and for how
+    many `days`, by the core's newest day."""
 
     customer_id: int
     name: str
     is_self: bool
     stake: Stake
     after: Stake
+    overdue: Decimal = ZERO
+    days: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,12 +172,17 @@ def concentration_of(
 ) -> Concentration:
     """A customer's group and every cap that applies, with its lines coming to `limit` (None: as they are)."""
     policy = policy_on("caps", day).body
-    ids = group_members(customer.pk, policy.params["control_pct"])
-    stakes = stakes_of(ids, day)
+    ids = list(group_members(customer.pk, policy.params["control_pct"]))
+    standings = _standings(ids)
+    stakes = _stakes(standings, ids, day)
     own = stakes[customer.pk]
     after = {**stakes, customer.pk: own if limit is None else own.after(limit)}
     names = dict(Customer.objects.visible_to(actor).filter(pk__in=ids).values_list("pk", "name"))
-    members = [Member(i, names.get(i, ""), i == customer.pk, stakes[i], after[i]) for i in ids]
+    late = {i: (s.overdue_amount, s.days_past_due) for i, s in standings.items()}
+    members = [
+        Member(i, names.get(i, ""), i == customer.pk, stakes[i], after[i], *late.get(i, (ZERO, 0)))
+        for i in ids
+    ]
     related = related_customers(day)
     is_related = not related.isdisjoint(ids)
     found = capital_on(day)

@@ -60,8 +60,8 @@ def elsewhere_of_many(customers: Sequence[int], day: dt.date) -> dict[int, Elsew
 def newest_report(of_customer: QuerySet[ExternalExposure], day: dt.date) -> list[ExternalExposure]:
     """The rows of a customer's newest report up to a day; of two of one date the credit bureau's."""
     told = of_customer.filter(report_date__lte=day)
-    newest = told.order_by("-report_date").values_list("report_date", flat=True).first()
-    return [] if newest is None else _preferred(list(told.filter(report_date=newest)))
+    newest = told.order_by("-report_date").values("report_date")[:1]
+    return _preferred(list(told.filter(report_date=newest)))
 
 
 def _preferred(rows: list[ExternalExposure]) -> list[ExternalExposure]:

@@ -57,7 +57,7 @@ def the_case(request: Any, case_id: int) -> CreditCase:
 
 
 def shown(request: Any, found: CreditCase) -> dict[str, Any]:
-    """What page and paper share."""
+    """What page and paper share, of a case read `with_record`."""
     record = selectors.record_of(request.actor, found)
     today = bank_today(request.bank)
     rows = guarantees_of(request.actor, found.customer, day=today)
@@ -84,7 +84,7 @@ def shown(request: Any, found: CreditCase) -> dict[str, Any]:
         **_live(request, found, today),
         "saved": _calculation(request, found),
         "rated": _rating(request, found),
-        "copies": list(found.copies.select_related("staff")),
+        "copies": list(found.copies.all()),
     }
 
 

@@ -45,7 +45,7 @@ def case_answer(
     request: Any, found: CreditCase, form: OpinionForm | None = None, status: int = 200, **more: Any
 ) -> HttpResponse:
     today = bank_today(request.bank)
-    stands = selectors.capacity(request.actor, found, today)
+    stands = selectors.capacity(request.actor, selectors.with_record(found), today)
     words = services.objection_words()
     opinion = form or OpinionForm(initial={"dossier_hash": found.dossier_hash})
     context = {
@@ -57,7 +57,7 @@ def case_answer(
         "stand_in_for": Staff.objects.filter(pk=stands.on_behalf_of).first() if stands and stands.on_behalf_of else None,
         "staff_form": StaffForm(),
         "is_maker": found.prepared_by_id == request.actor.staff_id,
-        "may_add_files": found.status in OPEN and selectors.may_add_files(request.actor, found, today),
+        "may_add_files": found.status in OPEN and selectors.may_add_files(request.actor, stands),
         "staff_id": request.actor.staff_id,
         "may_evidence": may(request.actor, services.PREPARE),
         "may_accept": may(request.actor, services.MANAGE),
@@ -174,7 +174,7 @@ def _on_condition(request: Any, condition_id: int, act: Callable[..., object], *
 @require_GET
 def case_print(request: Any, case_id: int) -> HttpResponse:
     """The paper form 客户授信额度审议审批表."""
-    found = the_case(request, case_id)
+    found = selectors.with_record(the_case(request, case_id))
     context = {
         **shown(request, found),
         "form_name": _("Credit line approval form"),

@@ -14,6 +14,7 @@ from crm_site.lib.errors import DomainError
 _SECONDS = 5.0
 _lock = Lock()
 _by_host: dict[str, tuple[float, Bank | None]] = {}
+_currencies: dict[int, tuple[float, str]] = {}
 _vaults: dict[tuple[int, bytes], Vault] = {}
 
 
@@ -36,6 +37,20 @@ def forget_banks() -> None:
     """Drop the cache: a bank was created, renamed or closed in this process."""
     with _lock:
         _by_host.clear()
+        _currencies.clear()
+
+
+def home_currency(bank_id: int) -> str:
+    """The currency that a bank keeps its books in."""
+    now = time.monotonic()
+    with _lock:
+        kept = _currencies.get(bank_id)
+    if kept and now - kept[0] < _SECONDS:
+        return kept[1]
+    found: str = Bank.objects.values_list("currency", flat=True).get(pk=bank_id)
+    with _lock:
+        _currencies[bank_id] = (now, found)
+    return found
 
 
 def vault(bank: Bank) -> Vault:

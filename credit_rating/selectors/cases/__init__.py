@@ -33,6 +33,7 @@ from credit_rating.selectors.cases.record import (
     record_of,
     vote_counts,
     votes_are_hidden,
+    with_record,
 )
 from credit_rating.selectors.cases.whole import Group, GroupRow, Whole, whole_of
 
@@ -71,4 +72,5 @@ __all__ = [
     "votes_are_hidden",
     "who_would_decide",
     "whole_of",
+    "with_record",
 ]

@@ -29,12 +29,13 @@ from credit_rating.policies import SHAPES, Body, read
 from credit_rating.policies.authority import kin_steps_of, route_of
 from credit_rating.selectors.cases.files import told_files
 from credit_rating.selectors.cases.people import without_branch
-from credit_rating.selectors.exposure import related_customers
+from credit_rating.selectors.exposure import home_rates, related_customers
 from credit_rating.selectors.external import newest_report
 from credit_rating.selectors.guarantees import newest_valuations
 from credit_rating.selectors.policies import policy_on
-from crm_site.accounts.models import Bank
+from crm_site.accounts.banks import home_currency
 from crm_site.lib.errors import DomainError
+from crm_site.lib.money import round_cents
 from crm_site.lib.tenancy import require_bank
 from customers.models import Customer, FxRate
 
@@ -72,7 +73,7 @@ class Dossier:
 
 def in_bank_currency(amount: Decimal, currency: str, day: dt.date) -> Decimal:
     """An amount in the bank's currency by the newest rate up to a day. Raises DomainError when there is none."""
-    if currency == Bank.objects.values_list("currency", flat=True).get(pk=require_bank()):
+    if currency == home_currency(require_bank()):
         return amount
     rate = FxRate.objects.filter(currency=currency, rate_date__lte=day).order_by("-rate_date").first()
     if rate is None:
@@ -86,13 +87,22 @@ def _asked_amount(case: CreditCase, day: dt.date) -> Decimal:
 
     So that nobody stays below an authority by asking in pieces.
     """
-    lines = CreditLine.objects.filter(customer=case.customer, status__in=LIVING).exclude(pk=case.line_id or 0)
+    lines = CreditLine.objects.filter(customer=case.customer, status__in=LIVING)
     others = CreditCase.objects.filter(customer=case.customer, status__in=STAGES).exclude(pk=case.pk)
+    return total_asked(case, lines, others, day)
+
+
+def total_asked(
+    case: CreditCase, living: Iterable[CreditLine], others: Iterable[CreditCase], day: dt.date
+) -> Decimal:
+    """`_asked_amount` of the customer's living lines and its other cases under way, read already."""
+    others, lines = list(others), [line for line in living if line.pk != case.line_id]
     changed = {other.line_id for other in others if other.line_id}
     amounts = [(case.amount, case.currency)]
     amounts += [(other.amount, other.currency) for other in others]
     amounts += [(line.limit, line.currency) for line in lines if line.pk not in changed]
-    return sum((in_bank_currency(Decimal(a), c, day) for a, c in amounts), Decimal(0))
+    rates = home_rates({currency for _amount, currency in amounts}, day)
+    return sum((round_cents(Decimal(amount) * rates[currency]) for amount, currency in amounts), Decimal(0))
 
 
 def asked_of(case: CreditCase, day: dt.date) -> tuple[Asked, Evidence | None, Evidence | None]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import hashlib
 from dataclasses import dataclass
 from typing import IO
@@ -10,7 +9,7 @@ from typing import IO
 from django.utils.translation import gettext as _
 
 from credit_rating.models import CaseFile, CreditCase
-from credit_rating.selectors.cases.people import capacity
+from credit_rating.selectors.cases.people import Capacity
 from crm_site.lib.errors import DomainError
 from crm_site.lib.files import full_path
 from crm_site.lib.permissions import Actor, may
@@ -26,8 +25,7 @@ class FileLost(DomainError):
 
 def files_of(case: CreditCase) -> list[CaseFile]:
     """All files of a case, withdrawn ones too, oldest first; evidence of conditions is asked of the condition."""
-    found = case.files.filter(condition__isnull=True).select_related("uploaded_by", "withdrawn_by")
-    return list(found)
+    return [file for file in case.files.all() if file.condition_id is None]
 
 
 def told_files(case: CreditCase) -> list[dict[str, object]]:
@@ -39,12 +37,9 @@ def told_files(case: CreditCase) -> list[dict[str, object]]:
     ]
 
 
-def may_add_files(actor: Actor, case: CreditCase, day: dt.date) -> bool:
-    """Who prepares credit may; of the others who speaks at the case's stage and has nothing against him."""
-    if may(actor, "credit.prepare"):
-        return True
-    stands = capacity(actor, case, day)
-    return stands is not None and not stands.objections
+def may_add_files(actor: Actor, stands: Capacity | None) -> bool:
+    """Who prepares credit may; of the others who speaks at the case's stage (`capacity`) and has nothing against him."""
+    return may(actor, "credit.prepare") or (stands is not None and not stands.objections)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from django.db.models import Count, Q
+from django.db.models import Count, Prefetch, prefetch_related_objects
 
 from credit_rating.models import (
     CaseCondition,
+    CaseCopy,
+    CaseFile,
     CaseSeat,
     CaseStatus,
     CreditCase,
@@ -33,25 +35,46 @@ class Record:
     seats: list[CaseSeat] = field(default_factory=list)
 
 
+def with_record(case: CreditCase) -> CreditCase:
+    """The case with everything that people left on it: one statement a kind of thing, and none after it."""
+    with_staff = {"seats": CaseSeat, "copies": CaseCopy}
+    related: list[str | Prefetch] = [
+        Prefetch(name, model.objects.select_related("staff")) for name, model in with_staff.items()
+    ]
+    prefetch_related_objects(
+        [case],
+        "makers",
+        *related,
+        Prefetch("opinions", Opinion.objects.select_related("staff", "on_behalf_of")),
+        Prefetch("conditions", CaseCondition.objects.select_related("evidenced_by", "accepted_by")),
+        Prefetch("files", CaseFile.objects.select_related("uploaded_by", "withdrawn_by")),
+    )
+    return case
+
+
 def record_of(actor: Actor, case: CreditCase) -> Record:
     """Opinions, newest first. While the committee votes a reader sees of its votes his own alone."""
-    found = case.opinions.select_related("staff", "on_behalf_of").prefetch_related("conditions")
-    seats = list(case.seats.filter(round=case.round).select_related("staff"))
+    seats = [seat for seat in case.seats.all() if seat.round == case.round]
+    said = list(case.opinions.all())
     if not votes_are_hidden(case):
-        return Record(list(found), 0, seats)
-    hidden = Q(round=case.round, part=OpinionPart.VOTE, voided_at__isnull=True) & ~Q(staff_id=actor.staff_id)
-    return Record(list(found.exclude(hidden)), found.filter(hidden).count(), seats)
+        return Record(said, 0, seats)
+    seen = [o for o in said if not _is_vote_of(o, case.round) or o.staff_id == actor.staff_id]
+    return Record(seen, len(said) - len(seen), seats)
+
+
+def _is_vote_of(opinion: Opinion, turn: int) -> bool:
+    return opinion.round == turn and opinion.part == OpinionPart.VOTE and opinion.voided_at is None
 
 
 def conditions_of(case: CreditCase) -> list[CaseCondition]:
     """Conditions precedent of this round's approvals."""
-    shown = ~Q(opinion__part=OpinionPart.VOTE) if votes_are_hidden(case) else Q()
-    return list(
-        case.conditions.filter(
-            shown, opinion__round=case.round, opinion__voided_at__isnull=True,
-            opinion__verdict=Verdict.CONDITIONAL,
-        ).select_related("opinion__staff", "evidenced_by", "accepted_by").prefetch_related("files__uploaded_by")
-    )  # fmt: skip
+    said = {o.pk: o for o in case.opinions.all() if o.round == case.round and o.voided_at is None}
+    if votes_are_hidden(case):
+        said = {pk: o for pk, o in said.items() if o.part != OpinionPart.VOTE}
+    found = [c for c in case.conditions.all() if c.opinion_id in said]
+    for one in found:
+        one.opinion = said[one.opinion_id]
+    return [one for one in found if one.opinion.verdict == Verdict.CONDITIONAL]
 
 
 def open_conditions(case_id: int) -> int:

@@ -14,16 +14,15 @@ from django.db.models import Max
 
 from credit_rating.engine.steps import ZERO
 from credit_rating.models import CreditCase, CreditLine, LoanClass, Rating, RatingStatus, Signal
-from credit_rating.models.cases import ENDED
+from credit_rating.models.cases import ENDED, STAGES
 from credit_rating.models.lines import LIVING
-from credit_rating.selectors.cases.dossier import asked_of
+from credit_rating.selectors.cases.dossier import total_asked
 from credit_rating.selectors.exposure import Concentration, Member, concentration_of
 from credit_rating.selectors.external import Elsewhere, elsewhere_of
 from credit_rating.selectors.lines import lines_of
 from credit_rating.selectors.warnings import warnings_of
 from crm_site.lib.errors import DomainError
 from crm_site.lib.permissions import Actor
-from customers.models import Standing
 
 MOST_DECISIONS = 10
 
@@ -31,13 +30,11 @@ MOST_DECISIONS = 10
 @dataclass(frozen=True, slots=True)
 class GroupRow:
     """A member of the group. `member.name` is "" for a customer that the reader does not see. `grade`: of the rating in
-    force, "" without one; `level`: the worst of the five classes of its loans, 0 without one; `days`: past due."""
+    force, "" without one; `level`: the worst of the five classes of its loans, 0 without one."""
 
     member: Member
     grade: str
     level: int
-    overdue: Decimal
-    days: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +46,7 @@ class Group:
 
     @property
     def overdue(self) -> Decimal:
-        return sum((row.overdue for row in self.rows), ZERO)
+        return sum((row.member.overdue for row in self.rows), ZERO)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,37 +64,30 @@ class Whole:
 def whole_of(actor: Actor, case: CreditCase, day: dt.date) -> Whole:
     """What is known of a case's customer beside the dossier, on a day."""
     fault, group = "", None
+    lines = [line for line in lines_of(actor, case.customer_id) if line.status in LIVING]
+    seen = CreditCase.objects.visible_to(actor).filter(customer_id=case.customer_id).exclude(pk=case.pk)
+    others = list(seen.filter(status__in=(*STAGES, *ENDED)).select_related("product", "line"))
     try:
-        group = _group(actor, case, day)
+        amount = total_asked(case, lines, [one for one in others if one.status in STAGES], case.as_of or day)
+        group = _group(actor, case, day, amount)
     except DomainError as error:
         fault = error.message
-    earlier = CreditCase.objects.visible_to(actor).filter(customer_id=case.customer_id, status__in=ENDED)
     return Whole(
         group,
         fault,
-        [line for line in lines_of(actor, case.customer_id) if line.status in LIVING],
+        lines,
         elsewhere_of(actor, case.customer, day),
         warnings_of(actor, case.customer_id),
-        list(earlier.exclude(pk=case.pk).select_related("product", "line")[:MOST_DECISIONS]),
+        [one for one in others if one.status in ENDED][:MOST_DECISIONS],
     )
 
 
-def _group(actor: Actor, case: CreditCase, day: dt.date) -> Group:
-    """`after` counts all that the customer then has, as the authority matrix does."""
-    amount = asked_of(case, case.as_of or day)[0].amount
+def _group(actor: Actor, case: CreditCase, day: dt.date, amount: Decimal) -> Group:
+    """`amount`: all that the customer then has, as the authority matrix counts it."""
     found = concentration_of(actor, case.customer, day=day, limit=amount)
     ids = [member.customer_id for member in found.members]
     grades, levels = _grades(ids, day), _levels(ids)
-    standing = {
-        key: (overdue, days)
-        for key, overdue, days in Standing.objects.filter(customer_id__in=ids).values_list(
-            "customer_id", "overdue_amount", "days_past_due"
-        )
-    }
-    rows = [
-        GroupRow(m, grades.get(m.customer_id, ""), levels.get(m.customer_id, 0), *standing.get(m.customer_id, (ZERO, 0)))
-        for m in found.members
-    ]  # fmt: skip
+    rows = [GroupRow(m, grades.get(m.customer_id, ""), levels.get(m.customer_id, 0)) for m in found.members]
     return Group(rows, found)
 
 
