@@ -175,7 +175,8 @@ def test_statements_stay_within_the_budget(
             assert client.get("/").status_code == 200
         used[person.staff.number] = len([q for q in captured if "SAVEPOINT" not in q["sql"]])
     assert used["rm"] <= 19, used
-    assert max(used.values()) <= 22, used  # what waits to be decided in credit: who, kin, cases, who stands in, ratings
+    # What waits in credit for those who decide: roles, kin, cases, who stands in, ratings.
+    assert max(used.values()) <= 22, used
 
 
 def test_the_home_says_what_it_hides(house: House, rm: Person, client_for: SignIn) -> None:
