@@ -108,7 +108,8 @@ def list_of(actor: Actor, batch: CampaignBatch, day: dt.date) -> BatchList:
     decides = may_approve(actor, batch, day)
     makers = _makers(members)
     related = _relatives(actor.staff_id or 0, [m.customer_id for m in members], day)
-    rows, fallen = [], []
+    rows: list[Row] = []
+    fallen: list[Row] = []
     for member in members:
         is_kin = member.customer_id in related
         # What falls out falls out for who would sign; any other reader sees the list.
@@ -163,13 +164,13 @@ def _lines(batch: CampaignBatch, customers: list[int], currency: str) -> dict[in
     return {line.customer_id: line for line in living.order_by("id")}
 
 
-def _makers(members: list[CampaignMember]) -> dict[int, set[int]]:
+def _makers(members: list[CampaignMember]) -> dict[int, set[int | None]]:
     """member -> who had a hand in what it rests on."""
-    entered: dict[int, set[int]] = {}
+    entered: dict[int, set[int | None]] = {}
     pledged = Guarantee.objects.filter(customer_id__in=[m.customer_id for m in members], status__in=LIVE)
     for customer, staff in pledged.values_list("customer_id", "entered_by_id"):
         entered.setdefault(customer, set()).add(staff)
-    found = {}
+    found: dict[int, set[int | None]] = {}
     for m in members:
         people = set(entered.get(m.customer_id, set()))
         if m.rating is not None:
@@ -188,7 +189,7 @@ def _relatives(staff_id: int, customers: list[int], day: dt.date) -> set[int]:
 
 
 def _why(
-    actor: Actor, batch: CampaignBatch, member: CampaignMember, makers: set[int], is_related: bool
+    actor: Actor, batch: CampaignBatch, member: CampaignMember, makers: set[int | None], is_related: bool
 ) -> str:
     """selectors.cases.objections, set-based; the services of cases ask that one again of each case."""
     if actor.staff_id in makers or actor.staff_id == batch.proposed_by_id:

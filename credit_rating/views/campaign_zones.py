@@ -20,7 +20,7 @@ from credit_rating.selectors import campaign_batches as lists
 from credit_rating.selectors import campaigns as selectors
 from credit_rating.selectors.campaigns import APPROVE_PIPELINE, MemberQuery
 from credit_rating.services.campaigns import batches, members, zones
-from credit_rating.services.campaigns.batches import Nobody, StaleBatch
+from credit_rating.services.campaigns.batches import StaleBatch
 from credit_rating.services.campaigns.opening import bank_currency
 from credit_rating.services.campaigns.rules import manages
 from credit_rating.views.case import is_partial
@@ -126,8 +126,6 @@ def zone_propose(request: Any, zone_id: int) -> HttpResponse:
         batch, out = batches.propose_batch(
             request.actor, zone_id=zone_id, today=bank_today(request.bank), now=timezone.now()
         )
-    except Nobody as error:
-        return _zone_page(request, _zone(zone_id), error.status, refused=error.message)
     except DomainError as error:
         return _zone_page(request, _zone(zone_id), error.status, refused=error.message)
     messages.success(request, _("Batch %s waits for approval.") % batch.number)

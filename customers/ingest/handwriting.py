@@ -43,6 +43,9 @@ WORDS: dict[str, tuple[str, ...]] = {
     "shareholder": ("股东",), "beneficial_owner": ("受益所有人",), "guarantor": ("担保人", "保证人"),
     "supplier": ("供应商", "上游"), "legal_representative": ("法定代表人", "法人代表", "法人"),
     "call": ("电话",), "visit": ("拜访", "上门", "走访"), "message": ("消息", "短信", "微信"), "email": ("邮件", "电子邮件"),
+    "credit_bureau": ("征信", "征信报告", "人行征信"), "core": ("核心", "核心系统"),
+    "line": ("授信", "授信额度"), "contingent": ("表外", "承兑", "保函"), "promise": ("对外担保",),
+    "normal": ("正常",), "special_mention": ("关注",), "substandard": ("次级",), "doubtful": ("可疑",), "loss": ("损失",),
     "counter": ("柜面", "柜台"), "call_centre": ("客服中心", "呼叫中心"), "mobile_bank": ("手机银行",),
 }  # fmt: skip
 

@@ -376,3 +376,16 @@ def test_judging_reads_the_database_a_fixed_number_of_times(
     )
     with django_assert_max_num_queries(9):  # type: ignore[attr-defined]
         campaign_review.judge(season.campaign, found, day=TODAY, currency="CNY")
+
+
+def test_what_keeps_a_zone_from_its_batch_is_kept_and_said(season: Season) -> None:
+    """Everybody has changed since the job: no batch, and each member says why; signed members are nobody's to propose."""
+    for customer in season.households[:2]:
+        camp.collect(season.rm, customer, {**GOOD, "household_income": "42000", "household_debts": "560000"})
+    batch = propose(season)
+    assert batch.proposed_count == 1
+    sign(season.manager, batch)
+    with pytest.raises(DomainError):
+        propose(season)  # the third is signed for, though not carried out yet
+    why = {m.customer_id: m.exceptions for m in members_of(season)}
+    assert ["changed" in why[c.pk] for c in season.households] == [True, True, False]

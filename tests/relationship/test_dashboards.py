@@ -174,7 +174,8 @@ def test_statements_stay_within_the_budget(
         ) as captured:
             assert client.get("/").status_code == 200
         used[person.staff.number] = len([q for q in captured if "SAVEPOINT" not in q["sql"]])
-    assert max(used.values()) <= 19, used
+    assert used["rm"] <= 19, used
+    assert max(used.values()) <= 22, used  # what waits to be decided in credit: who, kin, cases, who stands in, ratings
 
 
 def test_the_home_says_what_it_hides(house: House, rm: Person, client_for: SignIn) -> None:

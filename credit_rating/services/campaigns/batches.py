@@ -39,7 +39,15 @@ from credit_rating.services import cases
 from credit_rating.services.campaigns.members import terms_of
 from credit_rating.services.campaigns.opening import bank_currency
 from credit_rating.services.campaigns.progress import note_case_ended
-from credit_rating.services.campaigns.rules import DECIDE, PREPARE, CampaignFault, fault, person, running
+from credit_rating.services.campaigns.rules import (
+    DECIDE,
+    PREPARE,
+    CampaignFault,
+    fault,
+    locked_campaign,
+    person,
+    running,
+)
 from credit_rating.services.campaigns.writing import update_exceptions
 from credit_rating.services.ratings import confirm_drafts, decide_rating
 from crm_site.accounts.models import Staff
@@ -78,33 +86,33 @@ def propose_batch(
         if CampaignBatch.objects.filter(zone=zone, status=BatchStatus.PROPOSED).exists():
             raise Conflict(_("Another batch of this zone waits for approval."), code="batch_waits")
         ready = CampaignMember.objects.visible_to(actor).filter(
-            zone=zone, stage=MemberStage.CALCULATED, is_exception=False, case=None
+            zone=zone, stage=MemberStage.CALCULATED, is_exception=False, case=None, batch=None
         )
         members = _members(ready)[:MOST]
         judged = _judge_again(zone, members, today)
         members = [m for m in members if not judged[m.pk]]
         update_exceptions({k: v for k, v in judged.items() if v})
-        if not members:
-            raise Nobody(judged)
-        serial = CampaignBatch.objects.filter(campaign=zone.campaign).aggregate(n=Max("serial"))["n"] or 0
-        batch = CampaignBatch.objects.create(
-            campaign=zone.campaign, zone=zone, serial=serial + 1, proposed_by_id=staff_id, proposed_at=now,
-            proposed_count=len(members),
-        )  # fmt: skip
-        CampaignMember.objects.filter(pk__in=[m.pk for m in members]).update(batch=batch)
-        confirm_drafts(actor, ratings=[m.rating_id for m in members if m.rating_id], now=now)
-        people = shown.approvers(batch, today)
-        params = {"batch": batch.number, "zone": zone.name, "count": len(members)}
-        notify(people, "campaign.batch_proposed", params, address(batch), now=now)
+        batch = _put_forward(actor, zone, members, today, now) if members else None
+    if batch is None:  # why is kept on each, outside what was refused
+        raise CampaignFault(_("Nobody of this zone is ready for a batch."), code="nobody")
     return batch, {k: v for k, v in judged.items() if v}
 
 
-class Nobody(CampaignFault):
-    """Every member of the zone is an exception by now; `why` says of each."""
-
-    def __init__(self, why: dict[int, tuple[str, ...]]) -> None:
-        super().__init__(_("Nobody of this zone is ready for a batch."), code="nobody")
-        self.why = why
+def _put_forward(
+    actor: Actor, zone: CampaignZone, members: Sequence[CampaignMember], today: dt.date, now: dt.datetime
+) -> CampaignBatch:
+    locked_campaign(zone.campaign_id)  # two zones that propose at once: their numbers follow one another
+    serial = CampaignBatch.objects.filter(campaign=zone.campaign).aggregate(n=Max("serial"))["n"] or 0
+    batch = CampaignBatch.objects.create(
+        campaign=zone.campaign, zone=zone, serial=serial + 1, proposed_by_id=actor.staff_id, proposed_at=now,
+        proposed_count=len(members),
+    )  # fmt: skip
+    CampaignMember.objects.filter(pk__in=[m.pk for m in members]).update(batch=batch)
+    confirm_drafts(actor, ratings=[m.rating_id for m in members if m.rating_id], now=now)
+    people = shown.approvers(batch, today)
+    params = {"batch": batch.number, "zone": zone.name, "count": len(members)}
+    notify(people, "campaign.batch_proposed", params, address(batch), now=now)
+    return batch
 
 
 def _judge_again(

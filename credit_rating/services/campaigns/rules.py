@@ -72,7 +72,7 @@ def collected_among(customers: Iterable[int], kind: str, day: dt.date) -> set[in
     return {
         customer
         for customer, pct, at in newest.values_list("customer_id", "completeness_pct", "submitted_at")
-        if pct >= params["complete_pct"] and at.date() >= since
+        if pct >= params["complete_pct"] and at is not None and at.date() >= since
     }
 
 

@@ -40,8 +40,8 @@ class Loans:
 
 
 # A loan is at most this for each customer of the bank: one debtor then stays about within a tenth of the capital that a
-# book of 58,000 a customer asks for (13 %). The least is what a very small bank may lend.
-MOST_FOR_EACH, LEAST_MOST, MOST = 650, 1_000_000, 150_000_000
+# book of about 40,000 a customer asks for (credit_book.CAPITAL_OF_LOANS). The least is what a very small bank may lend.
+MOST_FOR_EACH, LEAST_MOST, MOST = 400, 200_000, 150_000_000
 
 
 def _most(plan: Plan) -> int:

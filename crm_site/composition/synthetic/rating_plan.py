@@ -16,7 +16,8 @@ from customers.figures import COMMON
 
 SHARE = "0.2"
 # fate, age, age2: 0..9999, independent of one another. `back`: days before the date that a rating was decided (made,
-# where nobody has decided yet); an expired one was decided more than a year ago, all others within it.
+# where nobody has decided yet); expired and superseded ones were decided more than a year ago, all others within it: grades
+# of then and of now can be compared.
 _PLAN = """
 CREATE TEMP TABLE made_rating ON COMMIT DROP AS
 WITH people AS (
@@ -41,14 +42,15 @@ WITH people AS (
     SELECT c.customer_id, c.since, c.owed, c.fate, w.place AS turn, w.status, w.back::int AS back, c.age %% 4 AS took
     FROM chosen c CROSS JOIN LATERAL (
         SELECT 1 AS place, 'expired' AS status, 366 + age %% 18 AS back WHERE fate < 500
-        UNION ALL SELECT 1, 'superseded', 240 + age %% 110 WHERE fate >= 500 AND fate < 1800
+        UNION ALL SELECT 1, 'superseded', 366 + age %% 18 WHERE (fate >= 500 AND fate < 1800) OR fate >= 8000
         UNION ALL SELECT 2, 'approved', age2 %% 200 WHERE fate >= 500 AND fate < 1800
         UNION ALL SELECT 1, 'approved', 300 + age %% 50 WHERE fate >= 1800 AND fate < 1900
         UNION ALL SELECT 2, 'submitted', age2 %% 6 WHERE fate >= 1800 AND fate < 1900
         UNION ALL SELECT 1, 'submitted', age2 %% 6 WHERE fate >= 1900 AND fate < 1970
         UNION ALL SELECT 1, 'returned', 1 + age2 %% 20 WHERE fate >= 1970 AND fate < 2010
         UNION ALL SELECT 1, 'draft', age2 %% 10 WHERE fate >= 2010 AND fate < 2100
-        UNION ALL SELECT 1, 'approved', age %% 350 WHERE fate >= 2100
+        UNION ALL SELECT 1, 'approved', age %% 350 WHERE fate >= 2100 AND fate < 8000
+        UNION ALL SELECT 2, 'approved', age %% 350 WHERE fate >= 8000
     ) w
 ), dated AS (
     SELECT *, {decided} AS decided FROM walked
