@@ -62,8 +62,10 @@ def line_list(request: Any) -> HttpResponse:
     day = bank_today(request.bank)
     form = LineFilterForm(request.actor, request.GET)
     query = form.query()
-    found = lines.line_page(request.actor, query, day=day, after=request.GET.get("after", ""))
-    totals = lines.line_totals(request.actor, query, day=day)
+    after = request.GET.get("after", "")
+    found = lines.line_page(request.actor, query, day=day, after=after)
+    # Every line is added up for them: once, on the first page.
+    totals = [] if after else lines.line_totals(request.actor, query, day=day)
     context = {
         "form": form,
         "rows": _rows(found.rows, day),
@@ -74,7 +76,7 @@ def line_list(request: Any) -> HttpResponse:
         "filters": form.menus(BAND_LABELS),
         "next_url": form.url(after=found.following) if found.following else "",
         "plain_url": form.url_of({}),
-        "is_first": not request.GET.get("after"),
+        "is_first": not after,
         "first_url": form.url(),
     }
     template = "credit_rating/_line_table.html" if _partial(request) else "credit_rating/line_list.html"

@@ -80,6 +80,17 @@ def test_filters_find_and_what_is_no_filter_is_passed_over(
         assert (f"/credit/lines/{line.pk}/" in page.content.decode()) is there, query
 
 
+def test_only_the_first_page_adds_everything_up(
+    line: CreditLine, hq_risk: Person, client_for: SignIn
+) -> None:
+    client = client_for(hq_risk)
+    first = client.get("/credit/lines/").content.decode()
+    later = client.get("/credit/lines/?after=2020-01-01:1").content.decode()
+    assert "% in use" in first
+    assert "% in use" not in later
+    assert all(f"/credit/lines/{line.pk}/" in page for page in (first, later))
+
+
 def test_the_list_begins_with_what_lives_or_is_still_in_use(inside: House, hq_risk: Person) -> None:
     past = {"starts_on": TODAY - dt.timedelta(days=90), "expires_on": TODAY - dt.timedelta(days=1)}
     lives, over, owing = a_line(inside), a_line(inside, **past), a_line(inside, **past)
