@@ -40,7 +40,8 @@ _HOME = (
 _LIVING = f"""
 SELECT l.customer_id, l.currency, l.expires_on, l.limit_amount AS own_limit, l.reserved + l.utilised AS own_used,
     {_HOME.format(row="l", amount="l.limit_amount")} AS amount,
-    {_HOME.format(row="l", amount="(l.reserved + l.utilised)")} AS used
+    {_HOME.format(row="l", amount="(l.reserved + l.utilised)")} AS used,
+    {_HOME.format(row="l", amount="l.utilised")} AS taken
 FROM credit_rating_creditline l JOIN accounts_bank b ON b.id = %(bank)s
 WHERE l.bank_id = %(bank)s AND l.status IN ('pending', 'active', 'frozen') AND l.expires_on > %(day)s"""
 _IN_FORCE = """
@@ -96,14 +97,17 @@ FROM past p FULL JOIN holding h ON h.customer_id = p.customer_id
 JOIN customers_customer c ON c.bank_id = %(bank)s AND c.id = coalesce(p.customer_id, h.customer_id)
 GROUP BY 2, 3, 4, 5"""
 
-# Everybody with a stake, once; `grouped` (who belongs to which group) is filled in before it is read.
+# Everybody with a stake, once, as engine.exposure.Stake reckons it; `grouped` (who belongs to which group) is filled in
+# before it is read.
 _STAKES = f"""
 CREATE TEMP TABLE stake ON COMMIT DROP AS
-SELECT s.customer_id, s.home_branch_id, s.kind, greatest(s.loans, coalesce(l.used, 0))::bigint AS lent,
-    greatest(s.loans, coalesce(l.used, 0), coalesce(l.amount, 0))::bigint AS credit
+SELECT s.customer_id, s.home_branch_id, s.kind,
+    (greatest(s.loans - coalesce(l.taken, 0), 0) + coalesce(l.used, 0))::bigint AS lent,
+    (greatest(s.loans - coalesce(l.taken, 0), 0) + coalesce(l.amount, 0))::bigint AS credit
 FROM customers_standing s
-LEFT JOIN (SELECT customer_id, sum(amount) AS amount, sum(used) AS used FROM ({_LIVING}) x GROUP BY 1) l
-    ON l.customer_id = s.customer_id
+LEFT JOIN (
+    SELECT customer_id, sum(amount) AS amount, sum(used) AS used, sum(taken) AS taken FROM ({_LIVING}) x GROUP BY 1
+) l ON l.customer_id = s.customer_id
 WHERE s.bank_id = %(bank)s AND (s.loans > 0 OR l.customer_id IS NOT NULL)"""
 _BIGGEST = f"""
 SELECT false AS is_group, customer_id, home_branch_id, kind, 1 AS members, lent, credit FROM (

@@ -72,28 +72,35 @@ def control_groups(ties: Iterable[Tie], threshold: Decimal) -> list[list[int]]:
 
 @dataclass(frozen=True, slots=True)
 class Stake:
-    """What the bank has at stake with one customer: loans outstanding, lines granted and what of them is drawn.
+    """What the bank has at stake with one customer: loans outstanding, living lines, what of them is drawn and reserved.
 
-    Drawings under a line are loans in the core as well, so the two are never added.
+    Drawings under a living line are loans in the core as well and count once; loans beyond them stand beside the lines.
     """
 
     loans: Decimal = ZERO
     limits: Decimal = ZERO
     utilised: Decimal = ZERO
+    reserved: Decimal = ZERO
+
+    @property
+    def outside(self) -> Decimal:
+        """Loans that no living line carries."""
+        return max(self.loans - self.utilised, ZERO)
 
     @property
     def lent(self) -> Decimal:
-        """Loan balance: the greater of the core's and the drawings known here."""
-        return max(self.loans, self.utilised)
+        """Loan balance: the core's or, where these are more, the drawings known here, and what is promised to be drawn."""
+        return self.outside + self.utilised + self.reserved
 
     @property
     def credit(self) -> Decimal:
-        """Credit granted: the lines, or the loans where these are more (loans outside a line)."""
-        return max(self.limits, self.lent)
+        """Credit granted: the lines, and the loans outside them."""
+        return self.limits + self.outside
 
     def after(self, limit: Decimal) -> Stake:
         """With lines that come to `limit` in all and are drawn in full: what a new case would bring."""
-        return Stake(self.loans, max(limit, self.limits), max(limit, self.limits))
+        drawn = max(limit, self.limits)
+        return Stake(self.outside + drawn, drawn, drawn)
 
 
 @dataclass(frozen=True, slots=True)

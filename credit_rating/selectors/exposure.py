@@ -52,7 +52,7 @@ def stakes_of(customers: Iterable[int], day: dt.date) -> dict[int, Stake]:
 def _stakes(standings: Mapping[int, Standing], ids: list[int], day: dt.date) -> dict[int, Stake]:
     lines = _lines_of(ids, day)
     return {
-        one: Stake(standings[one].loans if one in standings else ZERO, *lines.get(one, (ZERO, ZERO)))
+        one: Stake(standings[one].loans if one in standings else ZERO, *lines.get(one, _NO_LINES))
         for one in ids
     }
 
@@ -81,21 +81,25 @@ def home_rates(currencies: Iterable[str], day: dt.date) -> dict[str, Decimal]:
     return rates
 
 
-def _lines_of(customers: list[int], day: dt.date) -> dict[int, tuple[Decimal, Decimal]]:
-    """customer -> (limits, drawn and reserved) of the lines that may be drawn on. Frozen ones count: they may thaw.
+_NO_LINES = (ZERO, ZERO, ZERO)
+
+
+def _lines_of(customers: list[int], day: dt.date) -> dict[int, tuple[Decimal, Decimal, Decimal]]:
+    """customer -> (limits, drawn, reserved) of the lines that may be drawn on. Frozen ones count: they may thaw.
 
     Raises DomainError for a currency without an exchange rate: a line that is left out would look like room.
     """
     living = CreditLine.objects.filter(customer_id__in=customers, status__in=LIVING, expires_on__gte=day)
     rows = list(living.values_list("customer_id", "currency", "limit", "reserved", "utilised"))
     rates = home_rates({currency for _customer, currency, *_amounts in rows}, day)
-    found: dict[int, tuple[Decimal, Decimal]] = {}
+    found: dict[int, tuple[Decimal, Decimal, Decimal]] = {}
     for customer, currency, limit, reserved, utilised in rows:
-        limits, drawn = found.get(customer, (ZERO, ZERO))
+        limits, drawn, held = found.get(customer, _NO_LINES)
         rate = rates[currency]
         found[customer] = (
             limits + round_cents(limit * rate),
-            drawn + round_cents((reserved + utilised) * rate),
+            drawn + round_cents(utilised * rate),
+            held + round_cents(reserved * rate),
         )
     return found
 

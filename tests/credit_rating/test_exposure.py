@@ -54,7 +54,8 @@ def test_a_case_that_breaks_a_cap_says_which_and_by_how_much(group: list[Custome
     book.add_capital()
     found = concentration_of(rm.actor, group[0], day=TODAY, limit=D(200_000_000))
     assert {(u.code, u.over) for u in found.breaches} == {
-        ("single_loan", D(14_000_000)), ("single_group", D(71_000_000)), ("connected_group", D(26_000_000)),
+        ("single_loan", D(104_000_000)), ("single_exposure", D(47_000_000)),
+        ("single_group", D(161_000_000)), ("connected_group", D(116_000_000)),
     }  # fmt: skip
 
 
@@ -66,7 +67,7 @@ def _line(customer: Customer, serial: int, limit: int, drawn: int, **changed: An
     )  # fmt: skip
 
 
-def test_lines_count_where_they_are_more_than_the_loans(group: list[Customer], rm: Person) -> None:
+def test_lines_count_beside_the_loans_that_they_do_not_carry(group: list[Customer], rm: Person) -> None:
     book.add_capital()
     _line(group[0], 1, 100_000_000, 95_000_000)
     _line(group[0], 2, 50_000_000, 0, starts_on=dt.date(2025, 1, 1), expires_on=TODAY - dt.timedelta(days=1))
@@ -77,7 +78,7 @@ def test_lines_count_where_they_are_more_than_the_loans(group: list[Customer], r
     with pytest.raises(DomainError, match="USD"):
         concentration_of(rm.actor, group[0], day=TODAY)
     FxRate.objects.create(currency="USD", rate_date=TODAY, rate=D("7.1"))
-    assert concentration_of(rm.actor, group[0], day=TODAY).credit == 100_000_000 + 142_000_000 + 70_000_000
+    assert concentration_of(rm.actor, group[0], day=TODAY).credit == 100_000_000 + (142_000_000 + 80_000_000) + 70_000_000
 
 
 def test_without_capital_nothing_is_called_fine(group: list[Customer], rm: Person) -> None:

@@ -38,12 +38,16 @@ def test_everybody_of_a_group_has_the_same_group(pairs: list[tuple[int, int]]) -
             assert set(group_of(member, ties, HALF)) == members
 
 
-def test_drawings_are_not_counted_twice() -> None:
-    stake = Stake(loans=D(900), limits=D(1000), utilised=D(700))
-    assert (stake.lent, stake.credit) == (900, 1000)
-    assert Stake(loans=D(1500), limits=D(1000)).credit == 1500
-    assert stake.after(D(1300)) == Stake(D(900), D(1300), D(1300))
+def test_drawings_are_not_counted_twice_and_loans_outside_lines_are_not_lost() -> None:
+    stake = Stake(loans=D(900), limits=D(1000), utilised=D(700), reserved=D(50))
+    assert (stake.outside, stake.lent, stake.credit) == (200, 950, 1200)
+    undrawn = Stake(loans=D(1771), limits=D(1050))  # the loan is of a line that has ended
+    assert (undrawn.lent, undrawn.credit) == (1771, 2821)
+    assert (undrawn.after(D(1050)).lent, undrawn.after(D(1050)).credit) == (2821, 2821)
+    assert stake.after(D(1300)) == Stake(D(1500), D(1300), D(1300))
     assert stake.after(D(200)).limits == 1000
+    ahead_of_the_core = Stake(loans=D(100), limits=D(1000), utilised=D(300))
+    assert (ahead_of_the_core.lent, ahead_of_the_core.credit) == (300, 1000)
 
 
 def test_the_case_page() -> None:

@@ -99,12 +99,12 @@ def test_the_night_counts_lines_ratings_classes_and_warnings(credit: House) -> N
     assert night(credit, TODAY - dt.timedelta(days=40), is_newest=False) == 0
 
 
-def test_a_group_is_one_exposure_and_a_line_and_its_loans_are_not_added(credit: House) -> None:
+def test_a_group_is_one_exposure_and_what_a_line_carries_is_not_added(credit: House) -> None:
     night(credit)
     alone = {s.customer.name: (s.credit, s.lent) for s in BigStake.objects.filter(is_group=False)}
-    assert alone == {"Silian": (D(1000), D(900)), "Dongjing Feed": (D(4000), D(4000))}
+    assert alone == {"Silian": (D(1400), D(900)), "Dongjing Feed": (D(7000), D(4000))}
     group = BigStake.objects.get(is_group=True)
-    assert (group.members, group.credit, group.customer.name) == (2, D(5000), "Dongjing Feed")
+    assert (group.members, group.credit, group.customer.name) == (2, D(8400), "Dongjing Feed")
 
 
 def test_groups_of_all_ties_are_the_groups_of_each_member() -> None:
@@ -122,13 +122,13 @@ def test_without_capital_it_says_so_and_with_it_names_the_room(credit: House, pr
     night(credit)
     bare = selectors.biggest(president.actor, TODAY)
     assert bare.capital is None and all(one.use is None for one in bare.customers)
-    book.add_capital(net=50_000, tier1=30_000)
+    book.add_capital(net=60_000, tier1=50_000)
     first = selectors.biggest(president.actor, TODAY).customers[0]
     assert first.use is not None
-    # 10% of 50,000 for loans leaves 1,000; 15% of 30,000 for exposure leaves 500: the latter is the nearer.
+    # 10% of 60,000 for loans leaves 2,000; 15% of 50,000 for exposure leaves 500: the latter is the nearer.
     assert (first.use.code, first.use.room, first.use.level) == ("single_exposure", D(500), "warn")
     group = selectors.biggest(president.actor, TODAY).groups[0]
-    assert group.use is not None and (group.use.code, group.use.room) == ("connected_group", D(1000))
+    assert group.use is not None and (group.use.code, group.use.room) == ("single_group", D(600))
 
 
 def test_a_line_without_an_exchange_rate_is_named_and_in_no_sum(credit: House, president: Person) -> None:
