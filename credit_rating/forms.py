@@ -42,6 +42,11 @@ class CellField:
         return [(code, label, code in chosen) for code, label in self.column.choices]
 
     @property
+    def words(self) -> str:
+        """A text as people read it."""
+        return self.column.words(str(self.value))
+
+    @property
     def amount(self) -> Decimal | None:
         """The value of an amount, or None for what is no number."""
         try:

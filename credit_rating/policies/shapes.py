@@ -31,7 +31,8 @@ class PolicyFault(DomainError):
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A typed value. `choices`: (code, label) pairs for choice and choices; `unit`: shown beside the field."""
+    """A typed value. `choices`: (code, label) pairs for choice and choices; `unit`: shown beside the field; `words`: how
+    a text is read to people, where what is stored is a code."""
 
     name: str
     label: Any
@@ -42,6 +43,7 @@ class Column:
     maximum: Decimal | None = None
     unit: Any = ""
     help: Any = ""
+    words: Callable[[str], str] = str
 
 
 @dataclass(frozen=True, slots=True)

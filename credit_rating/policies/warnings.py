@@ -139,6 +139,11 @@ def name_of(code: str, name: str = "") -> str:
     return name or str(NAMES.get(code, code))
 
 
+def value_words(value: str) -> str:
+    """What a condition compares with, classes by their names."""
+    return "; ".join(str(CLASS_LABELS.get(one.strip(), one.strip())) for one in value.split(";"))
+
+
 def _part(row: Mapping[str, Any]) -> dict[str, Any]:
     part: dict[str, Any] = {"fact": row["fact"], "op": row["op"]}
     if row["op"] in LISTS:
@@ -239,7 +244,7 @@ SHAPE = Shape(
         Table(
             "rules", gettext_lazy("Warnings"),
             (
-                Column("code", gettext_lazy("Rule"), "text"),
+                Column("code", gettext_lazy("Rule"), "text", words=name_of),
                 Column("name", gettext_lazy("Name"), "text", required=False),
                 Column("level", gettext_lazy("Level"), "choice", LEVELS),
                 Column("owner", gettext_lazy("Whose turn"), "choice", OWNERS),
@@ -252,10 +257,10 @@ SHAPE = Shape(
         Table(
             "conditions", gettext_lazy("Their conditions"),
             (
-                Column("rule", gettext_lazy("Rule"), "text"),
+                Column("rule", gettext_lazy("Rule"), "text", words=name_of),
                 Column("fact", gettext_lazy("Fact"), "choice", FactChoices()),
                 Column("op", gettext_lazy("Comparison"), "choice", tuple(OPERATORS.items())),
-                Column("value", gettext_lazy("Value"), "text", required=False),
+                Column("value", gettext_lazy("Value"), "text", required=False, words=value_words),
                 Column("either", gettext_lazy("Either"), "text", required=False),
             ),
             help=gettext_lazy("all of a rule's lines must hold; of those with the same mark under “Either” one must"),

@@ -49,7 +49,7 @@ def cell_words(column: Column, value: Any) -> str:
         return _(", ").join(str(labels.get(code, code)) for code in chosen if code)
     if value in (None, ""):
         return ""
-    text = _amount(value) if column.type == "money" else str(value)
+    text = _amount(value) if column.type == "money" else column.words(str(value))
     return f"{text} {column.unit or ('%' if column.type == 'percent' else '')}".strip()
 
 

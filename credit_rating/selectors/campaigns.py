@@ -300,9 +300,10 @@ def visits(actor: Actor, found: CampaignZone, *, limit: int = 100) -> list[Visit
 # -- batches and runs -----------------------------------------------------------------------------------------------
 
 
-def batches_of(campaign_id: int, zone_id: int | None = None) -> list[CampaignBatch]:
-    """A campaign's batches, newest first."""
-    found = CampaignBatch.objects.filter(campaign_id=campaign_id).defer("content")
+def batches_of(actor: Actor, campaign_id: int, zone_id: int | None = None) -> list[CampaignBatch]:
+    """A campaign's batches of zones of which the actor sees members, newest first."""
+    seen = members_of(actor, campaign_id).order_by().values("zone_id")
+    found = CampaignBatch.objects.filter(campaign_id=campaign_id, zone__in=seen).defer("content")
     if zone_id is not None:
         found = found.filter(zone_id=zone_id)
     return list(found.select_related("zone", "proposed_by", "decided_by")[:100])

@@ -67,7 +67,7 @@ def _zone_page(request: Any, found: CampaignZone, status: int = 200, **more: Any
         ],
         "out_url": link.url(**place, review="1"),
         "visits": selectors.visits(actor, found),
-        "batches": [(b, BATCH_TONES[b.status]) for b in selectors.batches_of(campaign.pk, found.pk)],
+        "batches": [(b, BATCH_TONES[b.status]) for b in selectors.batches_of(actor, campaign.pk, found.pk)],
         "ready": selectors.ready_count(actor, campaign.pk, ready),
         "may_take": is_running and found.branch is None and may(actor, "campaign.zone"),
         "owner_form": OwnerForm(people, initial={"staff": found.owner_id}) if leads and is_running else None,

@@ -108,7 +108,7 @@ def _page(request: Any, found: Campaign, status: int = 200, **more: Any) -> Http
         "unzoned": selectors.unzoned_branches(found.pk),
         "members_url": link.url(),
         "review_url": link.url(review="1"),
-        "batches": selectors.batches_of(found.pk),
+        "batches": selectors.batches_of(actor, found.pk),
         "may_manage": may(actor, "campaign.manage") and manages(actor, found.kind),
         "policy": next(iter(policy_versions(SUBJECT)), None),
         **_run(found),
