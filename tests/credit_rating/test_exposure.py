@@ -78,7 +78,8 @@ def test_lines_count_beside_the_loans_that_they_do_not_carry(group: list[Custome
     with pytest.raises(DomainError, match="USD"):
         concentration_of(rm.actor, group[0], day=TODAY)
     FxRate.objects.create(currency="USD", rate_date=TODAY, rate=D("7.1"))
-    assert concentration_of(rm.actor, group[0], day=TODAY).credit == 100_000_000 + (142_000_000 + 80_000_000) + 70_000_000
+    credit = concentration_of(rm.actor, group[0], day=TODAY).credit
+    assert credit == 100_000_000 + (142_000_000 + 80_000_000) + 70_000_000
 
 
 def test_without_capital_nothing_is_called_fine(group: list[Customer], rm: Person) -> None:
