@@ -126,15 +126,15 @@ def seal(bank_id: int, now: dt.datetime) -> int:
 def _final_before(cursor: Any) -> int:
     """Transactions with a smaller id have ended, as far as this database goes.
 
-    Not pg_snapshot_xmin: a transaction of another database on the same server would hold it back. Read in this
-    order: what is newer than the first reading does not count, what is older and still runs holds its own lock.
+    Not pg_snapshot_xmin: a transaction of another database on the same server would hold it back; nor do the server's
+    own processes count (autovacuum has no user and writes no entry). Read in this order: what is newer than the first reading does not count, what is older and still runs holds its own lock.
     """
     cursor.execute("select pg_snapshot_xmax(pg_current_snapshot())::text::bigint")
     newest: int = cursor.fetchone()[0]
     cursor.execute(
         "select l.transactionid::text::bigint from pg_locks l join pg_stat_activity a using (pid) "
         "where l.locktype = 'transactionid' and l.mode = 'ExclusiveLock' and l.granted "
-        "and a.datname = current_database() and l.pid <> pg_backend_pid()"
+        "and a.datname = current_database() and a.usesysid is not null and l.pid <> pg_backend_pid()"
     )
     epoch = newest >> 32 << 32
     running = [
