@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
@@ -33,8 +33,7 @@ class ScopeForm(forms.Form):
 
     def __init__(self, data: Any, units: Sequence[OrgUnit]) -> None:
         super().__init__(data)
-        field = self.fields["unit"]
-        assert isinstance(field, forms.ModelChoiceField)  # noqa: S101 - declared above
+        field = cast("forms.ModelChoiceField[OrgUnit]", self.fields["unit"])
         field.queryset = OrgUnit.objects.filter(pk__in=[unit.pk for unit in units])
 
     def value(self, name: str) -> Any:

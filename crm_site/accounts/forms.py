@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any
+from typing import Any, cast
 from zoneinfo import available_timezones
 
 from django import forms
@@ -147,7 +147,7 @@ class GrantForm(forms.Form):
         kwargs["initial"] = {"from_date": today, "unit": unit_id}
         super().__init__(*args, **kwargs)
         roles = [("", "–"), *((role.value, ROLE_LABELS[role]) for role in grantable(actor.bank_id))]
-        self.fields["role"].choices = roles  # type: ignore[attr-defined]
+        cast("forms.ChoiceField", self.fields["role"]).choices = roles
         _offer(self, "unit")
 
 
@@ -180,7 +180,7 @@ class ClientForm(forms.Form):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         scopes = [(name, f"{label} ({name})") for name, label in SCOPES.items()]
-        self.fields["scopes"].choices = scopes  # type: ignore[attr-defined]
+        cast("forms.MultipleChoiceField", self.fields["scopes"]).choices = scopes
 
 
 class BankForm(forms.Form):

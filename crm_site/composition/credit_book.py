@@ -57,15 +57,15 @@ def make_credit_book(*, date: dt.date, now: dt.datetime, seed: int, region: str)
     _capital(date, now)
     statements: list[Statement] = []
     for customer in chosen:
-        dice = random.Random(f"{seed}-{customer.number}")  # noqa: S311 - a made-up bank, not a secret
+        dice = _dice(seed, customer)
         statements += make_statements(customer.pk, loans[customer.pk], date, now, dice)
     Statement.objects.bulk_create(statements, batch_size=500)
     sales = {s.customer_id: Decimal(s.figures["sales"]) for s in statements}
     equity = {s.customer_id: Decimal(s.figures["equity"]) for s in statements}
     for position, customer in enumerate(chosen):
-        dice = random.Random(f"{seed}-{customer.number}-2")  # noqa: S311 - as above
+        dice = _dice(seed, customer, "-2")
         _information(customer, sales[customer.pk], date, now, dice)
-        _elsewhere(customer, date, now, random.Random(f"{seed}-{customer.number}-3"))  # noqa: S311 - as above
+        _elsewhere(customer, date, now, _dice(seed, customer, "-3"))
         _guarantees(customer, loans[customer.pk], f"{region}({date.year - 4})", position, date, now, dice)
     _promises(chosen, loans, equity, date, now)
     for customer in Customer.objects.filter(is_related_party=True).order_by("number")[:3]:
@@ -75,6 +75,11 @@ def make_credit_book(*, date: dt.date, now: dt.datetime, seed: int, region: str)
             entered_at=now,
         )  # fmt: skip
     return len(chosen)
+
+
+def _dice(seed: int, customer: Customer, turn: str = "") -> random.Random:
+    """A customer's own dice, the same for the same seed."""
+    return random.Random(f"{seed}-{customer.number}{turn}")  # noqa: S311 - a made-up bank, not a secret
 
 
 def _capital(date: dt.date, now: dt.datetime) -> None:

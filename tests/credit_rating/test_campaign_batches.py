@@ -338,7 +338,7 @@ def test_a_killed_chunk_goes_on_where_it_was(season: Season, monkeypatch: pytest
         if len(done) == 1:
             raise KeyboardInterrupt
         done.append(1)
-        real(*given)  # type: ignore[arg-type]
+        real(*given)
 
     monkeypatch.setattr(batches, "_decide", dying)
     with pytest.raises(KeyboardInterrupt), transaction.atomic():
@@ -374,7 +374,7 @@ def test_judging_reads_the_database_a_fixed_number_of_times(
     found = list(
         CampaignMember.objects.filter(campaign=season.campaign).select_related("rating", "calculation")
     )
-    with django_assert_max_num_queries(9):  # type: ignore[attr-defined]
+    with django_assert_max_num_queries(9):
         campaign_review.judge(season.campaign, found, day=TODAY, currency="CNY")
 
 
