@@ -27,7 +27,7 @@ class LeanState(ProjectState):
             self.is_delayed = True
         if delay or model_name not in self.apps.all_models[app_label]:
             return {(app_label, model_name)}
-        return super()._find_reload_model(app_label, model_name, delay)
+        return cast("Any", super())._find_reload_model(app_label, model_name, delay)
 
 
 def _lean(state: ProjectState) -> LeanState:
@@ -37,10 +37,10 @@ def _lean(state: ProjectState) -> LeanState:
 
 class LeanExecutor(MigrationExecutor):
     def _create_project_state(self, with_applied_migrations: bool = False) -> LeanState:
-        return _lean(super()._create_project_state(with_applied_migrations))
+        return _lean(cast("Any", super())._create_project_state(with_applied_migrations))
 
 
 class Command(migrate.Command):
     def handle(self, *args: Any, **options: Any) -> None:
-        migrate.MigrationExecutor = LeanExecutor
+        cast("Any", migrate).MigrationExecutor = LeanExecutor
         super().handle(*args, **options)
