@@ -197,7 +197,7 @@ def _login(of: Bank, role: Role, number: str, password: str, port: int) -> Login
     return Login(of.code, f"http://{of.host}:{port}/", role.value, number, password)
 
 
-def kept_logins() -> list[dict[str, str]]:
+def _kept() -> list[dict[str, str]]:
     """Rows of Login, of all demo banks that are there."""
     file = settings.DATA_DIR / LOGINS
     kept: list[dict[str, str]] = json.loads(file.read_text()) if file.exists() else []
@@ -206,16 +206,14 @@ def kept_logins() -> list[dict[str, str]]:
 
 def _password() -> str:
     """The one of the demo: everybody shown has it."""
-    return next((row["password"] for row in kept_logins()), None) or f"banyan-{secrets.token_hex(4)}"
+    return next((row["password"] for row in _kept()), None) or f"banyan-{secrets.token_hex(4)}"
 
 
 def _remember(logins: list[Login]) -> None:
     """Add to the list that the launcher prints; readable by the owner of the folder alone. Two processes do it."""
     with lock(settings.DATA_DIR / "demo-logins.lock", wait=True) or ExitStack():
         made = {login.bank for login in logins}
-        everything = [row for row in kept_logins() if row["bank"] not in made] + [
-            asdict(login) for login in logins
-        ]
+        everything = [row for row in _kept() if row["bank"] not in made] + [asdict(login) for login in logins]
         write_private(settings.DATA_DIR / LOGINS, json.dumps(everything, ensure_ascii=False, indent=1))
 
 

@@ -122,17 +122,14 @@ def _refuse_taken(host: str, port: int) -> None:
             ) from None
 
 
-def _manage(
-    servers: Servers, *words: str, capture: bool = False, bulk: bool = False
-) -> subprocess.Popen[str]:
-    """A management command; `bulk`: its commits do not wait for the disk (what it does can be done again)."""
+def _manage(servers: Servers, *words: str, bulk: bool = False) -> subprocess.Popen[str]:
+    """A management command; its answer as JSON can be read. `bulk`: its commits do not wait for the disk."""
     hurry = {"PGOPTIONS": "-c synchronous_commit=off"} if bulk else {}
     return subprocess.Popen(
         [sys.executable, str(ROOT / "manage.py"), *words],
         cwd=ROOT,
         env=os.environ | servers.environment | hurry,
-        stdout=subprocess.PIPE if capture else None,
-        stderr=subprocess.PIPE if capture else None,
+        stdout=subprocess.PIPE if "--json" in words else None,
         text=True,
         start_new_session=True,
         preexec_fn=die_with_parent(signal.SIGTERM),
@@ -184,7 +181,7 @@ def _start_demo(servers: Servers) -> Errand | None:
     ):
         return None
     print("Creating the demo banks", flush=True)
-    child = _manage(servers, "create_demo", "--first", bulk=True)
+    child = _manage(servers, "create_demo", "--first", "--json", bulk=True)  # can be done again
     return Errand(child, "The demo banks could not be created.", "demo banks")
 
 
@@ -200,18 +197,6 @@ def _migrations() -> str:
     return state.hexdigest()
 
 
-def _banks(child: subprocess.Popen[str]) -> list[dict[str, str]]:
-    answer, complaint = child.communicate()
-    if child.returncode and "Unknown command" in complaint:
-        return []
-    if child.returncode:
-        raise LauncherError(
-            f"The banks cannot be listed: {(complaint.strip().splitlines() or ['no reason'])[-1]}"
-        )
-    banks: list[dict[str, str]] = json.loads(answer)
-    return banks
-
-
 def _knows(command: str) -> bool:
     return any(ROOT.glob(f"**/management/commands/{command}.py"))
 
@@ -223,15 +208,13 @@ def _start_programs(servers: Servers, stop: Stop, demo: Errand | None, host: str
     web = Program("web", servers, ["gunicorn", "--config", "python:crm_site.gunicorn", "crm_site.wsgi"])
     servers.services.append(web)
     web.start()
-    if demo:
-        demo.finish(stop)
-        if stop:
-            return
-        if stamp := _demo_stamp(servers):
-            stamp.touch()
-    listing = _manage(servers, "list_banks", "--json", capture=True)
+    listing = demo or Errand(_manage(servers, "list_banks", "--json"), "The banks cannot be listed.")
     web.wait_until(lambda: bool(stop) or _answers(f"http://{host}:{port}/readyz"), FIRST_PAGE_SECONDS)
-    banks = _banks(listing)
+    listing.finish(stop)
+    if stop:
+        return
+    if demo and (stamp := _demo_stamp(servers)):
+        stamp.touch()
     worker = ["celery", "-A", "crm_site.celery", "worker", "--pool", "prefork", "--concurrency", "2"]
     beat = ["celery", "-A", "crm_site.celery", "beat", "--pidfile=", "--schedule", str(servers.data / "beat")]
     for program in (
@@ -240,7 +223,7 @@ def _start_programs(servers: Servers, stop: Stop, demo: Errand | None, host: str
     ):
         servers.services.append(program)
         program.start()
-    for bank in banks:
+    for bank in json.loads(listing.child.communicate()[0]):
         print(f"{bank['name']}: http://{_with_port(bank['host'], port)}/")
     _print_logins(servers.data / LOGINS)
 

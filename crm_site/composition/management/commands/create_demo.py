@@ -10,7 +10,8 @@ from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 
 from crm_site.accounts.models import Bank
-from crm_site.composition.demo import BANKS, LOGINS, create_demo, create_one, is_embedded, kept_logins
+from crm_site.accounts.selectors import banks
+from crm_site.composition.demo import BANKS, LOGINS, create_demo, create_one, is_embedded
 from crm_site.composition.management.commands.make_bank import day
 from crm_site.lib.commands import BanyanCommand
 
@@ -44,4 +45,4 @@ class Command(BanyanCommand):
             self.say(f"logins: {settings.DATA_DIR / LOGINS}")
         else:
             self.say("The demo banks exist already.")
-        return kept_logins()
+        return banks()
