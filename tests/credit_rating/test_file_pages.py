@@ -227,3 +227,11 @@ def test_the_panel_says_what_there_is(company: Customer, browser: Client) -> Non
     text = browser.get(f"/credit/customers/{company.pk}/file/", **HTMX).content.decode()
     assert "Credit file" in text
     assert "usable" in text
+
+
+@pytest.mark.parametrize("page", ["collection/", "statements/2024/", "calculation/", "cases/new/"])
+def test_every_amount_that_is_typed_says_in_what(company: Customer, browser: Client, page: str) -> None:
+    html = browser.get(f"/credit/customers/{company.pk}/{page}").content.decode()
+    boxes = html.split(" data-amount>")[1:]
+    assert boxes
+    assert all('<span class="field-unit">CNY</span>' in box.split("</div>")[0] for box in boxes)
