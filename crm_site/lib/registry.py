@@ -143,6 +143,7 @@ class Panel:
     order: int = 100
     wide: bool = False
     aside: bool = False  # stands in the narrow column
+    quick: str = ""  # icon of a quick action in the head of the phone's page, which opens the panel alone
 
 
 @dataclass(frozen=True, slots=True)
