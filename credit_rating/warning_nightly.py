@@ -171,12 +171,13 @@ def _verdicts(claims: list[tuple[Any, ...]], rules: Rules, is_retail: bool, day:
 
 # -- early warning --------------------------------------------------------------------------------------------------
 
-# Early warning is about debtors: customers with a loan, a line that lives, or a guarantee they have given.
+# Early warning is about debtors: customers with a loan, a line that lives or is still drawn, or a guarantee they have given.
 _DEBTORS = """
 SELECT s.customer_id FROM customers_standing s
 WHERE s.bank_id = %(bank)s AND s.customer_id BETWEEN %(lo)s AND %(hi)s AND (s.loans > 0 OR s.overdue_amount > 0)
 UNION SELECT l.customer_id FROM credit_rating_creditline l WHERE l.bank_id = %(bank)s
-    AND l.customer_id BETWEEN %(lo)s AND %(hi)s AND l.status IN ('active', 'frozen')
+    AND l.customer_id BETWEEN %(lo)s AND %(hi)s
+    AND (l.status IN ('active', 'frozen') OR l.status = 'expired' AND l.reserved + l.utilised > 0)
 UNION SELECT g.guarantor_id FROM credit_rating_guarantee g WHERE g.bank_id = %(bank)s
     AND g.guarantor_id BETWEEN %(lo)s AND %(hi)s AND g.status = 'active'
 """
@@ -324,13 +325,18 @@ def say(params: Mapping[str, Any]) -> str:
 # Rules whose cause is on the worklist by itself, under a reason that says more: beside it the warning is a word alone.
 SAME_CAUSE = {
     "overdue": "overdue", "overdue_long": "overdue", "deposits_falling": "drop", "line_use": "line_use",
-    "line_expiring": "line_expiring", "churn": "churn",
+    "line_expiring": "line_expiring", "line_ended": "line_expired", "churn": "churn",
 }  # fmt: skip
 
 
 def same_cause(params: Mapping[str, Any]) -> str:
     """The reason whose task says the same, or ""."""
     return SAME_CAUSE.get(str(params["code"]), "")
+
+
+def level(params: Mapping[str, Any]) -> str:
+    """How grave it is: what the policy says of its rule."""
+    return str(params["level"])
 
 
 def _plan(context: RunContext) -> Iterator[Mapping[str, Any]]:
@@ -363,8 +369,8 @@ def register() -> None:
             gettext_lazy("Early warning"),
             "alert-triangle",
             say,
-            "risk",
             needs_result=True,
             same=same_cause,
+            level_of=level,
         )
     )

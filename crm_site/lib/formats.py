@@ -122,6 +122,11 @@ def unit_name(unit: Unit, currency: str) -> str:
     return f"{currency} {unit.label}".strip()
 
 
+def amount_unit(currency: str) -> str:
+    """What stands inside the box of an amount that is typed in full: 元 · CNY."""
+    return "元" if is_chinese() and currency == "CNY" else currency
+
+
 def money_in(value: Decimal | None, unit: Unit) -> str:
     """The bare number in a given unit, for a column whose head names the unit."""
     return UNKNOWN if value is None else number(value / unit.divisor, unit.decimals)

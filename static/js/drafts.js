@@ -29,6 +29,7 @@ const restore = (form) => {
     else field.checked = checked;
   }
   if (!changed) return;
+  document.dispatchEvent(new CustomEvent("banyan:filled"));
   toast(word("draft"));
   form.dispatchEvent(new Event("input", { bubbles: true })); // a form that saves itself sends it now
 };

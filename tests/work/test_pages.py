@@ -251,7 +251,10 @@ def test_reasons_of_one_cause_are_said_once_with_both_labels(
         services.put_tasks(house.id, rows, sources=["w:"], as_of=TODAY)
     answer = client_for(rm).get("/tasks/", headers={"Accept-Language": "en"})
     first, second = answer.context["items"]
-    assert (first["reason"], first["beside"]) == ("Early warning", ["Line nearly used up"])
+    assert (first["reason"], first["beside"]) == ("Line nearly used up", ["Early warning"])
+    with bank(house.id):
+        lead = Task.objects.get(source_key="w:1")  # what is ticked off is the warning
+    assert (first["id"], first["level"]) == (lead.pk, "risk")
     assert "SX-2026-000001" in first["why"]
     assert [(o["reason"], o["why"]) for o in first["also"]] == [
         ("Early warning", "Five-level class got worse"),
