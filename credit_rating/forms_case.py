@@ -102,7 +102,7 @@ class StatementForm(RefusableForm):
 
     report_date = _date(_("As of"))
     is_audited = forms.BooleanField(label=_("Audited"), required=False)
-    auditor = forms.CharField(label=_("Auditor"), max_length=120, required=False)
+    auditor = forms.CharField(label=_("Audit firm"), max_length=120, required=False)
     explanation = forms.CharField(
         label=_("What changed much, and why"),
         max_length=400,
