@@ -16,6 +16,7 @@ WITHOUT_SERVERS = {
     "check",
     "check_templates",
     "collectstatic",
+    "evaluate_model",
     "makemigrations",
 }
 AS_OWNER = {"migrate", "remove_bank"}  # what settings.AS_OWNER says, asked here for a plain answer

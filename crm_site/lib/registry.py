@@ -114,6 +114,21 @@ def add_pipeline(pipeline: Pipeline) -> Pipeline:
     return PIPELINES.add(pipeline.name, pipeline)
 
 
+# What acts without a person: the first words of `system_actor`'s label -> how people call it.
+SYSTEM_NAMES: Registry[Any] = Registry("system name")
+
+
+def system_name(label: str) -> str:
+    """A system actor's label in the reader's words: "nightly 2026-01-31" is "Night run 2026-01-31"."""
+    for named in PIPELINES:
+        if label.split(" ", maxsplit=1)[0] == named.name:
+            return f"{named.label}{label[len(named.name) :]}"
+    for name in SYSTEM_NAMES.names():
+        if f"{label} ".startswith(f"{name} "):
+            return f"{SYSTEM_NAMES[name]}{label[len(name) :]}"
+    return label
+
+
 Handler = Callable[[int, Mapping[str, Any]], None]
 # Outbox topic -> what hears it: handle(bank_id, payload), inside the bank, safe to repeat.
 TOPICS: Registry[list[Handler]] = Registry("topic")
@@ -143,6 +158,7 @@ class Panel:
     order: int = 100
     wide: bool = False
     aside: bool = False  # stands in the narrow column
+    quick: str = ""  # icon of a quick action in the head of the phone's page, which opens the panel alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +177,7 @@ class NavItem:
 class WorkReason:
     """Why a task is on a worklist. `sentence(params)` says it in the reader's language in one line.
 
-    `level`: "risk" (red edge), "watch" (amber edge) or "" ; `needs_result`: done asks for a result. `same(params)`: the
+    `level`: "risk" (red edge), "watch" (amber edge) or "", told by `level_of(params)` where tasks differ; `needs_result`: done asks for a result. `same(params)`: the
     reason whose task, where the customer has one, says the same cause better; "" for none.
     """
 
@@ -172,6 +188,7 @@ class WorkReason:
     level: str = ""
     needs_result: bool = False
     same: Callable[[Mapping[str, Any]], str] = lambda _params: ""
+    level_of: Callable[[Mapping[str, Any]], str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
