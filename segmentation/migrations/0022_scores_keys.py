@@ -12,4 +12,6 @@ class Migration(migrations.Migration):
         ("segmentation", "0021_concentration_of_a_kind"),
         ("customers", "0043_month_ends_keys"),
     ]
-    operations: ClassVar = [CheckOnceAStatement("segmentation_churnscore", "customer_id", "customers_customer")]
+    operations: ClassVar = [
+        CheckOnceAStatement("segmentation_churnscore", "customer_id", "customers_customer")
+    ]
