@@ -281,7 +281,7 @@ def _write(context: RunContext, lo: int, hi: int, columns: list[NDArray[Any]]) -
         )  # fmt: skip
         cursor.execute("ANALYZE churn_new")
         day = context.business_date
-        values = {
+        values: dict[str, Any] = {
             "bank": context.bank_id, "run": context.run_id, "day": day, "first": month_start(day),
             "told": TOLD_APART_BP, "lo": lo, "hi": hi,
         }  # fmt: skip

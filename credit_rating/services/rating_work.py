@@ -44,7 +44,8 @@ def sync_tasks(found: Rating, *, day: dt.date, now: dt.datetime) -> None:
         rows = [_task(found, source, DECIDE, staff_id, due) for staff_id in deciders(found, day)]
     elif found.status == RatingStatus.RETURNED and found.submitted_by_id is not None:
         rows = [_task(found, source, RETURNED, found.submitted_by_id, due)]
-    put_tasks(require_bank(), rows, sources=[source], as_of=day, now=now)
+    of = (found.customer_id, found.customer_id)
+    put_tasks(require_bank(), rows, sources=[source], as_of=day, now=now, customers=of)
 
 
 def task_key(found: Rating, staff_id: int) -> str:

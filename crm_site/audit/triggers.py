@@ -22,8 +22,11 @@ SECRETS = {
     "allauth_idp_oidc_client": ("secret",),
 }
 
+# No nested loops: a session keeps the plan of its first change, often of one row, and would then compare each old row
+# with each new one (2,400 tasks cancelled: 8 s instead of 0.5).
 FUNCTION = """
-CREATE OR REPLACE FUNCTION banyan_audit() RETURNS trigger LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+CREATE OR REPLACE FUNCTION banyan_audit() RETURNS trigger LANGUAGE plpgsql
+SET search_path = public, pg_temp SET enable_nestloop = off AS $$
 DECLARE
     who jsonb := coalesce(nullif(current_setting('app.actor', true), ''), '{"kind": "system", "label": "-"}')::jsonb;
     bank bigint := nullif(current_setting('app.bank_id', true), '')::bigint;

@@ -110,9 +110,9 @@ def put_tasks(
     """Make the generated tasks of some sources what `rows` say: new ones made, changed ones updated, others closed.
 
     `sources`: prefixes of source_key that these rows are complete for ("maturity:"); open tasks of them that no row
-    calls for are cancelled, only those of customers first..last when `customers` is given (a chunk). What is done is
-    never reopened; a task postponed or handed over by a person keeps that. Repeating it changes nothing.
-    Call inside the bank; several calls may share one transaction.
+    calls for are cancelled, only those of customers first..last when `customers` is given (a chunk; or one customer:
+    otherwise every task of the bank is looked at). What is done is never reopened; a task postponed or handed over by
+    a person keeps that. Repeating it changes nothing. Call inside the bank; several calls may share one transaction.
     """
     prefixes, wanted = list(sources), list(rows)
     foreign = next((r for r in wanted if not any(r.source_key.startswith(p) for p in prefixes)), None)
@@ -175,7 +175,7 @@ def _settle(
 ) -> tuple[int, int]:
     """Make the sources' tasks what the stage says: (made or changed, cancelled)."""
     first, last = customers or (None, None)
-    if customers is not None:  # a night's: the planner must know whether they are few or many
+    if first != last:  # a night's: the planner must know whether they are few or many
         cursor.execute("ANALYZE work_stage")
     values: dict[str, Any] = {
         "bank": bank_id, "as_of": as_of, "now": now or timezone.now(), "run": run_id, "sources": sources,

@@ -53,8 +53,12 @@ def same_party(landing: Landing) -> tuple[str, str]:
     tables, equal = [], [f"NOT ({differing([*landing.pairs(), *_becoming(landing)])})"]
     if landing.feed.name == "prospects":  # of a customer it is refused
         equal.append("t.is_prospect")
-    protected = [(name, "customers_identifier", {"scheme": blind_scheme(name)}) for name in IDENTIFIERS]
-    protected += [(name, "customers_contactpoint", {"kind": k, "position": n}) for name, (k, n) in CONTACTS.items()]
+    protected: list[tuple[str, str, dict[str, object]]] = [
+        (name, "customers_identifier", {"scheme": blind_scheme(name)}) for name in IDENTIFIERS
+    ]
+    protected += [
+        (name, "customers_contactpoint", {"kind": k, "position": n}) for name, (k, n) in CONTACTS.items()
+    ]
     for name, table, keys in protected:
         column = landing.feed.column(name)
         if landing.is_given(column):
@@ -64,7 +68,10 @@ def same_party(landing: Landing) -> tuple[str, str]:
             )
             bit = 1 << landing.stager.slots[name]
             equal.append(f'(p.given & {bit} = 0 OR i_{name}.blind_index IS NOT DISTINCT FROM p."{name}")')
-    places = [(landing.feed.column(name), f"a.{target}") for name, target in (("region", "region"), ("address", "line"))]
+    places = [
+        (landing.feed.column(name), f"a.{target}")
+        for name, target in (("region", "region"), ("address", "line"))
+    ]
     if any(landing.is_given(column) for column, _stands in places):
         tables.append(
             "LEFT JOIN customers_address a ON a.bank_id = %(bank)s AND a.customer_id = t.id"

@@ -20,7 +20,7 @@ from customers.ingest.feeds import ROW_ERRORS, Feed
 from customers.ingest.reading import Row, Shape
 
 PART_ROWS = 100_000
-_BLOCK_ROWS = 2_000  # parsed and copied at once
+_BLOCK_ROWS = 250  # parsed and copied at once: few enough to be gone before the collector looks at them
 _NULL = "\\N"
 # What a protected column is indexed as: Identifier.scheme, or the kind of a contact point.
 BLIND_SCHEMES = {"phone_2": "phone", "other_document": "other"}

@@ -1,4 +1,4 @@
-"""Tier history's keys are checked once a statement: they hold as firmly as a constraint's."""
+"""Keys of tier history, scores and month-ends are checked once a statement: they hold as firmly as a constraint's."""
 
 from __future__ import annotations
 
@@ -89,3 +89,37 @@ def test_a_parent_with_history_cannot_be_deleted(ours: tuple[int, int]) -> None:
     assert refused(lambda: delete("customers_customer", ours[0]))
     TierHistory.objects.all().delete()
     delete("customers_customer", ours[0])
+
+
+PARTITIONED = {
+    "segmentation_churnscore": "as_of, customer_id, model_id, score_bp, reason_1, value_1, reason_2, value_2, reason_3, value_3"
+    ") SELECT %s, %s, unnest(%s::bigint[]), 1, 1, 0, 0, 0, 0, 0, 0",
+    "customers_monthend": "month_end, customer_id, deposits_adb, deposits_balance, loans, aum, open_accounts, transactions,"
+    " inflow, outflow, overdue_amount, days_past_due, value_tier, wealth_level"
+    ") SELECT %s, %s, unnest(%s::bigint[]), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0",
+}
+
+
+@pytest.mark.parametrize("table", PARTITIONED)
+def test_a_partitioned_table_refers_to_customers_of_its_own_bank_alone(
+    table: str, ours: tuple[int, int], theirs: tuple[int, int], inside: House
+) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT banyan_ensure_month(%s, %s)", [table, DAY])
+
+        def write(*customers: int) -> None:
+            cursor.execute(
+                f"INSERT INTO {table} (bank_id, {PARTITIONED[table]}", [inside.id, DAY, list(customers)]
+            )
+
+        def run(sql: str, key: int) -> None:
+            cursor.execute(sql, [key])
+
+        assert refused(lambda: write(ours[0], theirs[0]))
+        assert refused(lambda: write(ours[0], ABSENT))
+        write(ours[0])
+        assert refused(lambda: run(f"UPDATE {table} SET customer_id = %s", theirs[0]))
+        cursor.execute("DELETE FROM customers_standing WHERE customer_id = %s", [ours[0]])
+        assert refused(lambda: run("DELETE FROM customers_customer WHERE id = %s", ours[0]))
+        cursor.execute(f"DELETE FROM {table}")
+        run("DELETE FROM customers_customer WHERE id = %s", ours[0])

@@ -245,7 +245,10 @@ def _settle_or_expire(case: CreditCase, now: dt.datetime, today: dt.date) -> boo
 
 def sync_tasks(case: CreditCase, now: dt.datetime, today: dt.date) -> None:
     """Who can move the case has it on his worklist with the deadline; nobody else."""
-    put_tasks(require_bank(), case_tasks(case, today), sources=[f"case:{case.pk}:"], as_of=today, now=now)
+    put_tasks(
+        require_bank(), case_tasks(case, today), sources=[f"case:{case.pk}:"], as_of=today, now=now,
+        customers=(case.customer_id, case.customer_id),
+    )  # fmt: skip
 
 
 def case_tasks(case: CreditCase, today: dt.date) -> list[TaskRow]:

@@ -7,6 +7,7 @@ from typing import Any
 from django.db.migrations.operations.base import Operation
 
 from crm_site.lib.postgres.policy import POLICY
+from crm_site.lib.postgres.setbased import guards, unguard
 
 # Partitions are made by this function alone: it runs as the owner, since the application role may not create
 # tables; the new partition is reachable through its parent only (no grants on it).
@@ -168,6 +169,46 @@ class CreatePartitionedTable(Operation):
 
     def describe(self) -> str:
         return f"Create table {self.table}, partitioned by month of {self.by}"
+
+
+class CheckOnceAStatement(Operation):
+    """Turns a partitioned table's foreign key (bank_id, column) -> parent (bank_id, id) into one that is checked once a
+    statement (decision record 0007)."""
+
+    reversible = True
+    reduces_to_sql = True
+
+    def __init__(self, table: str, column: str, parent: str) -> None:
+        self.table, self.column, self.parent = table, column, parent
+
+    def deconstruct(self) -> Any:
+        return (type(self).__name__, [self.table, self.column, self.parent], {})
+
+    def state_forwards(self, app_label: str, state: Any) -> None:
+        pass
+
+    def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+        q, key = schema_editor.quote_name, schema_editor.set_based_key(self.table, self.column)
+        schema_editor.execute(f"ALTER TABLE {q(self.table)} DROP CONSTRAINT {q(self._constraint)}", None)
+        for statement in guards(q, key, self.table, self.column, self.parent, "id"):
+            schema_editor.execute(statement, None)
+
+    def database_backwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+        q, key = schema_editor.quote_name, schema_editor.set_based_key(self.table, self.column)
+        for statement in unguard(q, key, self.table, self.parent):
+            schema_editor.execute(statement, None)
+        schema_editor.execute(
+            f"ALTER TABLE {q(self.table)} ADD CONSTRAINT {q(self._constraint)} FOREIGN KEY (bank_id, {q(self.column)})"
+            f" REFERENCES {q(self.parent)} (bank_id, id)",
+            None,
+        )
+
+    @property
+    def _constraint(self) -> str:
+        return f"{self.table}_bank_id_{self.column}_fkey"
+
+    def describe(self) -> str:
+        return f"Check {self.column} of {self.table} once a statement"
 
 
 class GiveBank(Operation):

@@ -50,7 +50,7 @@ class DatabaseSchemaEditor(schema.DatabaseSchemaEditor):
             index = self._create_index_name(table, ["bank_id", field.column], suffix="_bix")
             self.deferred_sql.append(f"CREATE INDEX {q(index)} ON {q(table)} (bank_id, {q(field.column)})")
         if field.set_based:
-            key = self._set_based_key(table, field.column)
+            key = self.set_based_key(table, field.column)
             self.deferred_sql.extend(
                 guards(q, key, table, field.column, target.db_table, field.target_field.column)
             )
@@ -62,7 +62,8 @@ class DatabaseSchemaEditor(schema.DatabaseSchemaEditor):
             "DEFERRABLE INITIALLY IMMEDIATE"
         )
 
-    def _set_based_key(self, table: str, column: str) -> str:
+    def set_based_key(self, table: str, column: str) -> str:
+        """Name of a key that is checked once a statement."""
         return self._create_index_name(table, ["bank_id", column], suffix="_bsk")[
             :61
         ]  # a trigger's name is longer by two
@@ -72,7 +73,7 @@ class DatabaseSchemaEditor(schema.DatabaseSchemaEditor):
         q, table, column = self.quote_name, model._meta.db_table, field.column
         if field.set_based:
             parent = field.remote_field.model._meta.db_table
-            for statement in unguard(q, self._set_based_key(table, column), table, parent):
+            for statement in unguard(q, self.set_based_key(table, column), table, parent):
                 self.execute(statement)
         with self.connection.cursor() as cursor:
             constraints = self.connection.introspection.get_constraints(cursor, table)
