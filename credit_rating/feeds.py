@@ -29,6 +29,23 @@ def _item(item: str) -> Column:
     return Column(item, "money", item.replace("_", " "), "1000000.00", to="-", synonyms=names)
 
 
+# A year's statement that adds up, in thousands.
+_STATEMENT = {
+    item: f"{thousands}000.00"
+    for item, thousands in {
+        "cash": 1200, "receivables": 2300, "prepayments": 300, "inventory": 2000, "other_current_assets": 200,
+        "current_assets": 6000, "fixed_assets": 3500, "intangible_assets": 400, "other_noncurrent_assets": 100,
+        "total_assets": 10000, "short_term_loans": 2000, "payables": 1500, "advances": 300,
+        "other_current_liabilities": 200, "current_liabilities": 4000, "long_term_loans": 900,
+        "other_noncurrent_liabilities": 100, "total_liabilities": 5000, "paid_in_capital": 3000,
+        "retained_earnings": 1500, "other_equity": 500, "equity": 5000, "sales": 18000, "cost_of_sales": 14400,
+        "operating_expenses": 2200, "interest_expense": 160, "other_income": 60, "profit_before_tax": 1300,
+        "income_tax": 325, "net_profit": 975, "operating_cash_flow": 900, "investing_cash_flow": -400,
+        "financing_cash_flow": -300, "net_cash_change": 200,
+    }.items()
+}  # fmt: skip
+
+
 FINANCIALS = Feed(
     NAME,
     _("Statements"),
@@ -47,6 +64,7 @@ FINANCIALS = Feed(
         *(_item(item) for item in ALL_ITEMS),
         AS_OF,
     ),
+    examples=({"customer": "100002", **_STATEMENT},),
 )  # fmt: skip
 EXPOSURES = Feed(
     EXTERNAL,

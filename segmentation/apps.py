@@ -1,7 +1,7 @@
 from django.apps import AppConfig
 from django.utils.translation import gettext_lazy as _
 
-from crm_site.lib.registry import NavItem, Panel, add_nav, add_panel
+from crm_site.lib.registry import SYSTEM_NAMES, NavItem, Panel, add_nav, add_panel
 
 
 class SegmentationConfig(AppConfig):
@@ -14,6 +14,7 @@ class SegmentationConfig(AppConfig):
         nightly.register()
         statistics.register()
         churn_nightly.register()
+        SYSTEM_NAMES.add("churn model", _("Churn model"))
         add_nav(
             NavItem(
                 "segments", _("Segments"), "segmentation:overview", "chart-dots-3", "segmentation.read", 30

@@ -12,11 +12,14 @@ from django.utils.translation import gettext_lazy as _
 from crm_site.lib.dates import add_months, is_month_end, month_end, month_start
 from crm_site.lib.postgres.replaced import replace_day
 from crm_site.lib.registry import Counts, RunContext, Step, add_step
-from customers.models import MonthEnd
+from customers.models import CustomerKind, MonthEnd
 from segmentation.models import Concentration, MigrationMonth, ProductUseMonth
 
 STEPS = 20  # points of a curve: every 5 per cent of the customers that have any
 MEASURES = ("deposits_adb", "loans", "aum")
+KINDS = {
+    kind: -n for n, kind in enumerate(CustomerKind.values, 1)
+}  # customer kind -> its scope in the statement below
 
 _NEWEST = """
 SELECT s.customer_id, s.kind, s.home_branch_id, s.deposits_adb, s.loans, s.aum, s.value_tier, s.wealth_level
@@ -46,8 +49,8 @@ LEFT JOIN (SELECT DISTINCT customer_id FROM customers_fee WHERE bank_id = %(bank
 GROUP BY 1, 2, 3, 4"""
 
 # Exact: each customer has its place in the order, and the running sum is read at the places that end 5, 10, ... %:
-# place n ends the k-th step where 20 (n - 1) / owners < k <= 20 n / owners. Scope 0 is the whole bank; each unit
-# counts with what lies below it. The top 20 per cent include ties. One pass over one sort, whatever units there are.
+# place n ends the k-th step where 20 (n - 1) / owners < k <= 20 n / owners. Scope 0 is the whole bank, a negative
+# one its customers of a kind; each unit counts with what lies below it. The top 20 per cent include ties. One pass over one sort, whatever units there are.
 _CONCENTRATION = """
 WITH book AS MATERIALIZED ({book}
 ), placed AS MATERIALIZED (
@@ -58,6 +61,8 @@ WITH book AS MATERIALIZED ({book}
     SELECT 0::bigint AS scope, m.measure, m.amount, b.customer_id
     FROM book b CROSS JOIN LATERAL (VALUES {measures}) m (measure, amount) WHERE m.amount > 0
     UNION ALL SELECT unit_id, 0, deposits_adb, customer_id FROM placed WHERE deposits_adb > 0
+    UNION ALL SELECT k.scope, 0, b.deposits_adb, b.customer_id
+    FROM book b JOIN (VALUES {kinds}) k (scope, kind) ON k.kind = b.kind WHERE b.deposits_adb > 0
 ), amounts AS MATERIALIZED (
     SELECT scope, measure, amount, row_number() OVER w AS place, sum(amount) OVER (w ROWS UNBOUNDED PRECEDING) AS running,
         count(*) OVER p AS owners, sum(amount) OVER p AS total
@@ -77,13 +82,15 @@ WITH book AS MATERIALIZED ({book}
     GROUP BY a.scope, a.measure
 ), whole AS (
     SELECT 0::bigint AS scope, count(*) AS book FROM book UNION ALL SELECT unit_id, count(*) FROM placed GROUP BY unit_id
+    UNION ALL SELECT k.scope, count(*) FROM book b JOIN (VALUES {kinds}) k (scope, kind) ON k.kind = b.kind GROUP BY k.scope
 )
-SELECT nullif(p.scope, 0) AS home_branch_id, ({names})[p.measure + 1]::varchar AS measure,
+SELECT nullif(greatest(p.scope, 0), 0) AS home_branch_id, coalesce(k.kind, '')::varchar AS kind, ({names})[p.measure + 1]::varchar AS measure,
     p.owners::int AS customers, p.total::bigint AS total, t.customers::int AS top20_customers,
     t.total::bigint AS top20_total, p.top20_from::bigint AS top20_from, w.book::int AS book,
     jsonb_build_array(jsonb_build_array(0, 0)) || p.points AS points
 FROM points p JOIN whole w ON w.scope = p.scope
-JOIN top t ON t.scope = p.scope AND t.measure = p.measure"""
+JOIN top t ON t.scope = p.scope AND t.measure = p.measure
+LEFT JOIN (VALUES {kinds}) k (scope, kind) ON k.scope = p.scope"""
 
 
 def statistics(context: RunContext, chunk: Mapping[str, Any]) -> Counts:
@@ -117,10 +124,13 @@ def _migration(context: RunContext, day: dt.date, book: str) -> Counts:
 
 
 def concentration_sql(book: str) -> str:
-    """The curves of the whole bank for each measure; of each unit, with what lies below it, for deposits."""
+    """The curves of the whole bank for each measure; of each unit, with what lies below it, and each kind, for deposits."""
     measures = ", ".join(f"({i}, b.{name})" for i, name in enumerate(MEASURES))
     names = ", ".join(f"'{name}'" for name in MEASURES)
-    return _CONCENTRATION.format(book=book, measures=measures, names=f"ARRAY[{names}]", steps=STEPS)
+    kinds = ", ".join(f"({scope}::bigint, '{kind}')" for kind, scope in KINDS.items())
+    return _CONCENTRATION.format(
+        book=book, measures=measures, names=f"ARRAY[{names}]", steps=STEPS, kinds=kinds
+    )
 
 
 def _replace(context: RunContext, model: type[Model], day: dt.date, select: str, **values: Any) -> Counts:

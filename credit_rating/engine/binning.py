@@ -179,7 +179,17 @@ def optimal_cuts(numbers: Floats, bad: Bools, *, size: int, monotonic: bool) -> 
         dtype="numerical", max_n_prebins=MOST_PREBINS, min_prebin_size=share, max_n_bins=MOST_BINS,
         monotonic_trend="auto_asc_desc" if monotonic else None, time_limit=20, random_state=0,
     ).fit(numbers, bad.astype(np.int64))  # fmt: skip
-    return [float(cut) for cut in found.splits]
+    return [float(cut) for cut in found.splits] or _pure_cut(numbers, bad, least=share)
+
+
+def _pure_cut(numbers: Floats, bad: Bools, *, least: float) -> list[float]:
+    """The one bound that parts off cases of one outcome alone; [] where there is none. optbinning joins every bin
+    that lacks an outcome to its neighbour, so that a flag which no bad (or no good) case carries would say nothing."""
+    stump = DecisionTreeClassifier(max_leaf_nodes=2, min_samples_leaf=least, random_state=0)
+    tree = stump.fit(numbers[:, None], bad).tree_
+    if tree.node_count < 3 or tree.value[1:, 0].min() > 0:
+        return []
+    return [float(tree.threshold[0])]
 
 
 def special_numbers(numbers: Floats) -> list[float]:

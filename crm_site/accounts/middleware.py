@@ -8,12 +8,13 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.utils import translation
+from django.utils import timezone, translation
 
 from crm_site.accounts import selectors
 from crm_site.accounts.banks import bank_for_host
@@ -69,7 +70,7 @@ def _take_address(request: Any) -> None:
 
 
 class BankMiddleware:
-    """Runs the request inside the bank of its host name; an unknown host sees the landing page alone.
+    """Runs the request inside the bank of its host name and by its clock; an unknown host sees the landing page alone.
 
     Stands before the session, whose rows belong to a bank too. An answer of 500 or more rolls back.
     """
@@ -91,13 +92,20 @@ class BankMiddleware:
             rows = [{**row, "url": f"{request.scheme}://{row['host']}{port}/"} for row in shown]
             return render(request, "landing.html", {"banks": rows}, status=status)
         request.bank, request.bank_id = found, found.pk
-        with bank(found.pk):
+        zone = ZoneInfo(found.timezone)
+        with bank(found.pk), timezone.override(zone):
             response = self.get_response(request)
             if response.status_code >= 500:
                 transaction.set_rollback(True)
         if getattr(response, "streaming", False) and not getattr(response, "is_async", False):
-            response.streaming_content = in_bank(found.pk, response.streaming_content)  # type: ignore[attr-defined]
+            chunks = in_bank(found.pk, response.streaming_content)  # type: ignore[attr-defined]
+            response.streaming_content = _by_the_clock(zone, chunks)  # type: ignore[attr-defined]
         return response
+
+
+def _by_the_clock(zone: ZoneInfo, chunks: Iterable[Any]) -> Iterator[Any]:
+    with timezone.override(zone):
+        yield from chunks
 
 
 class LanguageMiddleware:

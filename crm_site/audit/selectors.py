@@ -15,7 +15,7 @@ from crm_site.audit import columns
 from crm_site.audit.models import Entry, Seal
 from crm_site.audit.subjects import is_plain, name_of
 from crm_site.lib.permissions import Actor, may, require
-from crm_site.lib.registry import CUSTOMER_IDS, CUSTOMER_NUMBERS, PIPELINES, SUBJECTS, Subject
+from crm_site.lib.registry import CUSTOMER_IDS, CUSTOMER_NUMBERS, SUBJECTS, Subject, system_name
 
 PAGE = 50
 
@@ -128,12 +128,10 @@ def rows(actor: Actor, entries: Sequence[Entry]) -> list[Row]:
 
 
 def who(found: Entry) -> str:
-    """Who did it: the person, or the job by its name."""
+    """Who did it: the person, or the job or command by its name."""
     if found.actor_label == "-":
         return _("System")
-    job, _space, rest = found.actor_label.partition(" ")
-    known = {pipeline.name: pipeline.label for pipeline in PIPELINES}
-    return f"{known[job]} {rest}".strip() if job in known else found.actor_label
+    return system_name(found.actor_label)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ class CompositionConfig(AppConfig):
             CUSTOMER_IDS,
             CUSTOMER_NUMBERS,
             SUBJECTS,
+            SYSTEM_NAMES,
             UNIT_USES,
             NavItem,
             add_home,
@@ -26,6 +27,14 @@ class CompositionConfig(AppConfig):
         CUSTOMER_IDS.add("customers", ids_of)
         CUSTOMER_NUMBERS.add("customers", numbers_of)
         UNIT_USES.add("customers", customers_of)
+        for name, words in (
+            ("command", _("Command line")),
+            ("create_demo", _("Demo data")),
+            ("make_bank", _("Synthetic bank")),
+            ("make_ratings", _("Synthetic bank")),
+            ("load_sample", _("Sample data")),
+        ):
+            SYSTEM_NAMES.add(name, words)
         add_home(Role.OPERATOR, "operator-home", 5)
         add_nav(NavItem("home", _("Home"), "home", "home", "", 0))
         add_nav(

@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from crm_site.accounts.models import Staff
 from crm_site.lib.permissions import Actor, may
+from crm_site.lib.registry import system_name
 from crm_site.lib.tenancy import BankForeignKey, TenantManager, TenantModel, TenantQuerySet
 
 
@@ -70,6 +71,11 @@ class Run(TenantModel):
             )
         ]
         indexes: ClassVar = [models.Index(fields=["bank_id", "-id"], name="run_newest_first")]
+
+    @property
+    def initiator(self) -> str:
+        """Who asked for it, in the reader's words; the row's `requested_by` is at hand."""
+        return self.requested_by.name if self.requested_by else system_name(self.requested_as)
 
     @property
     def is_finished(self) -> bool:

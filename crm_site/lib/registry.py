@@ -114,6 +114,21 @@ def add_pipeline(pipeline: Pipeline) -> Pipeline:
     return PIPELINES.add(pipeline.name, pipeline)
 
 
+# What acts without a person: the first words of `system_actor`'s label -> how people call it.
+SYSTEM_NAMES: Registry[Any] = Registry("system name")
+
+
+def system_name(label: str) -> str:
+    """A system actor's label in the reader's words: "nightly 2026-01-31" is "Night run 2026-01-31"."""
+    for named in PIPELINES:
+        if label.split(" ", maxsplit=1)[0] == named.name:
+            return f"{named.label}{label[len(named.name) :]}"
+    for name in SYSTEM_NAMES.names():
+        if f"{label} ".startswith(f"{name} "):
+            return f"{SYSTEM_NAMES[name]}{label[len(name) :]}"
+    return label
+
+
 Handler = Callable[[int, Mapping[str, Any]], None]
 # Outbox topic -> what hears it: handle(bank_id, payload), inside the bank, safe to repeat.
 TOPICS: Registry[list[Handler]] = Registry("topic")

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from django.db.models import F, Q
 
 from crm_site.lib.money import money
-from crm_site.lib.permissions import Actor
+from crm_site.lib.permissions import Actor, may
 from crm_site.lib.registry import WORK_REASONS
 from crm_site.work import selectors
 from crm_site.work.models import Task
@@ -81,6 +81,7 @@ def inbox_page(actor: Actor, query: Mapping[str, str]) -> dict[str, Any]:
     return {
         "rows": selectors.notice_rows(rows[:PAGE]),
         "unread": selectors.unread(actor),
+        "may_task": may(actor, "task.write"),
         "next_url": f"?{urlencode({'before': rows[PAGE - 1].pk})}" if len(rows) > PAGE else "",
         "first_url": "?" if before else "",
     }

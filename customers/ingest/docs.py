@@ -57,9 +57,11 @@ def cell_of(column: Column, value: Any) -> str:
 
 
 def csv_example(name: str) -> str:
-    """Header and one row of a feed: the columns that have an example."""
-    columns = [column for column in FEEDS[name].columns if column.example or column.required]
-    return ",".join(c.name for c in columns) + "\n" + ",".join(_cell(c.example) for c in columns) + "\n"
+    """Header and example rows of a feed: the columns that have an example."""
+    feed = FEEDS[name]
+    columns = [column for column in feed.columns if column.example or column.required]
+    rows = [[_cell(own.get(c.name, c.example)) for c in columns] for own in feed.examples]
+    return "".join(",".join(row) + "\n" for row in ([c.name for c in columns], *rows))
 
 
 def _cell(text: str) -> str:

@@ -6,6 +6,7 @@ References use the bank's own numbers: customer number, account number, branch c
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +28,9 @@ _NAME_HEADERS = ("full name", "姓名", "名称", "客户名称", "客户姓名"
 
 @dataclass(frozen=True)
 class Feed:
-    """One kind of delivery. `key`: columns whose values name a row; `table`: where it lands."""
+    """One kind of delivery. `key`: columns whose values name a row; `table`: where it lands. `examples`: its rows of
+    the documents' example bank, each by what differs from the columns' own examples; delivered in the order of the
+    document they all land."""
 
     name: str
     title: Any
@@ -35,6 +38,7 @@ class Feed:
     table: str
     key: tuple[str, ...]
     columns: tuple[Column, ...]
+    examples: tuple[Mapping[str, str], ...] = ({},)
 
     @property
     def is_uploadable(self) -> bool:
@@ -82,9 +86,15 @@ AS_OF = Column(
 
 
 def _feed(
-    name: str, title: Any, description: str, table: str, key: tuple[str, ...], *columns: Column
+    name: str,
+    title: Any,
+    description: str,
+    table: str,
+    key: tuple[str, ...],
+    *columns: Column,
+    examples: tuple[Mapping[str, str], ...] = ({},),
 ) -> Feed:
-    return FEEDS.add(name, Feed(name, title, description, table, key, (*columns, AS_OF)))
+    return FEEDS.add(name, Feed(name, title, description, table, key, (*columns, AS_OF), examples))
 
 
 def _customer(name: str = "customer", what: str = "customer number", **options: Any) -> Column:
@@ -213,6 +223,13 @@ _feed(
            synonyms=("营销人", "开户经理")),
     Column("is_related_party", "boolean", "on the bank's register of related parties", "false", synonyms=("关联方",)),
     Column("is_excluded", "boolean", "on the exclusion list", "false", synonyms=("禁入名单",)),
+    examples=(
+        {"uscc": "", "lei": ""},
+        {"number": "100002", "name": "浙江云杉机械有限公司", "kind": "corporate", "birth_date": "", "gender": "",
+         "industry": "3421", "resident_id": "", "phone": "057188886666", "address": "江干路8号"},
+        {"number": "100003", "name": "李静", "birth_date": "1984-11-02", "gender": "F", "resident_id": "", "uscc": "",
+         "lei": "", "phone": "13900001111"},
+    ),
 )  # fmt: skip
 _feed(
     "prospects",
@@ -229,6 +246,20 @@ _feed(
         "工业园区名单",
         most=30,
         synonyms=("来源", "名单来源"),
+    ),
+    examples=(
+        {
+            "number": "Q00017",
+            "name": "杭州青竹食品有限公司",
+            "kind": "corporate",
+            "birth_date": "",
+            "gender": "",
+            "industry": "1411",
+            "resident_id": "",
+            "uscc": "",
+            "lei": "",
+            "phone": "13700002222",
+        },
     ),
 )
 _feed(
@@ -259,6 +290,7 @@ _feed(
     _customer(required=True),
     Column("role", "choice", "role", "joint", required=True, choices=("owner", "joint"), synonyms=("角色",)),
     Column("removed", "boolean", "true: no longer a holder", "false", to="-", synonyms=("是否解除",)),
+    examples=({"role": "owner"}, {"customer": "100003"}),
 )
 _feed(
     "balances",
@@ -412,6 +444,7 @@ _feed(
     _currency(),
     Column("rate_date", "date", "day", "2026-01-31", required=True, synonyms=("日期",)),
     Column("rate", "rate", "rate, more than 0", "7.1094", required=True, positive=True, synonyms=("汇率",)),
+    examples=({"currency": "USD"},),
 )
 _feed(
     "relations",
@@ -427,6 +460,7 @@ _feed(
     Column("share", "rate", "share as a fraction", "0.35", positive=True, synonyms=("持股比例",)),
     Column("note", "text", "note", "", most=120, synonyms=("备注",)),
     Column("removed", "boolean", "true: the relation has ended", "false", to="-", synonyms=("是否解除",)),
+    examples=({"other": "100002"},),
 )  # fmt: skip
 _feed(
     "interactions",

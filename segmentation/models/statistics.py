@@ -71,13 +71,15 @@ class Concentration(TenantModel):
     """The Lorenz curve of a measure over the customers that have any of it: `points` = [[p, share], ...],
     the share of the total that the top p per cent bring, exact at each p of the night's ranking.
 
-    `measure`: deposits_adb, loans or aum. `home_branch`: the unit and what lies below it; null: the whole bank.
+    `measure`: deposits_adb, loans or aum. `home_branch`: the unit and what lies below it; null: the whole bank,
+    of it every customer or those of one `kind`, as a line department looks at them.
     `top20_*`: the customers from the amount on at which the top 20 per cent begin (ties included, so that the
     list of them has as many).
     """
 
     as_of = models.DateField()
     home_branch = BankForeignKey(OrgUnit, null=True, on_delete=models.CASCADE, related_name="+")
+    kind = models.CharField(max_length=10, choices=CustomerKind, blank=True)
     measure = models.CharField(max_length=16)
     customers = models.IntegerField()
     total = MoneyField()
@@ -93,7 +95,7 @@ class Concentration(TenantModel):
     class Meta(TenantModel.Meta):
         constraints: ClassVar = [
             models.UniqueConstraint(
-                fields=["bank_id", "as_of", "measure", "home_branch"],
+                fields=["bank_id", "as_of", "measure", "home_branch", "kind"],
                 name="concentration_cell",
                 nulls_distinct=False,
             )

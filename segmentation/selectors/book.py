@@ -256,16 +256,27 @@ def movement(actor: Actor, scope: Scope, day: dt.date, scheme: str) -> Movement 
 
 
 def concentration(actor: Actor, scope: Scope, day: dt.date, measure: str) -> Concentration | None:
-    """The curve of the unit looked at, or of the bank; None where the night counted none.
+    """The curve of the unit looked at, of a customer kind in the whole bank, or of the bank; None where the night
+    counted none.
 
-    Deposits only for a unit. A line department sees a part of every branch, for which there is no curve.
+    Deposits only for a unit and a kind. A line department has the curve of its own kind; of a kind within a unit
+    there is none.
     """
-    if scope.kind or (actor.has({Role.LINE_DEPARTMENT}) and not actor.has(WHOLE_BANK)):
-        return None
-    unit = scope.unit
+    unit, kind = scope.unit, scope.kind
+    if not actor.has(WHOLE_BANK | {Role.API}) and actor.has({Role.LINE_DEPARTMENT}):
+        own = LINE_KINDS.get(actor.line_department, ())
+        if len(own) != 1 or kind not in ("", *own):
+            return None
+        kind = own[0]
+    if kind:
+        if (unit is not None and unit.parent_id is not None) or not actor.has(
+            WHOLE_BANK | {Role.API, Role.LINE_DEPARTMENT}
+        ):
+            return None
+        return Concentration.objects.filter(as_of=day, measure=measure, home_branch=None, kind=kind).first()
     if unit is None and not actor.has(WHOLE_BANK | {Role.API}):
         unit = next((u for u in units_in_reach(actor)), None)
         if unit is None or subtree(unit).count() < len(units_in_reach(actor)):
             return None
     home = None if unit is None or unit.parent_id is None else unit
-    return Concentration.objects.filter(as_of=day, measure=measure, home_branch=home).first()
+    return Concentration.objects.filter(as_of=day, measure=measure, home_branch=home, kind="").first()

@@ -118,7 +118,8 @@ const sizes = new ResizeObserver((entries) => {
   for (const { target } of entries) drawn.get(target)?.resize();
 });
 
-// Charts below the fold wait until they come near.
+// Charts near the window come first; the others when the browser has nothing better to do, so that a print,
+// a full-page picture and a jump to the page's end find them drawn.
 const near = new IntersectionObserver((entries) => {
   for (const { isIntersecting, target } of entries) {
     if (!isIntersecting) continue;
@@ -126,6 +127,15 @@ const near = new IntersectionObserver((entries) => {
     draw(target);
   }
 }, { rootMargin: "300px" });
+
+const idle = window.requestIdleCallback ?? ((work) => setTimeout(work, 200));
+const rest = async () => {
+  const box = [...document.querySelectorAll("[data-chart]")].find((one) => !drawn.has(one));
+  if (!box) return;
+  near.unobserve(box);
+  await draw(box);
+  if (drawn.has(box)) idle(rest);
+};
 
 const start = () => {
   for (const [box, chart] of drawn) {
@@ -135,6 +145,7 @@ const start = () => {
     drawn.delete(box);
   }
   for (const box of document.querySelectorAll("[data-chart]")) if (!drawn.has(box)) near.observe(box);
+  idle(rest);
 };
 
 document.addEventListener("htmx:afterSettle", start);

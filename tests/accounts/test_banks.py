@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import pytest
 from django.core.exceptions import PermissionDenied
+from django.core.management import call_command
+from django.core.management.base import CommandError
 from django.test import Client
 
 from crm_site.accounts.banks import forget_banks
@@ -47,7 +49,16 @@ def test_a_bank_is_created_with_its_first_administrator(
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("code", "Delta!"), ("currency", "yuan"), ("timezone", "Moon/Base")]
+    ("field", "value"),
+    [
+        ("code", "Delta!"),
+        ("name", " "),
+        ("host", "http://delta"),
+        ("timezone", "Moon/Base"),
+        ("currency", "yuan"),
+        ("currency", "XXQ"),
+        ("currency", "KWD"),
+    ],
 )
 def test_wrong_facts_are_said_beside_their_field(
     operator: Person, client_for: Callable[[Person], Client], field: str, value: str
@@ -55,6 +66,21 @@ def test_wrong_facts_are_said_beside_their_field(
     answer = client_for(operator).post("/banks/new/", {**NEW, field: value})
     assert answer.status_code == 422
     assert f'id="id_{field}_error"' in answer.content.decode()
+
+
+def test_the_command_refuses_what_no_bank_can_have(db: None) -> None:
+    """A currency with three decimals would spoil every amount of the bank, and no page changes it later."""
+    for wrong in (
+        ["--currency", "KWD"],
+        ["--currency", "XXQ"],
+        ["--timezone", "Mars/One"],
+        ["--host", "a b"],
+    ):
+        with pytest.raises(CommandError):
+            call_command("create_bank", "delta", "--name", "Delta", *wrong)
+    with pytest.raises(CommandError, match="needs a name"):
+        call_command("create_bank", "delta", "--name", "")
+    assert not Bank.objects.filter(code="delta").exists()
 
 
 def test_a_closed_bank_answers_nobody(

@@ -132,6 +132,7 @@ def test_wherever_it_goes_wrong_the_answer_is_a_problem(
     assert (answer.status_code, answer["Content-Type"]) == (status, "application/problem+json")
     body = answer.json()
     assert (body["status"], body["type"]) == (status, "about:blank")
+    assert body["detail"]
     assert "{" not in body["title"]
 
 

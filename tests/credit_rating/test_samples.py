@@ -109,6 +109,10 @@ def test_a_sample_becomes_a_draft_that_another_person_publishes_and_ratings_use(
     shown = client.get(page.url).content.decode()
     for word in ("KS", "Gini", "PSI", "2024", record["sha256"][:16]):
         assert word in shown
+    assert "<details><summary>" in shown.split("Development and validation")[0]  # every bin differs: folded
+    assert shown.index("Grades against later defaults") < shown.index(
+        "Publication"
+    )  # seven columns need room
     with bank(house.id):
         scorecards.propose_scorecard(
             hq_risk.actor, scorecard_id=draft.pk, valid_from=TODAY, today=TODAY, now=NOW

@@ -48,6 +48,23 @@ def developed() -> Development:
     return develop(columns, bad)
 
 
+def test_a_flag_that_one_outcome_alone_carries_is_a_factor() -> None:
+    """No bad case among 300 is the strongest word of all, not "too little information"; so is a perfect column."""
+    rng = np.random.default_rng(5)
+    bad = rng.random(3000) < 0.05
+    safe = ~bad & (rng.random(3000) < 0.1)
+    columns = {
+        "safe": number_column(safe.astype(float)), "told": number_column(bad * 10 + rng.normal(0, 0.01, 3000)),
+        "noise": number_column(rng.normal(size=3000)),
+    }  # fmt: skip
+    factor = bin_factor("safe", columns["safe"], bad)
+    found = {b.upper: b for b in factor.bins if b.kind == "range"}
+    assert found[0.5].woe < 0 < found[None].woe
+    assert found[None].bad == 0
+    card = develop(columns, bad).card
+    assert validation.auc(-card.score(columns).scores, bad) > 0.999
+
+
 class TestEvidence:
     @given(st.lists(st.tuples(st.integers(1, 400), st.integers(1, 400)), min_size=1, max_size=8))
     def test_it_is_the_log_of_shares(self, bins: list[tuple[int, int]]) -> None:

@@ -96,6 +96,13 @@ def test_headquarters(reader: Window) -> None:
     for path in ("/segmentation/", "/segmentation/policies/", "/segmentation/churn/", "/relationship/bank/"):
         risk.open(path)
         risk.check_page()
+    # Charts below the fold are drawn without scrolling: for a print or a jump to the page's end.
+    risk.open("/segmentation/")
+    risk.page.wait_for_function(
+        "[...document.querySelectorAll('[data-chart]')].length > 1 &&"
+        " [...document.querySelectorAll('[data-chart]')].every((box) => box.querySelector('svg'))"
+    )
+    risk.open("/relationship/bank/")
     # A branch's dashboard and the list behind a figure agree on the way down.
     risk.page.locator("a[href*='/relationship/branches/']").first.click()
     risk.settle()

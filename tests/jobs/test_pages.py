@@ -60,6 +60,26 @@ def test_a_run_started_by_hand_shows_its_steps_and_its_end(
     assert "Night run" in client.get("/jobs/").content.decode()
 
 
+def test_who_started_a_run_and_its_steps_are_words_and_not_code(
+    house: House, administrator: Person, client_for: SignIn
+) -> None:
+    with bank(house.id):
+        for day, label in ((29, "create_demo"), (30, "command nightly"), (31, "churn model 7")):
+            run = services.start_run(
+                system_actor(house.id, label), pipeline="nightly", business_date=dt.date(2026, 3, day)
+            )
+    client = client_for(administrator)
+    page = client.get("/jobs/").content.decode()
+    assert "create_demo" not in page
+    for words in ("Demo data", "Command line nightly", "Churn model 7"):
+        assert words in page
+    page = client.get(f"/jobs/{run.pk}/").content.decode()
+    assert '<div class="meta">feeds</div>' not in page
+    assert "the steps add up to more" in page
+    page = client.get(f"/jobs/{run.pk}/", headers={"Accept-Language": "zh-hans"}).content.decode()
+    assert "流失模型 7" in page
+
+
 def test_nothing_is_sent_anywhere_within_a_request(
     house: House, administrator: Person, client_for: SignIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -112,6 +112,20 @@ def test_a_branch_manager_sees_the_branch_alone(
         assert curve.book == 8
 
 
+def test_a_line_department_has_the_lorenz_curve_of_its_customers(
+    booked: House, line_department: Person, client_for: SignIn
+) -> None:
+    """The button on its home promises one."""
+    with bank(booked.id):
+        curve = selectors.concentration(line_department.actor, selectors.Scope(), NOVEMBER, "deposits_adb")
+        assert curve is not None
+        assert curve.book == 8  # the companies alone
+        private = selectors.Scope(kind="personal")
+        assert selectors.concentration(line_department.actor, private, NOVEMBER, "deposits_adb") is None
+    page = client_for(line_department).get("/segmentation/").content.decode()
+    assert "of 8 customers have deposits" in page
+
+
 def test_a_past_month_is_shown_without_lists(booked: House, hq_risk: Person, client_for: SignIn) -> None:
     page = client_for(hq_risk).get("/segmentation/?day=2026-10-31").content.decode()
     assert "A past month-end" in page

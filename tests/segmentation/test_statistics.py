@@ -8,7 +8,9 @@ from math import ceil
 from typing import Any
 
 import pytest
+from django.db.models import Count
 
+from crm_site.lib.money import money
 from crm_site.lib.registry import RunContext
 from crm_site.lib.tenancy import require_bank
 from customers import nightly as customers_nightly
@@ -104,6 +106,8 @@ def test_the_lorenz_curve_is_exact(book: House) -> None:
         if curve.home_branch_id:
             unit = curve.home_branch
             rows = rows.filter(home_branch__lft__gte=unit.lft, home_branch__lft__lte=unit.rgt)
+        if curve.kind:
+            rows = rows.filter(kind=curve.kind)
         every = [getattr(row, curve.measure) for row in rows]
         amounts = sorted((a for a in every if a > 0), reverse=True)
         assert (curve.customers, curve.total, curve.book) == (len(amounts), sum(amounts), len(every))
@@ -112,11 +116,24 @@ def test_the_lorenz_curve_is_exact(book: House) -> None:
             assert abs(Decimal(str(share)) - top / sum(amounts)) < Decimal("0.000001")
         assert curve.points[0] == [0, 0]
         assert curve.points[-1] == [100, 1]
-        if curve.home_branch_id is None:
+        if curve.home_branch_id is None and not curve.kind:
             top = {"fact": curve.measure, "op": ">=", "value": str(curve.top20_from)}
             listed = Standing.objects.filter(Matches(top, as_of=NOVEMBER))
             assert curve.top20_customers == listed.count() >= ceil(len(amounts) * 0.2)
             assert curve.top20_total == sum(getattr(row, curve.measure) for row in listed)
+
+
+def test_each_kind_of_customer_has_its_curve(book: House) -> None:
+    """It is what a line department sees of the bank."""
+    night(NOVEMBER)
+    count(NOVEMBER)
+    rows = Standing.objects.filter(customer__is_prospect=False, deposits_adb__gt=money("0"))
+    held = dict(rows.values_list("kind").annotate(n=Count("id")))
+    curves = Concentration.objects.filter(as_of=NOVEMBER, measure="deposits_adb", home_branch=None).exclude(
+        kind=""
+    )
+    assert len(held) > 1
+    assert {curve.kind: curve.customers for curve in curves} == held
 
 
 def test_product_use_adds_up_to_the_book(book: House) -> None:

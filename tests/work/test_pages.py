@@ -96,6 +96,13 @@ def test_later(task: Task, rm: Person, client_for: SignIn) -> None:
     assert "Call about" in client.get("/tasks/?when=later").content.decode()
 
 
+def test_an_empty_inbox_offers_no_page_that_is_closed_to_its_reader(
+    house: House, rm: Person, administrator: Person, client_for: SignIn
+) -> None:
+    assert 'class="btn" href="/tasks/"' in client_for(rm).get("/notifications/").content.decode()
+    assert 'href="/tasks/"' not in client_for(administrator).get("/notifications/").content.decode()
+
+
 def test_hand_over_and_the_colleagues_inbox(house: House, task: Task, rm: Person, client_for: SignIn) -> None:
     colleague = hire(house, "colleague", Role.RELATIONSHIP_MANAGER, house.north)
     client = client_for(rm)

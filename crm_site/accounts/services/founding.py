@@ -5,10 +5,12 @@ from __future__ import annotations
 import datetime as dt
 import re
 from dataclasses import dataclass
+from zoneinfo import available_timezones
 
 from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, transaction
+from django.utils.timezone import localdate
 from django.utils.translation import gettext as _
 
 from crm_site.accounts.banks import forget_banks
@@ -26,12 +28,14 @@ from crm_site.accounts.services.passwords import ONE_TIME_HOURS, one_time_passwo
 from crm_site.accounts.signals import bank_created, bank_switched
 from crm_site.lib.crypto import master_key, new_wrapped_key
 from crm_site.lib.errors import Conflict, DomainError
+from crm_site.lib.money import CURRENCIES, DECIMALS
 from crm_site.lib.permissions import Actor, Role, require
 from crm_site.lib.registry import FOUNDING
 from crm_site.lib.tenancy import bank, current_bank, founding
 
 PLATFORM_CODE = "platform"
-_CODE = re.compile(r"^[a-z][a-z0-9-]{1,29}$")
+_CODE = re.compile(r"[a-z][a-z0-9-]{1,29}")
+_HOST = re.compile(r"(?=.{1,190}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
 # How many customers and how much value (deposits + loans, in the bank's currency) one of a grade may hold.
 DEFAULT_CAPACITY = {
     Grade.SENIOR: (220, 2_000_000_000),
@@ -68,18 +72,19 @@ def found_bank(
     """Create a bank with its head office, grade capacities and its first administrator.
 
     Called by an operator (inside the platform's bank) or by a command (outside every bank).
-    Raises DomainError for a bad code, Conflict when code or host are taken.
+    Raises DomainError for what no bank can have, Conflict when code or host are taken.
     """
-    if not _CODE.match(code):
-        text = _("A bank code is 2 to 30 lower-case letters, digits and hyphens, beginning with a letter.")
-        raise DomainError(text, code="bank_code", fields={"code": text})
+    name, host = name.strip(), host.strip().lower() or f"{code}.localhost"
+    faults = _faults(code=code, name=name, host=host, currency=currency, timezone=timezone)
+    if faults:
+        raise DomainError(" ".join(faults.values()), code="bank_facts", fields=faults)
     given = password or one_time_password()
     try:
         with transaction.atomic():
             created = Bank.objects.create(
                 code=code,
                 name=name,
-                host=host or f"{code}.localhost",
+                host=host,
                 currency=currency,
                 timezone=timezone,
                 language=language,
@@ -94,6 +99,26 @@ def found_bank(
         raise Conflict(text, code="bank_exists", fields={"code": text}) from error
     forget_banks()
     return FoundedBank(created, login, given)
+
+
+def _faults(*, code: str, name: str, host: str, currency: str, timezone: str) -> dict[str, str]:
+    """What is wrong with the facts of a bank to be, by the name of the fact."""
+    faults = {}
+    if not _CODE.fullmatch(code):
+        faults["code"] = _(
+            "A bank code is 2 to 30 lower-case letters, digits and hyphens, beginning with a letter."
+        )
+    if not name:
+        faults["name"] = _("A bank needs a name.")
+    if not _HOST.fullmatch(host):
+        faults["host"] = _("A host name is letters, digits, hyphens and dots, without port or scheme.")
+    if currency not in CURRENCIES:
+        faults["currency"] = _("Not a currency of ISO 4217.")
+    elif DECIMALS.get(currency, 2) > 2:
+        faults["currency"] = _("A currency with three decimals is not supported.")
+    if timezone not in available_timezones():
+        faults["timezone"] = _("There is no time zone of this name.")
+    return faults
 
 
 def _found_organisation(created: Bank, *, now: dt.datetime, login: str, password: str) -> None:
@@ -114,7 +139,7 @@ def _found_organisation(created: Bank, *, now: dt.datetime, login: str, password
         staff=first,
         role=role,
         unit=head_office,
-        from_date=now.date() - dt.timedelta(days=1),
+        from_date=localdate(now) - dt.timedelta(days=1),
         status=GrantStatus.EFFECTIVE,
         founding=True,
         proposed_at=now,

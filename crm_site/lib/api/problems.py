@@ -49,8 +49,7 @@ def problem(
 ) -> dict[str, Any]:
     """The body of a problem; with type about:blank its title is the status in words (RFC 9457)."""
     body: dict[str, Any] = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status}
-    if detail:
-        body["detail"] = detail
+    body["detail"] = detail or HTTPStatus(status).description or HTTPStatus(status).phrase
     if code:
         body["code"] = code
     if errors:

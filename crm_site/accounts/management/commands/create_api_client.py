@@ -25,7 +25,7 @@ class Command(BanyanCommand):
     def work(self, **options: Any) -> Any:
         found = bank_by_code(options["bank"])
         grants = (Grant(Role.ADMINISTRATOR, 0, 2_147_483_647),)
-        actor = Actor(bank_id=found.pk, label="create_api_client", grants=grants)
+        actor = Actor(bank_id=found.pk, label="command create_api_client", grants=grants)
         with bank(found.pk):
             act_as(actor)
             client = create_api_client(actor, name=options["name"], scopes=options["scopes"].split())

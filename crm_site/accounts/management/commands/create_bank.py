@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from django.core.management.base import CommandError, CommandParser
+from django.core.management.base import CommandParser
 from django.utils import timezone
 
 from crm_site.accounts.services import found_bank
@@ -27,10 +26,6 @@ class Command(BanyanCommand):
         parser.add_argument("--language", default="zh-hans", choices=["zh-hans", "en"])
 
     def work(self, **options: Any) -> Any:
-        try:
-            ZoneInfo(options["timezone"])
-        except (ZoneInfoNotFoundError, ValueError) as error:
-            raise CommandError(f"There is no time zone {options['timezone']!r}.") from error
         founded = found_bank(
             code=options["code"],
             name=options["name"],

@@ -56,7 +56,7 @@ class Command(BanyanCommand):
     def work(self, **options: Any) -> Any:
         found = bank_by_code(options["bank"])
         order, meter = self._order(options), Meter()
-        actor = system_actor(found.pk, "develop_scorecard")
+        actor = system_actor(found.pk, "command develop_scorecard")
         try:
             with bank(found.pk):
                 act_as(actor)
