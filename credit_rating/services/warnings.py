@@ -33,7 +33,7 @@ URGENCY = {"risk": 85, "watch": 60}
 
 def task_params(signal: Signal) -> dict[str, Any]:
     """What the task's sentence needs."""
-    return {"code": signal.code, "name": signal.name, "signal_id": signal.pk, "level": signal.level}
+    return {"code": signal.code, "name": signal.name, "level": signal.level}
 
 
 def risk_people(day: dt.date) -> list[int]:

@@ -252,7 +252,7 @@ WHERE NOT EXISTS (SELECT FROM bench_signal w WHERE w.bank_id = %(bank)s AND w.cu
 """
 _WARNING_TASKS = """
 SELECT 'warning:' || w.id AS source_key, 'warning' AS reason, w.customer_id AS c, w.owner_id AS o,
-    s.home_branch_id AS u, w.due_on AS due, s.loans AS stake, jsonb_build_object('code', w.code, 'signal_id', w.id) AS params
+    s.home_branch_id AS u, w.due_on AS due, s.loans AS stake, jsonb_build_object('code', w.code) AS params
 FROM bench_signal w JOIN customers_standing s ON s.bank_id = w.bank_id AND s.customer_id = w.customer_id
 WHERE w.bank_id = %(bank)s AND w.state = 'open' AND w.ended_on IS NULL
 """

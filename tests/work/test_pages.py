@@ -245,7 +245,7 @@ def test_reasons_of_one_cause_are_said_once_with_both_labels(
     house: House, rm: Person, client_for: SignIn
 ) -> None:
     def warning(code: str) -> dict[str, object]:
-        return {"code": code, "name": "", "signal_id": 1, "level": "risk"}
+        return {"code": code, "name": "", "level": "risk"}
 
     used = {"line": "SX-2026-000001", "share": "0.95", "amount": "95.00", "currency": "CNY"}
     rows = [
