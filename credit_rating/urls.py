@@ -91,6 +91,9 @@ urlpatterns = [
     # the credit file of a customer
     path("customers/<int:customer_id>/file/", case.panel_file, name="panel-file"),
     path("customers/<int:customer_id>/collection/", collection.collection_form, name="collection"),
+    path(
+        "customers/<int:customer_id>/collection/print/", collection.collection_print, name="collection-print"
+    ),
     path("customers/<int:customer_id>/statements/", statements.statement_list, name="statements"),
     path(
         "customers/<int:customer_id>/statements/upload/", statements.statement_upload, name="statement-upload"

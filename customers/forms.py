@@ -240,7 +240,7 @@ class ContactForm(SubmissionForm):
     )
     promise_date = forms.DateField(
         label=gettext_lazy("Until"),
-        widget=forms.DateInput(attrs={"type": "date", "class": "input"}),
+        widget=forms.DateInput(attrs={"type": "date", "class": "input", "aria-label": gettext_lazy("Until")}),
         required=False,
     )
 

@@ -13,6 +13,7 @@ from credit_rating import words
 from credit_rating.engine.ratios import ALL_ITEMS, Fault, check_statements
 from credit_rating.models import Statement, StatementSource, credit_kind
 from credit_rating.models.kinds import CreditKind
+from crm_site.lib import formats
 from crm_site.lib.errors import Conflict, DomainError
 from crm_site.lib.permissions import Actor, require
 from customers.models import Customer
@@ -107,7 +108,7 @@ def said(fault: Fault) -> str:
     """A fault in words."""
     what = str(words.FAULTS[fault.code])
     if fault.code == "jump":
-        change = f"{(fault.change or Decimal(0)) * 100:+.0f}%"
+        change = formats.percent_signed(fault.change or Decimal(0), 0)
         return _("%(what)s: %(change)s") % {"what": what, "change": change}
     return _("%(what)s: %(expected)s expected") % {"what": what, "expected": f"{fault.expected:,.2f}"}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from typing import Any
 
 from django.contrib import messages
@@ -10,12 +11,13 @@ from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_GET, require_http_methods
 
 from credit_rating import words
 from credit_rating.collection import VALUE_SOURCES, Field, fields_of, sections_of, shown
 from credit_rating.forms_case import base_of
 from credit_rating.models import InformationForm, credit_kind
+from credit_rating.models.kinds import CreditKind
 from credit_rating.selectors import collection
 from credit_rating.services import collection as services
 from credit_rating.views.case import case_customer, is_partial, page
@@ -55,6 +57,34 @@ def collection_form(request: Any, customer_id: int) -> HttpResponse:
         return _save(request, customer)
     form = collection.draft_of(request.actor, customer) or collection.submitted_of(request.actor, customer)
     return _form_page(request, customer, form, None, {}, {}, 200)
+
+
+@allowed("credit.prepare")
+@require_GET
+def collection_print(request: Any, customer_id: int) -> HttpResponse:
+    """The paper form 客户信息采集登记表; what is not known yet is left to be written by hand."""
+    customer = case_customer(request, customer_id)
+    form = collection.draft_of(request.actor, customer) or collection.submitted_of(request.actor, customer)
+    context = {
+        "customer": customer, "draft": form, "known": collection.known_of(request.actor, customer, form),
+        "kind_label": CreditKind(credit_kind(customer)).label,
+        "sections": [
+            (section, [(field, *_printed(field, value), source) for field, value, _fault, source in boxes])
+            for section, boxes in _boxes(credit_kind(customer), form, None, {})
+        ],
+        "form_name": _("Information collection form"), "form_number": customer.number,
+        "printed_by": request.actor.label, "printed_at": timezone.now(),
+    }  # fmt: skip
+    return render(request, "credit_rating/collection_print.html", context)
+
+
+def _printed(field: Field, value: str) -> tuple[Decimal | None, str]:
+    """(amount, words) of what stands in a box."""
+    if field.type == "money" and value:
+        return Decimal(value), ""
+    if field.type == "choice":
+        return None, str(dict(field.choices).get(value, ""))
+    return None, f"{value}%" if field.type == "percent" and value else value
 
 
 def _save(request: Any, customer: Customer) -> HttpResponse:

@@ -128,7 +128,10 @@ def statement_upload(request: Any, customer_id: int) -> HttpResponse:
         except DomainError as error:
             form.add_error(None, error.message)
             for item, text in error.fields.items():
-                form.add_error(None, f"{words.ITEMS.get(item, item)}: {text}")
+                if item in form.fields:
+                    form.add_error(item, text)
+                else:
+                    form.add_error(None, f"{words.ITEMS.get(item, item)}: {text}")
         else:
             messages.success(request, _("%s years are saved.") % len(saved))
             if unknown:

@@ -202,13 +202,24 @@ def round_cents(amount: Decimal) -> Decimal:
     return amount.quantize(CENT, ROUND_HALF_UP)
 
 
+# What people and spreadsheets set thousands apart with.
+_APART = dict.fromkeys(map(ord, ",，\u00a0\u202f "))
+
+
 class AmountField(forms.DecimalField):
-    """An amount as a form asks for it. Its box names the unit: the form's own `currency`, else the bank's."""
+    """An amount as a form asks for it. Its box names the unit: the form's own `currency`, else the bank's.
+
+    A text box: a number box would change the amount under a turning mouse wheel and refuse 1,500,000.00.
+    """
 
     is_amount = True
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(**{"max_digits": 17, "decimal_places": 2, **options})
+        box = forms.TextInput(attrs={"inputmode": "decimal", "autocomplete": "off"})
+        super().__init__(**{"max_digits": 17, "decimal_places": 2, "widget": box, **options})
+
+    def to_python(self, value: Any) -> Any:
+        return super().to_python(value.translate(_APART) if isinstance(value, str) else value)
 
 
 class PercentField(forms.DecimalField):

@@ -176,6 +176,7 @@ MATRIX: dict[str, Line] = {
     "credit_rating:rating-panel": page("credit.read", "credit customer", "customer"),
     "credit_rating:panel-file": page("credit.read", "credit customer", "customer"),
     "credit_rating:collection": form("credit.prepare", "credit customer", "customer"),
+    "credit_rating:collection-print": page("credit.prepare", "credit customer", "customer"),
     "credit_rating:statements": page("credit.read", "credit customer", "customer"),
     "credit_rating:statement-upload": form("credit.prepare", "credit customer", "customer"),
     "credit_rating:statement-edit": form("credit.prepare", "statement year", "customer"),

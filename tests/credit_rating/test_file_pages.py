@@ -244,3 +244,11 @@ def test_every_amount_that_is_typed_says_in_what(company: Customer, browser: Cli
     boxes = html.split(" data-amount>")[1:]
     assert boxes
     assert all('<span class="field-unit">CNY</span>' in box.split("</div>")[0] for box in boxes)
+
+
+def test_the_collection_form_goes_on_paper_in_words(company: Customer, browser: Client) -> None:
+    paper = browser.get(f"/credit/customers/{company.pk}/collection/print/").content.decode()
+    assert "CNY 1,000,000.00" in paper  # own funds
+    assert "10%" in paper  # expected growth, kept as 0.1
+    assert "The customer confirms that this is true" in paper
+    assert "submitted" in paper

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -142,6 +143,17 @@ def test_a_phone_in_the_field(reader: Window) -> None:
     rm.page.locator("a[data-row-open]").first.click()
     rm.settle()
     rm.check_page()
+    customer = urlsplit(rm.page.url).path
+    for page in ("?tab=business", "contacts/new/"):
+        rm.open(f"{customer}{page}")
+        rm.check_page()
+    # The fourth tab leads to credit, and the last one to everything else.
+    rm.page.locator(".tabbar a[href='/credit/']").click()
+    rm.settle()
+    rm.page.locator(".tabbar a").last.click()
+    rm.settle()
+    rm.check_page()
+    assert rm.page.locator("main a[href='/relationship/']").is_visible()
 
 
 def test_a_stranger_learns_nothing(reader: Window) -> None:

@@ -100,7 +100,11 @@ def test_the_box_of_an_amount_names_its_unit() -> None:
     def box(field: Any, language: str = "zh-hans") -> str:
         return rendered('{% include "_shared/field.html" %}', language, field=field)
 
+    form = Asked({"limit": "1，500,000.00 ", "rate": "4.35", "months": "12"})
+    assert form.is_valid()
+    assert form.cleaned_data["limit"] == 1_500_000  # as it stands in a spreadsheet
     form = Asked()
+    assert 'type="number"' not in box(form["limit"])  # a mouse wheel changes no amount
     assert '<span class="field-unit">元</span>' in box(form["limit"])
     assert '<span class="field-unit">CNY</span>' in box(form["limit"], "en")
     assert '<span class="field-unit">%</span>' in box(form["rate"])
