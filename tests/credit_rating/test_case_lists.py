@@ -1,0 +1,83 @@
+"""What a list of cases tells who decides: grade, the cap that comes nearest, how long it waits (home and inbox)."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from decimal import Decimal
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from credit_rating.models import CreditCase
+from credit_rating.selectors import cases as selectors
+from credit_rating.selectors.calculations import Terms
+from credit_rating.services.calculations import save_calculation
+from crm_site.lib.tenancy import bank
+from tests.conftest import NOW, TODAY, House, Person
+from tests.credit_rating import book
+from tests.credit_rating import desk as tables
+from tests.credit_rating.desk import Desk, a_case, to_committee
+
+SignIn = Callable[[Person], Client]
+
+
+@pytest.fixture
+def desk(house: House) -> Desk:
+    """A bank of 200 million; the customer asks for 31 million: half as much again as one may owe."""
+    found = tables.staffed(house)
+    with bank(house.id):
+        found = tables.with_customer(found)
+        book.add_statements(found.customer)
+        book.collect(found.rm.actor, found.customer)
+        book.add_capital(net=200_000_000, tier1=200_000_000)
+    return found
+
+
+def _asked(desk: Desk) -> CreditCase:
+    asked = Terms("A", 12, Decimal(31_000_000))
+    saved = save_calculation(desk.rm.actor, customer=desk.customer, terms=asked, day=TODAY, now=NOW)
+    return a_case(desk, 31_000_000, calculation_id=saved.pk)
+
+
+def test_a_case_that_breaks_a_cap_says_so_before_it_is_opened(desk: Desk, client_for: SignIn) -> None:
+    with bank(desk.house.id):
+        case = _asked(desk)
+        day = TODAY + dt.timedelta(days=3)
+        one = selectors.listed([case], day)[0]
+    assert (one.age, one.level, one.counted_on) == (3, "breach", TODAY)
+    # 31 of the 20 million that may be lent to one customer of a net capital of 200 million.
+    assert one.share is not None
+    assert one.share.quantize(Decimal("0.001")) == Decimal("1.550")
+    assert one.cap == "Loans to one customer, of net capital"
+    assert one.above_limit
+    page = client_for(desk.manager).get("/credit/").content.decode()
+    assert "155%" in page
+    assert "above the calculated limit" in page
+
+
+def test_a_case_without_a_calculation_is_not_called_fine(desk: Desk) -> None:
+    with bank(desk.house.id):
+        one = selectors.listed([a_case(desk)], TODAY)[0]
+    assert (one.share, one.cap) == (None, "")
+
+
+def test_a_members_home_says_what_to_decide(desk: Desk, client_for: SignIn) -> None:
+    member = client_for(desk.members[0])
+    assert "Nothing waits for you." in member.get("/relationship/bank/").content.decode()
+    with bank(desk.house.id):
+        case = _asked(desk)
+        to_committee(desk, case)
+    page = member.get("/relationship/bank/").content.decode()
+    for part in (f"/credit/cases/{case.pk}/", case.number, "31.0", "155%", "Days there"):
+        assert part in page, part
+
+
+def test_a_longer_list_costs_no_more_statements(desk: Desk) -> None:
+    with bank(desk.house.id):
+        case = _asked(desk)
+        with CaptureQueriesContext(connection) as caught:
+            selectors.listed([case] * 30, TODAY)
+    assert len(caught.captured_queries) == 2
