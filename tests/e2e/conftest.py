@@ -179,9 +179,9 @@ class Reader:
         self.settle()
 
     def settle(self) -> None:
-        """Until every panel has loaded itself and no answer is awaited; waiting for silence costs half a second more."""
+        """Until every panel has loaded itself and no answer is awaited; waiting for silence takes half a second more."""
         self.page.wait_for_load_state("load")
-        self.page.wait_for_function("!document.querySelector('.htmx-request, [data-panel][hx-trigger=load]')")
+        self.page.locator(".htmx-request, [data-panel][hx-trigger=load]").first.wait_for(state="detached")
 
     def text(self) -> str:
         return str(self.page.inner_text("body"))
