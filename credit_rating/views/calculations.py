@@ -221,7 +221,7 @@ def saved_context(found: LineCalculation) -> dict[str, Any]:
         "rate": rate,
         "lpr": _reference(rate, Decimal(price["lpr"]), _day(price["lpr_date"]), found.as_of) if price and rate else None,
         "policies": [
-            (SHAPES[subject].label if subject in SHAPES else subject, version["id"], version["version"])
+            (SHAPES[subject].label if subject in SHAPES else subject, version["version"])
             for subject, version in content["policies"].items()
         ],
         "inputs": [
