@@ -232,6 +232,25 @@ def concentration_of(
     return _concentration(members, policy, found, others, is_related, lacks)
 
 
+def cap_uses(limits: Mapping[int, Decimal], day: dt.date) -> dict[int, tuple[CapUse, ...]]:
+    """customer -> every cap that applies when its lines come to a limit: `concentration_of` for many, by what the whole
+    bank has at stake. Empty while no capital is on record; without last quarter's, related parties lack their own caps."""
+    found = capital_on(day)
+    if found is None or not limits:
+        return {}
+    policy = policy_on("caps", day).body
+    groups, related = _groups(limits, policy.params["control_pct"]), related_customers(day)
+    members = {one for group in groups.values() for one in group}
+    touched = related if related & members and found[0].net_last_quarter is not None else set()
+    stakes = stakes_of(members | touched, day)
+    uses = {}
+    for customer, limit in limits.items():
+        after = {one: stakes[one] for one in groups[customer]} | {customer: stakes[customer].after(limit)}
+        others = {one: stakes[one] for one in touched | set(after)} if touched & set(after) else None
+        uses[customer] = check_caps(customer, after, found[0], caps_of(policy), related=others)
+    return uses
+
+
 def alone(
     customer: Customer, stake: Stake, policy: Body, found: tuple[Capital, BankCapital] | None, limit: Decimal
 ) -> Concentration:

@@ -1,69 +1,87 @@
 """What a case in a list weighs: grade, the cap it comes nearest to, whether it asks for more than was calculated, age.
 
-Of a waiting case these are what is bound to its decision: the dossier of its hash and the calculation it names, so that a
-list and the page of the case say the same.
+Grade and limit are those of the dossier that the decision is bound to; the caps are live, as on the case's own page.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
-from typing import Any
 
 from django.utils.timezone import localdate
 
-from credit_rating.models import CaseDossier, CreditCase, LineCalculation
+from credit_rating.engine.exposure import CapUse
+from credit_rating.models import CaseDossier, CreditCase, CreditLine
+from credit_rating.models.cases import STAGES
+from credit_rating.models.lines import LIVING
 from credit_rating.policies.caps import CAPS
+from credit_rating.selectors.cases.dossier import total_asked
+from credit_rating.selectors.exposure import cap_uses
+from crm_site.lib.errors import DomainError
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
     """A case of a list. `age`: days at its stage; `is_late`: to be decided by tomorrow or before; `grade` "" for not
-    rated; `share`: of the cap it leaves least room of, by the calculation of `counted_on` (None: nothing was checked)."""
+    rated; `use`: the cap that is used most after it (None: nothing was checked), `cap` its name."""
 
     case: CreditCase
     age: int
     is_late: bool
     grade: str = ""
     above_limit: bool = False
-    share: Decimal | None = None
-    level: str = "ok"
+    use: CapUse | None = None
     cap: str = ""
-    counted_on: dt.date | None = None
 
 
 def listed(cases: Iterable[CreditCase], today: dt.date) -> list[Listed]:
-    """Cases with what they weigh, in their order; two statements however many they are."""
+    """Cases with what they weigh, in their order; the same few statements however many they are."""
     found = list(cases)
     shown = CaseDossier.objects.filter(
         case_id__in=[c.pk for c in found], hash__in=[c.dossier_hash for c in found]
     )
-    asked = {
-        (case, held): told or {} for case, held, told in shown.values_list("case_id", "hash", "content__authority")
-    }  # fmt: skip
-    named = LineCalculation.objects.filter(pk__in=[c.calculation_id for c in found if c.calculation_id])
-    caps = {key: (day, uses or []) for key, day, uses in named.values_list("pk", "as_of", "content__caps")}
-    return [
-        Listed(
-            case, _age(case, today), _is_late(case, today),
-            grade=told.get("grade", ""), above_limit=bool(told.get("above_limit")),
-            **_nearest(*caps.get(case.calculation_id or 0, (None, []))),
-        )
-        for case in found
-        for told in [asked.get((case.pk, case.dossier_hash), {})]
-    ]  # fmt: skip
+    rows = shown.values_list("case_id", "hash", "content__authority")
+    asked = {(case, seal): told or {} for case, seal, told in rows}
+    uses = _nearest([case for case in found if case.is_waiting], today)
+    result = []
+    for case in found:
+        told, use = asked.get((case.pk, case.dossier_hash), {}), uses.get(case.pk)
+        result.append(
+            Listed(
+                case, _age(case, today), _is_late(case, today), told.get("grade", ""), bool(told.get("above_limit")),
+                use, str(CAPS[use.code][0]) if use else "",
+            )
+        )  # fmt: skip
+    return result
 
 
-def _nearest(day: dt.date | None, uses: list[dict[str, Any]]) -> dict[str, Any]:
-    """The most used of the caps that a calculation checked."""
-    known = [(Decimal(use["amount"]) / Decimal(use["cap"]), use) for use in uses if Decimal(use["cap"])]
-    if not known:
+def _nearest(cases: Sequence[CreditCase], today: dt.date) -> dict[int, CapUse]:
+    """Waiting case -> the cap of which most is used after it; nothing for a currency without an exchange rate."""
+    customers = {case.customer_id for case in cases}
+    if not customers:
         return {}
-    share, use = max(known, key=lambda one: one[0])
-    label = CAPS[use["code"]][0] if use["code"] in CAPS else use["code"]
-    return {"share": share, "level": use["level"], "cap": str(label), "counted_on": day}
+    lines: dict[int, list[CreditLine]] = defaultdict(list)
+    for line in CreditLine.objects.filter(customer_id__in=customers, status__in=LIVING):
+        lines[line.customer_id].append(line)
+    under_way: dict[int, list[CreditCase]] = defaultdict(list)
+    for other in CreditCase.objects.filter(customer_id__in=customers, status__in=STAGES):
+        under_way[other.customer_id].append(other)
+    try:
+        limits = {
+            case.customer_id: total_asked(
+                case, lines[case.customer_id], [o for o in under_way[case.customer_id] if o.pk != case.pk],
+                case.as_of or today,
+            )
+            for case in cases
+        }  # fmt: skip
+        uses = cap_uses(limits, today)
+    except DomainError:
+        return {}
+    return {
+        c.pk: max(uses[c.customer_id], key=lambda use: use.share) for c in cases if uses.get(c.customer_id)
+    }
 
 
 def _age(case: CreditCase, today: dt.date) -> int:
