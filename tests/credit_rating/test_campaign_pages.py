@@ -90,6 +90,11 @@ def test_a_campaign_walks_through_its_pages(
         batch = CampaignBatch.objects.get()
     address = f"/credit/campaigns/batches/{batch.pk}/"
     assert "another person approves it" not in text(manager.get(address))
+    told = text(rm.get(address))
+    assert (
+        f"{season.deputy.staff.name}, {season.manager.staff.name}" in told
+    )  # who may sign, and who stands in: nobody
+    assert "A delegation during absence does not hold for a batch" in told
     assert "It waits for who leads the branch" in text(rm.get(address))
     seen = manager.get(address).context["hash"]
     asked = manager.post(f"{address}approve/", {"seen": seen, "text": "Seen."})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
@@ -109,3 +110,12 @@ def test_a_longer_list_costs_no_more_statements(desk: Desk) -> None:
                 selectors.listed(cases, TODAY)
             costs.append(len(caught.captured_queries))
     assert costs[0] == costs[1]
+
+
+def test_the_paper_of_a_case_can_be_read_years_later(desk: Desk, client_for: SignIn) -> None:
+    """As of which day, and printed when: with the year."""
+    with bank(desk.house.id):
+        case = a_case(desk)
+    paper = client_for(desk.manager).get(f"/credit/cases/{case.pk}/print/").content.decode()
+    assert f"As of {TODAY.isoformat()}" in paper
+    assert re.search(r"Printed by .+ on \d{4}-\d\d-\d\d \d\d:\d\d", paper)
