@@ -20,6 +20,7 @@ class CreditRatingConfig(AppConfig):
             overview_night,
             policies,
             rating_night,
+            record_pages,
             revaluations,
             sample_jobs,
             warning_nightly,
@@ -37,6 +38,7 @@ class CreditRatingConfig(AppConfig):
         evidence.register()
         nightly.register()
         rating_night.register()
+        record_pages.register()
         revaluations.register()
         warning_nightly.register()
         overview_night.register()

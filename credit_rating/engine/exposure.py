@@ -8,7 +8,7 @@ its group 15%, all together 50% of the net capital of the quarter before.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -196,6 +196,27 @@ def check_caps(
             "related_all", sum((s.credit for s in together.values()), ZERO), base, caps.related_all, caps.warn
         ),
     )
+
+
+def check_related(
+    stakes: Mapping[int, Stake], groups: Mapping[int, Sequence[int]], capital: Capital, caps: Caps
+) -> tuple[CapUse, dict[int, CapUse]]:
+    """(all related parties together, each with the fuller of the caps of one party and of its group).
+
+    `stakes`: of all related parties and of their groups' members; `groups`: related party -> its group, itself included.
+    Raises ValueError while the last quarter's capital is unknown.
+    """
+    base = capital.net_last_quarter
+    if base is None:
+        raise ValueError("the net capital of the quarter before is unknown")
+    each = {}
+    for party, members in groups.items():
+        together = sum((stakes[one].credit for one in members), ZERO)
+        single = _use("related_single", stakes[party].credit, base, caps.related_single, caps.warn)
+        group = _use("related_group", together, base, caps.related_group, caps.warn)
+        each[party] = max(single, group, key=lambda use: use.share)
+    all_of_them = sum((stakes[party].credit for party in groups), ZERO)
+    return _use("related_all", all_of_them, base, caps.related_all, caps.warn), each
 
 
 def _use(code: str, amount: Decimal, base: Decimal, pct: Decimal, warn: Decimal) -> CapUse:

@@ -9,8 +9,9 @@ from typing import Any
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext_lazy
 
-from credit_rating.engine.classes import Level, Rules
+from credit_rating.engine.classes import CONTAGION, CURE, NONE, OVERDUE, Level, Rules
 from credit_rating.policies.shapes import Body, Column, Shape, Table
+from crm_site.lib.formats import percent
 
 SUBJECT = "classes"
 # As badges and filters name them; the stored value is the Level.
@@ -78,6 +79,21 @@ def rules_of(body: Body) -> Rules:
     for row in body.tables["overdue"]:
         ladders[row["asset"]][LEVELS[row["level"]]] = row["days"]
     return Rules(ladders, body.params["share_pct"], body.params["cure_months"])
+
+
+def say_rule(body: Body, level: Level, reason: str, *, is_card: bool) -> str:
+    """The threshold of the policy that put a claim into its class; "" where a person did."""
+    rules = rules_of(body)
+    ladder = rules.ladders["card" if is_card else "loan"]
+    if reason == OVERDUE and level in ladder:
+        return _("overdue for more than %s days") % ladder[level]
+    if reason == CURE:
+        return _("free of arrears for less than %s months") % rules.cure_months
+    if reason == CONTAGION:
+        return _("more than %s of the claims on the debtor") % percent(rules.share, 0)
+    if reason == NONE:
+        return _("not overdue for more than %s days") % min(ladder.values())
+    return ""
 
 
 def check(body: Body) -> Mapping[str, str]:

@@ -91,6 +91,12 @@ def approvers(batch: CampaignBatch, day: dt.date) -> list[int]:
     return sorted(set(reach.values_list("pk", flat=True)) - {batch.proposed_by_id})
 
 
+def signers(batch: CampaignBatch, day: dt.date) -> list[str]:
+    """The names of who may sign for a batch. Nobody stands in: an absence is bridged case by case (`take_out`)."""
+    found = Staff.objects.filter(pk__in=approvers(batch, day), is_active=True)
+    return list(found.order_by("name", "pk").values_list("name", flat=True))
+
+
 def batch_members(batch: CampaignBatch) -> list[CampaignMember]:
     """The members of a batch by id, with what they rest on."""
     found = CampaignMember.objects.filter(batch=batch)

@@ -314,10 +314,11 @@ def newest_run(pipeline: str, key: str) -> Run | None:
     return Run.objects.filter(pipeline=pipeline, key=key).order_by("-id").first()
 
 
-def unzoned_branches(campaign_id: int) -> list[tuple[OrgUnit, int]]:
-    """(home branch, members without a zone), most first: what is still to be cut into zones."""
+def unzoned_branches(actor: Actor, campaign_id: int) -> list[tuple[OrgUnit, int]]:
+    """(home branch, members whom the actor sees without a zone), most first: what is still to be cut into zones."""
     rows = (
-        CampaignMember.objects.filter(campaign_id=campaign_id, zone=None)
+        members_of(actor, campaign_id)
+        .filter(zone=None)
         .order_by()
         .values_list("customer__home_branch_id")
         .annotate(n=Count("id"))

@@ -10,7 +10,16 @@ from decimal import Decimal
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
-from credit_rating.engine.exposure import BY_SHARE, Capital, CapUse, Stake, Tie, check_caps, group_of
+from credit_rating.engine.exposure import (
+    BY_SHARE,
+    Capital,
+    CapUse,
+    Stake,
+    Tie,
+    check_caps,
+    check_related,
+    group_of,
+)
 from credit_rating.engine.steps import ZERO
 from credit_rating.models import BankCapital, RelatedParty
 from credit_rating.models.lines import LIVING, CreditLine
@@ -33,14 +42,20 @@ def group_members(customer_id: int, threshold: Decimal) -> tuple[int, ...]:
 
     The whole bank's relations count, whoever looks after the members. One statement a step away from the customer.
     """
+    return _groups([customer_id], threshold)[customer_id]
+
+
+def _groups(customers: Iterable[int], threshold: Decimal) -> dict[int, tuple[int, ...]]:
+    """customer -> its group, for several at once: as many statements as the longest way from one of them."""
     ties: dict[int, Tie] = {}
-    known, wave = {customer_id}, {customer_id}
-    while wave and len(known) < MOST_MEMBERS:
+    starts = list(customers)
+    known, wave = set(starts), set(starts)
+    while wave and len(known) < MOST_MEMBERS + len(starts):
         touching = Relation.objects.filter(Q(customer_id__in=wave) | Q(other_id__in=wave), kind__in=CONTROL)
         ties |= {r.pk: Tie(r.customer_id, r.other_id, r.kind, r.share) for r in touching.order_by("id")}
-        found = set(group_of(customer_id, ties.values(), threshold))
+        found = {one for start in starts for one in group_of(start, ties.values(), threshold)}
         known, wave = known | found, found - known
-    return group_of(customer_id, ties.values(), threshold)
+    return {start: group_of(start, ties.values(), threshold) for start in starts}
 
 
 def stakes_of(customers: Iterable[int], day: dt.date) -> dict[int, Stake]:
@@ -131,6 +146,28 @@ def related_customers(day: dt.date) -> set[int]:
 
 
 @dataclass(frozen=True, slots=True)
+class RelatedUse:
+    """How far the caps of related parties are used, over the whole bank. `together` is None while the capital of the
+    quarter before is not on record: nothing was checked then. `each`: related party -> its nearest cap."""
+
+    count: int
+    together: CapUse | None
+    each: Mapping[int, CapUse]
+
+
+def related_use(day: dt.date) -> RelatedUse:
+    """Every related party of a day against its caps, as its stakes stand; a case's own page adds what it asks for."""
+    policy = policy_on("caps", day).body
+    related = related_customers(day)
+    found = capital_on(day)
+    if found is None or found[0].net_last_quarter is None:
+        return RelatedUse(len(related), None, {})
+    groups = _groups(related, policy.params["control_pct"])
+    stakes = stakes_of({one for members in groups.values() for one in members}, day)
+    return RelatedUse(len(related), *check_related(stakes, groups, found[0], caps_of(policy)))
+
+
+@dataclass(frozen=True, slots=True)
 class Member:
     """A member of a group. `name` "" for a customer that the reader does not see. `overdue` of its loans, and for how
     many `days`, by the core's newest day."""
@@ -193,6 +230,25 @@ def concentration_of(
     lacks = is_related and found is not None and found[0].net_last_quarter is None
     others = stakes_of(related | set(ids), day) if is_related and found is not None and not lacks else None
     return _concentration(members, policy, found, others, is_related, lacks)
+
+
+def cap_uses(limits: Mapping[int, Decimal], day: dt.date) -> dict[int, tuple[CapUse, ...]]:
+    """customer -> every cap that applies when its lines come to a limit: `concentration_of` for many, by what the whole
+    bank has at stake. Empty while no capital is on record; without last quarter's, related parties lack their own caps."""
+    found = capital_on(day)
+    if found is None or not limits:
+        return {}
+    policy = policy_on("caps", day).body
+    groups, related = _groups(limits, policy.params["control_pct"]), related_customers(day)
+    members = {one for group in groups.values() for one in group}
+    touched = related if related & members and found[0].net_last_quarter is not None else set()
+    stakes = stakes_of(members | touched, day)
+    uses = {}
+    for customer, limit in limits.items():
+        after = {one: stakes[one] for one in groups[customer]} | {customer: stakes[customer].after(limit)}
+        others = {one: stakes[one] for one in touched | set(after)} if touched & set(after) else None
+        uses[customer] = check_caps(customer, after, found[0], caps_of(policy), related=others)
+    return uses
 
 
 def alone(

@@ -12,7 +12,8 @@ from django.db.models import Q, QuerySet
 from credit_rating.engine.classes import Level
 from credit_rating.models import CreditPolicy, Downgrade, LoanClass, Signal, SignalAct, SignalState
 from credit_rating.policies import SHAPES, Body, read
-from credit_rating.policies.classes import CODES
+from credit_rating.policies.classes import CODES, say_rule
+from credit_rating.policies.classes import SUBJECT as CLASSES
 from credit_rating.policies.warnings import GROUP, SUBJECT, Rule, rules_of, say_contagion
 from credit_rating.selectors.policies import Policy, policy_on
 from crm_site.accounts.models import Staff
@@ -159,8 +160,15 @@ def class_page(actor: Actor, level: int, *, after: int = 0) -> list[LoanClass]:
     """A page of one more than PAGE loans in a class (0: worse than normal), with id `after` gone before."""
     found = LoanClass.objects.visible_to(actor).filter(until__isnull=True)
     found = found.filter(level=level) if level else found.filter(level__gt=1)
-    rows = found.select_related("loan", "customer__home_branch", "customer__responsible")
+    rows = found.select_related("loan__product", "policy", "customer__home_branch", "customer__responsible")
     return list(rows.filter(pk__gt=after).order_by("pk")[: PAGE + 1])
+
+
+def say_class_rule(row: LoanClass, loan: Loan) -> str:
+    """By which threshold of its policy a row of class stands where it does, in words."""
+    is_card = loan.product is not None and loan.product.family == "card"
+    body = read(SHAPES[CLASSES], row.policy.body)
+    return say_rule(body, Level(row.level), row.reason, is_card=is_card)
 
 
 def worst_class(actor: Actor, customer_id: int) -> LoanClass | None:
@@ -185,7 +193,7 @@ def classes_of(actor: Actor, customer_id: int) -> list[dict[str, Any]]:
         .select_related("made_by")
     }
     now = sorted((r for r in rows if r.until is None), key=lambda r: (-r.level, r.loan_id))
-    loans = Loan.objects.in_bulk([r.loan_id for r in now])
+    loans = Loan.objects.select_related("product").in_bulk([r.loan_id for r in now])
     return [
         {
             "loan": loans[r.loan_id],

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import count
 from typing import Any
@@ -17,9 +19,10 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from credit_rating import words
 from credit_rating.engine.pricing import annualised, instalments
-from credit_rating.engine.steps import Step, from_data
+from credit_rating.engine.steps import Step, Term, from_data
 from credit_rating.forms_case import CalculationForm
 from credit_rating.models import GuaranteeKind, LineCalculation, credit_kind
+from credit_rating.policies import SHAPES
 from credit_rating.selectors import calculations
 from credit_rating.selectors.calculations import PERCENT_INPUTS, Reckoning
 from credit_rating.selectors.guarantees import GuaranteeRow
@@ -33,6 +36,7 @@ from crm_site.lib.guards import allowed
 from crm_site.lib.permissions import require
 from customers.models import Customer
 
+LPR_DAYS = 35  # published on the 20th of each month, or the working day after it
 START = {"grade": "A", "term_months": "12", "requested": "", "discount": "none"}
 
 
@@ -44,10 +48,34 @@ def drawn_steps(steps: tuple[Step, ...] | list[Step]) -> list[dict[str, Any]]:
             "step": s, "label": words.STEPS.get(s.code) or words.PRICE_STEPS[s.code],
             "number": "" if s.role in ("detail", "limit") else next(numbers),
             "note": words.NOTES.get(s.note) or words.STEPS.get(s.note, ""),
-            "terms": [(t, words.TERMS[t.code], words.OPS[t.op]) for t in s.terms],
+            "terms": [(t, words.TERMS[t.code], words.OPS[t.op]) for t in _signed(s.terms)],
         }
         for s in steps
     ]  # fmt: skip
+
+
+def _signed(terms: Sequence[Term]) -> list[Term]:
+    """Terms as they are written: what is taken off first has its minus at the figure, not before its name."""
+    return [replace(t, value=-t.value, op="") if n == 0 and t.op == "-" else t for n, t in enumerate(terms)]
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """The LPR behind a suggested rate. `bp`: the rate above it; `age`: its days on the day of the calculation."""
+
+    lpr: Decimal
+    of: dt.date
+    bp: Decimal
+    age: int
+
+    @property
+    def is_old(self) -> bool:
+        """Whether a newer one has been published: it is set every month."""
+        return self.age > LPR_DAYS
+
+
+def _reference(rate: Decimal, lpr: Decimal, of: dt.date | None, day: dt.date) -> Reference | None:
+    return Reference(lpr, of, (rate - lpr) * 10_000, (day - of).days) if of else None
 
 
 def fine_unit(values: Sequence[Decimal | None]) -> Unit:
@@ -105,6 +133,9 @@ def _result(request: Any, customer: Customer, form: CalculationForm) -> dict[str
         "found": found,
         "steps": drawn_steps(found.steps),
         "price_steps": drawn_steps(found.price.steps) if found.price else [],
+        "lpr": _reference(found.price.rate, found.price.lpr, found.lpr_date, found.day)
+        if found.price
+        else None,
         "inputs": _drawn_inputs(found),
         "missing": [words.TERMS[code] for code in found.missing],
         "caps": [(use, words.CAPS[use.code]) for use in found.concentration.uses],
@@ -165,6 +196,10 @@ def calculation_form(request: Any, customer_id: int) -> HttpResponse:
     )
 
 
+def _day(text: str) -> dt.date | None:
+    return dt.date.fromisoformat(text) if text else None
+
+
 def _saved(request: Any, calculation_id: int) -> dict[str, Any]:
     try:
         return saved_context(calculations.calculation(request.actor, calculation_id))
@@ -177,12 +212,18 @@ def saved_context(found: LineCalculation) -> dict[str, Any]:
     content = found.content
     price = content["price"]
     saved_steps = from_data(content["steps"])
+    rate = Decimal(found.rate_bp) / 10_000 if found.rate_bp is not None else None
     return {
         "calculation": found, "customer": found.customer, "content": content,
         "steps": drawn_steps(saved_steps),
         "scale": _scale(saved_steps),
         "price_steps": drawn_steps(from_data(price["steps"])) if price else [],
-        "rate": Decimal(found.rate_bp) / 10_000 if found.rate_bp is not None else None,
+        "rate": rate,
+        "lpr": _reference(rate, Decimal(price["lpr"]), _day(price["lpr_date"]), found.as_of) if price and rate else None,
+        "policies": [
+            (SHAPES[subject].label if subject in SHAPES else subject, version["version"])
+            for subject, version in content["policies"].items()
+        ],
         "inputs": [
             (words.TERMS[i["code"]], Decimal(i["value"]), _style(i["code"]),
              _source(i["code"], i["source"], i["detail"]), i["as_of"])

@@ -172,7 +172,7 @@ def _batch_page(
         context |= {
             "list": shown, "rows": [r for r in shown.rows if r.member_id in _seen(request, found)],
             "fallen": [(r, EXCEPTION_LABELS.get(r.why, r.why)) for r in shown.fallen],
-            "is_approver": is_approver, "form": form or SignForm(initial={"seen": shown.hash}), "hash": shown.hash,
+            "is_approver": is_approver, "signers": lists.signers(found, today), "form": form or SignForm(initial={"seen": shown.hash}), "hash": shown.hash,
         }  # fmt: skip
     else:
         context |= _outcome(request, found)

@@ -51,11 +51,13 @@ def _campaign(campaign_id: int) -> Campaign:
 @allowed("credit.read")
 @require_GET
 def campaign_list(request: Any) -> HttpResponse:
-    """Running campaigns first, each with how far it is."""
+    """Running campaigns first, each with how far it is; those of which one sees nobody are counted, not listed."""
     found, today = selectors.campaigns(), bank_today(request.bank)
     seen = selectors.coverages(request.actor, [c.pk for c in found])
+    leads = may(request.actor, "campaign.manage")
+    shown = [c for c in found if c.pk in seen or (leads and manages(request.actor, c.kind))]
     rows = []
-    for one in found:
+    for one in shown:
         coverage = seen.get(one.pk, Coverage(""))
         counts = {
             "collected": coverage.reached("collected"),
@@ -71,7 +73,7 @@ def campaign_list(request: Any) -> HttpResponse:
                 **counts,
             }
         )
-    context = {"rows": rows, "may_manage": may(request.actor, "campaign.manage"), "today": today}
+    context = {"rows": rows, "may_manage": leads, "today": today, "unseen": len(found) - len(shown)}
     return render(request, "credit_rating/campaign_list.html", context)
 
 
@@ -105,7 +107,7 @@ def _page(request: Any, found: Campaign, status: int = 200, **more: Any) -> Http
         "exceptions": [(EXCEPTION_LABELS.get(c, c), n, link.url(review=c)) for c, n in codes.items()],
         "settled": [(s.label, whole.count(s), link.url(stage=s.value)) for s in SETTLED if whole.count(s)],
         "condition": sentence(found.condition) if found.condition else "",
-        "unzoned": selectors.unzoned_branches(found.pk),
+        "unzoned": selectors.unzoned_branches(actor, found.pk),
         "members_url": link.url(),
         "review_url": link.url(review="1"),
         "batches": selectors.batches_of(actor, found.pk),

@@ -181,5 +181,6 @@ def case_print(request: Any, case_id: int) -> HttpResponse:
         "form_number": found.number,
         "printed_by": request.actor.label,
         "printed_at": timezone.now(),
+        "as_of_line": _("As of %s") % found.as_of.isoformat() if found.as_of else "",
     }
     return render(request, "credit_rating/case_print.html", context)

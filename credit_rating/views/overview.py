@@ -22,6 +22,7 @@ from credit_rating.policies.classes import CODES, LABELS
 from credit_rating.policies.grades import GRADES
 from credit_rating.policies.warnings import LEVELS as GRAVITY
 from credit_rating.selectors import overview as selectors
+from credit_rating.selectors.exposure import related_use
 from credit_rating.selectors.lines import LATER, NO_GRADE, ladder_end
 from credit_rating.selectors.overview import Biggest, Cell, Counted
 from credit_rating.selectors.waiting import AGES, LATE, stage_ages, waiting_cases, waiting_ratings
@@ -72,8 +73,8 @@ def dashboard(request: Any) -> HttpResponse:
         context |= {
             "before": before, "figures": _figures(newest, before), "grades": _grades(newest), "bands": _bands(newest),
             "ladder": _ladder(newest, request.bank.currency), "migration": _migration(newest),
-            "classes": _classes(newest, before), "warnings": _warnings(newest, before), "coverage": _coverage(newest),
-            "biggest": biggest, "stakes": _stakes(biggest), "trend": _trend(history),
+            "classes": _classes(newest, before), "unclassed": newest.total("coverage").amount - newest.total("class").amount, "warnings": _warnings(newest, before), "coverage": _coverage(newest),
+            "biggest": biggest, "use": related_use(newest.day), "stakes": _stakes(biggest), "trend": _trend(history),
             "unpriced": [(key, newest.of("unpriced", key).count) for key in newest.keys("unpriced")],
         }  # fmt: skip
     return render(request, "credit_rating/overview.html", context)

@@ -11,8 +11,11 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods
 
+from credit_rating.engine.exposure import CapUse
 from credit_rating.forms_case import CapitalForm, EndForm, RelatedPartyForm
 from credit_rating.models import BankCapital, RelatedParty, StaffRelation
+from credit_rating.policies.caps import CAPS
+from credit_rating.selectors.exposure import related_use
 from credit_rating.services import exposure as services
 from crm_site.accounts.selectors import bank_today
 from crm_site.lib.errors import DomainError
@@ -24,18 +27,26 @@ from crm_site.lib.permissions import may
 @require_GET
 def registers(request: Any) -> HttpResponse:
     """Both registers. People see the related parties among the customers they see."""
+    today = bank_today(request.bank)
+    use = related_use(today)
+    parties = RelatedParty.objects.visible_to(request.actor).select_related("customer", "entered_by")[:500]
     context = {
+        "use": use,
         "capitals": BankCapital.objects.select_related("entered_by")[:40],
-        "parties": RelatedParty.objects.visible_to(request.actor).select_related("customer", "entered_by")[
-            :500
+        "parties": [
+            (row, use.each.get(row.customer_id), _cap_label(use.each.get(row.customer_id))) for row in parties
         ],
         "relations": StaffRelation.objects.visible_to(request.actor).select_related("staff", "customer")[:500]
         if may(request.actor, services.MANAGE)
         else [],
-        "today": bank_today(request.bank),
+        "today": today,
         "may_manage": may(request.actor, services.MANAGE),
     }
     return render(request, "credit_rating/registers.html", context)
+
+
+def _cap_label(use: CapUse | None) -> Any:
+    return CAPS[use.code][0] if use else ""
 
 
 def _entry_page(request: Any, form: Any, title: str) -> HttpResponse:

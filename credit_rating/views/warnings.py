@@ -206,7 +206,15 @@ def _classes(
         row
         | {
             "code": _code(row["now"]),
-            "past": [(past, _code(past), Decimal(past.figures["share"])) for past in row["history"]],
+            "past": [
+                (
+                    past,
+                    _code(past),
+                    Decimal(past.figures["share"]),
+                    selectors.say_class_rule(past, row["loan"]),
+                )
+                for past in row["history"]
+            ],
             "hand_label": LABELS[CODES[Level(row["by_hand"].level)]] if row["by_hand"] else "",
             "form": form if row["loan"].pk == loan_id else DowngradeForm(auto_id=f"id_{row['loan'].pk}_%s"),
             "has_fault": row["loan"].pk == loan_id,
@@ -227,7 +235,7 @@ def class_list(request: Any) -> HttpResponse:
     rows = selectors.class_page(request.actor, level, after=key)
     shown = rows[: selectors.PAGE]
     context = {
-        "rows": [(row, CODES[Level(row.level)]) for row in shown],
+        "rows": [(row, CODES[Level(row.level)], selectors.say_class_rule(row, row.loan)) for row in shown],
         "levels": LABELS.items(),
         "chosen": chosen if level else "",
         "next_url": f"?level={chosen}&after={shown[-1].pk}" if len(rows) > selectors.PAGE else "",

@@ -15,7 +15,7 @@ from crm_site.audit import columns
 from crm_site.audit.models import Entry, Seal
 from crm_site.audit.subjects import is_plain, name_of
 from crm_site.lib.permissions import Actor, may, require
-from crm_site.lib.registry import CUSTOMER_IDS, CUSTOMER_NUMBERS, SUBJECTS, Subject, system_name
+from crm_site.lib.registry import CUSTOMER_IDS, CUSTOMER_NUMBERS, RECORD_PAGES, SUBJECTS, Subject, system_name
 
 PAGE = 50
 
@@ -125,6 +125,13 @@ def rows(actor: Actor, entries: Sequence[Entry]) -> list[Row]:
         )
         for found in entries
     ]
+
+
+def object_url(actor: Actor, found: Entry) -> str:
+    """The page of what an entry is about, for who may open it; "" when there is none."""
+    if found.object_id is None:
+        return ""
+    return next(filter(None, (of(actor, found.object_table, found.object_id) for of in RECORD_PAGES)), "")
 
 
 def who(found: Entry) -> str:

@@ -57,6 +57,7 @@ def entry_detail(request: Any, entry_id: int) -> HttpResponse:
     context = {
         "entry": found,
         "row": selectors.rows(request.actor, [found])[0],
+        "object_url": selectors.object_url(request.actor, found),
         "fields": selectors.changed_fields(request.actor, found, currency=request.bank.currency),
     }
     return render(request, "audit/entry_detail.html", context)

@@ -223,6 +223,9 @@ SUBJECTS: Registry[Callable[[Any, Iterable[int]], Mapping[int, Subject]]] = Regi
 CUSTOMER_IDS: Registry[Callable[[Iterable[str]], Mapping[str, int]]] = Registry("customer ids")
 CUSTOMER_NUMBERS: Registry[Callable[[Iterable[int]], Mapping[int, str]]] = Registry("customer numbers")
 
+# Where a row of the record can be seen: page_of(actor, table, key) -> address, or "".
+RECORD_PAGES: Registry[Callable[[Any, str, int], str]] = Registry("page of a recorded row")
+
 # What a room gives a bank on the day it is founded: hook(now), inside the new bank.
 FOUNDING: Registry[Callable[[dt.datetime], None]] = Registry("founding gift")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 from django.http import Http404, HttpResponse
@@ -9,7 +10,7 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
-from credit_rating.selectors.cases import inbox
+from credit_rating.selectors.cases import inbox, listed
 from credit_rating.selectors.waiting import ratings_to_decide
 from credit_rating.selectors.warnings import WarningQuery, warning_count
 from crm_site.accounts.models import OrgUnit
@@ -18,7 +19,7 @@ from crm_site.accounts.versions import VersionStatus
 from crm_site.lib import formats
 from crm_site.lib.dates import quarter_end
 from crm_site.lib.guards import allowed
-from crm_site.lib.permissions import may
+from crm_site.lib.permissions import Actor, may
 from customers.conditions import fact_is
 from customers.models import CustomerKind
 from customers.models.standing import VALUE_TIERS
@@ -29,6 +30,9 @@ from relationship.selectors.loads import Load, loads, owners_of, totals
 from relationship.selectors.queue import in_queue
 from relationship.selectors.units import readable_unit
 from segmentation.models import TierPolicy
+
+# Cases that a home names.
+HOME_CASES = 5
 
 
 def _scope(request: Any, unit: OrgUnit) -> Scope:
@@ -164,6 +168,14 @@ def _columns() -> list[tuple[str, str, bool]]:
     ]
 
 
+def _to_decide(actor: Actor, day: dt.date) -> dict[str, Any]:
+    """The cases that wait for a person who decides, the most urgent with what they weigh."""
+    if not may(actor, "credit.decide"):
+        return {}
+    cases = inbox(actor, "todo", day=day)
+    return {"decides": True, "cases": listed(cases[:HOME_CASES], day), "case_count": len(cases)}
+
+
 @require_GET
 @allowed("dashboard.bank")
 def bank(request: Any) -> HttpResponse:
@@ -181,7 +193,7 @@ def bank(request: Any) -> HttpResponse:
     ]
     context |= {
         "branch": head_office,
-        "cases": inbox(request.actor, "todo", day=day) if may(request.actor, "credit.decide") else [],
+        **_to_decide(request.actor, day),
         "ratings": ratings_to_decide(request.actor).count() if may(request.actor, "rating.decide") else 0,
         "day": day,
         "quarter_days": (quarter_end(day) - day).days,

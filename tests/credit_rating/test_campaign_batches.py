@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
+from threading import Barrier
 
 import pytest
 from django.core.exceptions import PermissionDenied
@@ -25,6 +27,7 @@ from credit_rating.services.campaigns.batches import StaleBatch
 from crm_site.jobs.models import Run
 from crm_site.lib.errors import Conflict, DomainError
 from crm_site.lib.permissions import Role, system_actor
+from crm_site.lib.tenancy import bank
 from crm_site.work.models import Notification
 from tests.conftest import NOW, TODAY, House, Person, hire
 from tests.credit_rating import campaign as camp
@@ -218,6 +221,39 @@ def test_the_second_approver_comes_too_late_and_a_double_click_is_one(season: Se
     run_here(run)
     again = sign(season.manager, batch, seen="whatever")[1]
     assert run_here(again) == (0, 0) and CreditLine.objects.count() == 3
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_approvers_at_the_same_moment_sign_once(house: House) -> None:
+    """Two leaders of the branch over two real connections: one signature, one run, the other is told."""
+    with bank(house.id):
+        season = ready(opened(Season(house), 2))
+        batch = propose(season)
+        people = (season.manager, season.deputy)
+        seen = [campaign_batches.list_of(person.actor, batch, TODAY).hash for person in people]
+    gate = Barrier(2)
+
+    def one(place: int) -> str:
+        try:
+            with bank(house.id):
+                gate.wait(30)
+                sign(people[place], batch, seen=seen[place])
+        except DomainError as error:
+            return error.code
+        else:
+            return "signed"
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(2) as pool:
+        told = sorted(pool.map(one, range(2)))
+    with bank(house.id):
+        batch.refresh_from_db()
+        runs = Run.objects.filter(pipeline="campaign_approve").count()
+    assert told[1] == "signed"
+    assert told[0] != "signed"
+    assert batch.decided_by_id in {person.staff.pk for person in people}
+    assert runs == 1
 
 
 def test_what_changes_between_shown_and_signed_falls_out_and_must_be_signed_anew(season: Season) -> None:

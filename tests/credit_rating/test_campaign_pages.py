@@ -13,10 +13,12 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from credit_rating.models import Campaign, CampaignBatch, CampaignMember, CampaignZone, CreditLine
+from credit_rating.services.campaigns import opening
 from crm_site.jobs.models import Run
+from crm_site.lib.permissions import Role
 from crm_site.lib.tenancy import bank
-from tests.conftest import TODAY, House, Person
-from tests.credit_rating.campaign import GOOD, Season, household, run_here, stand
+from tests.conftest import NOW, TODAY, House, Person, hire
+from tests.credit_rating.campaign import GOOD, Season, household, plan, run_here, stand
 from tests.credit_rating.lines import a_product
 
 Browse = Callable[[Person], Client]
@@ -88,6 +90,11 @@ def test_a_campaign_walks_through_its_pages(
         batch = CampaignBatch.objects.get()
     address = f"/credit/campaigns/batches/{batch.pk}/"
     assert "another person approves it" not in text(manager.get(address))
+    told = text(rm.get(address))
+    assert (
+        f"{season.deputy.staff.name}, {season.manager.staff.name}" in told
+    )  # who may sign, and who stands in: nobody
+    assert "A delegation during absence does not hold for a batch" in told
     assert "It waits for who leads the branch" in text(rm.get(address))
     seen = manager.get(address).context["hash"]
     asked = manager.post(f"{address}approve/", {"seen": seen, "text": "Seen."})
@@ -132,3 +139,27 @@ def test_a_member_is_set_aside_with_a_reason_on_its_page(
     assert rm.post(f"{address}act/", {"act": "back"}).status_code == 302
     filtered = rm.get(f"/credit/campaigns/{member.campaign_id}/members/?stage=declined")
     assert "No member fits these filters" in text(filtered)
+
+
+def test_a_campaign_of_others_is_counted_and_not_listed_with_zeros(
+    house: House, season: Season, client_for: Browse
+) -> None:
+    """Who looks after none of its customers learns that it is there, not a coverage of 0% of nothing."""
+    with bank(house.id):
+        stranger = hire(house, "stranger", Role.RELATIONSHIP_MANAGER, house.south)
+        named = opening.create_campaign(season.rural.actor, plan=plan(name="Spring of the north"), now=NOW)
+    empty = text(client_for(season.rural).get("/credit/campaigns/"))
+    assert "Spring of the north" in empty
+    assert "0%" not in empty  # its department lists it before anybody is on the list
+    with bank(house.id):
+        opening.list_members(
+            season.rural.actor, campaign_id=named.pk, condition=None, day=TODAY,
+            numbers=[season.households[0].number],
+        )  # fmt: skip
+    others = text(client_for(stranger).get("/credit/campaigns/"))
+    assert "Spring of the north" not in others
+    assert (
+        "1 campaign without a customer whom you see is not listed" not in others
+    )  # nothing else is listed there
+    assert "Nobody of your customers is in a campaign." in others
+    assert "Spring of the north" in text(client_for(season.rm).get("/credit/campaigns/"))

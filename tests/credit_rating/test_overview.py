@@ -15,13 +15,22 @@ from django.test.utils import CaptureQueriesContext
 
 from credit_rating import overview_night
 from credit_rating.engine.exposure import Tie, control_groups, group_of
-from credit_rating.models import BigStake, CreditCase, CreditCell, CreditLine, LoanClass, Rating, Signal
+from credit_rating.models import (
+    BigStake,
+    CreditCase,
+    CreditCell,
+    CreditLine,
+    LoanClass,
+    Rating,
+    RelatedParty,
+    Signal,
+)
 from credit_rating.selectors import overview as selectors
 from credit_rating.selectors import waiting
 from credit_rating.selectors.policies import policy_on
 from crm_site.accounts.models import Bank
 from crm_site.lib.registry import RunContext
-from customers.models import Customer, Loan, Relation
+from customers.models import Customer, Loan, Relation, Standing
 from tests.conftest import NOW, TODAY, House, Person
 from tests.credit_rating import book
 from tests.credit_rating.desk import a_case, staffed, with_customer
@@ -31,7 +40,7 @@ from tests.customers.factories import make_customer
 
 D = Decimal
 SignIn = Callable[[Person], Client]
-SQL_BUDGET = 17  # the dashboard's own statements, whatever there is; who is asking costs every page the same
+SQL_BUDGET = 22  # five for the caps of related parties; the dashboard's own statements, whatever there is; who is asking costs every page the same
 
 
 def night(house: House, day: dt.date = TODAY, *, is_newest: bool = True) -> int:
@@ -291,3 +300,37 @@ def test_statements_do_not_grow_with_the_book(credit: House, president: Person, 
     night(credit)
     many = statements(client)
     assert len(many) == len(few) <= SQL_BUDGET, "\n".join(many)
+
+
+def test_what_is_owed_and_not_classed_is_named(credit: House, president: Person, client_for: SignIn) -> None:
+    """Total by class and total by borrower differ by overdrawn accounts; the page says by how much."""
+    Standing.objects.filter(customer__name="Dongjing Feed").update(loans=D(4150))
+    night(credit)
+    page = client_for(president).get("/credit/dashboard/").content.decode()
+    assert (
+        "Not classed: CNY 150.00 by which deposit accounts are overdrawn; with it borrowers owe CNY 5,050.00."
+        in page
+    )
+
+
+def test_all_related_parties_stand_against_their_cap(
+    credit: House, president: Person, hq_risk: Person, client_for: SignIn
+) -> None:
+    """Half of last quarter's net capital at most; each party with its nearest cap on the register."""
+    south = Customer.objects.get(name="Dongjing Feed")
+    RelatedParty.objects.create(
+        customer=south, kind="institution", basis="a director owns it", from_date=TODAY, entered_by=hq_risk.staff,
+        entered_at=NOW,
+    )  # fmt: skip
+    night(credit)
+    lacking = client_for(president).get("/credit/registers/").content.decode()
+    assert "the caps of related parties could not be checked" in lacking
+    book.add_capital(net=20_000, tier1=20_000)
+    # A line of 3,000 and 4,000 of loans that it does not carry: 7,000 of 10,000 for all, of 2,000 for one.
+    for page in ("/credit/dashboard/", "/credit/registers/"):
+        shown = client_for(president).get(page).content.decode()
+        assert (
+            "1 related party of the whole bank: credit CNY 7,000.00, 70% of the cap of CNY 10.0 K" in shown
+        ), page
+    assert "350%" in shown
+    assert "over by CNY 5,000.00" in shown

@@ -8,7 +8,10 @@ from decimal import Decimal
 import pytest
 from django.test import Client
 
+from credit_rating.engine.classes import Level
 from credit_rating.models import Downgrade, LoanClass, Signal
+from credit_rating.policies import SHAPES, read
+from credit_rating.policies.classes import default, say_rule
 from crm_site.lib.tenancy import bank
 from tests.architecture.places import a_customer
 from tests.conftest import House, Person
@@ -41,12 +44,14 @@ def test_the_list_the_panel_and_the_warning_name_rule_figure_and_class(
 
 
 def test_a_colleague_of_another_branch_and_an_auditor_do_nothing_with_it(
-    signal: Signal, rm_other_branch: Person, auditor: Person, client_for: SignIn
+    signal: Signal, rm: Person, rm_other_branch: Person, auditor: Person, client_for: SignIn
 ) -> None:
     other = client_for(rm_other_branch)
     assert "Matrix Works" not in other.get("/credit/warnings/").content.decode()
     assert other.get(f"/credit/warnings/{signal.pk}/").status_code == 404
-    assert 'name="act"' not in client_for(auditor).get(f"/credit/warnings/{signal.pk}/").content.decode()
+    page = client_for(auditor).get(f"/credit/warnings/{signal.pk}/").content.decode()
+    assert 'name="act"' not in page
+    assert f"It is the turn of {rm.staff.name}, by {signal.due_on:%Y-%m-%d}" in page
 
 
 def test_an_answer_needs_a_note_and_ends_the_work(
@@ -106,3 +111,30 @@ def test_the_class_stands_beside_the_name_and_the_panel_opens_the_customers_warn
     with bank(house.id):
         LoanClass.objects.update(level=1)
     assert "class-normal" not in head(rm)
+
+
+def test_a_class_names_the_threshold_that_decided_it(
+    signal: Signal, auditor: Person, client_for: SignIn
+) -> None:
+    client = client_for(auditor)
+    for page in ("/credit/classes/", f"/credit/customers/{signal.customer_id}/classes/"):
+        assert "overdue for more than 7 days" in client.get(page).content.decode(), page
+
+
+def test_each_rule_of_classes_is_said_with_the_policys_own_figure() -> None:
+    given = dict(default(""))
+    rows = [
+        r | {"days": "80"} if r["asset"] == "card" and r["level"] == "substandard" else r
+        for r in given["tables"]["overdue"]
+    ]
+    body = read(SHAPES["classes"], {**given, "tables": {**given["tables"], "overdue": rows}})
+    said = {
+        ("overdue", Level.SUBSTANDARD, True): "overdue for more than 80 days",
+        ("overdue", Level.SUBSTANDARD, False): "overdue for more than 90 days",
+        ("cure", Level.SUBSTANDARD, False): "free of arrears for less than 6 months",
+        ("contagion", Level.SUBSTANDARD, False): "more than 10% of the claims on the debtor",
+        ("none", Level.NORMAL, False): "not overdue for more than 7 days",
+        ("by_hand", Level.LOSS, False): "",
+    }
+    for (reason, level, is_card), text in said.items():
+        assert say_rule(body, level, reason, is_card=is_card) == text

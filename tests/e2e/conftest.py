@@ -157,12 +157,13 @@ class Reader:
             "response", lambda r: self.faults.append(f"{r.status} {r.url}") if r.status >= 400 else None
         )
 
-    def sign_in(self, role: str, code: str = "demo") -> None:
-        self.page.goto(self.site.url("/accounts/login/", code))
+    def sign_in(self, role: str, code: str = "demo", to: str = "/") -> None:
+        """Sign in on the way to a page, the person's home unless another is named."""
+        self.page.goto(self.site.url(f"/accounts/login/?next={to}", code))
         self.page.fill("[name=login]", self.site.logins[role])
         self.page.fill("[name=password]", PASSWORD)
         self.page.press("[name=password]", "Enter")
-        self.page.wait_for_url(self.site.url("/", code))
+        self.page.wait_for_url(self.site.url(to, code))
         self.settle()
 
     def open(self, path: str, code: str = "demo") -> None:
@@ -171,9 +172,16 @@ class Reader:
         assert answer.status == 200, f"{path}: {answer.status}"
         self.settle()
 
+    def follow(self, link: Any) -> None:
+        """Press a link and wait for the page behind it."""
+        with self.page.expect_navigation():
+            link.click()
+        self.settle()
+
     def settle(self) -> None:
-        """Until every panel has loaded itself."""
-        self.page.wait_for_load_state("networkidle")
+        """Until every panel has loaded itself and no answer is awaited; waiting for silence takes half a second more."""
+        self.page.wait_for_load_state("load")
+        self.page.locator(".htmx-request, [data-panel][hx-trigger=load]").first.wait_for(state="detached")
 
     def text(self) -> str:
         return str(self.page.inner_text("body"))

@@ -32,8 +32,7 @@ PHOTO = bytes.fromhex(
 
 def _open_as(reader: Window, role: str, path: str, **window: Any) -> Reader:
     person = reader(**window)
-    person.sign_in(role)
-    person.open(path)
+    person.sign_in(role, to=path)
     return person
 
 
@@ -97,8 +96,7 @@ def _collected(reader: Window, customer: str) -> Reader:
     _press(rm, "Submit")
     assert "submitted" in rm.text()
     rm.open(f"/credit/customers/{customer}/statements/")
-    rm.page.locator(f"a[href*='/customers/{customer}/statements/20']").first.click()
-    rm.settle()
+    rm.follow(rm.page.locator(f"a[href*='/customers/{customer}/statements/20']").first)
     rm.check_page()
     statement = _path(rm)
     assert rm.page.locator(".field-money:has([name=cash]) .field-unit").inner_text() == "CNY"
@@ -186,8 +184,7 @@ def _decided(reader: Window, case: str) -> None:
     """Branch, headquarters with a condition, the committee to its last vote, the president."""
     manager = _open_as(reader, "case_manager", "/credit/")
     manager.check_page()
-    manager.page.locator(f"a[href='{case}']").first.click()
-    manager.settle()
+    manager.follow(manager.page.locator(f"a[href='{case}']").first)
     _say(manager, "approve", "The workshop runs in two shifts.")
     reviewer = _open_as(reader, "credit_reviewer", case)
     _say(reviewer, "conditional", "Cash flow bears it.", "Insurance of the machines names the bank")
@@ -224,8 +221,7 @@ def _met(reader: Window, rm: Reader, case: str) -> str:
     assert rm.page.get_by_role("button", name="Accept", exact=True).count() == 0
     risk = _open_as(reader, "risk", case)
     _press(risk, "Accept")
-    risk.page.locator("a[href*='/credit/lines/']").first.click()
-    risk.settle()
+    risk.follow(risk.page.locator("a[href*='/credit/lines/']").first)
     risk.page.fill("[name=reason]", "All conditions are met")
     _press(risk, "Conditions are met")
     assert risk.page.locator(".page-head .tag").first.inner_text() == "Active"

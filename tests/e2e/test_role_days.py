@@ -28,8 +28,7 @@ def test_relationship_manager(reader: Window) -> None:
     # The list, a filter, and one customer's page with all its panels.
     rm.open("/customers/")
     rm.check_page()
-    rm.page.locator("a[data-row-open]").first.click()
-    rm.settle()
+    rm.follow(rm.page.locator("a[data-row-open]").first)
     customer = rm.page.url
     assert re.search(r"/customers/\d+/", customer)
     rm.check_page()
@@ -62,8 +61,7 @@ def test_identifiers_stay_masked_until_a_reason_is_given(reader: Window) -> None
     rm = reader()
     rm.sign_in("relationship_manager")
     rm.open("/customers/")
-    rm.page.locator("a[data-row-open]").first.click()
-    rm.settle()
+    rm.follow(rm.page.locator("a[data-row-open]").first)
     assert "•" in rm.text()
     assert re.search(r"\b\d{17}[\dX]\b", rm.page.content()) is None
 
@@ -80,7 +78,7 @@ def test_branch_manager(reader: Window) -> None:
         before = boxes.count()
         boxes.first.check()
         manager.page.get_by_role("button", name=re.compile("Approve")).first.click()
-        manager.page.wait_for_load_state("networkidle")
+        manager.settle()
         yes = manager.page.locator("dialog[open] .btn-primary")
         if yes.count():
             yes.first.click()
@@ -104,8 +102,7 @@ def test_headquarters(reader: Window) -> None:
     )
     risk.open("/relationship/bank/")
     # A branch's dashboard and the list behind a figure agree on the way down.
-    risk.page.locator("a[href*='/relationship/branches/']").first.click()
-    risk.settle()
+    risk.follow(risk.page.locator("a[href*='/relationship/branches/']").first)
     risk.check_page()
 
 
@@ -140,8 +137,7 @@ def test_a_phone_in_the_field(reader: Window) -> None:
     rm.check_page()
     rm.open("/customers/")
     rm.check_page()
-    rm.page.locator("a[data-row-open]").first.click()
-    rm.settle()
+    rm.follow(rm.page.locator("a[data-row-open]").first)
     rm.check_page()
     customer = urlsplit(rm.page.url).path
     for page in ("?tab=business", "contacts/new/"):

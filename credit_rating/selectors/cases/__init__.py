@@ -35,6 +35,7 @@ from credit_rating.selectors.cases.record import (
     votes_are_hidden,
     with_record,
 )
+from credit_rating.selectors.cases.stakes import Listed, listed
 from credit_rating.selectors.cases.whole import Group, GroupRow, Whole, whole_of
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "Dossier",
     "Group",
     "GroupRow",
+    "Listed",
     "Record",
     "Whole",
     "approving",
@@ -60,6 +62,7 @@ __all__ = [
     "filled_tab",
     "in_bank_currency",
     "inbox",
+    "listed",
     "may_add_files",
     "objections",
     "open_conditions",

@@ -38,7 +38,14 @@ LISTED = (
         "stage_since",
         "deadline",
     ),
-    *("dossier_hash", "customer__name", "customer__number", "product__name", "prepared_by__name"),
+    *(
+        "dossier_hash",
+        "calculation_id",
+        "customer__name",
+        "customer__number",
+        "product__name",
+        "prepared_by__name",
+    ),
 )
 
 

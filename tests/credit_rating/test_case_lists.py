@@ -1,0 +1,121 @@
+"""What a list of cases tells who decides: grade, the cap that comes nearest, how long it waits (home and inbox)."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from credit_rating.models import BankCapital, CreditCase
+from credit_rating.selectors import cases as selectors
+from credit_rating.selectors.calculations import Terms
+from credit_rating.services.calculations import save_calculation
+from crm_site.lib.tenancy import bank
+from customers.models import Relation
+from tests.conftest import NOW, TODAY, House, Person
+from tests.credit_rating import book
+from tests.credit_rating import desk as tables
+from tests.credit_rating.desk import Desk, a_case, to_committee
+from tests.credit_rating.lines import a_line
+from tests.customers.factories import make_customer
+
+SignIn = Callable[[Person], Client]
+
+
+@pytest.fixture
+def desk(house: House) -> Desk:
+    """A bank of 200 million; the customer asks for 31 million: half as much again as one may owe."""
+    found = tables.staffed(house)
+    with bank(house.id):
+        found = tables.with_customer(found)
+        book.add_statements(found.customer)
+        book.collect(found.rm.actor, found.customer)
+        book.add_capital(net=200_000_000, tier1=200_000_000)
+    return found
+
+
+def _asked(desk: Desk) -> CreditCase:
+    asked = Terms("A", 12, Decimal(31_000_000))
+    saved = save_calculation(desk.rm.actor, customer=desk.customer, terms=asked, day=TODAY, now=NOW)
+    return a_case(desk, 31_000_000, calculation_id=saved.pk)
+
+
+def test_a_case_that_breaks_a_cap_says_so_before_it_is_opened(desk: Desk, client_for: SignIn) -> None:
+    with bank(desk.house.id):
+        case = _asked(desk)
+        day = TODAY + dt.timedelta(days=3)
+        one = selectors.listed([case], day)[0]
+    assert one.use is not None
+    assert (one.age, one.use.level) == (3, "breach")
+    # 31 of the 20 million that may be lent to one customer of a net capital of 200 million.
+    assert one.use.share == Decimal("1.55")
+    assert one.cap == "Loans to one customer, of net capital"
+    assert one.above_limit
+    page = client_for(desk.manager).get("/credit/").content.decode()
+    assert "155%" in page
+    assert "above the calculated limit" in page
+
+
+def test_the_list_and_the_page_of_a_case_name_the_same_figure(desk: Desk) -> None:
+    """Without a calculation too, and with a group: what the page counts live."""
+    with bank(desk.house.id):
+        book.mortgage(desk.rm.actor, desk.customer)
+        daughter = make_customer("Daughter", kind="corporate", home_branch=desk.house.north)
+        Relation.objects.create(customer=daughter, other=desk.customer, kind="parent_company", share=1)
+        a_line(desk.house, customer=daughter, limit=Decimal(14_000_000))
+        case = a_case(desk, 18_000_000)
+        one = selectors.listed([case], TODAY)[0]
+        whole = selectors.whole_of(desk.manager.actor, case, TODAY)
+    assert whole.group is not None
+    page = {use.code: use for use in whole.group.concentration.uses}
+    assert one.use == page["single_group"]
+    assert one.use.amount == Decimal(32_000_000)
+
+
+def test_without_capital_on_record_no_case_is_called_fine(desk: Desk) -> None:
+    with bank(desk.house.id):
+        BankCapital.objects.all().delete()
+        one = selectors.listed([a_case(desk)], TODAY)[0]
+    assert (one.use, one.cap) == (None, "")
+
+
+def test_a_members_home_says_what_to_decide(desk: Desk, client_for: SignIn) -> None:
+    member = client_for(desk.members[0])
+    assert "Nothing waits for you." in member.get("/relationship/bank/").content.decode()
+    with bank(desk.house.id):
+        case = _asked(desk)
+        to_committee(desk, case)
+    page = member.get("/relationship/bank/").content.decode()
+    for part in (f"/credit/cases/{case.pk}/", case.number, "31.0", "155%", "Days there"):
+        assert part in page, part
+
+
+def test_a_longer_list_costs_no_more_statements(desk: Desk) -> None:
+    with bank(desk.house.id):
+        case = _asked(desk)
+        other = make_customer(
+            "Second", kind="corporate", home_branch=desk.house.north, responsible=desk.rm.staff
+        )
+        second = a_case(replace(desk, customer=other), 1_000_000)
+        costs = []
+        for cases in ([case], [case, second]):
+            with CaptureQueriesContext(connection) as caught:
+                selectors.listed(cases, TODAY)
+            costs.append(len(caught.captured_queries))
+    assert costs[0] == costs[1]
+
+
+def test_the_paper_of_a_case_can_be_read_years_later(desk: Desk, client_for: SignIn) -> None:
+    """As of which day, and printed when: with the year."""
+    with bank(desk.house.id):
+        case = a_case(desk)
+    paper = client_for(desk.manager).get(f"/credit/cases/{case.pk}/print/").content.decode()
+    assert f"As of {TODAY.isoformat()}" in paper
+    assert re.search(r"Printed by .+ on \d{4}-\d\d-\d\d \d\d:\d\d", paper)
