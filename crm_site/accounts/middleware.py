@@ -7,13 +7,15 @@ import logging
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.utils import translation
+from django.utils import timezone, translation
 
 from crm_site.accounts import selectors
 from crm_site.accounts.banks import bank_for_host
@@ -91,12 +93,15 @@ class BankMiddleware:
             rows = [{**row, "url": f"{request.scheme}://{row['host']}{port}/"} for row in shown]
             return render(request, "landing.html", {"banks": rows}, status=status)
         request.bank, request.bank_id = found, found.pk
-        with bank(found.pk):
+        zone = ZoneInfo(found.timezone)  # times are read and shown as at the bank's place
+        with bank(found.pk), timezone.override(zone):
             response = self.get_response(request)
             if response.status_code >= 500:
                 transaction.set_rollback(True)
         if getattr(response, "streaming", False) and not getattr(response, "is_async", False):
-            response.streaming_content = in_bank(found.pk, response.streaming_content)  # type: ignore[attr-defined]
+            stream: Any = response
+            pieces = _within(lambda: timezone.override(zone), stream.streaming_content)
+            stream.streaming_content = in_bank(found.pk, pieces)
         return response
 
 
@@ -120,16 +125,20 @@ class LanguageMiddleware:
             request.LANGUAGE_CODE = chosen
             response = self.get_response(request)
         if getattr(response, "streaming", False) and not getattr(response, "is_async", False):
-            response.streaming_content = _in_language(chosen, response.streaming_content)  # type: ignore[attr-defined]
+            stream: Any = response
+            stream.streaming_content = _within(lambda: translation.override(chosen), stream.streaming_content)
         response.headers.setdefault("Content-Language", chosen)
         return response
 
 
-def _in_language(language: str, chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """A streamed answer is written after the middleware has gone: each piece in the reader's language still."""
+def _within(
+    surroundings: Callable[[], AbstractContextManager[None]], chunks: Iterable[bytes]
+) -> Iterator[bytes]:
+    """A streamed answer is written after the middleware has gone: each piece in the reader's language and the bank's
+    time zone still."""
     pieces = iter(chunks)
     while True:
-        with translation.override(language):
+        with surroundings():
             piece = next(pieces, None)
         if piece is None:
             return
