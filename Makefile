@@ -14,31 +14,30 @@ $(PY):
 	@for python in python3 python3.14 python3.13 python3.12 python3.11 python; do \
 	  if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
 	    echo "Creating $(VENV) with $$($$python --version)"; \
-	    $$python -m venv $(VENV) && exit 0; \
+	    $$python -m venv --without-pip $(VENV) && exit 0; \
 	    echo "$$python cannot create a virtual environment (Debian and Ubuntu: apt-get install python3-venv)" >&2; \
 	    exit 1; \
 	  fi; \
 	done; echo "Python 3.11 or newer is needed." >&2; exit 1
 
-# Not compiled while installing: Python compiles what is imported, which is a tenth of it.
-PIP := $(PY) -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r
+INSTALL := $(PY) requirements/install.py
 
-$(VENV)/run.stamp: requirements/run.txt | $(PY)
+$(VENV)/run.stamp: requirements/run.txt requirements/uv.txt | $(PY)
 	@echo "Installing the locked packages"
-	@began=$$(date +%s) && $(PIP) requirements/run.txt && echo "packages: $$(($$(date +%s) - began)) s"
+	@began=$$(date +%s) && $(INSTALL) requirements/run.txt && echo "packages: $$(($$(date +%s) - began)) s"
 	@touch $@
 
 $(VENV)/test.stamp: requirements/test.txt | $(VENV)/run.stamp
 	@echo "Installing the locked test packages"
-	@$(PIP) requirements/test.txt
+	@$(INSTALL) requirements/test.txt
 	@touch $@
 
 static/vendor/.stamp: package-lock.json crm_site/launcher/vendor.py | $(VENV)/run.stamp
 	@echo "Fetching front-end files"
-	@began=$$(date +%s) && $(LAUNCH) vendor && echo "front-end files: $$(($$(date +%s) - began)) s"
-	@touch $@
+	@$(LAUNCH) vendor
 
-run: setup
+# The front-end files arrive while the servers start.
+run: $(VENV)/run.stamp
 	@BANYAN_FOLLOW_PARENT=1 exec $(LAUNCH) run
 
 test: setup $(VENV)/test.stamp
@@ -87,6 +86,8 @@ pooler:
 	fi
 
 lock:
+	uv pip compile --quiet --upgrade --generate-hashes --universal --no-emit-index-url --python-version 3.11 \
+	  requirements/uv.in -o requirements/uv.txt
 	uv pip compile --quiet --upgrade --generate-hashes --universal --no-emit-index-url --python-version 3.11 \
 	  requirements/run.in -o requirements/run.txt
 	uv pip compile --quiet --upgrade --generate-hashes --universal --no-emit-index-url --python-version 3.11 \

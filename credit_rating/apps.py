@@ -1,5 +1,7 @@
 """Credit: scorecards, ratings, line calculation, approval, lines and early warning."""
 
+from dataclasses import replace
+
 from django.apps import AppConfig
 from django.utils.translation import gettext_lazy as _
 
@@ -60,9 +62,12 @@ class CreditRatingConfig(AppConfig):
                 "warnings", _("Early warnings"), "credit_rating:warning-panel", "credit.read", "overview", 33
             )
         )
-        add_panel(
-            Panel("credit-file", _("Credit file"), "credit_rating:panel-file", "credit.read", "business", 25)
-        )
+        file = Panel(
+            "credit-file", _("Credit file"), "credit_rating:panel-file", "credit.read", "overview", 15,
+            aside=True, quick="building-bank",
+        )  # fmt: skip
+        add_panel(file)
+        add_panel(replace(file, name="credit-file-business", tab="business", order=25, aside=False, quick=""))
         add_panel(
             Panel("rating", _("Credit rating"), "credit_rating:rating-panel", "credit.read", "business", 20)
         )

@@ -28,6 +28,11 @@ _GUARANTORS = (
     " AND k.customer_id = g.guarantor_id AND k.until IS NULL WHERE g.bank_id = {c}.bank_id AND g.customer_id = {c}.id"
     " AND g.status = 'active'"
 )
+_ENDED = (
+    " FROM credit_rating_creditline l JOIN accounts_bank b ON b.id = l.bank_id"
+    " WHERE l.bank_id = {c}.bank_id AND l.customer_id = {c}.id AND l.reserved + l.utilised > 0"
+    " AND (l.status = 'expired' OR l.status IN ('active', 'frozen') AND l.expires_on < {as_of}))"
+)
 _NEXT = f"(SELECT min(l.expires_on){_LINES}"
 
 _RATING = (
@@ -88,11 +93,18 @@ def _ratings() -> None:
 
 
 def _lines() -> None:
-    """Of the lines that are active or frozen: their limits, their use, the days to the first end."""
+    """Of the lines that are active or frozen: their limits, their use, the days to the first end. Of ended ones what is
+    still drawn."""
     add_fact(
         Fact(
             "lines_limit", "money", _("Credit lines, limit"), f"(SELECT coalesce(sum({_LIMIT}), 0)::bigint{_LINES}",
             permission="credit.read",
+        )
+    )  # fmt: skip
+    ended = f"(SELECT coalesce(sum({_USED}), 0)::bigint{_ENDED}"
+    add_fact(
+        Fact(
+            "lines_ended_used", "money", _("Drawn under credit lines that have ended"), ended, permission="credit.read"
         )
     )  # fmt: skip
     share = f"(SELECT round(sum({_USED}) * 10000 / nullif(sum({_LIMIT}), 0)){_LINES}"

@@ -20,6 +20,7 @@ from credit_rating.policies.grades import GRADES
 from credit_rating.selectors.lines import BANDS, LADDER, LATER, LIVES, NO_GRADE, LineQuery
 from crm_site.accounts.models import OrgUnitKind, Staff
 from crm_site.accounts.selectors import visible_units
+from crm_site.lib.money import AmountField
 from crm_site.lib.permissions import HEADQUARTERS, SUBTREE, Actor
 
 MAX_ROWS = 200
@@ -136,7 +137,7 @@ class LineActForm(forms.Form):
         choices=[(act, act) for act in ("activate", "freeze", "unfreeze", "review", "lower", "close")],
         widget=forms.HiddenInput,
     )
-    limit = forms.DecimalField(label=_("New limit"), max_digits=17, decimal_places=2, required=False)
+    limit = AmountField(label=_("New limit"), required=False)
     reason = forms.CharField(label=_("Reason"), max_length=400, widget=forms.Textarea(attrs={"rows": 2}))
 
     def clean(self) -> dict[str, Any]:

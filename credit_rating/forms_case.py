@@ -21,6 +21,7 @@ from credit_rating.policies.pricing import DISCOUNT_LABELS
 from credit_rating.selectors.calculations import Terms, WhatIf
 from credit_rating.services.guarantees import Thing
 from crm_site.lib.errors import DomainError
+from crm_site.lib.money import AmountField, PercentField
 
 HUNDRED = Decimal(100)
 MOST = Decimal(10) ** 14
@@ -32,9 +33,8 @@ def _date(label: Any, **options: Any) -> forms.DateField:
     )
 
 
-def _money(label: Any, **options: Any) -> forms.DecimalField:
-    options = {"max_digits": 17, "decimal_places": 2, "min_value": ZERO, "max_value": MOST, **options}
-    return forms.DecimalField(label=label, localize=False, **options)
+def _money(label: Any, **options: Any) -> AmountField:
+    return AmountField(**{"label": label, "localize": False, "min_value": ZERO, "max_value": MOST, **options})
 
 
 class RefusableForm(forms.Form):
@@ -68,8 +68,9 @@ class CalculationForm(RefusableForm):
         share = next(c for c in METHODS.params if c.name == "guarantee_share_pct")
         for column in (*self.coefficients, share):
             is_pct = column.type == "percent"
-            self.fields[f"try_{column.name}"] = forms.DecimalField(
-                label=f"{column.label}, %" if is_pct else column.label, required=False, min_value=ZERO,
+            made = PercentField if is_pct else forms.DecimalField
+            self.fields[f"try_{column.name}"] = made(
+                label=column.label, required=False, min_value=ZERO,
                 max_value=HUNDRED if is_pct else column.maximum,
             )  # fmt: skip
         self._percent = {c.name for c in (*self.coefficients, share) if c.type == "percent"}
@@ -101,7 +102,7 @@ class StatementForm(RefusableForm):
 
     report_date = _date(_("As of"))
     is_audited = forms.BooleanField(label=_("Audited"), required=False)
-    auditor = forms.CharField(label=_("Auditor"), max_length=120, required=False)
+    auditor = forms.CharField(label=_("Audit firm"), max_length=120, required=False)
     explanation = forms.CharField(
         label=_("What changed much, and why"),
         max_length=400,

@@ -20,6 +20,7 @@ from credit_rating.policies.grades import GRADES
 from credit_rating.selectors.waiting import AGES, LATE
 from credit_rating.services.cases import Terms
 from crm_site.accounts.models import Staff
+from crm_site.lib.money import AmountField, PercentField
 from customers.models import Customer, Product
 
 HUNDRED = Decimal(100)
@@ -31,13 +32,11 @@ class CaseForm(RefusableForm):
     kind = forms.ChoiceField(label=_("Kind of case"), choices=CaseKind.choices)
     line: Any = forms.ModelChoiceField(CreditLine.objects.none(), label=_("Line it changes"), required=False)
     product = forms.ModelChoiceField(Product.objects.none(), label=_("Product"))
-    amount = forms.DecimalField(
-        label=_("Requested line"), max_digits=17, decimal_places=2, min_value=Decimal("0.01")
-    )
+    amount = AmountField(label=_("Requested line"), min_value=Decimal("0.01"))
     currency = forms.CharField(label=_("Currency"), max_length=3, min_length=3)
     term_months = forms.IntegerField(label=_("Term, months"), min_value=1, max_value=360)
-    rate = forms.DecimalField(
-        label=_("Suggested rate, %"),
+    rate = PercentField(
+        label=_("Suggested rate"),
         max_digits=6,
         decimal_places=2,
         min_value=0,
@@ -156,9 +155,7 @@ class RelationForm(RefusableForm):
 class AuthorityForm(forms.Form):
     """A case that does not exist: who would decide it?"""
 
-    amount = forms.DecimalField(
-        label=_("All that the customer then has"), max_digits=17, decimal_places=2, min_value=Decimal("0.01")
-    )
+    amount = AmountField(label=_("All that the customer then has"), min_value=Decimal("0.01"))
     grade = forms.ChoiceField(
         label=_("Grade"), choices=[("", _("not rated")), *((g, g) for g in GRADES)], required=False
     )

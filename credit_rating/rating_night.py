@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
-from django.db.models import F
+from django.db.models import Exists, F, OuterRef, Q
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -37,7 +37,7 @@ def ratings(context: RunContext, chunk: Mapping[str, Any]) -> Counts:
         status=RatingStatus.EXPIRED
     )
     rules: dict[str, Body] = {
-        kind: rules_on(day, kind)[1] for kind in set(here.values_list("kind", flat=True))
+        kind: rules_on(day, kind)[1] for kind in here.order_by().values_list("kind", flat=True).distinct()
     }
     due = _mark_due(here.filter(status=RatingStatus.APPROVED, review_since=None), rules, day)
     counts = put_tasks(
@@ -52,7 +52,16 @@ def ratings(context: RunContext, chunk: Mapping[str, Any]) -> Counts:
 
 
 def _mark_due(standing: Any, rules: Mapping[str, Body], day: dt.date) -> int:
-    rows = standing.values_list(
+    if not rules:
+        return 0
+    # Only who is in arrears, or had deposits that count and has no more than then, can be due: few of a bank's ratings.
+    late_from, drop_from = (
+        min(body.params[name] for body in rules.values()) for name in ("review_arrears_days", "review_drop_from")
+    )
+    rows = standing.filter(
+        Q(customer__standings__days_past_due__gte=late_from)
+        | Q(deposits__gte=drop_from, customer__standings__deposits_adb__lte=F("deposits"))
+    ).values_list(
         "pk", "kind", "as_of", "deposits", "customer__standings__days_past_due", "customer__standings__deposits_adb",
         "content__cap",
     )  # fmt: skip
@@ -80,24 +89,27 @@ def _has_fallen(before: Decimal | None, now: Decimal | None, params: Mapping[str
 def _tasks(here: Any, rules: Mapping[str, Body], day: dt.date) -> Iterator[TaskRow]:
     working_day = day + dt.timedelta(days=1)
     since = day - dt.timedelta(days=EXPIRED_DAYS)
-    watched = here.filter(status__in=(RatingStatus.APPROVED, RatingStatus.EXPIRED)).defer("content")
-    has_newer = set(here.filter(status=RatingStatus.APPROVED).values_list("customer_id", flat=True))
-    rows = watched.filter(expires_on__gte=since).annotate(
-        owner=F("customer__responsible_id"), unit=F("customer__home_branch_id")
+    untils = {
+        kind: working_day + dt.timedelta(days=int(body.params["expiring_days"])) for kind, body in rules.items()
+    }
+    newer = Rating.objects.filter(status=RatingStatus.APPROVED, customer_id=OuterRef("customer_id"))
+    expired = Q(status=RatingStatus.EXPIRED) & ~Exists(newer)
+    standing = Q(review_since__isnull=False) | Q(expires_on__lte=max(untils.values(), default=day))
+    rows = (
+        here.filter(expired | Q(status=RatingStatus.APPROVED) & standing, expires_on__gte=since)
+        .defer("content")
+        .annotate(owner=F("customer__responsible_id"), unit=F("customer__home_branch_id"))
     )
     for row in rows.iterator():
-        until = working_day + dt.timedelta(days=int(rules[row.kind].params["expiring_days"]))
         ends = row.expires_on
         more: dict[str, str] = {"date": ends.isoformat()}
         if row.status == RatingStatus.EXPIRED:
-            if row.customer_id in has_newer:
-                continue
             reason, due, urgency = "rating_expired", ends + dt.timedelta(days=EXPIRED_DAYS), 60
         elif row.review_since is not None:
             reason, urgency = "rating_review", 65
             due = row.review_since + dt.timedelta(days=14)
             more = {"date": row.review_since.isoformat(), "cause": row.review_reason}
-        elif ends <= until:
+        elif ends <= untils[row.kind]:
             reason, due, urgency = "rating_expiring", ends, 45
         else:
             continue

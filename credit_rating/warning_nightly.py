@@ -14,6 +14,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.db import connection
+from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext_lazy
 
@@ -25,7 +26,7 @@ from credit_rating.policies.warnings import GROUP, GROUP_RULE, Rule, contagion_o
 from credit_rating.selectors.policies import Policy, policy_on
 from credit_rating.selectors.warnings import OPEN, rules_on
 from credit_rating.services.policies import ensure_default_policies
-from credit_rating.services.warnings import REASON, SOURCE, URGENCY, owner_of, task_params
+from credit_rating.services.warnings import REASON, SOURCE, URGENCY, owner_of, risk_people, task_params
 from crm_site.lib.money import from_minor
 from crm_site.lib.postgres.statistics import analyze
 from crm_site.lib.registry import Counts, RunContext, Step, WorkReason, add_step, add_work_reason
@@ -171,12 +172,13 @@ def _verdicts(claims: list[tuple[Any, ...]], rules: Rules, is_retail: bool, day:
 
 # -- early warning --------------------------------------------------------------------------------------------------
 
-# Early warning is about debtors: customers with a loan, a line that lives, or a guarantee they have given.
+# Early warning is about debtors: customers with a loan, a line that lives or is still drawn, or a guarantee they have given.
 _DEBTORS = """
 SELECT s.customer_id FROM customers_standing s
 WHERE s.bank_id = %(bank)s AND s.customer_id BETWEEN %(lo)s AND %(hi)s AND (s.loans > 0 OR s.overdue_amount > 0)
 UNION SELECT l.customer_id FROM credit_rating_creditline l WHERE l.bank_id = %(bank)s
-    AND l.customer_id BETWEEN %(lo)s AND %(hi)s AND l.status IN ('active', 'frozen')
+    AND l.customer_id BETWEEN %(lo)s AND %(hi)s
+    AND (l.status IN ('active', 'frozen') OR l.status = 'expired' AND l.reserved + l.utilised > 0)
 UNION SELECT g.guarantor_id FROM credit_rating_guarantee g WHERE g.bank_id = %(bank)s
     AND g.guarantor_id BETWEEN %(lo)s AND %(hi)s AND g.status = 'active'
 """
@@ -223,10 +225,12 @@ def _live(span: tuple[int, int]) -> Any:
 
 def _take_over_answers(span: tuple[int, int]) -> None:
     """A warning whose task was ticked off on the worklist is dealt with, by what was written there."""
-    waiting = {f"{SOURCE}{s.pk}": s for s in _live(span).filter(state=SignalState.OPEN)}
-    done = Task.objects.filter(source_key__in=list(waiting), status=TaskStatus.DONE)
+    waiting = _live(span).filter(state=SignalState.OPEN)
+    keys = {f"{SOURCE}{key}": key for key in waiting.values_list("pk", flat=True)}
+    done = list(Task.objects.filter(source_key__in=list(keys), status=TaskStatus.DONE))
+    signals = waiting.in_bulk([keys[task.source_key] for task in done])
     for task in done:
-        signal = waiting[task.source_key]
+        signal = signals[keys[task.source_key]]
         signal.state = SignalState.DEALT
         if signal.is_raised and task.closed_at is not None:
             signal.ended_on = timezone.localdate(task.closed_at)
@@ -266,13 +270,12 @@ def _open(
     ]
     customers = Customer.objects.in_bulk({customer for _rule, customer in new})
     day = context.business_date
-    pairs = {(rule.owner, key) for rule, key in new}
-    owners = {(owner, key): owner_of(customers[key], owner, day) for owner, key in pairs}
+    risk = risk_people(day)
     made = Signal.objects.bulk_create(
         [
             Signal(
                 customer_id=customer, code=rule.code, name=rule.name, level=rule.level, owner_kind=rule.owner,
-                owner_id=owners[(rule.owner, customer)], figures=found[rule.code][customer], opened_on=day,
+                owner_id=owner_of(customers[customer], rule.owner, risk), figures=found[rule.code][customer], opened_on=day,
                 due_on=day + dt.timedelta(days=1 + rule.days), policy=policy.version, run_id=context.run_id,
             )
             for rule, customer in new
@@ -286,7 +289,7 @@ def _follow_managers(span: tuple[int, int]) -> int:
     """A manager's warning goes along with the customer, unless a person has passed it on."""
     moved = 0
     waiting = _live(span).filter(owner_kind="manager", is_passed_on=False, state=SignalState.OPEN)
-    for signal in waiting.select_related("customer"):
+    for signal in waiting.exclude(owner_id=F("customer__responsible_id")).select_related("customer"):
         if signal.owner_id != signal.customer.responsible_id:
             signal.owner_id = signal.customer.responsible_id
             signal.save(update_fields=["owner_id"])
@@ -296,7 +299,7 @@ def _follow_managers(span: tuple[int, int]) -> int:
 
 def _put_tasks(context: RunContext, span: tuple[int, int]) -> int:
     day = context.business_date
-    waiting = list(_live(span).filter(OPEN).select_related("customer"))
+    waiting = list(_live(span).filter(OPEN).defer("figures").annotate(unit=F("customer__home_branch_id")))
     stakes = dict(
         Standing.objects.filter(customer_id__in={s.customer_id for s in waiting}).values_list(
             "customer_id", "loans"
@@ -305,7 +308,7 @@ def _put_tasks(context: RunContext, span: tuple[int, int]) -> int:
     rows = [
         TaskRow(
             reason=REASON, source_key=f"{SOURCE}{s.pk}", due_date=s.due_on, customer_id=s.customer_id,
-            owner_id=s.owner_id, unit_id=s.customer.home_branch_id, params=task_params(s),
+            owner_id=s.owner_id, unit_id=s.unit, params=task_params(s),
             stake=Decimal(stakes.get(s.customer_id) or 0), urgency=URGENCY[s.level],
         )
         for s in waiting
@@ -324,13 +327,18 @@ def say(params: Mapping[str, Any]) -> str:
 # Rules whose cause is on the worklist by itself, under a reason that says more: beside it the warning is a word alone.
 SAME_CAUSE = {
     "overdue": "overdue", "overdue_long": "overdue", "deposits_falling": "drop", "line_use": "line_use",
-    "line_expiring": "line_expiring", "churn": "churn",
+    "line_expiring": "line_expiring", "line_ended": "line_expired", "churn": "churn",
 }  # fmt: skip
 
 
 def same_cause(params: Mapping[str, Any]) -> str:
     """The reason whose task says the same, or ""."""
     return SAME_CAUSE.get(str(params["code"]), "")
+
+
+def level(params: Mapping[str, Any]) -> str:
+    """How grave it is: what the policy says of its rule."""
+    return str(params["level"])
 
 
 def _plan(context: RunContext) -> Iterator[Mapping[str, Any]]:
@@ -363,8 +371,8 @@ def register() -> None:
             gettext_lazy("Early warning"),
             "alert-triangle",
             say,
-            "risk",
             needs_result=True,
             same=same_cause,
+            level_of=level,
         )
     )

@@ -30,6 +30,9 @@ METRICS.mkdir(parents=True, exist_ok=True)
 os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(METRICS)
 
 
+gc.disable()  # until all is loaded: what is made by then stays
+
+
 def child_exit(server: Any, worker: Any) -> None:
     """A worker is gone: what it was doing just then no longer counts."""
     from prometheus_client import multiprocess
@@ -44,3 +47,4 @@ def when_ready(server: Any) -> None:
     connections.close_all()
     gc.collect()
     gc.freeze()
+    gc.enable()

@@ -12,6 +12,7 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from crm_site.accounts.models import OrgUnit
+from crm_site.lib.money import AmountField
 from crm_site.lib.permissions import Actor
 from customers.facts import FACTS
 from customers.forms import FilterForm
@@ -117,9 +118,9 @@ class ThresholdForm(forms.Form):
 
     def _add_tier(self, tier: Mapping[str, Any]) -> None:
         for fact, amount in self.limits[tier["code"]].items():
-            self.fields[f"{tier['code']}-{fact}"] = forms.DecimalField(
+            self.fields[f"{tier['code']}-{fact}"] = AmountField(
                 label=_("%(tier)s: %(fact)s at least") % {"tier": tier_label(dict(tier)), "fact": FACTS[fact].label},
-                initial=amount, min_value=Decimal("0.01"), max_digits=17, decimal_places=2,
+                initial=amount, min_value=Decimal("0.01"),
             )  # fmt: skip
         if not self.limits[tier["code"]] and tier["code"] not in self.editors:
             self.fields[tier["code"]] = forms.JSONField(

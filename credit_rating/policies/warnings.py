@@ -37,6 +37,7 @@ NAMES = {
     "deposits_falling": gettext_lazy("Deposits are falling"),
     "line_use": gettext_lazy("Credit lines nearly used up"),
     "line_expiring": gettext_lazy("A credit line ends soon"),
+    "line_ended": gettext_lazy("A credit line has ended and is still drawn"),
     "churn": gettext_lazy("Likely to leave the bank"),
     "class_worse": gettext_lazy("Five-level class got worse"),
     "grade_drop": gettext_lazy("Credit grade got worse"),
@@ -116,6 +117,7 @@ def default(kind: str) -> Mapping[str, Any]:
         ("deposits_falling", "watch", "manager", 10, [("adb_change_pct", "<", "-50"), ("loans", ">", "0")]),
         ("line_use", "watch", "manager", 10, [("lines_utilisation_pct", ">", "90")]),
         ("line_expiring", "watch", "manager", 15, [("line_expires_days", "<=", "30")]),
+        ("line_ended", "risk", "manager", 5, [("lines_ended_used", ">", "0")]),
         ("churn", "watch", "manager", 10, [("churn", ">=", "60"), ("loans", ">", "0")]),
     )
     return {

@@ -43,10 +43,12 @@ class Known:
     pct: int
     missing: list[Field]
     years_missing: int
+    newest_year: int | None  # of the statements
 
 
 def known_of(actor: Actor, customer: Customer, form: InformationForm | None) -> Known:
     """Completeness of a form together with the customer's statements."""
     filled = read_values(form.values) if form else {}
-    years = len(statements_of(actor, customer)[:STATEMENT_YEARS])
-    return Known(*completeness(credit_kind(customer), filled, years))
+    years = [statement.year for statement in statements_of(actor, customer)[:STATEMENT_YEARS]]
+    found = completeness(credit_kind(customer), filled, len(years))
+    return Known(*found, newest_year=years[0] if years else None)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from django.db import transaction
+from django.utils.timezone import localdate
 from django.utils.translation import gettext as _
 
 from credit_rating.collection import CollectionFault, Field, clean, completeness, fields_of, read_values
@@ -132,5 +133,5 @@ def submit_form(actor: Actor, *, customer: Customer, now: dt.datetime) -> Inform
         form.status, form.submitted_by_id, form.submitted_at = CollectionStatus.SUBMITTED, actor.staff_id, now
         form.kind, form.completeness_pct = credit_kind(customer), _pct(customer, form)
         form.save(update_fields=["status", "submitted_by", "submitted_at", "kind", "completeness_pct"])
-        note_collected(form, day=now.date())
+        note_collected(form, day=localdate(now))
     return form

@@ -13,6 +13,7 @@ from typing import Any
 
 from django.db import connection, transaction
 from django.db.models import Max
+from django.utils.timezone import localdate
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -101,7 +102,8 @@ def change_line(
         if limit != line.limit:
             _set_limit(line, limit)
             _event(actor, line, LineEventKind.LIMIT_CHANGED, reason, now, case_id)
-        following = add_months(now.date(), int(control_policy(now.date()).params["review_months"]))
+        today = localdate(now)
+        following = add_months(today, int(control_policy(today).params["review_months"]))
         line.review_on = following if following < line.expires_on else None
         _save(line, now)
     return line

@@ -56,19 +56,14 @@ def propose_policy(
     actor: Actor, *, policy_id: int, valid_from: dt.date, today: dt.date, now: dt.datetime
 ) -> CreditPolicy:
     """Hand a draft to a second person. It may begin today at the earliest: decisions are never re-made."""
-    if valid_from < today:
-        message = _("It must not begin before today, %s.") % today.isoformat()
-        raise VersionError(message, code="valid_from", fields={"valid_from": message})
-    return versions.propose(actor, CreditPolicy, policy_id, action=DRAFT, valid_from=valid_from, now=now)
+    return versions.propose(
+        actor, CreditPolicy, policy_id, action=DRAFT, valid_from=valid_from, now=now, earliest=today
+    )
 
 
 def publish_policy(actor: Actor, *, policy_id: int, today: dt.date, now: dt.datetime) -> CreditPolicy:
     """Put a proposal in force; one whose date has passed while it waited begins today."""
-    version = versions.locked(CreditPolicy, policy_id, VersionStatus.PROPOSED)
-    if version.valid_from is not None and version.valid_from < today:
-        version.valid_from = today
-        version.save(update_fields=["valid_from"])
-    return versions.publish(actor, CreditPolicy, policy_id, action=PUBLISH, now=now)
+    return versions.publish(actor, CreditPolicy, policy_id, action=PUBLISH, now=now, earliest=today)
 
 
 def return_policy(actor: Actor, *, policy_id: int) -> CreditPolicy:

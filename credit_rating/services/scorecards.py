@@ -121,20 +121,14 @@ def propose_scorecard(
     actor: Actor, *, scorecard_id: int, valid_from: dt.date, today: dt.date, now: dt.datetime
 ) -> Scorecard:
     """Hand a draft to a second person. It may begin today at the earliest: ratings are never re-made."""
-    if valid_from < today:
-        message = _("It must not begin before today, %s.") % today.isoformat()
-        raise VersionError(message, code="valid_from", fields={"valid_from": message})
-    return versions.propose(actor, Scorecard, scorecard_id, action=DRAFT, valid_from=valid_from, now=now)
+    return versions.propose(
+        actor, Scorecard, scorecard_id, action=DRAFT, valid_from=valid_from, now=now, earliest=today
+    )
 
 
 def publish_scorecard(actor: Actor, *, scorecard_id: int, today: dt.date, now: dt.datetime) -> Scorecard:
     """Put a proposal in force; one whose date has passed while it waited begins today."""
-    require(actor, PUBLISH)
-    version = versions.locked(Scorecard, scorecard_id, VersionStatus.PROPOSED)
-    if version.valid_from is not None and version.valid_from < today:
-        version.valid_from = today
-        version.save(update_fields=["valid_from"])
-    return versions.publish(actor, Scorecard, scorecard_id, action=PUBLISH, now=now)
+    return versions.publish(actor, Scorecard, scorecard_id, action=PUBLISH, now=now, earliest=today)
 
 
 def return_scorecard(actor: Actor, *, scorecard_id: int) -> Scorecard:

@@ -7,7 +7,7 @@ no second one until the cause has ended and come back.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
@@ -33,15 +33,19 @@ URGENCY = {"risk": 85, "watch": 60}
 
 def task_params(signal: Signal) -> dict[str, Any]:
     """What the task's sentence needs."""
-    return {"code": signal.code, "name": signal.name, "signal_id": signal.pk, "level": signal.level}
+    return {"code": signal.code, "name": signal.name, "level": signal.level}
 
 
-def owner_of(customer: Customer, owner: str, day: dt.date) -> int | None:
-    """Whose turn it is: the customer's manager, or one of risk, always the same for a customer."""
+def risk_people(day: dt.date) -> list[int]:
+    """The staff who take turns with what is risk's."""
+    return sorted(staff_with_role(Role.RISK, day))
+
+
+def owner_of(customer: Customer, owner: str, risk: Sequence[int]) -> int | None:
+    """Whose turn it is: the customer's manager, or one of risk (risk_people), always the same for a customer."""
     if owner == "manager":
         return customer.responsible_id
-    people = sorted(staff_with_role(Role.RISK, day))
-    return people[customer.pk % len(people)] if people else None
+    return risk[customer.pk % len(risk)] if risk else None
 
 
 def raise_warning(
@@ -66,7 +70,7 @@ def raise_warning(
         signal, created = Signal.objects.get_or_create(
             customer=customer, code=code, ended_on=None,
             defaults={
-                "name": name, "level": level, "owner_kind": owner, "owner_id": owner_of(customer, owner, day),
+                "name": name, "level": level, "owner_kind": owner, "owner_id": owner_of(customer, owner, risk_people(day)),
                 "is_raised": True, "figures": dict(params), "opened_on": day, "due_on": day + dt.timedelta(days=days),
             },
         )  # fmt: skip

@@ -8,12 +8,9 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
-from credit_rating.engine.steps import ZERO
 from credit_rating.models import credit_kind
 from credit_rating.models.kinds import CreditKind
-from credit_rating.selectors.calculations import calculations_of
-from credit_rating.selectors.collection import draft_of, known_of, submitted_of
-from credit_rating.selectors.guarantees import guarantees_of
+from credit_rating.selectors.credit_file import credit_file
 from crm_site.accounts.selectors import bank_today
 from crm_site.lib.guards import allowed
 from crm_site.lib.permissions import may
@@ -49,15 +46,9 @@ def is_partial(request: Any) -> bool:
 def panel_file(request: Any, customer_id: int) -> HttpResponse:
     """The credit file on the customer's page: what there is, and what is missing."""
     customer = case_customer(request, customer_id)
-    form = draft_of(request.actor, customer) or submitted_of(request.actor, customer)
-    rows = guarantees_of(request.actor, customer, day=bank_today(request.bank))
     context = {
         "customer": customer,
-        "form": form,
-        "known": known_of(request.actor, customer, form),
-        "rows": rows,
-        "usable": sum((r.usable.amount for r in rows), ZERO),
-        "saved": next(iter(calculations_of(request.actor, customer)), None),
+        "file": credit_file(request.actor, customer, bank_today(request.bank)),
         "has_statements": credit_kind(customer) in COMPANIES,
         "may_prepare": may(request.actor, "credit.prepare"),
     }

@@ -57,16 +57,22 @@ MISSES = {
 @require_GET
 def inbox(request: Any) -> HttpResponse:
     """What waits for one, what one has decided, made, and has copies of."""
-    tab = request.GET.get("tab", "todo")
-    if tab not in selectors.TABS:
+    tab = request.GET.get("tab", "")
+    if tab and tab not in selectors.TABS:
         raise Http404
-    return _inbox(request, tab)
+    return _inbox(request, tab or "todo", is_asked=bool(tab))
 
 
-def _inbox(request: Any, tab: str, **more: Any) -> HttpResponse:
+def _inbox(request: Any, tab: str, *, is_asked: bool = True, **more: Any) -> HttpResponse:
+    """Who has nothing to decide is led to the tab that holds something; who never decides begins there."""
     today = bank_today(request.bank)
+    cases = selectors.inbox(request.actor, tab, day=today)
+    onward = selectors.filled_tab(request.actor) if tab == "todo" and not cases else ""
+    if onward and not is_asked and not may(request.actor, "credit.decide"):
+        tab, cases, onward = onward, selectors.inbox(request.actor, onward, day=today), ""
     context = {
-        "rows": case_rows(selectors.inbox(request.actor, tab, day=today), today), "tab": tab, "tabs": TAB_LABELS.items(),
+        "rows": case_rows(cases, today), "tab": tab, "tabs": TAB_LABELS.items(), "onward": onward,
+        "onward_label": TAB_LABELS.get(onward, ""),
         "may_decide": may(request.actor, "credit.decide"),
         "may_batch": tab == "todo" and may(request.actor, "credit.decide"), "form": BatchForm(),
         "ratings": ratings_to_decide(request.actor).count() if may(request.actor, RATE) else 0, **more,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import Any
 
 from django.contrib import messages
@@ -10,7 +9,7 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_GET, require_http_methods
 
 from credit_rating.forms import PolicyGrid, PolicyNoteForm
 from credit_rating.models import CreditPolicy
@@ -21,7 +20,7 @@ from credit_rating.services import policies as services
 from crm_site.accounts.forms import ProposalForm
 from crm_site.accounts.selectors import bank_today
 from crm_site.accounts.versions import is_second_person, states
-from crm_site.accounts.views.versions import VersionLife
+from crm_site.accounts.views.versions import VersionActs, VersionLife
 from crm_site.lib.errors import DomainError
 from crm_site.lib.guards import allowed
 from crm_site.lib.permissions import may
@@ -123,49 +122,19 @@ def _edit_page(
     return render(request, "credit_rating/policy_edit.html", context, status=status)
 
 
-@allowed("credit_policy.draft")
-@require_POST
-def policy_propose(request: Any, policy_id: int) -> HttpResponse:
-    """Send the draft to a second person."""
-
-    def act(valid_from: dt.date) -> object:
-        return services.propose_policy(
-            request.actor, policy_id=policy_id, valid_from=valid_from, today=bank_today(request.bank),
-            now=timezone.now(),
-        )  # fmt: skip
-
-    return LIFE.propose(request, policy_id, act)
-
-
-@allowed("credit_policy.publish")
-@require_POST
-def policy_publish(request: Any, policy_id: int) -> HttpResponse:
-    """Put it in force from its date."""
-
-    def act() -> object:
-        return services.publish_policy(
-            request.actor, policy_id=policy_id, today=bank_today(request.bank), now=timezone.now()
-        )
-
-    return LIFE.publish(request, policy_id, act)
-
-
-@allowed("credit_policy.publish")
-@require_POST
-def policy_return(request: Any, policy_id: int) -> HttpResponse:
-    """Give it back to who drafted it."""
-    return LIFE.give_back(
-        request, policy_id, lambda: services.return_policy(request.actor, policy_id=policy_id)
-    )
-
-
-@allowed("credit_policy.draft")
-@require_POST
-def policy_discard(request: Any, policy_id: int) -> HttpResponse:
-    """Throw a draft away."""
-    return LIFE.discard(
-        request, policy_id, lambda: services.discard_draft(request.actor, policy_id=policy_id)
-    )
-
-
-LIFE = VersionLife("credit_rating:policy", "credit_rating:policy-list", _version, _page)
+LIFE = VersionLife(
+    "credit_rating:policy", "credit_rating:policy-list", _version, _page,
+    VersionActs(
+        services.DRAFT,
+        services.PUBLISH,
+        propose=lambda request, pk, valid_from: services.propose_policy(
+            request.actor, policy_id=pk, valid_from=valid_from, today=bank_today(request.bank), now=timezone.now()
+        ),
+        publish=lambda request, pk: services.publish_policy(
+            request.actor, policy_id=pk, today=bank_today(request.bank), now=timezone.now()
+        ),
+        give_back=lambda request, pk: services.return_policy(request.actor, policy_id=pk),
+        discard=lambda request, pk: services.discard_draft(request.actor, policy_id=pk),
+    ),
+)  # fmt: skip
+policy_propose, policy_publish, policy_return, policy_discard = LIFE.views()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import Any
 
 from django.contrib import messages
@@ -10,7 +9,7 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_GET, require_http_methods
 
 from credit_rating.factors import SOURCES
 from credit_rating.forms import PolicyGrid
@@ -26,7 +25,7 @@ from credit_rating.views.card_rows import bands_chart, considered_rows, factor_c
 from crm_site.accounts.forms import ProposalForm
 from crm_site.accounts.selectors import bank_today
 from crm_site.accounts.versions import differences, is_second_person, predecessor, state_of, states
-from crm_site.accounts.views.versions import VersionLife
+from crm_site.accounts.views.versions import VersionActs, VersionLife
 from crm_site.lib.errors import DomainError
 from crm_site.lib.guards import allowed
 from crm_site.lib.permissions import may
@@ -144,49 +143,19 @@ def _edit_page(
     return render(request, "credit_rating/scorecard_edit.html", context, status=status)
 
 
-@allowed("credit_policy.draft")
-@require_POST
-def scorecard_propose(request: Any, scorecard_id: int) -> HttpResponse:
-    """Send the draft to a second person."""
-
-    def act(valid_from: dt.date) -> object:
-        return services.propose_scorecard(
-            request.actor, scorecard_id=scorecard_id, valid_from=valid_from, today=bank_today(request.bank),
-            now=timezone.now(),
-        )  # fmt: skip
-
-    return LIFE.propose(request, scorecard_id, act)
-
-
-@allowed("credit_policy.publish")
-@require_POST
-def scorecard_publish(request: Any, scorecard_id: int) -> HttpResponse:
-    """Put it in force from its date."""
-
-    def act() -> object:
-        return services.publish_scorecard(
-            request.actor, scorecard_id=scorecard_id, today=bank_today(request.bank), now=timezone.now()
-        )
-
-    return LIFE.publish(request, scorecard_id, act)
-
-
-@allowed("credit_policy.publish")
-@require_POST
-def scorecard_return(request: Any, scorecard_id: int) -> HttpResponse:
-    """Give it back to who drafted it."""
-    return LIFE.give_back(
-        request, scorecard_id, lambda: services.return_scorecard(request.actor, scorecard_id=scorecard_id)
-    )
-
-
-@allowed("credit_policy.draft")
-@require_POST
-def scorecard_discard(request: Any, scorecard_id: int) -> HttpResponse:
-    """Throw a draft away."""
-    return LIFE.discard(
-        request, scorecard_id, lambda: services.discard_scorecard(request.actor, scorecard_id=scorecard_id)
-    )
-
-
-LIFE = VersionLife("credit_rating:scorecard", "credit_rating:scorecard-list", _version, _page)
+LIFE = VersionLife(
+    "credit_rating:scorecard", "credit_rating:scorecard-list", _version, _page,
+    VersionActs(
+        DRAFT,
+        PUBLISH,
+        propose=lambda request, pk, valid_from: services.propose_scorecard(
+            request.actor, scorecard_id=pk, valid_from=valid_from, today=bank_today(request.bank), now=timezone.now()
+        ),
+        publish=lambda request, pk: services.publish_scorecard(
+            request.actor, scorecard_id=pk, today=bank_today(request.bank), now=timezone.now()
+        ),
+        give_back=lambda request, pk: services.return_scorecard(request.actor, scorecard_id=pk),
+        discard=lambda request, pk: services.discard_scorecard(request.actor, scorecard_id=pk),
+    ),
+)  # fmt: skip
+scorecard_propose, scorecard_publish, scorecard_return, scorecard_discard = LIFE.views()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from threading import Lock
+from zoneinfo import ZoneInfo
 
 from django.conf import settings
 
@@ -12,9 +14,19 @@ from crm_site.lib.crypto import Vault, master_key
 from crm_site.lib.errors import DomainError
 
 _SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """Where a bank keeps its books: in which currency, and by which clock a day begins."""
+
+    currency: str
+    zone: ZoneInfo
+
+
 _lock = Lock()
 _by_host: dict[str, tuple[float, Bank | None]] = {}
-_currencies: dict[int, tuple[float, str]] = {}
+_homes: dict[int, tuple[float, Home]] = {}
 _vaults: dict[tuple[int, bytes], Vault] = {}
 
 
@@ -37,20 +49,26 @@ def forget_banks() -> None:
     """Drop the cache: a bank was created, renamed or closed in this process."""
     with _lock:
         _by_host.clear()
-        _currencies.clear()
+        _homes.clear()
+
+
+def home(bank_id: int) -> Home:
+    """The currency and the clock of a bank."""
+    now = time.monotonic()
+    with _lock:
+        kept = _homes.get(bank_id)
+    if kept and now - kept[0] < _SECONDS:
+        return kept[1]
+    currency, zone = Bank.objects.values_list("currency", "timezone").get(pk=bank_id)
+    found = Home(currency, ZoneInfo(zone))
+    with _lock:
+        _homes[bank_id] = (now, found)
+    return found
 
 
 def home_currency(bank_id: int) -> str:
     """The currency that a bank keeps its books in."""
-    now = time.monotonic()
-    with _lock:
-        kept = _currencies.get(bank_id)
-    if kept and now - kept[0] < _SECONDS:
-        return kept[1]
-    found: str = Bank.objects.values_list("currency", flat=True).get(pk=bank_id)
-    with _lock:
-        _currencies[bank_id] = (now, found)
-    return found
+    return home(bank_id).currency
 
 
 def vault(bank: Bank) -> Vault:

@@ -71,7 +71,7 @@ def _take_address(request: Any) -> None:
 
 
 class BankMiddleware:
-    """Runs the request inside the bank of its host name; an unknown host sees the landing page alone.
+    """Runs the request inside the bank of its host name and by its clock; an unknown host sees the landing page alone.
 
     Stands before the session, whose rows belong to a bank too. An answer of 500 or more rolls back.
     """

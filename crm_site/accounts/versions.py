@@ -154,10 +154,23 @@ def draft(actor: Actor, model: type[V], line: dict[str, Any], *, now: dt.datetim
 
 
 def propose(
-    actor: Actor, model: type[V], version_id: int, *, action: str, valid_from: dt.date, now: dt.datetime
+    actor: Actor,
+    model: type[V],
+    version_id: int,
+    *,
+    action: str,
+    valid_from: dt.date,
+    now: dt.datetime,
+    earliest: dt.date | None = None,
 ) -> V:
-    """Hand a draft to a second person, to be in force from a date. The caller has checked the date."""
+    """Hand a draft to a second person, to be in force from a date.
+
+    `earliest`: the first day on which it may begin (None: the caller has checked the date); VersionError before it.
+    """
     require(actor, action)
+    if earliest is not None and valid_from < earliest:
+        message = _("It must not begin before today, %s.") % earliest.isoformat()
+        raise VersionError(message, code="valid_from", fields={"valid_from": message})
     version = locked(model, version_id, VersionStatus.DRAFT)
     version.status, version.valid_from = VersionStatus.PROPOSED, valid_from
     version.proposed_by_id, version.proposed_at = actor.staff_id, now
@@ -165,9 +178,18 @@ def propose(
     return version
 
 
-def publish(actor: Actor, model: type[V], version_id: int, *, action: str, now: dt.datetime) -> V:
+def publish(
+    actor: Actor,
+    model: type[V],
+    version_id: int,
+    *,
+    action: str,
+    now: dt.datetime,
+    earliest: dt.date | None = None,
+) -> V:
     """Put a proposed version in force from its date: by a person who neither drafted nor proposed it.
 
+    `earliest`: the day on which it begins when its date has passed while it waited (None: its date stays).
     A version published earlier for the very same date is retired. Raises VersionError, Conflict when it was decided
     meanwhile.
     """
@@ -175,6 +197,8 @@ def publish(actor: Actor, model: type[V], version_id: int, *, action: str, now: 
     version = locked(model, version_id, VersionStatus.PROPOSED)
     if not is_second_person(actor, version):
         raise VersionError(_("A second person publishes it."), code="second_person")
+    if earliest is not None and version.valid_from is not None:
+        version.valid_from = max(version.valid_from, earliest)
     model._default_manager.filter(
         **version.line, valid_from=version.valid_from, status=VersionStatus.PUBLISHED
     ).update(status=VersionStatus.RETIRED)
@@ -183,7 +207,7 @@ def publish(actor: Actor, model: type[V], version_id: int, *, action: str, now: 
         actor.staff_id,
         now,
     )
-    version.save(update_fields=["status", "published_by", "published_at"])
+    version.save(update_fields=["status", "valid_from", "published_by", "published_at"])
     return version
 
 

@@ -21,7 +21,7 @@ from crm_site.work.selectors import unread
 # Entries at the rail's foot: rarely used, always at the same place.
 FOOT = (NavItem("settings", _("Settings"), "accounts:settings", "settings", "staff.manage"),)
 # The phone's five tabs: of each the first place that exists and is allowed, as (title, address, action); an empty
-# action: everybody. Who has nothing to decide finds his tasks there.
+# action: everybody. Who has nothing to do with credit finds his tasks there; every place of the rail is under "Me".
 Tab = tuple[str, bool, tuple[tuple[Any, str, str], ...]]
 TABS: tuple[Tab, ...] = (
     ("home", False, ((_("Today"), "home", ""),)),
@@ -31,7 +31,8 @@ TABS: tuple[Tab, ...] = (
         "checklist",
         False,
         (
-            (_("Decide"), "relationship:queue", "assignment.approve"),
+            (_("Decide"), "credit_rating:inbox", "credit.decide"),
+            (_("Credit"), "credit_rating:inbox", "credit.prepare"),
             (_("Tasks"), "work:task-list", "task.write"),
             (_("Decide"), "accounts:grant-list", "role.decide"),
         ),

@@ -10,8 +10,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 from django.conf import settings
 from django.contrib.auth.hashers import make_password
@@ -24,11 +24,12 @@ from crm_site.accounts.selectors import actor_for
 from crm_site.accounts.services import PLATFORM_CODE, found_bank
 from crm_site.composition.demo_campaign import make_campaign
 from crm_site.composition.synthetic.plan import make_plan
-from crm_site.composition.synthetic_bank import SECOND_ADMINISTRATOR, make_bank
+from crm_site.composition.synthetic_bank import SECOND_ADMINISTRATOR, ensure_months, make_bank
 from crm_site.jobs.models import UNFINISHED, Run, RunStatus
 from crm_site.jobs.services import NIGHTLY, run_to_end, start_run
 from crm_site.launcher.processes import die_with_parent
 from crm_site.launcher.secrets import write_private
+from crm_site.launcher.servers import lock
 from crm_site.lib.errors import DomainError
 from crm_site.lib.permissions import Role, system_actor
 from crm_site.lib.tenancy import bank
@@ -67,40 +68,27 @@ def is_embedded() -> bool:
     return bool(own) and settings.DATABASES["default"]["PASSWORD"] == own
 
 
-def create_demo(*, now: dt.datetime, date: dt.date, say: Say, port: int) -> list[Login]:
+def create_demo(*, now: dt.datetime, date: dt.date, say: Say, port: int) -> bool:
     """Make what is missing of the demo banks, let their nights run, and write who can sign in. Safe to repeat.
 
     Their books end on `date`, not on a month-end: a first visitor finds a bank whose core has delivered last night.
-    Returns the logins made by this call (none when everything was there).
+    False when everything was there.
     """
-    password = f"banyan-{secrets.token_hex(4)}"
-    hashed = make_password(password)
-    logins: list[Login] = []
-    if not Bank.objects.filter(code=PLATFORM_CODE).exists():
+    known = set(Bank.objects.values_list("code", flat=True))
+    if PLATFORM_CODE not in known:
+        password = f"banyan-{secrets.token_hex(4)}"
         founded = found_bank(
             code=PLATFORM_CODE, name="Banyan", now=now, is_platform=True, login="operator", password=password
         )
         with bank(founded.bank.pk):
             Staff.objects.update(must_change_password=False, name="Operator")
-        logins.append(_login(founded.bank, Role.OPERATOR, "operator", password, port))
-        _remember(settings.DATA_DIR / LOGINS, logins)
-    beside: list[subprocess.Popen[bytes]] = []
+        _remember([_login(founded.bank, Role.OPERATOR, "operator", password, port)])
+    code, _name, customers, seed = BANKS[0]
+    # Partitions are the two banks' together: one that is made later waits for the other bank's long transaction.
+    ensure_months(make_plan(customers=customers, seed=seed, date=date, to_the_day=True))
+    beside = [_start_beside(other, date) for other, *_ in BANKS[1:]]  # on the other core
     try:
-        for code, name, customers, seed in BANKS:
-            if not Bank.objects.filter(code=code).exists():
-                began = time.monotonic()
-                made = make_bank(
-                    code=code, name=name, customers=customers, seed=seed, date=date, now=now, to_the_day=True,
-                    password=password,
-                )  # fmt: skip
-                opened = _open_doors(made.founded.bank, password, hashed, port)
-                _remember(settings.DATA_DIR / LOGINS, opened)
-                logins += opened
-                say(f"{code}: {customers:,} customers in {time.monotonic() - began:.1f} s")
-            if code == BANKS[-1][0]:
-                live_through(code, now=now, date=date, say=say)
-            else:  # the other core is free: its nights run while the next bank's book is made
-                beside.append(_start_beside(code, date))
+        create_one(code, now=now, date=date, say=say, port=port)
         if [child for child in beside if child.wait()]:
             raise DomainError(
                 _("A demo bank could not be finished: the lines above say why."), code="demo_failed"
@@ -109,13 +97,27 @@ def create_demo(*, now: dt.datetime, date: dt.date, say: Say, port: int) -> list
         for child in beside:
             child.terminate()
             child.wait()
-    return logins
+    return not known.issuperset({PLATFORM_CODE, *(row[0] for row in BANKS)})
+
+
+def create_one(code: str, *, now: dt.datetime, date: dt.date, say: Say, port: int) -> None:
+    """Make one of BANKS unless it is there, and let it live up to the last day of its book."""
+    _code, name, customers, seed = next(row for row in BANKS if row[0] == code)
+    if not Bank.objects.filter(code=code).exists():
+        began = time.monotonic()
+        password = _password()
+        made = make_bank(
+            code=code, name=name, customers=customers, seed=seed, date=date, now=now, to_the_day=True, password=password
+        )  # fmt: skip
+        _remember(_open_doors(made.founded.bank, password, make_password(password), port))
+        say(f"{code}: {customers:,} customers in {time.monotonic() - began:.1f} s")
+    live_through(code, now=now, date=date, say=say)
 
 
 def _start_beside(code: str, date: dt.date) -> subprocess.Popen[bytes]:
-    """A process of its own for the nights of a bank; it says how far it is on our standard error."""
+    """A process of its own for one bank; it says how far it is on our standard error."""
     return subprocess.Popen(
-        [sys.executable, str(settings.BASE_DIR / "manage.py"), "create_demo", "--nights-of", code, "--date", f"{date}"],
+        [sys.executable, str(settings.BASE_DIR / "manage.py"), "create_demo", "--only", code, "--date", f"{date}"],
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, preexec_fn=die_with_parent(signal.SIGTERM),
     )  # fmt: skip
 
@@ -195,15 +197,26 @@ def _login(of: Bank, role: Role, number: str, password: str, port: int) -> Login
     return Login(of.code, f"http://{of.host}:{port}/", role.value, number, password)
 
 
-def _remember(file: Path, logins: list[Login]) -> None:
-    """Add to the list that the launcher prints; readable by the owner of the folder alone."""
-    if not logins:
-        return
-    kept = json.loads(file.read_text()) if file.exists() else []
-    made = {login.bank for login in logins}
-    everything = [row for row in kept if row["bank"] not in made] + [asdict(login) for login in logins]
-    file.parent.mkdir(parents=True, exist_ok=True)
-    write_private(file, json.dumps(everything, ensure_ascii=False, indent=1))
+def kept_logins() -> list[dict[str, str]]:
+    """Rows of Login, of all demo banks that are there."""
+    file = settings.DATA_DIR / LOGINS
+    kept: list[dict[str, str]] = json.loads(file.read_text()) if file.exists() else []
+    return kept
+
+
+def _password() -> str:
+    """The one of the demo: everybody shown has it."""
+    return next((row["password"] for row in kept_logins()), None) or f"banyan-{secrets.token_hex(4)}"
+
+
+def _remember(logins: list[Login]) -> None:
+    """Add to the list that the launcher prints; readable by the owner of the folder alone. Two processes do it."""
+    with lock(settings.DATA_DIR / "demo-logins.lock", wait=True) or ExitStack():
+        made = {login.bank for login in logins}
+        everything = [row for row in kept_logins() if row["bank"] not in made] + [
+            asdict(login) for login in logins
+        ]
+        write_private(settings.DATA_DIR / LOGINS, json.dumps(everything, ensure_ascii=False, indent=1))
 
 
 def train_churn(of: Bank, *, now: dt.datetime) -> bool:

@@ -242,7 +242,7 @@ def make_bank(
     except ValueError as error:
         raise DomainError(str(error), code="customers", fields={"customers": "range"}) from error
     org = make_organisation(plan)
-    _ensure_months(plan)
+    ensure_months(plan)
     with transaction.atomic():
         founded = found_bank(
             code=code,
@@ -268,7 +268,7 @@ def _closing(day: dt.date) -> dt.datetime:
     return dt.datetime.combine(day, dt.time(22, 0), tzinfo=dt.timezone(dt.timedelta(hours=8)))
 
 
-def _ensure_months(plan: Plan) -> None:
+def ensure_months(plan: Plan) -> None:
     """Partitions of every month of the history and the next one, before the long transaction."""
     first = month_start(dt.date(1970, 1, 1) + dt.timedelta(days=plan.start))
     months = [add_months(first, i) for i in range(17) if add_months(first, i) <= add_months(plan.date, 1)]

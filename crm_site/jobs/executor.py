@@ -24,6 +24,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from crm_site.accounts.banks import home
 from crm_site.jobs import runs
 from crm_site.jobs.models import Chunk, ChunkKind, ChunkProgress, Run, Step, StepStatus
 from crm_site.lib.permissions import system_actor
@@ -125,7 +126,8 @@ def claim(*, run_ids: Collection[int] | None = None) -> Claim | None:
 
 def _work(claimed: Claim, watch: Callable[[int, int], None] | None) -> None:
     """The second transaction: lock, do, tick off."""
-    with bank(claimed.bank_id), Progress(claimed.chunk_id, watch) as progress:
+    clock = timezone.override(home(claimed.bank_id).zone)
+    with bank(claimed.bank_id), clock, Progress(claimed.chunk_id, watch) as progress:
         _notice_dead_clients()
         chunk = (
             Chunk.objects.select_for_update(skip_locked=True)

@@ -11,14 +11,16 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
+from crm_site.launcher import vendor
 from crm_site.launcher.errors import LauncherError
 from crm_site.launcher.processes import Service, die_with_parent
 from crm_site.launcher.servers import ROOT, Servers, announce, data_folder, is_embedded, lock, owned, running
-from crm_site.launcher.translations import finish_compiling, start_compiling
+from crm_site.launcher.translations import start_compiling
 
 FIRST_PAGE_SECONDS = 90
 LOGINS = "demo-logins.json"
@@ -71,9 +73,21 @@ def main() -> int:
         raise LauncherError(
             "DATABASE_URL is set, but DATABASE_OWNER_URL is not: migrations run as the owner."
         )
-    with owned(data, "run") as servers:
-        _prepare(servers, stop)
-        _start_programs(servers, stop, "127.0.0.1" if host == "0.0.0.0" else host, port)
+    # What needs no server is done while the servers start and the database is made.
+    compiling = Errand(start_compiling(), "The translations do not compile.")
+    fetching = vendor.start()
+    if fetching:
+        print("Fetching front-end files", flush=True)
+    arriving = fetching and Errand(fetching, "The front-end files could not be fetched.", "front-end files")
+    with owned(data, "run") as servers, ExitStack() as ending:
+        _migrate(servers, stop)
+        compiling.finish(stop)  # the demo's texts are in both languages
+        demo = None if stop else _start_demo(servers)
+        if demo:
+            ending.callback(demo.end)
+        if arriving:
+            arriving.finish(stop)
+        _start_programs(servers, stop, demo, "127.0.0.1" if host == "0.0.0.0" else host, port)
         if not stop:
             announce(data, "run", servers.environment, f"http://{host}:{port}")
             print(f"logs: {data / 'logs'}")
@@ -108,11 +122,15 @@ def _refuse_taken(host: str, port: int) -> None:
             ) from None
 
 
-def _manage(servers: Servers, *words: str, capture: bool = False) -> subprocess.Popen[str]:
+def _manage(
+    servers: Servers, *words: str, capture: bool = False, bulk: bool = False
+) -> subprocess.Popen[str]:
+    """A management command; `bulk`: its commits do not wait for the disk (what it does can be done again)."""
+    hurry = {"PGOPTIONS": "-c synchronous_commit=off"} if bulk else {}
     return subprocess.Popen(
         [sys.executable, str(ROOT / "manage.py"), *words],
         cwd=ROOT,
-        env=os.environ | servers.environment,
+        env=os.environ | servers.environment | hurry,
         stdout=subprocess.PIPE if capture else None,
         stderr=subprocess.PIPE if capture else None,
         text=True,
@@ -121,49 +139,57 @@ def _manage(servers: Servers, *words: str, capture: bool = False) -> subprocess.
     )
 
 
-def _finish(child: subprocess.Popen[str], stop: Stop, failure: str) -> None:
-    """Wait for a command that prints for itself; end it when we are asked to stop."""
-    while child.poll() is None:
+class Errand:
+    """A command that prints for itself and ends; a phase of the start when it has a name."""
+
+    def __init__(self, child: subprocess.Popen[Any], failure: str, name: str = "") -> None:
+        self.child, self.failure, self.name = child, failure, name
+        self.began = time.monotonic()
+
+    def finish(self, stop: Stop) -> None:
+        """Wait for it, or end it when we are asked to stop. LauncherError when it fails."""
+        while self.child.poll() is None and not stop:
+            time.sleep(0.02)
         if stop:
-            child.terminate()
-            child.wait()
-            return
-        time.sleep(0.05)
-    if child.returncode:
-        raise LauncherError(failure)
+            self.end()
+        elif self.child.returncode:
+            raise LauncherError(self.failure)
+        elif self.name:  # whoever finds a start slow sees where
+            print(f"{self.name}: {time.monotonic() - self.began:.1f} s", flush=True)
+
+    def end(self) -> None:
+        if self.child.poll() is None:
+            self.child.terminate()
+            self.child.wait()
 
 
-def _prepare(servers: Servers, stop: Stop) -> None:
-    """Translations, migrations, and the demo banks on the first start of embedded servers."""
-    translations = start_compiling()
-    cluster = servers.cluster
-    stamp, state = (cluster / "banyan-migrated" if cluster else None), _migrations()
-    if stamp is None or not stamp.exists() or stamp.read_text() != state:
-        with _timed("migrations"):
-            _finish(
-                _manage(servers, "migrate", "--noinput", "--verbosity", "0"), stop, "The migrations failed."
-            )
-        if stamp and not stop:
-            stamp.write_text(state)
-    finish_compiling(translations)
-    wants_demo = os.environ.get("BANYAN_DEMO", "1") != "0"
-    is_first_start = wants_demo and cluster is not None and not stop and not (servers.data / LOGINS).exists()
+def _migrate(servers: Servers, stop: Stop) -> None:
+    stamp, state = (servers.cluster / "banyan-migrated" if servers.cluster else None), _migrations()
+    if stamp and stamp.exists() and stamp.read_text() == state:
+        return
+    child = _manage(servers, "migrate", "--noinput", "--verbosity", "0")
+    Errand(child, "The migrations failed.", "migrations").finish(stop)
+    if stamp and not stop:
+        stamp.write_text(state)
+
+
+def _start_demo(servers: Servers) -> Errand | None:
+    """Begin with the demo banks, or go on with them, until they were once finished on these embedded servers."""
+    stamp = _demo_stamp(servers)
     if (
-        is_first_start
-        and _knows("create_demo")
-        and not _banks(_manage(servers, "list_banks", "--json", capture=True))
+        os.environ.get("BANYAN_DEMO", "1") == "0"
+        or stamp is None
+        or stamp.exists()
+        or not _knows("create_demo")
     ):
-        print("Creating the demo banks", flush=True)
-        with _timed("demo banks"):
-            _finish(_manage(servers, "create_demo"), stop, "The demo banks could not be created.")
+        return None
+    print("Creating the demo banks", flush=True)
+    child = _manage(servers, "create_demo", "--first", bulk=True)
+    return Errand(child, "The demo banks could not be created.", "demo banks")
 
 
-@contextmanager
-def _timed(what: str) -> Iterator[None]:
-    """Say how long a phase of the start took: whoever finds a start slow sees where."""
-    began = time.monotonic()
-    yield
-    print(f"{what}: {time.monotonic() - began:.1f} s", flush=True)
+def _demo_stamp(servers: Servers) -> Path | None:
+    return servers.cluster / "banyan-demo" if servers.cluster else None
 
 
 def _migrations() -> str:
@@ -190,13 +216,19 @@ def _knows(command: str) -> bool:
     return any(ROOT.glob(f"**/management/commands/{command}.py"))
 
 
-def _start_programs(servers: Servers, stop: Stop, host: str, port: int) -> None:
-    """Web first, so that its first page comes soonest; the list of banks is read meanwhile."""
+def _start_programs(servers: Servers, stop: Stop, demo: Errand | None, host: str, port: int) -> None:
+    """Web first, so that its first page comes soonest; the demo is made and the list of banks read meanwhile."""
     if stop:
         return
     web = Program("web", servers, ["gunicorn", "--config", "python:crm_site.gunicorn", "crm_site.wsgi"])
     servers.services.append(web)
     web.start()
+    if demo:
+        demo.finish(stop)
+        if stop:
+            return
+        if stamp := _demo_stamp(servers):
+            stamp.touch()
     listing = _manage(servers, "list_banks", "--json", capture=True)
     web.wait_until(lambda: bool(stop) or _answers(f"http://{host}:{port}/readyz"), FIRST_PAGE_SECONDS)
     banks = _banks(listing)

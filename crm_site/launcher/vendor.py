@@ -6,14 +6,19 @@ static storage follows every reference.
 
 import re
 import shutil
+import signal
 import subprocess
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 
 from crm_site.launcher.errors import LauncherError
+from crm_site.launcher.processes import die_with_parent
 
 ROOT = Path(__file__).resolve().parents[2]
 TARGET = ROOT / "static" / "vendor"
+STAMP = TARGET / ".stamp"  # the Makefile's rule has the same name and the same prerequisites
+SOURCES = (ROOT / "package-lock.json", Path(__file__))
 MODULES = ROOT / "node_modules"
 OLDEST_NODE = 18
 
@@ -56,10 +61,21 @@ def npm() -> list[str]:
     return [str(wheel / "bin" / "node"), str(wheel / "lib/node_modules/npm/bin/npm-cli.js")]
 
 
+def start() -> subprocess.Popen[bytes] | None:
+    """Begin to fetch in a process of its own, for who has other things to do meanwhile; None when all is there."""
+    if STAMP.exists() and STAMP.stat().st_mtime >= max(file.stat().st_mtime for file in SOURCES):
+        return None
+    command = [sys.executable, "-m", "crm_site.launcher", "vendor"]
+    return subprocess.Popen(command, cwd=ROOT, preexec_fn=die_with_parent(signal.SIGTERM))
+
+
 def build() -> None:
     """Fetch the locked packages and replace static/vendor/ with the files above."""
     try:
-        subprocess.run([*npm(), "ci", "--silent", "--no-audit", "--no-fund"], cwd=ROOT, check=True)
+        subprocess.run(
+            [*npm(), "ci", "--silent", "--no-audit", "--no-fund"],
+            cwd=ROOT, check=True, preexec_fn=die_with_parent(signal.SIGTERM),
+        )  # fmt: skip
     except subprocess.CalledProcessError as error:
         raise LauncherError(
             f"npm ci failed (exit {error.returncode}): is the package registry reachable?"
@@ -74,3 +90,4 @@ def build() -> None:
         else:
             shutil.copyfile(MODULES / source, target)
     (TARGET / "inter" / "inter.css").write_text(INTER_CSS, encoding="utf-8")
+    STAMP.touch()

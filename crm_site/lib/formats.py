@@ -122,9 +122,23 @@ def unit_name(unit: Unit, currency: str) -> str:
     return f"{currency} {unit.label}".strip()
 
 
+def amount_unit(currency: str) -> str:
+    """What stands inside the box of an amount that is typed in full: 元 · CNY."""
+    return "元" if is_chinese() and currency == "CNY" else currency
+
+
 def money_in(value: Decimal | None, unit: Unit) -> str:
-    """The bare number in a given unit, for a column whose head names the unit."""
-    return UNKNOWN if value is None else number(value / unit.divisor, unit.decimals)
+    """The bare number in a given unit, for a column whose head names the unit.
+
+    Zero alone reads 0.0: what is less than the column can show reads <0.1, so that 300 yuan overdue are not nothing.
+    """
+    if value is None:
+        return UNKNOWN
+    shown = value / unit.divisor
+    if value and not _rounded(shown, unit.decimals):
+        least = number(Decimal(1).scaleb(-unit.decimals), unit.decimals)
+        return f"<{least}" if value > 0 else f">{MINUS}{least}"
+    return number(shown, unit.decimals)
 
 
 def money(

@@ -202,6 +202,21 @@ def round_cents(amount: Decimal) -> Decimal:
     return amount.quantize(CENT, ROUND_HALF_UP)
 
 
+class AmountField(forms.DecimalField):
+    """An amount as a form asks for it. Its box names the unit: the form's own `currency`, else the bank's."""
+
+    is_amount = True
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"max_digits": 17, "decimal_places": 2, **options})
+
+
+class PercentField(forms.DecimalField):
+    """A rate as people write it: 4.35 for 4.35%."""
+
+    unit = "%"
+
+
 class MoneyField(models.Field):
     """An amount in the row's (or the bank's) currency.
 
@@ -251,9 +266,7 @@ class MoneyField(models.Field):
         return MoneyLookup
 
     def formfield(self, **kwargs: Any) -> Any:
-        return super().formfield(
-            **{"form_class": forms.DecimalField, "decimal_places": 2, "max_digits": 17, **kwargs}
-        )
+        return super().formfield(**{"form_class": AmountField, **kwargs})
 
 
 for _op in (Combinable.ADD, Combinable.SUB):

@@ -158,6 +158,7 @@ class Panel:
     order: int = 100
     wide: bool = False
     aside: bool = False  # stands in the narrow column
+    quick: str = ""  # icon of a quick action in the head of the phone's page, which opens the panel alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +177,7 @@ class NavItem:
 class WorkReason:
     """Why a task is on a worklist. `sentence(params)` says it in the reader's language in one line.
 
-    `level`: "risk" (red edge), "watch" (amber edge) or "" ; `needs_result`: done asks for a result. `same(params)`: the
+    `level`: "risk" (red edge), "watch" (amber edge) or "", told by `level_of(params)` where tasks differ; `needs_result`: done asks for a result. `same(params)`: the
     reason whose task, where the customer has one, says the same cause better; "" for none.
     """
 
@@ -187,6 +188,7 @@ class WorkReason:
     level: str = ""
     needs_result: bool = False
     same: Callable[[Mapping[str, Any]], str] = lambda _params: ""
+    level_of: Callable[[Mapping[str, Any]], str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

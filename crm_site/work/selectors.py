@@ -16,7 +16,7 @@ from crm_site.accounts.models import GrantStatus, OrgUnit, RoleGrant, Staff
 from crm_site.jobs.models import Run, RunStatus
 from crm_site.lib.money import MoneyField
 from crm_site.lib.permissions import HEADQUARTERS, SUBTREE, Actor, Role
-from crm_site.lib.registry import NOTICES, SUBJECTS, WORK_REASONS, NoticeKind, Subject
+from crm_site.lib.registry import NOTICES, SUBJECTS, WORK_REASONS, NoticeKind, Subject, WorkReason
 from crm_site.work.models import Notification, Task, TaskStatus
 
 ORDER = ("-urgency", "-stake", "due_date", "id")
@@ -53,6 +53,9 @@ def worklist(actor: Actor, as_of: dt.date, *, later: bool = False, reason: str =
     return mine.filter(~Exists(before)).order_by(*ORDER)
 
 
+GRAVITY = ("", "watch", "risk")
+
+
 def worklist_rows(
     actor: Actor, leads: Iterable[Task], as_of: dt.date, *, later: bool = False
 ) -> list[dict[str, Any]]:
@@ -74,7 +77,8 @@ def worklist_rows(
 
 
 def _folded(tasks: Sequence[Task], rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What stands below the first of a customer's rows: of those that say the same cause the most urgent alone."""
+    """What stands below the first of a customer's rows. Those that say the same cause are one row: done and due are the
+    most urgent one's, reason and sentence those of the one that says more, the edge the graver one's."""
     there = {task.reason for task in tasks}
     causes: dict[str, list[int]] = {}
     for place, task in enumerate(tasks):
@@ -86,8 +90,9 @@ def _folded(tasks: Sequence[Task], rows: Sequence[dict[str, Any]]) -> list[dict[
         if own is None:
             continue
         first, *folded = sorted({*places, own})
-        rows[first]["why"] = rows[own]["why"]
-        labels = dict.fromkeys(rows[place]["reason"] for place in folded)
+        labels = dict.fromkeys(rows[place]["reason"] for place in (first, *folded))
+        level = max((rows[place]["level"] for place in (first, *folded)), key=GRAVITY.index)
+        rows[first].update({said: rows[own][said] for said in ("why", "reason", "icon")}, level=level)
         rows[first]["beside"] = [label for label in labels if label != rows[first]["reason"]]
         for place in folded:
             rows[place]["is_folded"] = True
@@ -142,7 +147,7 @@ def task_row(task: Task, subject: Subject | None, as_of: dt.date) -> dict[str, A
     label = str(known.label) if known else task.reason
     return {
         "id": task.pk,
-        "level": known.level if known else "",
+        "level": _level(known, task),
         "icon": known.icon if known else "checklist",
         "reason": label,
         "name": subject.name if subject else label,
@@ -158,6 +163,12 @@ def task_row(task: Task, subject: Subject | None, as_of: dt.date) -> dict[str, A
         "later_url": reverse("work:task-later", args=[task.pk]),
         "hand_over_url": reverse("work:task-hand-over", args=[task.pk]),
     }
+
+
+def _level(known: WorkReason | None, task: Task) -> str:
+    if known is None:
+        return ""
+    return known.level_of(task.params) if known.level_of else known.level
 
 
 def subjects_of(actor: Actor, customer_ids: Iterable[int]) -> dict[int, Subject]:

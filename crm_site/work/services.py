@@ -16,6 +16,7 @@ from typing import Any
 from django.core.exceptions import PermissionDenied
 from django.db import connection
 from django.utils import timezone
+from django.utils.timezone import localdate
 from django.utils.translation import gettext as _
 
 from crm_site.accounts.models import Staff
@@ -240,7 +241,7 @@ def create_task(
         "created_by_id": actor.staff_id,
         "created_at": now,
         "due_date": due_date,
-        "show_from": show_from or min(due_date, now.date()),
+        "show_from": show_from or min(due_date, localdate(now)),
         "stake": stake,
         "urgency": urgency,
     }
@@ -484,7 +485,7 @@ def notify_of_run(bank_id: int, payload: Mapping[str, Any]) -> None:
             code="run.failed", url=url, created_at__gte=failed.finished_at
         ).values_list("staff_id", flat=True)
     )
-    people = selectors.staff_with_role(Role.ADMINISTRATOR, failed.finished_at.date())
+    people = selectors.staff_with_role(Role.ADMINISTRATOR, localdate(failed.finished_at))
     if failed.requested_by_id:
         people.add(failed.requested_by_id)
     notify(

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from decimal import Decimal
 
 from crm_site.lib.formats import is_chinese
@@ -167,5 +166,5 @@ def _read(row: Row, plan: list[tuple[int, str, Reader]]) -> Row:
             try:
                 cells[index] = reader(text)
             except Bad as bad:
-                return replace(row, bad=bad, bad_column=name)
-    return replace(row, cells=cells)
+                return row._replace(bad=bad, bad_column=name)
+    return row._replace(cells=cells)

@@ -129,7 +129,7 @@ class Landing:
         self.part = part
         counts = Counts(received=part.received)
         if part.lines:
-            self._resolve()
+            counts.unchanged += self._resolve()
             ((newest,),) = self.rows("SELECT max(told_at) FROM part")
             self.newest = max(filter(None, (self.newest, newest)), default=None)
             counts.unchanged += self._set_aside_older()
@@ -155,18 +155,21 @@ class Landing:
         conditions = [f"{table}.bank_id = %(bank)s"]
         for name in self.feed.key:
             column = self.feed.column(name)
-            value = f"r_{name}.id" if column.reference else f's."{name}"'
+            value = f'p."{name}_id"' if column.reference else f'p."{name}"'
             conditions.append(f'{table}."{column.target}" = {value}')
         return " AND ".join(conditions)
 
-    def _resolve(self) -> None:
-        """stage -> part: duplicates of earlier parts and unknown references rejected, standing rows found."""
+    def _resolve(self) -> int:
+        """stage -> part: duplicates of earlier parts and unknown references rejected, standing rows found.
+
+        Returns how many rows say what stands already: where a feed can tell (SAME) they do not come into `part`.
+        """
         feed = self.feed
         joins, picks = [], []
         for column in feed.columns:
             if column.reference:
                 table, number = REFERENCES[column.reference]
-                picks.append(f'r_{column.name}.id AS "{column.name}_id"')
+                picks.append(f', r_{column.name}.id AS "{column.name}_id"')
                 joins.append(
                     f"LEFT JOIN {table} r_{column.name} ON r_{column.name}.bank_id = %(bank)s "
                     f'AND r_{column.name}.{number} = s."{column.name}"'
@@ -174,14 +177,17 @@ class Landing:
         found, new_id = "t.id", f"nextval(pg_get_serial_sequence('{feed.table}', 'id'))"
         if feed.name == "balances":  # their key is account and date
             found, new_id = "t.account_id", "NULL"
-        self.cursor.execute("ANALYZE stage")
-        self.run(
+        known = [f'"{column.name}"' for column in feed.columns if column.reference or column.name in feed.key]
+        self.cursor.execute(f"ANALYZE stage ({', '.join(['n', *known])})")
+        beside, differs = self._differing()
+        staged = self.run(
             f"""
             CREATE TEMP TABLE part ON COMMIT DROP AS
-            SELECT s.*, coalesce(s.source_as_of, %(as_of)s) AS told_at, {"".join(p + ", " for p in picks)}
-                   {found} AS found_id, coalesce({found}, {new_id}) AS id,
-                   coalesce(coalesce(s.source_as_of, %(as_of)s) < t.source_as_of, false) AS is_older
-            FROM stage s {" ".join(joins)} LEFT JOIN {feed.table} t ON {self._key_match()}
+            SELECT p.*, {found} AS found_id, coalesce({found}, {new_id}) AS id,
+                   coalesce(p.told_at < t.source_as_of, false) AS is_older
+            FROM (
+                SELECT s.*, coalesce(s.source_as_of, %(as_of)s) AS told_at{"".join(picks)} FROM stage s {" ".join(joins)}
+            ) p LEFT JOIN {feed.table} t ON {self._key_match()} {beside} WHERE {differs}
             """
         )
         self._reject_seen()
@@ -192,19 +198,33 @@ class Landing:
                 )
                 bad = Bad("unknown_reference", what=column.reference)
                 self.reject((n, column.name, bad) for (n,) in missing)
-        self.cursor.execute("ANALYZE part")
+        ids = [f'"{column.name}_id"' for column in feed.columns if column.reference]
+        self.cursor.execute(f"ANALYZE part ({', '.join(['n', 'id', 'found_id', *known, *ids])})")
+        return len(self.part.lines) - staged
+
+    def _differing(self) -> tuple[str, str]:
+        """(further tables, condition) of the rows that may change something: all of them, unless the feed can tell."""
+        same = SAME.get(self.feed.name)
+        if same is None:
+            return "", "true"
+        tables, equal = same(self)
+        if self._parts:  # a key that came before is rejected, whatever its row says
+            equal += " AND NOT EXISTS (SELECT FROM seen_keys k WHERE k.kh = p.kh)"
+        for column in self.feed.columns:
+            if column.reference and self.is_given(column):  # and so is a reference to nothing
+                equal += f' AND (p."{column.name}" IS NULL OR p."{column.name}_id" IS NOT NULL)'
+        return tables, f"(t.id IS NOT NULL AND p.told_at IS NULL AND {equal}) IS NOT TRUE"
 
     def _reject_seen(self) -> None:
         """A key of an earlier part of this delivery again. (Within a part the stager found it.)"""
         if self._parts:
-            again = self.rows("SELECT p.n, s.line FROM part p JOIN seen_keys s ON s.kh = p.kh")
+            again = self.rows("SELECT p.n, k.line FROM part p JOIN seen_keys k ON k.kh = p.kh")
             self.reject((n, self.feed.key[0], Bad("duplicate", line=line)) for n, line in again)
         if not self.part.is_last:
-            lines = self.part.lines
-            hashes = self.rows("SELECT n, kh FROM part")
-            with self.cursor.copy("COPY seen_keys FROM STDIN") as copy:
-                for n, kh in hashes:
-                    copy.write_row((kh, lines[n]))
+            self.run(
+                "INSERT INTO seen_keys SELECT s.kh, s.line FROM stage s"
+                " WHERE NOT EXISTS (SELECT FROM seen_keys k WHERE k.kh = s.kh)"
+            )
             self.cursor.execute("ANALYZE seen_keys")
 
     def _set_aside_older(self) -> int:
@@ -279,11 +299,7 @@ class Landing:
         """Update standing rows that differ; returns how many. A newer as-of alone moves silently."""
         pairs = [*self.pairs(), *extra]
         table = self.feed.table
-        differs = "false"
-        if pairs:
-            names = ", ".join(f't."{name}"' for name, _sql in pairs)
-            values = ", ".join(sql for _name, sql in pairs)
-            differs = f"ROW({names}) IS DISTINCT FROM ROW({values})"
+        differs = differing(pairs)
         self.updated = set()
         if not self.rows("SELECT EXISTS (SELECT 1 FROM part WHERE found_id IS NOT NULL)")[0][0]:
             return 0
@@ -350,6 +366,14 @@ class Landing:
             self.run("SELECT banyan_ensure_month(%(table)s, %(month)s)", table=table, month=month)
 
 
+def differing(pairs: Sequence[tuple[str, str]]) -> str:
+    """SQL of whether a standing row t differs in some of the (column, new value)."""
+    if not pairs:
+        return "false"
+    names, values = ", ".join(f't."{name}"' for name, _sql in pairs), ", ".join(sql for _name, sql in pairs)
+    return f"ROW({names}) IS DISTINCT FROM ROW({values})"
+
+
 def land_rows(landing: Landing) -> Counts:
     """The plain way: insert what is new, update what differs."""
     total = landing.count_part()
@@ -385,5 +409,8 @@ def remove_ended(landing: Landing) -> Counts:
     return Counts(updated=gone, unchanged=asked - gone)
 
 
+# What tells rows of a feed that stand already in all they give, with everything derived from them: (further tables to
+# join, condition), over the staged row p and the standing one t.
+SAME: dict[str, Callable[[Landing], tuple[str, str]]] = {}
 # How each feed lands, where not the plain way. The rooms beside this one add theirs (customers.ingest.services).
 LANDINGS: dict[str, Callable[[Landing], Counts]] = {"relations": land_removable}

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from crm_site.lib.crypto import mask
 from customers.ingest.columns import Bad
-from customers.ingest.landing import LANDINGS, Counts, Landing
+from customers.ingest.landing import LANDINGS, SAME, Counts, Landing, differing
 from customers.ingest.staging import blind_scheme
 from customers.tokens import name_tokens, sort_key
 
@@ -18,6 +18,7 @@ from customers.tokens import name_tokens, sort_key
 NAME_WEIGHT, EXACT_WEIGHT = 1, 3
 IDENTIFIERS = ("resident_id", "uscc", "lei", "passport", "other_document")
 CONTACTS = {"phone": ("phone", 1), "phone_2": ("phone", 2), "email": ("email", 1)}
+_KIND_OF_ADDRESS = "CASE WHEN p.kind = 'corporate' THEN 'registered' ELSE 'home' END"
 
 
 def land_parties(landing: Landing) -> Counts:
@@ -28,7 +29,7 @@ def land_parties(landing: Landing) -> Counts:
     _names(landing)
     _remember_kinds(landing)
     updated = landing.update_changed(
-        extra=[] if is_prospect else [("is_prospect", "false")], source="part p LEFT JOIN names x USING (n)",
+        extra=_becoming(landing), source="part p LEFT JOIN names x USING (n)",
         also=", name_sort = coalesce(x.name_sort, t.name_sort)",
     )  # fmt: skip
     inserted = landing.insert_new(extra=_new_party(is_prospect), source="part p JOIN names x USING (n)")
@@ -40,6 +41,41 @@ def land_parties(landing: Landing) -> Counts:
     return Counts(
         inserted=inserted, updated=updated + only_derived, unchanged=total - inserted - updated - only_derived
     )
+
+
+def _becoming(landing: Landing) -> list[tuple[str, str]]:
+    """What a standing row gets beside the feed's columns: a delivered prospect becomes a customer."""
+    return [] if landing.feed.name == "prospects" else [("is_prospect", "false")]
+
+
+def same_party(landing: Landing) -> tuple[str, str]:
+    """Tables and condition of the rows whose customer, identifiers, contact points and address are as delivered."""
+    tables, equal = [], [f"NOT ({differing([*landing.pairs(), *_becoming(landing)])})"]
+    if landing.feed.name == "prospects":  # of a customer it is refused
+        equal.append("t.is_prospect")
+    protected = [(name, "customers_identifier", {"scheme": blind_scheme(name)}) for name in IDENTIFIERS]
+    protected += [(name, "customers_contactpoint", {"kind": k, "position": n}) for name, (k, n) in CONTACTS.items()]
+    for name, table, keys in protected:
+        column = landing.feed.column(name)
+        if landing.is_given(column):
+            where = " AND ".join(f"i_{name}.{key} = '{value}'" for key, value in keys.items())
+            tables.append(
+                f"LEFT JOIN {table} i_{name} ON i_{name}.bank_id = %(bank)s AND i_{name}.customer_id = t.id AND {where}"
+            )
+            bit = 1 << landing.stager.slots[name]
+            equal.append(f'(p.given & {bit} = 0 OR i_{name}.blind_index IS NOT DISTINCT FROM p."{name}")')
+    places = [(landing.feed.column(name), f"a.{target}") for name, target in (("region", "region"), ("address", "line"))]
+    if any(landing.is_given(column) for column, _stands in places):
+        tables.append(
+            "LEFT JOIN customers_address a ON a.bank_id = %(bank)s AND a.customer_id = t.id"
+            f" AND a.kind = {_KIND_OF_ADDRESS}"
+        )
+        equal += [
+            f"coalesce({landing.value(column, stands)}, '') = coalesce({stands}, '')"
+            for column, stands in places
+            if landing.is_given(column)
+        ]
+    return " ".join(tables), " AND ".join(equal)
 
 
 def _mark_changed(landing: Landing, numbers: set[int]) -> int:
@@ -343,7 +379,7 @@ def _addresses(landing: Landing) -> set[int]:
     landing.run(
         f"""
         INSERT INTO customers_address (bank_id, customer_id, kind, region, line, source_as_of)
-        SELECT %(bank)s, p.id, CASE WHEN p.kind = 'corporate' THEN 'registered' ELSE 'home' END,
+        SELECT %(bank)s, p.id, {_KIND_OF_ADDRESS},
                coalesce(p.region, ''), coalesce(p.address, ''), coalesce(p.told_at, %(received_at)s)
         FROM part p
         WHERE p.found_id IS NULL AND p.given & {bits} <> 0 AND coalesce(p.region, p.address) IS NOT NULL
@@ -360,7 +396,7 @@ def _addresses(landing: Landing) -> set[int]:
                    coalesce({landing.value(address, "a.line")}, '') AS line,
                    coalesce(a.region, '') AS old_region, coalesce(a.line, '') AS old_line
             FROM part p
-            CROSS JOIN LATERAL (SELECT CASE WHEN p.kind = 'corporate' THEN 'registered' ELSE 'home' END AS kind) k
+            CROSS JOIN LATERAL (SELECT {_KIND_OF_ADDRESS} AS kind) k
             LEFT JOIN customers_address a ON a.bank_id = %(bank)s AND a.customer_id = p.id AND a.kind = k.kind
             WHERE p.found_id IS NOT NULL AND p.given & {bits} <> 0
         ) x
@@ -388,5 +424,5 @@ def _addresses(landing: Landing) -> set[int]:
     return {n for (n,) in landing.rows("SELECT n FROM moved")}
 
 
-LANDINGS["customers"] = land_parties
-LANDINGS["prospects"] = land_parties
+for _feed in ("customers", "prospects"):
+    LANDINGS[_feed], SAME[_feed] = land_parties, same_party

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 from django.utils.translation import gettext as _
 
@@ -37,8 +37,7 @@ class Shape:
     unknown: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """One row as delivered. `bad`: why it cannot be read at all, because of `bad_column` ("": of the whole row)."""
 
     line: int

@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from operator import itemgetter
 from typing import Any
 
 from crm_site.lib.crypto import Vault
@@ -19,7 +20,7 @@ from customers.ingest.feeds import ROW_ERRORS, Feed
 from customers.ingest.reading import Row, Shape
 
 PART_ROWS = 100_000
-_COPY_ROWS = 2_000
+_BLOCK_ROWS = 2_000  # parsed and copied at once
 _NULL = "\\N"
 # What a protected column is indexed as: Identifier.scheme, or the kind of a contact point.
 BLIND_SCHEMES = {"phone_2": "phone", "other_document": "other"}
@@ -54,13 +55,12 @@ class _Plan:
             (index, name) for index, name in enumerate(shape.columns) if name is not None and name in slots
         ]
         self.positions = [index for index, _name in taken]
-        self.whole = len(taken) == len(shape.columns)
         self.slots = [slots[name] for _index, name in taken]
         self.parsers = [parsers[name] for _index, name in taken]
         self.mask = sum(1 << slot for slot in self.slots)
 
     def taken(self, cells: Sequence[str]) -> Sequence[str]:
-        return cells if self.whole else [cells[p] for p in self.positions]
+        return [cells[p] for p in self.positions]
 
 
 @dataclass
@@ -90,6 +90,17 @@ class Part:
         return self.raws[n].split("\x1f")[position].strip()
 
 
+def _with_bad(cells: Sequence[str], parse: Parser) -> tuple[list[str], set[int]]:
+    """A column in which some cell cannot land: its values, and the positions of those that cannot."""
+    values, bad = [_NULL] * len(cells), set()
+    for i, cell in enumerate(cells):
+        try:
+            values[i] = parse(value) if (value := cell.strip()) else _NULL
+        except Bad:
+            bad.add(i)
+    return values, bad
+
+
 Check = Callable[[list[str], dict[str, int]], None]
 
 
@@ -107,7 +118,7 @@ class Stager:
             for column in feed.columns
         }
         self.required = [(self.slots[name], name) for name in feed.required]
-        self.key_slots = [self.slots[name] for name in feed.key]
+        self.key = itemgetter(*[self.slots[name] for name in feed.key])
         self.blank = [_NULL] * len(feed.columns)
         self._plans: dict[Shape, _Plan] = {}
 
@@ -117,67 +128,103 @@ class Stager:
 
     @property
     def ddl(self) -> str:
-        """The temporary table: row number, hash of the key, bits of the columns given, the columns."""
+        """The temporary table: row number, line, hash of the key, bits of the columns given, the columns."""
         columns = ", ".join(f'"{c.name}" {"bytea" if c.protected else c.sql_type}' for c in self.feed.columns)
-        return f"CREATE TEMP TABLE stage (n integer, kh bigint, given bigint, {columns}) ON COMMIT DROP"
+        return f"CREATE TEMP TABLE stage (n integer, line bigint, kh bigint, given bigint, {columns}) ON COMMIT DROP"
 
     def stage_part(self, cursor: Any, rows: Iterator[Row]) -> Part:
         """Copy the next part into `stage` (empty before); an empty part when there are no more rows."""
         part = Part()
-        seen: dict[tuple[str, ...], int] = {}
-        block: list[str] = []
+        seen: dict[Any, int] = {}
         names = ", ".join(f'"{name}"' for name in self.feed.names)
-        with cursor.copy(f"COPY stage (n, kh, given, {names}) FROM STDIN") as copy:
-            for row in islice(rows, PART_ROWS):
-                part.received += 1
-                staged = self._parse(row, part, seen)
-                if staged is None:
-                    continue
-                block.append(staged)
-                if len(block) >= _COPY_ROWS:
-                    copy.write("".join(block))
-                    block.clear()
-            copy.write("".join(block))
+        with cursor.copy(f"COPY stage (n, line, kh, given, {names}) FROM STDIN") as copy:
+            coming = islice(rows, PART_ROWS)
+            while block := list(islice(coming, _BLOCK_ROWS)):
+                part.received += len(block)
+                copy.write("".join(self._staged(block, part, seen)))
         part.is_last = part.received < PART_ROWS
         return part
 
-    def _parse(self, row: Row, part: Part, seen: dict[tuple[str, ...], int]) -> str | None:
+    def _staged(self, block: list[Row], part: Part, seen: dict[Any, int]) -> Iterator[str]:
+        """The good rows of a block as lines for COPY, in their order; the others are rejected with all their reasons."""
+        shape, mask = None, 0
+        for row, values in zip(block, self._parsed(block), strict=True):
+            if values is None:
+                self._refuse(part, row)
+                continue
+            if row.shape is not shape:
+                shape, mask = row.shape, self._plans[row.shape].mask
+            key = self.key(values)
+            first = seen.setdefault(key, row.line)
+            if first != row.line:
+                self.reject(part, row, self.feed.key[0], Bad("duplicate", line=first))
+                continue
+            n = len(part.lines)
+            part.lines.append(row.line)
+            part.shapes.append(row.shape)
+            part.raws.append("\x1f".join(row.cells))
+            part.mask_all &= mask
+            part.mask_any |= mask
+            yield f"{n}\t{row.line}\t{hash(key)}\t{mask}\t" + "\t".join(values) + "\n"
+
+    def _parsed(self, block: list[Row]) -> list[Sequence[str] | None]:
+        """Each row's values by slot, or None where something is wrong with it.
+
+        Column by column over the rows of one shape: a cell costs the call of its parser and no more.
+        """
+        parsed: list[Sequence[str] | None] = [None] * len(block)
+        groups: dict[Shape, list[int]] = {}
+        shape, mine = None, []
+        for i, row in enumerate(block):
+            if row.shape is not shape:
+                shape, mine = row.shape, groups.setdefault(row.shape, [])
+            if row.bad is None and not row.shape.unknown:
+                mine.append(i)
+        for shape, places in groups.items():
+            if not places:
+                continue
+            plan = self._plans.get(shape)
+            if plan is None:
+                plan = self._plans[shape] = _Plan(self.feed, shape, self.parsers)
+            for i, values in zip(places, self._columns([block[i].cells for i in places], plan), strict=True):
+                parsed[i] = values
+        return parsed
+
+    def _columns(self, rows: list[Sequence[str]], plan: _Plan) -> Iterator[Sequence[str] | None]:
+        """The values of rows of one shape."""
+        given, bad = list(zip(*rows, strict=True)), set()
+        columns: list[Sequence[str]] = [[_NULL] * len(rows)] * len(self.feed.columns)
+        for position, parse, slot in zip(plan.positions, plan.parsers, plan.slots, strict=True):
+            try:
+                columns[slot] = [parse(v) if (v := cell.strip()) else _NULL for cell in given[position]]
+            except Bad:
+                columns[slot], wrong = _with_bad(given[position], parse)
+                bad |= wrong
+        for slot, _name in self.required:
+            if _NULL in columns[slot]:
+                bad |= {i for i, value in enumerate(columns[slot]) if value == _NULL}
+        for i, values in enumerate(zip(*columns, strict=True)):
+            yield None if i in bad else self._checked(values)
+
+    def _checked(self, values: Sequence[str]) -> Sequence[str] | None:
+        """What the feed's check over several cells makes of a row; None when it refuses it."""
+        if self.check is None:
+            return values
+        out = list(values)
+        try:
+            self.check(out, self.slots)
+        except Bad:
+            return None
+        return out
+
+    def _refuse(self, part: Part, row: Row) -> None:
         if row.bad is not None:
             self.reject(part, row, row.bad_column, row.bad)
-            return None
-        plan = self._plans.get(row.shape)
-        if plan is None:
-            plan = self._plans[row.shape] = _Plan(self.feed, row.shape, self.parsers)
-        if row.shape.unknown:
+        elif row.shape.unknown:
             for name in row.shape.unknown:
                 self.reject(part, row, str(name)[:40], Bad("unknown_field"))
-            return None
-        out = self.blank[:]
-        try:
-            for cell, parse, slot in zip(plan.taken(row.cells), plan.parsers, plan.slots, strict=True):
-                value = cell.strip()
-                if value:
-                    out[slot] = parse(value)
-            for slot, name in self.required:
-                if out[slot] == _NULL:
-                    raise Bad("required", field=name)
-            if self.check is not None:
-                self.check(out, self.slots)
-        except Bad:
-            self._reject_all(part, row, plan)
-            return None
-        key = tuple([out[slot] for slot in self.key_slots])
-        first = seen.setdefault(key, row.line)
-        if first != row.line:
-            self.reject(part, row, self.feed.key[0], Bad("duplicate", line=first))
-            return None
-        n = len(part.lines)
-        part.lines.append(row.line)
-        part.shapes.append(row.shape)
-        part.raws.append("\x1f".join(row.cells))
-        part.mask_all &= plan.mask
-        part.mask_any |= plan.mask
-        return f"{n}\t{hash(key)}\t{plan.mask}\t" + "\t".join(out) + "\n"
+        else:
+            self._reject_all(part, row, self._plans[row.shape])
 
     def _reject_all(self, part: Part, row: Row, plan: _Plan) -> None:
         """Every reason of a bad row, not the first alone."""

@@ -118,6 +118,9 @@ class Customer(TenantModel):
         indexes: ClassVar = [
             models.Index(fields=["bank_id", "name_sort", "id"], name="customer_name_sort"),
             models.Index(fields=["bank_id", "id"], condition=Q(is_prospect=True), name="customer_prospects"),
+            models.Index(
+                fields=["bank_id", "id"], condition=Q(is_related_party=True), name="customer_related_parties"
+            ),
             models.Index(fields=["bank_id", "changed_at", "id"], name="customer_changed"),
         ]
 

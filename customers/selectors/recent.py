@@ -1,4 +1,4 @@
-"""Whom the actor is likely to mean next: customers of his own last contacts, then those on his worklist."""
+"""The actor's own last contacts: whom he is likely to mean next, and the complaints he has heard."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from crm_site.lib.permissions import Actor
 from crm_site.lib.registry import Subject
 from crm_site.work.selectors import worklist
 from customers.models import Interaction
+from customers.models.interactions import Result
 from customers.subjects import subjects
 
 RECENT_DAYS = 30
@@ -36,3 +37,11 @@ def _contacted(actor: Actor, now: dt.datetime) -> list[int]:
         .values_list("customer_id", flat=True)
     )
     return list(dict.fromkeys(rows[:50]))[:MOST]
+
+
+def complaints_heard(actor: Actor, now: dt.datetime) -> list[Interaction]:
+    """Complaints that the actor has written down in thirty days about customers he still sees, newest first."""
+    found = Interaction.objects.visible_to(actor).filter(
+        author=actor.staff_id or 0, result=Result.COMPLAINT, at__gte=now - dt.timedelta(days=RECENT_DAYS)
+    )
+    return list(found.select_related("customer").order_by("-at", "-id")[:MOST])

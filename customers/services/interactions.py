@@ -7,6 +7,7 @@ import uuid
 
 from django.core.exceptions import PermissionDenied
 from django.db import connection, transaction
+from django.utils.timezone import localdate
 from django.utils.translation import gettext as _
 
 from crm_site.lib.errors import Conflict, DomainError
@@ -52,7 +53,7 @@ def record_interaction(
         raise DomainError(
             _("A promise needs words and a date."), fields={field: _("A promise needs words and a date.")}
         )
-    if promise_date and promise_date < now.date():
+    if promise_date and promise_date < localdate(now):
         raise DomainError(_("The promised date has passed."), fields={"promise_date": _("Has passed.")})
     with transaction.atomic():
         interaction, created = Interaction.objects.get_or_create(
@@ -74,7 +75,7 @@ def record_interaction(
             raise Conflict(_("This form was sent for another customer."), code="submission_reused")
         if not created:
             return interaction
-        _touch(actor.bank_id, customer.pk, happened.date())
+        _touch(actor.bank_id, customer.pk, localdate(happened))
         if promise_date:
             create_task(
                 actor,

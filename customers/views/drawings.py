@@ -16,6 +16,7 @@ from customers.selectors.single import RelatedParty, TrendPoint
 
 WIDTH, HEIGHT = 420, 280
 MOST_NODES = 10  # more than this is a table's work
+FEW_NODES = 3  # so few stand apart: names have room
 
 
 def trend_chart(points: Sequence[TrendPoint]) -> dict[str, Any] | None:
@@ -107,14 +108,16 @@ def draw_relations(name: str, parties: Sequence[RelatedParty]) -> Graph | None:
         ties.setdefault(party.customer_id, []).append(party)
     shown = list(ties.items())[:MOST_NODES]
     centre_x, centre_y = WIDTH / 2, HEIGHT / 2
-    nodes = [Node(centre_x, centre_y, _short(name), is_self=True, is_hidden=False)]
+    in_the_middle = 22 if len(shown) <= FEW_NODES else 12
+    nodes = [Node(centre_x, centre_y, _short(name, in_the_middle), is_self=True, is_hidden=False)]
     edges = []
     for position, (customer_id, group) in enumerate(shown):
         angle = 2 * math.pi * position / len(shown) - math.pi / 2
         x, y = round(centre_x + 150 * math.cos(angle), 1), round(centre_y + 96 * math.sin(angle), 1)
         first = group[0]
         url = reverse("customers:customer", args=[customer_id]) if first.name else ""
-        nodes.append(Node(x, y, _short(first.name) or _("not yours to see"), False, not first.name, url))
+        text = _short(first.name, in_the_middle if abs(x - centre_x) < 1 else 12) or _("not yours to see")
+        nodes.append(Node(x, y, text, False, not first.name, url))
         words = " · ".join(dict.fromkeys(filter(None, (_words(party) for party in group))))
         begin, end = _apart((centre_x, centre_y), (x, y))
         if not first.is_from:
@@ -133,8 +136,8 @@ def _words(party: RelatedParty) -> str:
     )
 
 
-def _short(name: str) -> str:
-    return name if len(name) <= 12 else f"{name[:11]}…"
+def _short(name: str, most: int) -> str:
+    return name if len(name) <= most else f"{name[: most - 1]}…"
 
 
 def _apart(

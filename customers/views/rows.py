@@ -68,13 +68,13 @@ class Page:
     def in_queue(self) -> SafeString:
         return format_html('<span class="tag tag-watch">{}</span>', _("in the queue"))
 
-    # Digits, signs and names of months: nothing in them needs escaping.
+    # Digits, signs and names of months: nothing in them needs escaping, but for what is less than the scale shows.
 
     def amount(self, value: Decimal) -> SafeString:
-        return SafeString(formats.money_in(value, self.scale))
+        return SafeString(formats.money_in(value, self.scale).replace("<", "&lt;").replace(">", "&gt;"))
 
     def amount_or_none(self, value: Decimal) -> SafeString:
-        return SafeString(formats.money_in(value, self.scale)) if value else NONE
+        return self.amount(value) if value else NONE
 
     def day(self, value: dt.date | None) -> SafeString:
         return SafeString(formats.day(value, self.today))

@@ -80,6 +80,7 @@ def customer(request: Any, customer_id: int) -> HttpResponse:
         "tabs": TABS,
         "tab": tab if tab in TABS else "overview",
         "panels": panels_of(actor, tab if tab in TABS else "overview", customer_id),
+        "quick_panels": quick_panels(actor, customer_id),
         "counts": single.tab_counts(actor, header.customer),
         "maturity": single.next_maturity(actor, header.customer, as_of=day),
         "tasks": lists.next_things(actor, [customer_id], until=day + dt.timedelta(days=SOON_DAYS)).get(
@@ -111,6 +112,15 @@ def why_url(name: str, customer_id: int) -> str:
         return reverse(name, args=[customer_id])
     except NoReverseMatch:
         return ""
+
+
+def quick_panels(actor: Actor, customer_id: int) -> list[dict[str, Any]]:
+    """Panels that the phone opens from the page's head."""
+    return [
+        {"title": panel.title, "icon": panel.quick, "url": reverse(panel.url_name, args=[customer_id])}
+        for panel in sorted(PANELS, key=lambda panel: panel.order)
+        if panel.quick and may(actor, panel.permission)
+    ]
 
 
 def panels_of(actor: Actor, tab: str, customer_id: int) -> dict[str, list[dict[str, Any]]]:

@@ -1,4 +1,4 @@
-"""The home of a teller: who stands at the counter, what is due, what to ask, whom to congratulate."""
+"""The home of a teller: who stands at the counter, what is due, what to ask, what was heard and handed up."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ from crm_site.lib.permissions import Actor
 from crm_site.work import selectors as work
 from customers.conditions import both, fact_is
 from customers.facts import MISSING_ITEMS
+from customers.models import Interaction
 from customers.selectors.lists import matching
+from customers.selectors.recent import complaints_heard
 from relationship import links
+from relationship.selectors.home import others_rows, with_others
 
 DUE = 8  # rows of the worklist
 BIRTHDAY_DAYS = 7
@@ -49,10 +52,13 @@ class Counter:
     birthdays: Sequence[Birthday]
     birthday_count: int
     birthday_url: str
+    complaints: Sequence[Interaction]
+    handed_up: Sequence[dict[str, Any]]
+    handed_up_total: int
 
 
-def counter(actor: Actor, day: dt.date, business_date: dt.date) -> Counter:
-    """What a teller needs on a working day, of the customers he looks after: eleven statements."""
+def counter(actor: Actor, day: dt.date, business_date: dt.date, now: dt.datetime) -> Counter:
+    """What a teller needs on a working day, of the customers he looks after: fourteen statements."""
     mine = both(links.REAL, links.ME)
     rows = work.worklist(actor, day).exclude(reason="missing")
     soon = fact_is("birthday_in", BIRTHDAY_DAYS, "<=")
@@ -68,6 +74,7 @@ def counter(actor: Actor, day: dt.date, business_date: dt.date) -> Counter:
         lacks = fact_is("missing", code)
         count = matching(actor, both(mine, lacks), as_of=business_date).count()
         gaps.append(Gap(labels[code], count, links.list_url(links.ME, lacks)))
+    handed_up = with_others(actor)
     return Counter(
         customers=matching(actor, mine, as_of=business_date).count(),
         due=work.worklist_rows(actor, rows[:DUE], day),
@@ -77,6 +84,9 @@ def counter(actor: Actor, day: dt.date, business_date: dt.date) -> Counter:
         birthdays=sorted(born, key=lambda b: (b.day, -b.tier, b.customer_id))[:NAMED],
         birthday_count=len(born),
         birthday_url=links.list_url(links.ME, soon),
+        complaints=complaints_heard(actor, now),
+        handed_up=others_rows(actor, handed_up[:NAMED], day),
+        handed_up_total=len(handed_up),
     )
 
 

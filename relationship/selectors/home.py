@@ -166,7 +166,7 @@ class Today:
 
 
 def today(actor: Actor, day: dt.date, midnight: dt.datetime) -> Today:
-    """First the most urgent and valuable, and what is not shown; eight statements."""
+    """First the most urgent and valuable, and what is not shown; nine statements."""
     first = list(work.worklist(actor, day)[:FIRST])
     rest = (
         work.worklist(actor, day)
@@ -186,16 +186,8 @@ def today(actor: Actor, day: dt.date, midnight: dt.datetime) -> Today:
         .filter(owner__in=actor.portfolio, reason="promise")
         .order_by("due_date", "pk")[:50]
     )
-    waiting = list(
-        Task.objects.open()
-        .filter(Q(handed_over_by=actor.staff_id) | Q(created_by=actor.staff_id))
-        .exclude(owner__in=actor.portfolio)
-        .select_related("owner")
-        .order_by("due_date", "pk")[:50]
-    )
-    rows = work.task_rows(actor, [*promises[:ASIDE], *waiting[:ASIDE]], day)
-    cut = len(promises[:ASIDE])
-    owners = [task.owner.name if task.owner else "" for task in waiting]
+    waiting = with_others(actor)
+    rows = work.task_rows(actor, promises[:ASIDE], day)
     hidden = Hidden(
         count=sum(row["n"] for row in kinds),
         stake=sum((row["amount"] for row in kinds), Decimal("0.00")),
@@ -214,11 +206,26 @@ def today(actor: Actor, day: dt.date, midnight: dt.datetime) -> Today:
         hidden=hidden,
         total=len(first) + hidden.count,
         done=finished["customers"] + finished["others"],
-        promises=rows[:cut],
+        promises=rows,
         promises_total=len(promises),
-        waiting=[{**row, "owner": owner} for row, owner in zip(rows[cut:], owners, strict=False)],
+        waiting=others_rows(actor, waiting[:ASIDE], day),
         waiting_total=len(waiting),
     )
+
+
+def with_others(actor: Actor) -> list[Task]:
+    """Open tasks that the actor has made for others or handed to them, the soonest due first; at most fifty."""
+    found = Task.objects.open().filter(Q(handed_over_by=actor.staff_id) | Q(created_by=actor.staff_id))
+    return list(
+        found.exclude(owner__in=actor.portfolio).select_related("owner").order_by("due_date", "pk")[:50]
+    )
+
+
+def others_rows(actor: Actor, tasks: Sequence[Task], day: dt.date) -> list[dict[str, Any]]:
+    """Rows of tasks with the name of who has them."""
+    owners = [task.owner.name if task.owner else "" for task in tasks]
+    rows = work.task_rows(actor, tasks, day)
+    return [{**row, "owner": owner} for row, owner in zip(rows, owners, strict=True)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from django.views.decorators.http import require_GET
 
 from credit_rating.selectors.cases import inbox
 from credit_rating.selectors.waiting import ratings_to_decide
+from credit_rating.selectors.warnings import WarningQuery, warning_count
 from crm_site.accounts.models import OrgUnit
 from crm_site.accounts.selectors import working_day
 from crm_site.accounts.versions import VersionStatus
@@ -118,6 +119,7 @@ def branch(request: Any, pk: int | None = None) -> HttpResponse:
     if unit.parent_id is None and may(request.actor, "dashboard.bank"):
         return redirect("relationship:bank-home")
     scope, day = _scope(request, unit), working_day(request.bank)
+    may_decide = may(request.actor, "assignment.approve", unit)
     context = _balances(request, scope)
     people: list[Load] = [] if scope.line_kinds is not None else loads(owners_of(unit, day), day)
     managers = [row for row in people if not row.is_teller]
@@ -134,11 +136,12 @@ def branch(request: Any, pk: int | None = None) -> HttpResponse:
         "waiting": in_queue(request.actor, unit).count(),
         "cases": len(inbox(request.actor, "todo", day=day)) if may(request.actor, "credit.decide") else 0,
         "ratings": ratings_to_decide(request.actor).count() if may(request.actor, "rating.decide") else 0,
+        "warnings": warning_count(request.actor, WarningQuery(level="risk")) if may_decide else 0,
         "leavers": dashboards.likely_to_leave(scope, request.bank.currency),
         "overdue": dashboards.overdue(scope),
         "urls": _scope_urls(scope),
         "may_bank": may(request.actor, "dashboard.bank"),
-        "may_decide": may(request.actor, "assignment.approve", unit),
+        "may_decide": may_decide,
     }
     return render(request, "relationship/branch.html", context)
 

@@ -64,7 +64,7 @@ def counter_home(request: Any) -> HttpResponse:
     context = {
         "greeting": greeting(request.user.name, now.hour),
         "day": day,
-        "counter": counter(actor, day, business_date(bank)),
+        "counter": counter(actor, day, business_date(bank), now),
         "all_url": links.list_url(links.ME),
     }
     return render(request, "relationship/counter_home.html", context)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import Any
 
 from django.contrib import messages
@@ -16,7 +15,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from crm_site.accounts.forms import ProposalForm
 from crm_site.accounts.selectors import business_date
 from crm_site.accounts.versions import differences, states
-from crm_site.accounts.views.versions import VersionLife
+from crm_site.accounts.views.versions import VersionActs, VersionLife
 from crm_site.lib.errors import DomainError
 from crm_site.lib.guards import allowed
 from crm_site.lib.permissions import may
@@ -168,45 +167,17 @@ def policy_edit(request: Any, policy_id: int) -> HttpResponse:
     return render(request, "segmentation/policy_edit.html", context, status=422 if form.errors else 200)
 
 
-@allowed("policy.draft")
-@require_POST
-def policy_propose(request: Any, policy_id: int) -> HttpResponse:
-    """Send the draft to a second person."""
-
-    def act(valid_from: dt.date) -> object:
-        return services.propose_policy(
-            request.actor, policy_id=policy_id, valid_from=valid_from, now=timezone.now()
-        )
-
-    return LIFE.propose(request, policy_id, act)
-
-
-@allowed("policy.publish")
-@require_POST
-def policy_publish(request: Any, policy_id: int) -> HttpResponse:
-    """Put it in force from its date."""
-    return LIFE.publish(
-        request, policy_id,
-        lambda: services.publish_policy(request.actor, policy_id=policy_id, now=timezone.now()),
-    )  # fmt: skip
-
-
-@allowed("policy.publish")
-@require_POST
-def policy_return(request: Any, policy_id: int) -> HttpResponse:
-    """Give it back as a draft."""
-    return LIFE.give_back(
-        request, policy_id, lambda: services.return_policy(request.actor, policy_id=policy_id)
-    )
-
-
-@allowed("policy.draft")
-@require_POST
-def policy_discard(request: Any, policy_id: int) -> HttpResponse:
-    """Throw the draft away."""
-    return LIFE.discard(
-        request, policy_id, lambda: services.discard_draft(request.actor, policy_id=policy_id)
-    )
-
-
-LIFE = VersionLife("segmentation:policy", "segmentation:policy-list", _policy, _policy_page)
+LIFE = VersionLife(
+    "segmentation:policy", "segmentation:policy-list", _policy, _policy_page,
+    VersionActs(
+        services.DRAFT,
+        services.PUBLISH,
+        propose=lambda request, pk, valid_from: services.propose_policy(
+            request.actor, policy_id=pk, valid_from=valid_from, now=timezone.now()
+        ),
+        publish=lambda request, pk: services.publish_policy(request.actor, policy_id=pk, now=timezone.now()),
+        give_back=lambda request, pk: services.return_policy(request.actor, policy_id=pk),
+        discard=lambda request, pk: services.discard_draft(request.actor, policy_id=pk),
+    ),
+)  # fmt: skip
+policy_propose, policy_publish, policy_return, policy_discard = LIFE.views()

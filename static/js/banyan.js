@@ -14,3 +14,4 @@ import "./charts.js";
 import "./remove.js";
 import "./panels.js";
 import "./scrolling.js";
+import "./amounts.js";

@@ -1,6 +1,6 @@
 // <dialog> by attributes: data-dialog-open="id" opens, data-dialog-close closes, a click beside it closes.
 // data-confirm="question" (data-confirm-title, data-confirm-yes) asks before a form is sent or htmx asks the server.
-// A response loaded into an element inside a closed dialog with data-dialog-auto opens it.
+// A response loaded into an element inside a closed dialog with data-dialog-auto opens it, at its first field.
 export const openDialog = (dialog) => {
   if (dialog && !dialog.open) dialog.showModal();
 };
@@ -20,7 +20,10 @@ document.addEventListener("click", (event) => {
 
 document.addEventListener("htmx:afterSwap", (event) => {
   const dialog = event.detail.target.closest("dialog[data-dialog-auto]");
-  if (dialog && event.detail.target.childElementCount) openDialog(dialog);
+  if (!dialog || !event.detail.target.childElementCount) return;
+  const begins = !dialog.open;
+  openDialog(dialog);
+  if (begins) dialog.querySelector("input:not([type=hidden]), select, textarea")?.focus();
 });
 
 const ask = (element) =>

@@ -29,6 +29,7 @@ const restore = (form) => {
     else field.checked = checked;
   }
   if (!changed) return;
+  document.dispatchEvent(new CustomEvent("banyan:filled"));
   toast(word("draft"));
   form.dispatchEvent(new Event("input", { bubbles: true })); // a form that saves itself sends it now
 };
@@ -54,24 +55,27 @@ document.addEventListener("htmx:afterRequest", (event) => {
   if (sessionStorage.getItem(key(form)) === underWay.get(xhr)) sessionStorage.removeItem(key(form));
 });
 
-// Sent as a page: the draft goes once the server has answered with another page, or with this one without errors.
-// Coming back after a lost connection (back, reload) finds it still here.
+// Sent as a page: the draft goes once the server has answered with another page, or with this one without errors. An
+// answer names the form's page as where it comes from; a page that is opened by itself after a lost connection, or come
+// back to, does not, and finds the draft still here.
 const SENT = "draft-sent";
 document.addEventListener("submit", (event) => {
   if (event.defaultPrevented || !event.target.matches("form[data-draft]")) return;
-  if (navigator.onLine) sessionStorage.setItem(SENT, key(event.target));
+  if (navigator.onLine) sessionStorage.setItem(SENT, JSON.stringify([key(event.target), location.pathname]));
   else {
     event.preventDefault();
     toast(word("offline"));
   }
 });
 
-const sent = sessionStorage.getItem(SENT);
-if (sent && performance.getEntriesByType("navigation")[0]?.type === "navigate") {
+const [sent, from] = JSON.parse(sessionStorage.getItem(SENT) ?? "[]");
+const arrived = performance.getEntriesByType("navigation")[0]?.type === "navigate";
+if (sent && arrived && document.referrer && new URL(document.referrer).pathname === from) {
   const again = [...document.querySelectorAll("form[data-draft]")].find((form) => key(form) === sent);
   if (!again?.querySelector(".has-error")) sessionStorage.removeItem(sent);
-  sessionStorage.removeItem(SENT);
 }
+sessionStorage.removeItem(SENT);
+window.addEventListener("pageshow", (event) => event.persisted && sessionStorage.removeItem(SENT)); // back, as it was
 
 document.addEventListener("htmx:afterSettle", restoreAll);
 restoreAll();

@@ -204,8 +204,12 @@ def _months() -> str:
 
 _WARNINGS = """
 WITH held AS MATERIALIZED (
-    SELECT customer_id, sum(limit_amount) AS lim, sum(reserved + utilised) AS used, min(expires_on) AS ends
-    FROM credit_rating_creditline WHERE bank_id = %(bank)s AND status IN ('active', 'frozen') GROUP BY 1
+    SELECT customer_id, sum(limit_amount) FILTER (WHERE status <> 'expired') AS lim,
+        sum(reserved + utilised) FILTER (WHERE status <> 'expired') AS used,
+        min(expires_on) FILTER (WHERE status <> 'expired') AS ends,
+        sum(reserved + utilised) FILTER (WHERE status = 'expired') AS over
+    FROM credit_rating_creditline WHERE bank_id = %(bank)s AND (status IN ('active', 'frozen')
+        OR status = 'expired' AND reserved + utilised > 0) GROUP BY 1
 ), worse AS (
     SELECT customer_id, max(from_date) AS since FROM bench_class
     WHERE bank_id = %(bank)s AND until IS NULL AND before > 0 AND level > before GROUP BY 1
@@ -219,10 +223,10 @@ WITH held AS MATERIALIZED (
         = r.customer_id AND p.id < r.id ORDER BY p.id DESC LIMIT 1) p ON true
     WHERE r.bank_id = %(bank)s AND r.status = 'approved' GROUP BY 1, r.grade_rank
 ), debtors AS (
-    SELECT s.*, h.lim, h.used, h.ends, w.since, p.level, f.drop FROM customers_standing s
+    SELECT s.*, h.lim, h.used, h.ends, h.over, w.since, p.level, f.drop FROM customers_standing s
     LEFT JOIN held h USING (customer_id) LEFT JOIN worse w USING (customer_id) LEFT JOIN promised p USING (customer_id)
     LEFT JOIN fallen f USING (customer_id)
-    WHERE s.bank_id = %(bank)s AND (s.loans > 0 OR s.overdue_amount > 0 OR h.lim IS NOT NULL)
+    WHERE s.bank_id = %(bank)s AND (s.loans > 0 OR s.overdue_amount > 0 OR h.customer_id IS NOT NULL)
 ), found AS MATERIALIZED (
     SELECT d.customer_id, r.code, d.responsible_id, r.days, jsonb_build_object('figure', r.figure) AS figures
     FROM debtors d CROSS JOIN LATERAL (VALUES
@@ -234,6 +238,7 @@ WITH held AS MATERIALIZED (
         ('deposits_falling', 10, deposits_adb, loans > 0 AND deposits_adb * 2 < adb_previous),
         ('line_use', 10, used, used * 10 > lim * 9),
         ('line_expiring', 15, ends - %(day)s, ends - %(day)s <= 30),
+        ('line_ended', 5, over, over > 0),
         ('churn', 10, churn_bp, churn_bp >= 6000 AND loans > 0)
     ) r (code, days, figure, holds) WHERE holds
 ), ended AS (
@@ -247,7 +252,7 @@ WHERE NOT EXISTS (SELECT FROM bench_signal w WHERE w.bank_id = %(bank)s AND w.cu
 """
 _WARNING_TASKS = """
 SELECT 'warning:' || w.id AS source_key, 'warning' AS reason, w.customer_id AS c, w.owner_id AS o,
-    s.home_branch_id AS u, w.due_on AS due, s.loans AS stake, jsonb_build_object('code', w.code, 'signal_id', w.id) AS params
+    s.home_branch_id AS u, w.due_on AS due, s.loans AS stake, jsonb_build_object('code', w.code) AS params
 FROM bench_signal w JOIN customers_standing s ON s.bank_id = w.bank_id AND s.customer_id = w.customer_id
 WHERE w.bank_id = %(bank)s AND w.state = 'open' AND w.ended_on IS NULL
 """

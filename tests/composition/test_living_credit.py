@@ -13,7 +13,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 
 from credit_rating.factors import SOURCES
-from credit_rating.models import CreditCase, InformationForm, Rating, RatingStatus, Statement
+from credit_rating.models import CreditCase, CreditLine, InformationForm, Rating, RatingStatus, Statement
 from credit_rating.models.cases import STAGES
 from credit_rating.policies import rating_rules
 from credit_rating.policies.grades import grade_of
@@ -30,7 +30,7 @@ from crm_site.lib.permissions import Role, system_actor
 from crm_site.lib.tenancy import bank
 from crm_site.work.models import Task
 from customers.figures import figures_sql
-from customers.models import Customer
+from customers.models import Customer, Loan
 
 NOW = dt.datetime(2026, 3, 20, 3, 0, tzinfo=dt.UTC)
 DATE = dt.date(2026, 2, 28)
@@ -183,3 +183,29 @@ def test_a_bank_made_before_is_topped_up_once_and_no_other_bank_ever() -> None:
         Customer.objects.filter(pk=Customer.objects.order_by("pk").values("pk")[:1]).update(source="core")
     with pytest.raises(CommandError, match="not a synthetic one"):
         call_command("make_ratings", "bare")
+
+
+def test_the_ledger_of_a_line_tells_the_story_of_its_loans(inside: Bank) -> None:
+    loans = {loan.number: loan for loan in Loan.objects.all()}
+    drawn: Counter[str] = Counter()
+    for line in CreditLine.objects.prefetch_related("entries__reservation", "events").all():
+        entries = sorted(line.entries.all(), key=lambda e: (e.at, e.pk))
+        held = used = Decimal(0)
+        for entry in entries:
+            drawn[entry.kind] += 1
+            held, used = held + entry.reserved_change, used + entry.utilised_change
+            assert (entry.reserved_after, entry.utilised_after) == (held, used)
+            assert 0 <= used <= line.limit
+            assert entry.at > line.opened_at
+            if entry.reference in loans:
+                granted = loans[entry.reference].granted_date
+                day = entry.at.astimezone(dt.UTC).date()
+                assert granted <= line.starts_on if entry.kind == "brought_in" else day >= granted
+            if entry.kind == "commit":
+                assert entry.reservation is not None
+                assert entry.reservation.committed == entry.amount
+        assert (held, used) == (line.reserved, line.utilised)
+        ended = next((e for e in line.events.all() if e.kind == "expired"), None)
+        if ended:
+            assert ended.utilised == sum(e.utilised_change for e in entries if e.at <= ended.at)
+    assert min(drawn[kind] for kind in ("brought_in", "reserve", "commit", "repay")) > 3

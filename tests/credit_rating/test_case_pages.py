@@ -88,7 +88,13 @@ def test_a_case_is_written_submitted_and_decided_in_the_browser(
     with bank(house.id):
         case.refresh_from_db()
     assert case.status == CaseStatus.HEADQUARTERS
-    assert case.number not in decider.get("/credit/").content.decode()
+    emptied = decider.get("/credit/").content.decode()
+    assert case.number not in emptied
+    assert 'class="btn" href="/credit/?tab=decided"' in emptied  # where to go on
+    begins = maker.get("/credit/").content.decode()  # who never decides begins with what he has made
+    assert case.number in begins
+    assert '<a class="tabbar-item" href="/credit/" aria-current="page">' in begins
+    assert case.number not in maker.get("/credit/?tab=todo").content.decode()
     assert case.number in decider.get("/credit/?tab=decided").content.decode()
     assert case.number in maker.get("/credit/?tab=mine").content.decode()
     paper = maker.get(f"{page}print/").content.decode()

@@ -223,7 +223,24 @@ def test_the_registers_are_kept_by_risk_and_read_by_others(
     assert "a director owns it" in browser.get("/credit/registers/").content.decode()
 
 
-def test_the_panel_says_what_there_is(company: Customer, browser: Client) -> None:
-    text = browser.get(f"/credit/customers/{company.pk}/file/", **HTMX).content.decode()
-    assert "Credit file" in text
+def test_the_customer_page_leads_to_each_step_of_the_credit_file_and_says_what_stands(
+    company: Customer, browser: Client
+) -> None:
+    file = f"/credit/customers/{company.pk}/"
+    page = browser.get(f"/customers/{company.pk}/").content.decode()
+    assert f'hx-get="{file}file/"' in page  # the panel, and on the phone a quick action
+    assert f'<a href="{file}file/">' in page
+    text = browser.get(f"{file}file/", **HTMX).content.decode()
+    for step in ("collection/", "statements/", "rating/", "guarantees/", "calculation/", "cases/new/"):
+        assert f'href="{file}{step}"' in text
+    assert "newest 2025" in text
     assert "usable" in text
+    assert "not rated" in text
+
+
+@pytest.mark.parametrize("page", ["collection/", "statements/2024/", "calculation/", "cases/new/"])
+def test_every_amount_that_is_typed_says_in_what(company: Customer, browser: Client, page: str) -> None:
+    html = browser.get(f"/credit/customers/{company.pk}/{page}").content.decode()
+    boxes = html.split(" data-amount>")[1:]
+    assert boxes
+    assert all('<span class="field-unit">CNY</span>' in box.split("</div>")[0] for box in boxes)

@@ -12,7 +12,7 @@ from django.utils import translation
 
 from credit_rating import warning_nightly
 from credit_rating.engine.classes import Level
-from credit_rating.models import CreditPolicy, LoanClass, Signal, SignalAct
+from credit_rating.models import CreditLine, CreditPolicy, LoanClass, Signal, SignalAct
 from credit_rating.policies import SHAPES, PolicyFault, read
 from credit_rating.policies.warnings import Contagion, contagion_of, rules_of, say_contagion
 from credit_rating.selectors.warnings import member_names, rule_sentence
@@ -28,6 +28,7 @@ from customers.nightly import customer_ranges
 from tests.architecture.places import a_customer
 from tests.conftest import NOW, TODAY, House, Person
 from tests.credit_rating import book
+from tests.credit_rating import lines as tables
 from tests.credit_rating.test_ratings import COLLECTED, company, decide, make, owe, submit
 
 DAY = TODAY
@@ -263,6 +264,28 @@ def test_a_higher_room_raises_a_warning_that_ends_when_answered(
         rm.actor, signal_id=first.pk, kind="false_alarm", note="Harvest", day=DAY, now=NOW
     )
     assert services.raise_warning(system, params={}, **given).pk != first.pk
+
+
+def test_a_line_that_ended_but_is_drawn_is_a_warning_until_it_is_repaid(
+    inside: House, debtor: Customer
+) -> None:
+    line = tables.a_line(inside, customer=debtor)
+    CreditLine.objects.filter(pk=line.pk).update(utilised=Decimal("300.00"))
+    night(inside, step="warnings")
+    assert not Signal.objects.exists()
+    CreditLine.objects.filter(pk=line.pk).update(status="expired", expires_on=DAY)
+    night(inside, in_days(1), step="warnings")
+    signal = Signal.objects.get()
+    assert (signal.code, signal.level, signal.figures) == (
+        "line_ended",
+        "risk",
+        {"lines_ended_used": "30000"},
+    )
+    assert Task.objects.get().params["level"] == "risk"
+    CreditLine.objects.filter(pk=line.pk).update(utilised=Decimal(0))
+    night(inside, in_days(2), step="warnings")
+    signal.refresh_from_db()
+    assert signal.ended_on == in_days(2)
 
 
 def test_a_rule_that_cannot_be_understood_is_refused() -> None:

@@ -147,6 +147,7 @@ def test_revealing_asks_a_reason_and_goes_on_record(
         url = reveal_url(secretive)
     assert RESIDENT_ID not in client.get(url).content.decode()
     without = client.post(url, {"reason": " "})
+    assert client.post(url, {"reason": "看"}).status_code == without.status_code
     assert without.status_code == 422
     assert RESIDENT_ID not in without.content.decode()
     shown = client.post(url, {"reason": "Preparing a contract"})
@@ -160,6 +161,12 @@ def test_revealing_asks_a_reason_and_goes_on_record(
             rm.staff.pk,
         )
         assert RESIDENT_ID not in json.dumps(entry.changes)
+
+
+def test_a_chinese_word_is_reason_enough(secretive: Any, rm: Any, house: Any, client_for: Any) -> None:
+    with bank(house.id):
+        url = reveal_url(secretive)
+    assert RESIDENT_ID in client_for(rm).post(url, {"reason": "回访"}).content.decode()
 
 
 def test_no_record_no_reveal(

@@ -100,10 +100,27 @@ def _collected(reader: Window, customer: str) -> Reader:
     rm.page.locator(f"a[href*='/customers/{customer}/statements/20']").first.click()
     rm.settle()
     rm.check_page()
+    statement = _path(rm)
+    assert rm.page.locator(".field-money:has([name=cash]) .field-unit").inner_text() == "CNY"
     rm.page.fill("[name=explanation]", "As audited")
+    _lost_connection(rm, "Save")
+    rm.open(statement)  # what was typed is still there, though the browser had shown its own page
+    assert rm.page.input_value("[name=explanation]") == "As audited"
     _press(rm, "Save")
     assert "is saved" in rm.text()
+    rm.open(statement)
+    assert "Draft restored" not in rm.page.locator(".toasts").inner_text()
+    rm.faults.clear()  # the browser's word about the connection
     return rm
+
+
+def _lost_connection(person: Reader, button: str) -> None:
+    """Press a button while no request gets through."""
+    network = person.page.context
+    network.route("**/*", lambda route: route.abort("internetdisconnected"))
+    person.page.get_by_role("button", name=button, exact=True).click()
+    person.page.wait_for_url("chrome-error://**")
+    network.unroute("**/*")
 
 
 def _rated(reader: Window, rm: Reader, customer: str) -> None:

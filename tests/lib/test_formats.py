@@ -69,6 +69,9 @@ def test_a_column_has_one_unit_by_its_largest_amount() -> None:
     assert formats.column_unit(amounts, language="zh-hans") is formats.WAN
     assert formats.column_unit(amounts, language="en") is formats.MILLION
     assert formats.money_in(Decimal(8650), formats.WAN) == "0.9"
+    assert formats.money_in(Decimal(300), formats.WAN) == "<0.1"  # overdue, and not nothing
+    assert formats.money_in(Decimal(-300), formats.WAN) == ">−0.1"
+    assert formats.money_in(Decimal(500), formats.WAN) == "0.1"
     # A branch's table stays in 万 and M, however large.
     assert formats.column_unit([Decimal(10) ** 10], language="zh-hans") is formats.WAN
     assert formats.column_unit([Decimal(10) ** 10], language="en") is formats.MILLION

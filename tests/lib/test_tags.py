@@ -8,9 +8,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from django import forms
 from django.template import Context, Template
 from django.utils import translation
 
+from crm_site.lib.money import AmountField, PercentField
 from crm_site.lib.templatetags.banyan import move_class
 
 
@@ -94,3 +96,25 @@ def test_a_move_is_as_strong_as_its_share_of_the_largest(
     start: int, end: int, count: int, expected: str
 ) -> None:
     assert move_class({"from": start, "to": end, "count": count, "largest": 27}) == expected
+
+
+def test_the_box_of_an_amount_names_its_unit() -> None:
+    class Asked(forms.Form):
+        limit = AmountField(label="Limit")
+        rate = PercentField(label="Rate")
+        months = forms.IntegerField(label="Months")
+
+    class Foreign(forms.Form):
+        limit = AmountField(label="Limit")
+        currency = forms.CharField()
+
+    def box(field: Any, language: str = "zh-hans") -> str:
+        return rendered('{% include "_shared/field.html" %}', language, field=field)
+
+    form = Asked()
+    assert '<span class="field-unit">元</span>' in box(form["limit"])
+    assert '<span class="field-unit">CNY</span>' in box(form["limit"], "en")
+    assert '<span class="field-unit">%</span>' in box(form["rate"])
+    assert "data-amount" not in box(form["rate"])
+    assert "field-unit" not in box(form["months"])
+    assert '<span class="field-unit">USD</span>' in box(Foreign(initial={"currency": "USD"})["limit"])

@@ -13,10 +13,11 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from credit_rating.models import Signal
 from crm_site.lib.permissions import Role
 from crm_site.lib.registry import STEPS, RunContext
 from crm_site.lib.tenancy import bank
-from customers.models import Standing
+from customers.models import Customer, Standing
 from relationship import placement
 from relationship.selectors import dashboards
 from relationship.selectors.dashboards import Scope
@@ -80,6 +81,22 @@ def list_count(client: Client, url: str) -> int:
     page = client.get(url)
     assert page.status_code == 200, url
     return page.content.decode().count("data-row ") + page.content.decode().count("data-row>")
+
+
+def test_the_branch_manager_is_told_of_grave_warnings_of_the_branch(
+    book: House, rm: Person, branch_manager: Person, client_for: SignIn
+) -> None:
+    with bank(book.id):
+        north = Customer.objects.filter(home_branch=book.north, is_prospect=False)[:2]
+        south = Customer.objects.filter(home_branch=book.south)[:1]
+        for one, level in zip([*north, *south], ("risk", "watch", "risk"), strict=True):
+            Signal.objects.create(
+                customer=one, code="overdue", level=level, owner_kind="manager", opened_on=DAY, due_on=TODAY
+            )
+    client = client_for(branch_manager)
+    page = client.get("/").content.decode()
+    assert 'href="/credit/warnings/?level=risk"><b>1</b>' in page
+    assert list_count(client, "/credit/warnings/?level=risk") == 1
 
 
 def test_every_figure_of_the_branch_opens_a_list_of_that_length(
@@ -177,8 +194,8 @@ def test_statements_stay_within_the_budget(
             assert client.get("/").status_code == 200
         used[person.staff.number] = len([q for q in captured if "SAVEPOINT" not in q["sql"]])
     assert used["rm"] <= 19, used
-    # What waits in credit for those who decide: roles, kin, cases, who stands in, ratings.
-    assert max(used.values()) <= 22, used
+    # What waits in credit for those who decide: roles, kin, cases, who stands in, ratings, warnings.
+    assert max(used.values()) <= 23, used
 
 
 def test_the_home_says_what_it_hides(house: House, rm: Person, client_for: SignIn) -> None:

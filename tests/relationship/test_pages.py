@@ -8,11 +8,13 @@ from decimal import Decimal
 
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from crm_site.accounts.models import Bank, GradeCapacity
 from crm_site.lib.permissions import Role
 from crm_site.lib.tenancy import bank
-from crm_site.work.services import TaskRow, put_tasks
+from crm_site.work.services import TaskRow, create_task, put_tasks
+from customers.models import Interaction
 from relationship.models import Assignment, AssignmentProposal, ManagerLoad
 from relationship.selectors.counter import _next
 from relationship.selectors.loads import Fill, loads
@@ -167,7 +169,7 @@ def test_the_figure_of_overdue_tasks_opens_those_tasks(
     assert "Bring the contract" not in client_for(teller).get("/relationship/").content.decode()
 
 
-def test_a_tellers_home_is_the_counter(house: House, teller: Person, client_for: SignIn) -> None:
+def test_a_tellers_home_is_the_counter(house: House, teller: Person, rm: Person, client_for: SignIn) -> None:
     Bank.objects.filter(pk=house.id).update(business_date=TODAY)
     with bank(house.id):
         near = customer(house.north, teller.staff, name="Near", birth_date=TODAY.replace(year=1980))
@@ -179,9 +181,20 @@ def test_a_tellers_home_is_the_counter(house: House, teller: Person, client_for:
             TaskRow("missing", "missing:2", TODAY, near.pk + 1, teller.staff.pk, params={"items": ["phone"]}),
         ]  # fmt: skip
         put_tasks(house.id, rows, sources=["maturity:", "missing:"], as_of=TODAY)
+        heard = {"customer": near, "channel": "counter", "result": "complaint", "note": "The queue is long"}
+        for author, at in ((teller, 3), (teller, 40), (rm, 3)):
+            Interaction.objects.create(
+                **heard, author=author.staff, at=timezone.now() - dt.timedelta(days=at)
+            )
+        create_task(
+            teller.actor, reason="manual", due_date=TODAY, show_from=TODAY, now=timezone.now(), params={"text": "Call"},
+            customer_id=near.pk, owner_id=rm.staff.pk, unit_id=house.north.pk,
+        )  # fmt: skip
     client = client_for(teller)
     answer = client.get("/")
     counter = answer.context["counter"]
+    assert [one.note for one in counter.complaints] == ["The queue is long"]
+    assert [(item["name"], item["owner"]) for item in counter.handed_up] == [("Near", rm.staff.name)]
     assert (counter.customers, counter.due_count) == (2, 1)
     assert [one.name for one in counter.birthdays] == ["Near"]
     assert "Nobody&#x27;s</a>" not in answer.content.decode()

@@ -245,7 +245,7 @@ def test_reasons_of_one_cause_are_said_once_with_both_labels(
     house: House, rm: Person, client_for: SignIn
 ) -> None:
     def warning(code: str) -> dict[str, object]:
-        return {"code": code, "name": "", "signal_id": 1, "level": "risk"}
+        return {"code": code, "name": "", "level": "risk"}
 
     used = {"line": "SX-2026-000001", "share": "0.95", "amount": "95.00", "currency": "CNY"}
     rows = [
@@ -258,7 +258,10 @@ def test_reasons_of_one_cause_are_said_once_with_both_labels(
         services.put_tasks(house.id, rows, sources=["w:"], as_of=TODAY)
     answer = client_for(rm).get("/tasks/", headers={"Accept-Language": "en"})
     first, second = answer.context["items"]
-    assert (first["reason"], first["beside"]) == ("Early warning", ["Line nearly used up"])
+    assert (first["reason"], first["beside"]) == ("Line nearly used up", ["Early warning"])
+    with bank(house.id):
+        lead = Task.objects.get(source_key="w:1")  # what is ticked off is the warning
+    assert (first["id"], first["level"]) == (lead.pk, "risk")
     assert "SX-2026-000001" in first["why"]
     assert [(o["reason"], o["why"]) for o in first["also"]] == [
         ("Early warning", "Five-level class got worse"),

@@ -13,7 +13,7 @@ from credit_rating.selectors.cases.dossier import (
     who_would_decide,
 )
 from credit_rating.selectors.cases.files import files_of, may_add_files, told_files
-from credit_rating.selectors.cases.inbox import TABS, inbox, seen_case
+from credit_rating.selectors.cases.inbox import TABS, filled_tab, inbox, seen_case
 from credit_rating.selectors.cases.people import (
     STAGE_ROLES,
     Capacity,
@@ -57,6 +57,7 @@ __all__ = [
     "delegators",
     "dossier_of",
     "files_of",
+    "filled_tab",
     "in_bank_currency",
     "inbox",
     "may_add_files",

@@ -52,16 +52,27 @@ def inbox(actor: Actor, tab: str, *, day: dt.date) -> list[CreditCase]:
         .select_related("customer", "product", "prepared_by")
         .only(*LISTED)
     )
-    staff_id = actor.staff_id or 0
-    if tab == "decided":
-        said = Opinion.objects.filter(case_id=OuterRef("pk"), staff_id=staff_id)
-        return list(seen.filter(Exists(said)).order_by("-id")[:200])
-    if tab == "mine":
-        return list(seen.filter(prepared_by_id=staff_id).order_by("-id")[:200])
-    if tab == "copied":
-        copied = CaseCopy.objects.filter(case_id=OuterRef("pk"), staff_id=staff_id)
-        return list(seen.filter(Exists(copied)).order_by("-id")[:200])
-    return _todo(actor, seen, day)
+    if tab == "todo":
+        return _todo(actor, seen, day)
+    return list(_of_tab(seen, tab, actor.staff_id or 0).order_by("-id")[:200])
+
+
+def filled_tab(actor: Actor) -> str:
+    """The first tab beside `todo` that holds a case; "" when none does."""
+    seen, staff_id = CreditCase.objects.visible_to(actor), actor.staff_id or 0
+    tabs = ("mine", "copied", "decided")
+    return next((tab for tab in tabs if _of_tab(seen, tab, staff_id).exists()), "")
+
+
+def _of_tab(seen: Any, tab: str, staff_id: int) -> Any:
+    of_case = {"case_id": OuterRef("pk"), "staff_id": staff_id}
+    return seen.filter(
+        {
+            "decided": Q(Exists(Opinion.objects.filter(**of_case))),
+            "mine": Q(prepared_by_id=staff_id),
+            "copied": Q(Exists(CaseCopy.objects.filter(**of_case))),
+        }[tab]
+    )
 
 
 def _todo(actor: Actor, seen: Any, day: dt.date) -> list[CreditCase]:

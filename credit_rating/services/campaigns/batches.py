@@ -14,6 +14,7 @@ from typing import Any
 from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, transaction
 from django.db.models import Max
+from django.utils.timezone import localdate
 from django.utils.translation import gettext as _
 
 from credit_rating.models import (
@@ -201,7 +202,7 @@ def _bring_up_to_date(actor: Actor, batch_id: int, today: dt.date) -> dict[int, 
 
 
 def _start(actor: Actor, batch: CampaignBatch, now: dt.datetime) -> Run:
-    day = batch.decided_at.date() if batch.decided_at else now.date()
+    day = localdate(batch.decided_at or now)
     return start_run(
         actor,
         pipeline=APPROVE_PIPELINE,

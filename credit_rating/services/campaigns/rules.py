@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Iterable
 
 from django.core.exceptions import PermissionDenied
+from django.utils.timezone import localdate
 from django.utils.translation import gettext as _
 
 from credit_rating.models import (
@@ -72,7 +73,7 @@ def collected_among(customers: Iterable[int], kind: str, day: dt.date) -> set[in
     return {
         customer
         for customer, pct, at in newest.values_list("customer_id", "completeness_pct", "submitted_at")
-        if pct >= params["complete_pct"] and at is not None and at.date() >= since
+        if pct >= params["complete_pct"] and at is not None and localdate(at) >= since
     }
 
 

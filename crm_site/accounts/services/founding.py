@@ -10,6 +10,7 @@ from zoneinfo import available_timezones
 from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, transaction
+from django.utils.timezone import localdate
 from django.utils.translation import gettext as _
 
 from crm_site.accounts.banks import forget_banks
@@ -138,7 +139,7 @@ def _found_organisation(created: Bank, *, now: dt.datetime, login: str, password
         staff=first,
         role=role,
         unit=head_office,
-        from_date=now.date() - dt.timedelta(days=1),
+        from_date=localdate(now) - dt.timedelta(days=1),
         status=GrantStatus.EFFECTIVE,
         founding=True,
         proposed_at=now,

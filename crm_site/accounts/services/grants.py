@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 
 from django.db import IntegrityError, transaction
+from django.utils.timezone import localdate
 from django.utils.translation import gettext as _
 
 from crm_site.accounts.models import Bank, GrantStatus, OrgUnit, RoleGrant, Staff
@@ -120,7 +121,7 @@ def revoke_grant(actor: Actor, *, grant_id: int, now: dt.datetime, comment: str 
     if grant.staff_id == actor.staff_id:
         raise DomainError(_("Not for yourself: ask another administrator."), code="oneself")
     if grant.role in (Role.ADMINISTRATOR, Role.OPERATOR):
-        require_two_administrators(grant.staff, now.date())
+        require_two_administrators(grant.staff, localdate(now))
     grant.status, grant.revoked_by_id, grant.revoked_at = GrantStatus.REVOKED, actor.staff_id, now
     grant.comment = comment or grant.comment
     grant.save(update_fields=["status", "revoked_by", "revoked_at", "comment"])

@@ -11,6 +11,7 @@ from allauth.mfa.models import Authenticator
 from allauth.usersessions.models import UserSession
 from django.contrib.sessions.models import Session
 from django.db import IntegrityError, transaction
+from django.utils.timezone import localdate
 from django.utils.translation import gettext as _
 
 from crm_site.accounts.models import GrantStatus, OrgUnit, RoleGrant, Staff
@@ -94,7 +95,7 @@ def deactivate_staff(actor: Actor, *, staff_id: int, left_date: dt.date, now: dt
     staff = _other(actor, staff_id)
     if not staff.is_active:
         raise Conflict(_("Somebody was faster: this has been done already."), code="done_already")
-    require_two_administrators(staff, now.date())
+    require_two_administrators(staff, localdate(now))
     RoleGrant.objects.filter(staff=staff.pk, status=GrantStatus.EFFECTIVE).update(
         status=GrantStatus.REVOKED, revoked_by=actor.staff_id, revoked_at=now
     )

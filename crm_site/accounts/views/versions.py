@@ -11,9 +11,23 @@ from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect
 from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST
 
 from crm_site.accounts.forms import ProposalForm
 from crm_site.lib.errors import DomainError
+from crm_site.lib.guards import View, allowed
+
+
+@dataclass(frozen=True, slots=True)
+class VersionActs:
+    """What a kind of version calls for each act of its life; `drafts`, `publishes`: the actions they need."""
+
+    drafts: str
+    publishes: str
+    propose: Callable[[Any, int, dt.date], object]
+    publish: Callable[[Any, int], object]
+    give_back: Callable[[Any, int], object]
+    discard: Callable[[Any, int], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,41 +39,53 @@ class VersionLife:
     listing: str
     load: Callable[[int], Any]
     draw: Callable[[Any, Any, ProposalForm, int], HttpResponse]
+    acts: VersionActs
+
+    def views(self) -> tuple[View, View, View, View]:
+        """The four pages that only take a POST: propose, publish, give back, discard. Their address holds one id."""
+        made = (
+            (self.acts.drafts, self._propose),
+            (self.acts.publishes, self._publish),
+            (self.acts.publishes, self._give_back),
+            (self.acts.drafts, self._discard),
+        )
+        propose, publish, give_back, discard = (allowed(action)(_post(act)) for action, act in made)
+        return propose, publish, give_back, discard
 
     def show(self, request: Any, pk: int) -> HttpResponse:
         """The version: what it says, who made it, and what may be done with it."""
         return self.draw(request, self.load(pk), ProposalForm(), 200)
 
-    def propose(self, request: Any, pk: int, act: Callable[[dt.date], object]) -> HttpResponse:
-        """Send a draft to a second person; `act` gets the day from which it is to be in force."""
+    def _propose(self, request: Any, pk: int) -> HttpResponse:
         found, form = self.load(pk), ProposalForm(request.POST)
         if not form.is_valid():
             return self.draw(request, found, form, 422)
         try:
-            act(form.cleaned_data["valid_from"])
+            self.acts.propose(request, pk, form.cleaned_data["valid_from"])
         except DomainError as error:
             form.add_error("valid_from" if "valid_from" in error.fields else None, error.message)
             return self.draw(request, found, form, error.status)
         messages.success(request, _("It waits for a second person now."))
         return redirect(self.page, pk)
 
-    def publish(self, request: Any, pk: int, act: Callable[[], object]) -> HttpResponse:
-        """Put a proposal in force from its date."""
-        return self._done(request, pk, act, _("Published.")) or redirect(self.page, pk)
+    def _publish(self, request: Any, pk: int) -> HttpResponse:
+        return self._done(request, pk, self.acts.publish, _("Published.")) or redirect(self.page, pk)
 
-    def give_back(self, request: Any, pk: int, act: Callable[[], object]) -> HttpResponse:
-        """Give a proposal back to who drafted it."""
-        return self._done(request, pk, act, _("Returned as a draft.")) or redirect(self.page, pk)
+    def _give_back(self, request: Any, pk: int) -> HttpResponse:
+        said = _("Returned as a draft.")
+        return self._done(request, pk, self.acts.give_back, said) or redirect(self.page, pk)
 
-    def discard(self, request: Any, pk: int, act: Callable[[], object]) -> HttpResponse:
-        """Throw a draft away."""
-        return self._done(request, pk, act, _("The draft is thrown away.")) or redirect(self.listing)
+    def _discard(self, request: Any, pk: int) -> HttpResponse:
+        said = _("The draft is thrown away.")
+        return self._done(request, pk, self.acts.discard, said) or redirect(self.listing)
 
-    def _done(self, request: Any, pk: int, act: Callable[[], object], said: str) -> HttpResponse | None:
+    def _done(
+        self, request: Any, pk: int, act: Callable[[Any, int], object], said: str
+    ) -> HttpResponse | None:
         """None when it went well; else the page as it is now, with what was wrong."""
         self.load(pk)
         try:
-            act()
+            act(request, pk)
         except DomainError as error:
             form = ProposalForm({})
             form.errors.clear()
@@ -67,3 +93,12 @@ class VersionLife:
             return self.draw(request, self.load(pk), form, error.status)
         messages.success(request, said)
         return None
+
+
+def _post(act: Callable[[Any, int], HttpResponse]) -> View:
+    @require_POST
+    def view(request: Any, **address: int) -> HttpResponse:
+        (pk,) = address.values()
+        return act(request, pk)
+
+    return view

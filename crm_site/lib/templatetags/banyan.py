@@ -15,6 +15,7 @@ from typing import Any
 from django import template
 from django.contrib.auth.password_validation import password_validators_help_texts
 from django.core.serializers.json import DjangoJSONEncoder
+from django.forms import BoundField
 from django.template import Context, Variable
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
@@ -71,6 +72,17 @@ def money_full(context: Context, value: Decimal | None, currency: str = "") -> s
     """Every digit, for forms, approvals and print."""
     home = _home_currency(context)
     return formats.money_full(value, currency or home, home=home)
+
+
+@register.simple_tag(takes_context=True)
+def field_unit(context: Context, of: BoundField | str = "") -> str:
+    """The unit inside a box: of an amount the given currency, the one its form asks for, else the bank's."""
+    asked = of
+    if isinstance(of, BoundField):
+        if not getattr(of.field, "is_amount", False):
+            return getattr(of.field, "unit", "")
+        asked = of.form["currency"].value() if "currency" in of.form.fields else ""
+    return formats.amount_unit(str(asked or _home_currency(context)))
 
 
 @register.simple_tag

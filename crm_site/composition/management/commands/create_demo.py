@@ -9,7 +9,8 @@ from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 
-from crm_site.composition.demo import BANKS, LOGINS, create_demo, is_embedded, live_through
+from crm_site.accounts.models import Bank
+from crm_site.composition.demo import BANKS, LOGINS, create_demo, create_one, is_embedded, kept_logins
 from crm_site.composition.management.commands.make_bank import day
 from crm_site.lib.commands import BanyanCommand
 
@@ -23,21 +24,24 @@ class Command(BanyanCommand):
             "--date", type=day, metavar="YYYY-MM-DD", help="last day of the books (default: yesterday)"
         )
         parser.add_argument(
-            "--nights-of", choices=[row[0] for row in BANKS],
-            help="only the nights of a bank that is there (create_demo starts this beside its own work)",
+            "--only", choices=[row[0] for row in BANKS],
+            help="only this bank (create_demo starts this beside its own work)",
         )  # fmt: skip
+        parser.add_argument(
+            "--first", action="store_true", help="nothing where there are banks already that it did not begin"
+        )
 
     def work(self, **options: Any) -> Any:
         if not is_embedded():
             raise CommandError("Demo banks have known passwords: they are made on embedded servers only.")
         now = timezone.now()
         date: dt.date = options["date"] or timezone.localdate(now) - dt.timedelta(days=1)
-        if code := options["nights_of"]:
-            live_through(code, now=now, date=date, say=self.progress)
-            return []
-        logins = create_demo(now=now, date=date, say=self.progress, port=settings.PORT)
-        if logins:
+        if code := options["only"]:
+            create_one(code, now=now, date=date, say=self.progress, port=settings.PORT)
+        elif options["first"] and not (settings.DATA_DIR / LOGINS).exists() and Bank.objects.exists():
+            self.say("There are banks: no demo is made beside them.")
+        elif create_demo(now=now, date=date, say=self.progress, port=settings.PORT):
             self.say(f"logins: {settings.DATA_DIR / LOGINS}")
         else:
             self.say("The demo banks exist already.")
-        return [login.__dict__ for login in logins]
+        return kept_logins()
