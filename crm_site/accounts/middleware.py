@@ -7,6 +7,7 @@ import logging
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -92,20 +93,16 @@ class BankMiddleware:
             rows = [{**row, "url": f"{request.scheme}://{row['host']}{port}/"} for row in shown]
             return render(request, "landing.html", {"banks": rows}, status=status)
         request.bank, request.bank_id = found, found.pk
-        zone = ZoneInfo(found.timezone)
+        zone = ZoneInfo(found.timezone)  # times are read and shown as at the bank's place
         with bank(found.pk), timezone.override(zone):
             response = self.get_response(request)
             if response.status_code >= 500:
                 transaction.set_rollback(True)
         if getattr(response, "streaming", False) and not getattr(response, "is_async", False):
-            chunks = in_bank(found.pk, response.streaming_content)  # type: ignore[attr-defined]
-            response.streaming_content = _by_the_clock(zone, chunks)  # type: ignore[attr-defined]
+            stream: Any = response
+            pieces = _within(lambda: timezone.override(zone), stream.streaming_content)
+            stream.streaming_content = in_bank(found.pk, pieces)
         return response
-
-
-def _by_the_clock(zone: ZoneInfo, chunks: Iterable[Any]) -> Iterator[Any]:
-    with timezone.override(zone):
-        yield from chunks
 
 
 class LanguageMiddleware:
@@ -128,16 +125,20 @@ class LanguageMiddleware:
             request.LANGUAGE_CODE = chosen
             response = self.get_response(request)
         if getattr(response, "streaming", False) and not getattr(response, "is_async", False):
-            response.streaming_content = _in_language(chosen, response.streaming_content)  # type: ignore[attr-defined]
+            stream: Any = response
+            stream.streaming_content = _within(lambda: translation.override(chosen), stream.streaming_content)
         response.headers.setdefault("Content-Language", chosen)
         return response
 
 
-def _in_language(language: str, chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """A streamed answer is written after the middleware has gone: each piece in the reader's language still."""
+def _within(
+    surroundings: Callable[[], AbstractContextManager[None]], chunks: Iterable[bytes]
+) -> Iterator[bytes]:
+    """A streamed answer is written after the middleware has gone: each piece in the reader's language and the bank's
+    time zone still."""
     pieces = iter(chunks)
     while True:
-        with translation.override(language):
+        with surroundings():
             piece = next(pieces, None)
         if piece is None:
             return

@@ -42,12 +42,14 @@ def tier_panel(request: Any, customer_id: int) -> HttpResponse:
     """The customer's tiers over time."""
     customer, day = _customer(request, customer_id), business_date(request.bank)
     value = tiers.tier_history(request.actor, customer_id, VALUE, day)
+    wealth = tiers.tier_history(request.actor, customer_id, WEALTH, day)
     context = {
         "customer": customer,
         "value": value,
+        "periods": [*value, *wealth],
         "bar": [(period.code, period.days) for period in value],
         "own": tiers.own_tiers(request.actor, customer_id),
-        "wealth": tiers.tier_history(request.actor, customer_id, WEALTH, day),
+        "wealth": wealth,
     }
     if request.htmx and not request.htmx.boosted:
         return render(request, "segmentation/_tier_panel.html", context)

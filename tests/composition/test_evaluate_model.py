@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from django.conf import settings
 from django.core.management import CommandError, call_command
 
 from crm_site.lib.translations import ROOT
@@ -92,3 +94,18 @@ def test_optbinning_and_what_it_brings_can_be_loaded() -> None:
         [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=False
     )
     assert done.stdout.strip() == "OptimalBinning", done.stderr
+
+
+def test_an_outside_file_is_judged_without_any_server(tmp_path: Path) -> None:
+    """Model-risk staff run it beside a program that stands still or is being stopped: it must hold no server up."""
+    data = tmp_path / "data"
+    env = {
+        k: v for k, v in os.environ.items() if k not in ("DATABASE_URL", "DATABASE_OWNER_URL", "REDIS_URL")
+    }
+    done = subprocess.run(
+        [sys.executable, "manage.py", "evaluate_model", "scorecard", str(tmp_path / "none.csv"), "--target", "x"],
+        cwd=settings.BASE_DIR, env=env | {"BANYAN_DATA": str(data)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "cannot be read" in done.stderr
+    assert not (data / "postgres").exists()

@@ -97,7 +97,7 @@ def test_headquarters(reader: Window) -> None:
     # Charts below the fold are drawn without scrolling: for a print or a jump to the page's end.
     risk.open("/segmentation/")
     risk.page.wait_for_function(
-        "[...document.querySelectorAll('[data-chart]')].length > 1 &&"
+        "document.querySelector('[data-chart]') &&"
         " [...document.querySelectorAll('[data-chart]')].every((box) => box.querySelector('svg'))"
     )
     risk.open("/relationship/bank/")

@@ -8,6 +8,8 @@ from collections.abc import Callable
 import pytest
 from django.test import Client
 
+from crm_site.accounts.banks import forget_banks
+from crm_site.accounts.models import Bank
 from crm_site.jobs import executor, services
 from crm_site.jobs.models import Chunk, Run
 from crm_site.lib.permissions import system_actor
@@ -78,6 +80,20 @@ def test_who_started_a_run_and_its_steps_are_words_and_not_code(
     assert "the steps add up to more" in page
     page = client.get(f"/jobs/{run.pk}/", headers={"Accept-Language": "zh-hans"}).content.decode()
     assert "流失模型 7" in page
+
+
+def test_times_are_those_of_the_banks_place(house: House, administrator: Person, client_for: SignIn) -> None:
+    """A bank in Prague reads 08:30 where one in Shanghai reads 14:30."""
+    with bank(house.id):
+        run = services.start_run(administrator.actor, pipeline="nightly", business_date=DAY)
+        Run.objects.filter(pk=run.pk).update(
+            requested_at=dt.datetime(2026, 3, 31, 6, 30, tzinfo=dt.UTC), started_at=None
+        )
+    client = client_for(administrator)
+    assert "14:30" in client.get(f"/jobs/{run.pk}/").content.decode()
+    Bank.objects.filter(pk=house.id).update(timezone="Europe/Prague")
+    forget_banks()
+    assert "08:30" in client.get(f"/jobs/{run.pk}/").content.decode()
 
 
 def test_nothing_is_sent_anywhere_within_a_request(

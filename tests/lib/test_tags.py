@@ -22,6 +22,17 @@ def rendered(source: str, language: str = "en", **context: Any) -> str:
         return Template(source).render(Context(shell | context))
 
 
+def test_a_table_of_customers_has_the_unit_of_its_largest_amount() -> None:
+    rows = [
+        {"held": Decimal(23800), "row": {"owed": Decimal("433552.80")}},
+        {"held": None, "row": {"owed": None}},
+    ]
+    source = '{% unit_of rows "held" "row.owed" as scale %}{{ scale.label }} {{ rows.0.held|money_in:scale }}'
+    assert rendered(source, rows=rows) == "K 23.8"
+    assert rendered(source, "zh-hans", rows=rows) == "万 2.4"
+    assert rendered(source, rows=[{"held": Decimal(792), "row": {"owed": None}}]).strip() == "792.00"
+
+
 def test_money_shows_the_full_amount_on_hover_and_on_paper() -> None:
     html = rendered("{% money v %}", "zh-hans", v=Decimal(33421000))
     assert 'title="33,421,000.00 元"' in html

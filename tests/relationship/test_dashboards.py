@@ -151,7 +151,9 @@ def test_a_line_department_sees_its_kinds_only(
         assert dashboards.months(scope, [DAY])[0].total.customers == 1
         assert MigrationMonth.objects.count() > len(dashboards.moves(scope, DAY).cells)
     client = client_for(line_department)
-    assert client.get("/").status_code == 200
+    assert (
+        '<span class="sub">Corporate · ' in client.get("/").content.decode()
+    )  # the figures are not the bank's
     page = client.get(f"/relationship/branches/{book.north.pk}/").content.decode()
     assert "Relationship managers" not in page
 

@@ -6,7 +6,7 @@ crm_site.lib.formats.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from functools import lru_cache
@@ -16,7 +16,7 @@ from django import template
 from django.contrib.auth.password_validation import password_validators_help_texts
 from django.core.serializers.json import DjangoJSONEncoder
 from django.forms import BoundField
-from django.template import Context
+from django.template import Context, Variable
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.timezone import is_aware, localdate, localtime
@@ -89,6 +89,16 @@ def field_unit(context: Context, of: BoundField | str = "") -> str:
 def column_unit(values: Sequence[Decimal | None]) -> formats.Unit:
     """The one unit of a column: `{% column_unit amounts as unit %}`, then `{{ value|money_in:unit }}`."""
     return formats.column_unit(values)
+
+
+@register.simple_tag
+def unit_of(rows: Iterable[Any], *paths: str) -> formats.Unit:
+    """The one unit of the amounts at these paths of a table's rows: `{% unit_of rows "deposits" "loans" as unit %}`.
+
+    For tables of single customers, whose amounts 万 or M would show as 0.0; branches and banks have `{% unit %}`.
+    """
+    found = [Variable(f"row.{path}") for path in paths]
+    return formats.column_unit(one.resolve({"row": row}) for row in rows for one in found)
 
 
 @register.simple_tag
