@@ -56,7 +56,8 @@ def _mark_due(standing: Any, rules: Mapping[str, Body], day: dt.date) -> int:
         return 0
     # Only who is in arrears, or had deposits that count and has no more than then, can be due: few of a bank's ratings.
     late_from, drop_from = (
-        min(body.params[name] for body in rules.values()) for name in ("review_arrears_days", "review_drop_from")
+        min(body.params[name] for body in rules.values())
+        for name in ("review_arrears_days", "review_drop_from")
     )
     rows = standing.filter(
         Q(customer__standings__days_past_due__gte=late_from)
@@ -90,7 +91,8 @@ def _tasks(here: Any, rules: Mapping[str, Body], day: dt.date) -> Iterator[TaskR
     working_day = day + dt.timedelta(days=1)
     since = day - dt.timedelta(days=EXPIRED_DAYS)
     untils = {
-        kind: working_day + dt.timedelta(days=int(body.params["expiring_days"])) for kind, body in rules.items()
+        kind: working_day + dt.timedelta(days=int(body.params["expiring_days"]))
+        for kind, body in rules.items()
     }
     newer = Rating.objects.filter(status=RatingStatus.APPROVED, customer_id=OuterRef("customer_id"))
     expired = Q(status=RatingStatus.EXPIRED) & ~Exists(newer)
