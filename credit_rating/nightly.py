@@ -213,8 +213,8 @@ REASONS = (
 
 def register() -> None:
     """Make the step and its reasons known (AppConfig.ready)."""
-    add_step(Step("lines", gettext_lazy("Credit lines"), lines, after=("arrears",), plan=plan_customers))
-    add_step(Step("cases", gettext_lazy("Approval cases"), cases, after=("arrears",), plan=plan_customers))
+    add_step(Step("lines", gettext_lazy("Credit lines"), lines, after=("placement",), plan=plan_customers))
+    add_step(Step("cases", gettext_lazy("Approval cases"), cases, after=("placement",), plan=plan_customers))
     for reason in REASONS:
         add_work_reason(reason)
     add_notice(NoticeKind("case.ended", "gavel", _say_ended))

@@ -150,7 +150,7 @@ REASONS = (
 def register() -> None:
     """Make the step and its reasons known (AppConfig.ready)."""
     add_step(
-        Step("ratings", gettext_lazy("Credit ratings"), ratings, after=("arrears",), plan=plan_customers)
+        Step("ratings", gettext_lazy("Credit ratings"), ratings, after=("placement",), plan=plan_customers)
     )
     for reason in REASONS:
         add_work_reason(reason)

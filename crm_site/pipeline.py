@@ -1,7 +1,9 @@
 """The nightly pipeline in order. Each app registers its steps in AppConfig.ready(); here is the whole of it.
 
-feeds -> balances -> arrears -> lines -> classes -> ratings -> cases -> tiers -> churn -> placement -> proposals ->
+feeds -> balances -> arrears -> classes -> tiers -> churn -> placement -> lines -> ratings -> cases -> proposals ->
 revaluations -> warnings -> worklists -> summaries -> statistics -> overview
+
+What makes a task for a customer's manager comes after placement, which may give the customer another one.
 """
 
 from __future__ import annotations
@@ -18,13 +20,13 @@ NIGHTLY = (
     "feeds",
     "balances",
     "arrears",
-    "lines",
     "classes",
-    "ratings",
-    "cases",
     "tiers",
     "churn",
     "placement",
+    "lines",
+    "ratings",
+    "cases",
     "proposals",
     "revaluations",
     "warnings",
