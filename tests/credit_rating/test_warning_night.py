@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -427,7 +428,7 @@ def test_a_group_across_chunks_is_whole_and_other_groups_are_not_read(
     """The far end of a chain is in trouble: the debtor is three relations and three chunks away from it."""
     chain = [debtor, *(elsewhere(rm_other_branch, f"M-{n}") for n in range(2, 5))]
     stranger, its_owner, small_holder = (elsewhere(rm_other_branch, f"X-{n}") for n in range(3))
-    for one, other in zip(chain, chain[1:], strict=False):  # either end of a tie may be the nearer one
+    for one, other in pairwise(chain):  # either end of a tie may be the nearer one
         pair = (one, other) if one.pk % 2 else (other, one)
         Relation.objects.create(customer=pair[0], other=pair[1], kind="common_control")
     Relation.objects.create(customer=its_owner, other=stranger, kind="parent_company")
