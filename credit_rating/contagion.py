@@ -51,10 +51,8 @@ def groups_reached(customers: Collection[int], day: dt.date) -> list[list[int]]:
     while wave:
         found: dict[int, Tie] = {}
         for end in ("customer_id__in", "other_id__in"):  # one after the other: each has its own index
-            rows = controls.filter(**{end: wave}).values_list(
-                "pk", "customer_id", "other_id", "kind", "share"
-            )
-            found |= {key: Tie(*tie) for key, *tie in rows}
+            rows = controls.filter(**{end: wave})
+            found |= {r.pk: Tie(r.customer_id, r.other_id, r.kind, r.share) for r in rows}
         ties |= {key: tie for key, tie in found.items() if is_control(tie, threshold)}
         wave = {one for key in found.keys() & ties.keys() for one in (ties[key].one, ties[key].other)} - known
         known |= wave

@@ -10,6 +10,7 @@ import datetime as dt
 from bisect import bisect
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from django.db import connection
 from django.db.models import Count
@@ -41,7 +42,7 @@ WHERE s.bank_id = %(bank)s AND s.customer_id = w.customer_id AND s.as_of IS NULL
 
 def weigh_loans(customers: Sequence[Customer], date: dt.date) -> None:
     """Let the standing of a bank without a night so far know the loans that caps are asked about."""
-    values = {
+    values: dict[str, Any] = {
         "bank": require_bank(), "customers": [c.pk for c in customers], "control": list(CONTROL),
         "related": list(related_on(date).values_list("customer_id", flat=True)),
     }  # fmt: skip
