@@ -1,6 +1,7 @@
 """What a group's trouble means for its members: who of them is past due or in a bad class, and whom that touches (C10).
 
-Groups are those of the large-exposure rules (engine.exposure), of the whole bank's relations of control.
+Groups are those of the large-exposure rules (engine.exposure); only relations that hang together with the debtors asked
+about are read, wherever in the bank the members are.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 from django.db.models import Max
 
 from credit_rating.engine.classes import Level
-from credit_rating.engine.exposure import Tie, control_groups
+from credit_rating.engine.exposure import Tie, control_groups, is_control
 from credit_rating.models import LoanClass
 from credit_rating.policies.classes import CODES
 from credit_rating.policies.warnings import Contagion
@@ -24,7 +25,7 @@ from customers.models import Relation, Standing
 def touched_by_group(debtors: Collection[int], when: Contagion, day: dt.date) -> dict[int, dict[str, Any]]:
     """debtor -> what is worst with another member of its group: {"member": id, "member_days", "member_class": code}."""
     wanted = set(debtors)
-    groups = [group for group in _groups(day) if not wanted.isdisjoint(group)]
+    groups = groups_reached(wanted, day)
     members = {member for group in groups for member in group}
     days, levels = _troubles(members, when)
     found: dict[int, dict[str, Any]] = {}
@@ -41,11 +42,21 @@ def touched_by_group(debtors: Collection[int], when: Contagion, day: dt.date) ->
     return found
 
 
-def _groups(day: dt.date) -> list[list[int]]:
+def groups_reached(customers: Collection[int], day: dt.date) -> list[list[int]]:
+    """The groups that some customers belong to, whole, each in order of id. Two statements a step away from them."""
     threshold = policy_on("caps", day).body.params["control_pct"]
-    rows = Relation.objects.filter(kind__in=CONTROL).order_by("id")
-    ties = rows.values_list("customer_id", "other_id", "kind", "share")
-    return control_groups((Tie(*row) for row in ties.iterator()), threshold)
+    controls = Relation.objects.filter(kind__in=CONTROL).order_by()
+    ties: dict[int, Tie] = {}
+    known, wave = set(customers), set(customers)
+    while wave:
+        found: dict[int, Tie] = {}
+        for end in ("customer_id__in", "other_id__in"):  # one after the other: each has its own index
+            rows = controls.filter(**{end: wave})
+            found |= {r.pk: Tie(r.customer_id, r.other_id, r.kind, r.share) for r in rows}
+        ties |= {key: tie for key, tie in found.items() if is_control(tie, threshold)}
+        wave = {one for key in found.keys() & ties.keys() for one in (ties[key].one, ties[key].other)} - known
+        known |= wave
+    return control_groups(ties.values(), threshold)
 
 
 def _troubles(members: set[int], when: Contagion) -> tuple[dict[int, int], dict[int, int]]:

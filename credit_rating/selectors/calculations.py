@@ -188,12 +188,17 @@ def reckon(
     actor: Actor, customer: Customer, terms: Terms, *, day: dt.date, what_if: WhatIf | None = None
 ) -> Reckoning:
     """The calculation as of a day by the policies in force then."""
-    basis = Basis(
+    basis = basis_of(actor, customer, terms, day)
+    policies = policies_on(credit_kind(customer), day)
+    return reckon_by(policies, customer, terms, basis, day=day, tried=what_if or WhatIf())
+
+
+def basis_of(actor: Actor, customer: Customer, terms: Terms, day: dt.date) -> Basis:
+    """What is on record of a customer for a calculation."""
+    return Basis(
         gather(actor, customer, day), guarantees_of(actor, customer, day=day),
         concentration_of(actor, customer, day=day, limit=terms.requested or None),
     )  # fmt: skip
-    policies = policies_on(credit_kind(customer), day)
-    return reckon_by(policies, customer, terms, basis, day=day, tried=what_if or WhatIf())
 
 
 def policies_on(kind: str, day: dt.date) -> dict[str, Policy]:

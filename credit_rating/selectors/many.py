@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -24,18 +24,19 @@ from credit_rating.selectors.calculations import (
     Reckoning,
     Terms,
     WhatIf,
+    basis_of,
     inputs_of,
     policies_on,
-    reckon,
     reckon_by,
 )
 from credit_rating.selectors.exposure import alone, capital_on, grouped, related_customers, stakes_of
 from credit_rating.selectors.external import elsewhere_of_many
 from credit_rating.selectors.factors import Facts, Held, held_on, owing_months
+from credit_rating.selectors.policies import Policy
 from credit_rating.selectors.ratings import Assessed, assess_by, yardstick_on
 from credit_rating.selectors.statements import KEPT_YEARS
 from crm_site.accounts.models import Bank
-from crm_site.lib.permissions import system_actor
+from crm_site.lib.permissions import Actor, system_actor
 from crm_site.lib.tenancy import require_bank
 from customers.models import Customer, Standing
 
@@ -104,27 +105,46 @@ def reckon_many(
 ) -> dict[int, Reckoned]:
     """customer -> its rating and line as of a day. All are of one kind. `grade_of`: with which grade the line is
     calculated (the reckoned one, unless a person has said another). Raises NoScorecard."""
-    actor = system_actor(require_bank(), "campaign")
-    yardstick, policies = yardstick_on(kind, day), policies_on(kind, day)
+    actor, yardstick = _reader(), yardstick_on(kind, day)
+    held = held_of(customers, day)
+    assessed = {c.pk: assess_by(yardstick, Facts(actor, c, day, held[c.pk]), {}) for c in customers}
+    terms = {key: Terms(grade_of(found), term_months, requested) for key, found in assessed.items()}
+    lines = calculate_many(customers, terms, held, policies_on(kind, day), day=day)
+    return {key: Reckoned(assessed[key], terms[key].grade, line) for key, line in lines.items()}
+
+
+def calculate_many(
+    customers: Sequence[Customer],
+    terms: Mapping[int, Terms],
+    held: Mapping[int, Held],
+    policies: dict[str, Policy],
+    *,
+    day: dt.date,
+) -> dict[int, Reckoning]:
+    """customer -> its line calculated as of a day by its own terms: `reckon` for many of one kind. `held`: of held_of;
+    `policies`: of policies_on."""
+    actor = _reader()
     ids = [c.pk for c in customers]
     reports = elsewhere_of_many(ids, day)
-    held, stakes, capital = held_of(customers, day), stakes_of(ids, day), capital_on(day)
+    stakes, capital = stakes_of(ids, day), capital_on(day)
     pledged = Guarantee.objects.filter(customer_id__in=ids, status__in=LIVE)
     by_itself = (
         grouped(ids) | related_customers(day) | set(pledged.values_list("customer_id", flat=True).distinct())
     )
     found = {}
     for customer in customers:
-        known = held[customer.pk]
-        assessed = assess_by(yardstick, Facts(actor, customer, day, known), {})
-        terms = Terms(grade_of(assessed), term_months, requested)
+        known, asked = held[customer.pk], terms[customer.pk]
         if customer.pk in by_itself:
-            line = reckon(actor, customer, terms, day=day)
+            basis = basis_of(actor, customer, asked, day)
         else:
             given = inputs_of(
                 credit_kind(customer), known.statements, known.collected, reports.get(customer.pk)
             )
-            stake = alone(customer, stakes[customer.pk], policies["caps"].body, capital, requested)
-            line = reckon_by(policies, customer, terms, Basis(given, [], stake), day=day, tried=_AS_IS)
-        found[customer.pk] = Reckoned(assessed, terms.grade, line)
+            stake = alone(customer, stakes[customer.pk], policies["caps"].body, capital, asked.requested)
+            basis = Basis(given, [], stake)
+        found[customer.pk] = reckon_by(policies, customer, asked, basis, day=day, tried=_AS_IS)
     return found
+
+
+def _reader() -> Actor:
+    return system_actor(require_bank(), "campaign")

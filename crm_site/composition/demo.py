@@ -15,7 +15,6 @@ from dataclasses import asdict, dataclass
 
 from django.conf import settings
 from django.contrib.auth.hashers import make_password
-from django.db.models import Count
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -24,6 +23,7 @@ from crm_site.accounts.selectors import actor_for
 from crm_site.accounts.services import PLATFORM_CODE, found_bank
 from crm_site.composition.demo_campaign import make_campaign
 from crm_site.composition.synthetic.plan import make_plan
+from crm_site.composition.synthetic.raters import busiest_manager
 from crm_site.composition.synthetic_bank import SECOND_ADMINISTRATOR, ensure_months, make_bank
 from crm_site.jobs.models import UNFINISHED, Run, RunStatus
 from crm_site.jobs.services import NIGHTLY, run_to_end, start_run
@@ -166,12 +166,9 @@ def run_nights(of: Bank, dates: Sequence[dt.date]) -> int:
 def _open_doors(of: Bank, password: str, hashed: str, port: int) -> list[Login]:
     """One person a role gets the demo password; manager, teller and branch manager are of the same branch."""
     with bank(of.pk):
-        busiest = (
-            RoleGrant.objects.filter(role=Role.RELATIONSHIP_MANAGER)
-            .annotate(held=Count("staff__customers"))
-            .order_by("-held", "staff__number")
-            .select_related("staff")[0]
-        )
+        busiest = busiest_manager()
+        if busiest is None:
+            return []
         people: list[tuple[Role, Staff]] = []
         for role in SHOWN:
             grants = RoleGrant.objects.filter(role=role).select_related("staff").order_by("staff__number")

@@ -33,3 +33,21 @@ def test_template_keeps_to_the_content_policy(path: Path) -> None:
     text = (FOLDER / path).read_text()
     found = {what: match[0] for what, pattern in FORBIDDEN.items() if (match := pattern.search(text))}
     assert not found
+
+
+_STACKED = re.compile(r'<table class="table table-stack">(.*?)</table>', re.DOTALL)
+_CELL = re.compile(r"<td([^>]*)>(</td>)?")
+
+
+@pytest.mark.parametrize("path", [p for p in TEMPLATES if "table-stack" in (FOLDER / p).read_text()], ids=str)
+def test_a_table_that_stacks_on_a_phone_says_what_each_figure_is(path: Path) -> None:
+    """There its head is gone: a cell names its column, or is one that needs no name (a whole line of its own)."""
+    for table in _STACKED.findall((FOLDER / path).read_text()):
+        head, body = table.split("</thead>")
+        columns = set(re.findall(r'<th[^>]*>\{% translate "([^"]+)" %\}', head))
+        cells = _CELL.findall(body)
+        assert len(cells) >= len(columns)
+        for attributes, empty in cells:
+            label = re.search(r"data-label=\"\{% translate '([^']+)' %\}\"", attributes)
+            assert label or empty or "wide-cell" in attributes, attributes
+            assert label is None or label[1] in columns

@@ -11,20 +11,32 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection, transaction
+from django.db.models import Sum
 
 from credit_rating.factors import SOURCES
-from credit_rating.models import CreditCase, CreditLine, InformationForm, Rating, RatingStatus, Statement
+from credit_rating.models import (
+    CreditCase,
+    CreditLine,
+    InformationForm,
+    LineCalculation,
+    Rating,
+    RatingStatus,
+    Statement,
+)
 from credit_rating.models.cases import STAGES
 from credit_rating.policies import rating_rules
 from credit_rating.policies.grades import grade_of
 from credit_rating.policies.shapes import read
 from credit_rating.scorecards import shape_of
+from credit_rating.selectors import calculations
+from credit_rating.selectors.calculations import Terms
 from credit_rating.selectors.cases import dossier_of, inbox
 from credit_rating.selectors.factors import Facts
 from credit_rating.selectors.policies import policy_on
 from credit_rating.selectors.ratings import Assessed, Line, as_content, graded, rules_on
 from crm_site.accounts.models import Bank, RoleGrant
 from crm_site.accounts.selectors import actor_for
+from crm_site.composition.synthetic.raters import busiest_manager
 from crm_site.composition.synthetic_bank import make_bank
 from crm_site.lib.permissions import Role, system_actor
 from crm_site.lib.tenancy import bank
@@ -163,6 +175,56 @@ def test_cases_wait_in_inboxes_bound_to_the_dossier_that_is_there(inside: Bank) 
             assert case.line is not None
             assert case.line.case_id == case.pk or case.kind != "new"
             assert set(case.opinions.values_list("stage", flat=True)) == set(case.route)
+
+
+def test_an_open_case_rests_on_the_line_that_the_engine_calculates(inside: Bank) -> None:
+    """Limit, steps, price and caps are the engine's of that day; nobody's saved calculation is as of before its inputs."""
+    reader = system_actor(inside.pk, "test")
+    cases = CreditCase.objects.filter(status__in=(*STAGES, "returned", "draft")).select_related("customer")
+    without = 0
+    for case in cases:
+        if case.calculation_id is None:
+            without += 1
+            continue
+        kept = LineCalculation.objects.get(pk=case.calculation_id)
+        assert kept.is_whole and kept.created_by_id == case.prepared_by_id
+        assert kept.as_of == case.prepared_at.date()
+        assert kept.grade == Rating.objects.get(customer=case.customer, status="approved").grade
+        assert (kept.requested, kept.rate_bp) == (case.amount, case.rate_bp)
+        again = calculations.as_content(
+            calculations.reckon(
+                reader, case.customer, Terms(kept.grade, kept.term_months, kept.requested), day=kept.as_of
+            )
+        )
+        for part in ("inputs", "steps", "limit", "usable", "guarantees", "price", "policies", "capital"):
+            assert kept.content[part] == again[part], (case.number, part)
+        assert kept.content["caps"] and kept.content["price"]
+        assert all(given["as_of"] <= kept.as_of.isoformat() for given in kept.content["inputs"])
+        owed = Loan.objects.filter(customer=case.customer, status="active").aggregate(sum=Sum("outstanding"))
+        me = next(one for one in kept.content["group"] if one["self"])
+        assert Decimal(me["lent"]) >= (owed["sum"] or 0)
+    assert cases.count() >= 10 and without <= cases.count() // 10
+    # Some ask for more than was calculated, most do not.
+    above = [case for case in cases if case.route_why == "above_limit"]
+    assert len(above) <= cases.count() // 2
+
+
+def test_everybody_whom_the_demo_lets_sign_in_finds_something_to_decide(inside: Bank) -> None:
+    def waiting(grant: RoleGrant) -> int:
+        return len(inbox(actor_for(grant.staff, day=DATE), "todo", day=DATE))
+
+    first = {}
+    for grant in RoleGrant.objects.select_related("staff").order_by("-staff__number"):
+        first[grant.role] = grant
+    assert waiting(first[Role.COMMITTEE_MEMBER]) >= 2
+    assert waiting(first[Role.CREDIT_REVIEWER]) >= 1
+    assert waiting(first[Role.PRESIDENT]) >= 1
+    manager = busiest_manager()
+    assert manager is not None
+    leader = RoleGrant.objects.get(role=Role.BRANCH_MANAGER, unit_id=manager.unit_id)
+    assert waiting(leader) >= 1
+    mine = set(CreditCase.objects.filter(prepared_by=manager.staff).values_list("status", flat=True))
+    assert {"branch", "returned"} <= mine
 
 
 @pytest.mark.django_db

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from django.core.exceptions import PermissionDenied
 from django.utils import translation
 
 from credit_rating import warning_nightly
+from credit_rating.contagion import groups_reached
 from credit_rating.engine.classes import Level
 from credit_rating.models import CreditLine, CreditPolicy, LoanClass, Signal, SignalAct
 from credit_rating.policies import SHAPES, PolicyFault, read
@@ -418,6 +420,31 @@ def test_trouble_of_a_member_warns_the_group_and_names_it_to_who_sees_it(
     night(inside, in_days(2))
     night(inside, in_days(2), step="warnings")
     assert Signal.objects.get(customer=debtor).ended_on == in_days(2)
+
+
+def test_a_group_across_chunks_is_whole_and_other_groups_are_not_read(
+    inside: House, debtor: Customer, rm_other_branch: Person
+) -> None:
+    """The far end of a chain is in trouble: the debtor is three relations and three chunks away from it."""
+    chain = [debtor, *(elsewhere(rm_other_branch, f"M-{n}") for n in range(2, 5))]
+    stranger, its_owner, small_holder = (elsewhere(rm_other_branch, f"X-{n}") for n in range(3))
+    for one, other in pairwise(chain):  # either end of a tie may be the nearer one
+        pair = (one, other) if one.pk % 2 else (other, one)
+        Relation.objects.create(customer=pair[0], other=pair[1], kind="common_control")
+    Relation.objects.create(customer=its_owner, other=stranger, kind="parent_company")
+    Relation.objects.create(customer=small_holder, other=debtor, kind="shareholder", share=Decimal("0.02"))
+    assert groups_reached([debtor.pk], DAY) == [[one.pk for one in chain]]
+    assert groups_reached([small_holder.pk], DAY) == []
+    for one in (debtor, chain[-1]):
+        a_loan(one, f"L{one.pk}")
+        Standing.objects.filter(customer=one).update(loans=Decimal(1000))
+    set_days(Loan.objects.get(customer=chain[-1]), 40)
+    night(inside)
+    ctx = RunContext(inside.id, 1, 1, DAY, True)
+    for chunk in customer_ranges(inside.id, 1):
+        warning_nightly.warnings(ctx, chunk)
+    signal = Signal.objects.get(code="group_member")
+    assert (signal.customer_id, signal.figures["member"]) == (debtor.pk, chain[-1].pk)
 
 
 def test_a_policy_may_say_that_groups_never_warn(inside: House) -> None:

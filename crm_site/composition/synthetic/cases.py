@@ -7,36 +7,25 @@ in stage by stage for all cases at once, so that each guard of the database sees
 from __future__ import annotations
 
 import datetime as dt
-import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
-from typing import Any
-
-from django.db import connection
 
 from credit_rating.models import (
     CaseCondition,
     CaseDossier,
-    CaseKind,
     CaseMaker,
     CaseSeat,
     CaseStatus,
     CreditCase,
-    CreditKind,
-    CreditLine,
     Opinion,
     OpinionPart,
-    Rating,
     SeatKind,
     StaffRelation,
     Verdict,
-    credit_kind,
 )
-from credit_rating.models.lines import LineStatus
 from credit_rating.selectors.cases import Dossier, authority_policy, dossier_of, role_holders
-from credit_rating.selectors.cases.dossier import CENT
 from credit_rating.services.cases.flow import carry_out, case_tasks
+from crm_site.composition.synthetic.asked import ENDED_AGES, Begun, at_hour, begin
 from crm_site.composition.synthetic.lines import PRODUCTS
 from crm_site.composition.synthetic.raters import Raters
 from crm_site.lib.permissions import Actor, Grant, Role
@@ -51,36 +40,11 @@ SHARES = {
     "rejected": 10, "withdrawn": 5, "expired": 3,
 }  # fmt: skip
 ENDED = ("approved", "rejected", "withdrawn", "expired")
-OPEN_SHARE = 0.48  # as SHARES has it
-ENDED_AGES = (24, 150)  # days since they were begun
 SLOWEST = 3  # days that a stage takes at most
-MOST_WAITING = {
-    "headquarters": 40,
-    "committee": 30,
-    "president": 30,
-}  # at a million customers: thirty a reviewer
-AMOUNTS = {
-    "large": (20, 300, 100_000), "corporate": (5, 60, 50_000), "household": (3, 30, 10_000), "personal": (5, 30, 10_000),
-}  # fmt: skip
-PURPOSES = {
-    "corporate": ("流动资金周转", "采购原材料", "支付货款", "订单备货", "设备更新"),
-    "household": ("购买农资", "扩大养殖", "大棚改造", "收购农产品"),
-    "personal": ("家庭消费", "住房装修", "个体经营周转"),
-}
-FOUND = {
-    "corporate": (
-        "实地走访经营场所，设备运转正常，在手订单可覆盖未来两个季度；主要下游客户回款周期稳定。",
-        "企业经营年限较长，结算主要在我行办理；行业景气度平稳，未发现对外担保风险。",
-    ),
-    "household": (
-        "走访村委会与邻里，口碑良好；种养殖规模与上年持平，销售渠道稳定。",
-        "实地查看大棚与圈舍，存栏与申报一致；家庭劳动力充足，还款来源明确。",
-    ),
-    "personal": (
-        "核对近半年流水与申报收入一致，家庭负担适中，还款来源明确。",
-        "工作单位与职务经核实，收入稳定；征信无不良记录。",
-    ),
-}
+# At a million customers: thirty a reviewer. And never fewer than so many: nobody who decides has an empty inbox.
+MOST_WAITING = {"headquarters": 40, "committee": 30, "president": 30}
+LEAST_WAITING = {"headquarters": 4, "committee": 3, "president": 2}
+LEAST_CASES = 36
 AGREES = (
     "经营正常，用途合理，还款来源可覆盖。",
     "资料齐全，风险可控，同意。",
@@ -93,14 +57,10 @@ EVIDENCE = "已核验原件，影像已上传"
 
 
 @dataclass
-class _Way:
-    """A case begun `age` days ago and how far it is to come: its goal, and how many stages agree to it. `days`: when
-    each stage was entered, and last when the case ended (while it waits: the day it was handed over)."""
+class _Way(Begun):
+    """How far a case is to come: its goal, and how many stages agree to it. `days`: when each stage was entered, and last
+    when the case ended (while it waits: the day it was handed over)."""
 
-    case: CreditCase
-    dice: random.Random
-    age: int
-    rating_id: int
     dossier: Dossier = field(init=False)
     goal: str = ""
     agreed: int = 0
@@ -117,9 +77,9 @@ def make_cases(*, date: dt.date, now: dt.datetime, seed: int) -> int:
     if CreditCase.objects.exists() or not products:
         return 0
     customers = Customer.objects.filter(is_prospect=False).count()
-    wanted = min(2_000, max(24, customers // 1_000))
+    wanted = min(2_000, max(LEAST_CASES, customers // 1_000))
     people, stage_days = _People(date), _stage_days(date)
-    ways = _begin(_candidates(wanted, seed), products, date, seed)
+    ways = _begin(begin(wanted, products, date, seed), date)
     _set_goals(ways, people, min(1.0, customers / 1_000_000), stage_days)
     for way in ways:
         _date(way, date, stage_days)
@@ -149,51 +109,9 @@ def _stage_days(date: dt.date) -> dict[str, int]:
     return {name: int(params[f"{name}_days"]) for name in (*STAGES, "case")}
 
 
-# -- who asks for what ----------------------------------------------------------------------------------------------
-
-# Customers with a rating in force and a manager of their own: companies, then households, then persons, by their dice.
-_CANDIDATES = """
-SELECT c.id FROM credit_rating_rating r
-JOIN customers_customer c ON c.bank_id = r.bank_id AND c.id = r.customer_id
-WHERE r.bank_id = %(bank)s AND r.status = 'approved' AND c.responsible_id = r.generated_by_id
-ORDER BY abs(hashtextextended(c.number, %(seed)s + 20) %% 10000) + CASE c.kind WHEN 'corporate' THEN 0 WHEN 'household'
-    THEN 5000 ELSE 9000 END, c.id LIMIT %(wanted)s
-"""
-
-
-def _candidates(wanted: int, seed: int) -> list[Customer]:
-    with connection.cursor() as cursor:
-        cursor.execute(_CANDIDATES, {"bank": require_bank(), "seed": seed, "wanted": wanted})
-        keys = [row[0] for row in cursor.fetchall()]
-    found = Customer.objects.select_related("home_branch", "responsible").in_bulk(keys)
-    return [found[key] for key in keys]
-
-
-def _begin(
-    customers: Sequence[Customer], products: Mapping[str, Product], date: dt.date, seed: int
-) -> list[_Way]:
-    """What each of them asks for: drafts, numbered in the order of days; and the dossier that each makes."""
-    ids = [customer.pk for customer in customers]
-    rated = Rating.objects.filter(customer_id__in=ids, status="approved").values_list("customer_id", "pk")
-    ratings = dict(rated)
-    lines = CreditLine.objects.filter(customer_id__in=ids, status=LineStatus.ACTIVE, expires_on__gt=date)
-    standing = {line.customer_id: line for line in lines.select_related("product")}
-    ways = []
-    for customer in customers:
-        dice = random.Random(f"{seed}-{customer.number}-4")  # noqa: S311 - a made-up bank, not a secret
-        line = standing.get(customer.pk)
-        asked = (
-            _about(line, dice) if line is not None and dice.random() < 0.7 else _new(customer, products, dice)
-        )
-        age = int(dice.triangular(0, 14, 2)) if dice.random() < OPEN_SHARE else dice.randrange(*ENDED_AGES)
-        begun = _at(date - dt.timedelta(days=age), 1, dice)
-        case = CreditCase(
-            customer=customer, prepared_by=customer.responsible, prepared_at=begun, year=begun.year,
-            purpose=dice.choice(PURPOSES[customer.kind]), investigation=dice.choice(FOUND[customer.kind]),
-            rate_bp=dice.randrange(385, 640, 5), **asked,
-        )  # fmt: skip
-        ways.append(_Way(case, dice, age, ratings[customer.pk]))
-    ways.sort(key=lambda way: (-way.age, way.case.customer_id))
+def _begin(begun: Sequence[Begun], date: dt.date) -> list[_Way]:
+    """Drafts, numbered in the order of days; and the dossier that each makes."""
+    ways = [_Way(one.case, one.dice, one.age, one.rating_id, one.shown) for one in begun]
     newest: dict[int, int] = {}
     for way in ways:
         newest[way.case.year] = way.case.serial = newest.get(way.case.year, 0) + 1
@@ -202,29 +120,6 @@ def _begin(
         way.case.round, way.case.rating_id = 1, way.rating_id
         way.dossier = dossier_of(way.case, date, date)
     return ways
-
-
-def _about(line: CreditLine, dice: random.Random) -> dict[str, Any]:
-    """A case about a line: its renewal, a higher limit, its review."""
-    kind = dice.choice((CaseKind.RENEWAL, CaseKind.RENEWAL, CaseKind.INCREASE, CaseKind.REVIEW))
-    limit = Decimal(line.limit)
-    if kind == CaseKind.INCREASE:
-        limit = (limit * dice.choice((12, 15, 20)) / 10).quantize(Decimal(1000)) + 1000
-    limit = limit.quantize(CENT)  # as the database gives it back: the dossier says it in these very digits
-    return {
-        "kind": kind, "product": line.product, "line": line, "currency": line.currency, "amount": limit, "term_months": 12,
-    }  # fmt: skip
-
-
-def _new(customer: Customer, products: Mapping[str, Product], dice: random.Random) -> dict[str, Any]:
-    """A new line: amounts by kind and size."""
-    size = customer.kind if credit_kind(customer) != CreditKind.CORPORATE else "large"
-    least, most, step = AMOUNTS[size]
-    return {
-        "kind": CaseKind.NEW, "product": products[PRODUCTS[customer.kind]], "line": None, "currency": "CNY",
-        "amount": Decimal(dice.randrange(least, most) * step).quantize(CENT),
-        "term_months": 36 if customer.kind == "household" else 12,
-    }  # fmt: skip
 
 
 # -- how far it comes -----------------------------------------------------------------------------------------------
@@ -262,10 +157,16 @@ class _People:
 def _set_goals(ways: Sequence[_Way], people: _People, part: float, stage_days: Mapping[str, int]) -> None:
     """Give each case the goal that is furthest behind its share of those its age, its route and the people allow."""
     wanted = {goal: share * len(ways) / 100 for goal, share in SHARES.items()}
-    wanted |= {goal: min(wanted[goal], max(2.0, most * part)) for goal, most in MOST_WAITING.items()}
+    for goal, most in MOST_WAITING.items():
+        wanted[goal] = max(LEAST_WAITING[goal], min(wanted[goal], most * part))
     given = dict.fromkeys(SHARES, 0)
     for way in ways:
-        for goal in sorted(SHARES, key=lambda goal: given[goal] / wanted[goal]):
+        # What it is shown for, what few routes reach, then whatever is furthest behind.
+        missing = {goal for goal in ("committee", "president") if given[goal] < LEAST_WAITING[goal]}
+        order = {
+            goal: (goal != way.shown, goal not in missing, given[goal] / wanted[goal]) for goal in SHARES
+        }
+        for goal in sorted(SHARES, key=order.__getitem__):
             agreed = _agreed(way, goal, stage_days)
             if agreed is not None and people.speak(way, way.route[: agreed + 1]):
                 way.goal, way.agreed = goal, agreed
@@ -314,10 +215,6 @@ def _date(way: _Way, date: dt.date, stage_days: Mapping[str, int]) -> None:
     case.expires_on = way.days[0] + dt.timedelta(days=stage_days["case"])
 
 
-def _at(day: dt.date, hour: int, dice: random.Random) -> dt.datetime:
-    return dt.datetime.combine(day, dt.time(hour, dice.randrange(60)), dt.UTC)
-
-
 # -- into the database, step by step --------------------------------------------------------------------------------
 
 _BOUND = (
@@ -331,7 +228,7 @@ def _submit(ways: Sequence[_Way], stage_days: Mapping[str, int]) -> None:
     dossiers, makers = [], []
     for way in ways:
         case, dossier = way.case, way.dossier
-        at = _at(way.days[0], 2, way.dice)
+        at = at_hour(way.days[0], 2, way.dice)
         case.round, case.submitted_at, case.dossier_hash = 1, at, dossier.hash
         case.route, case.route_why = list(way.route), dossier.route.why
         case.quorum, case.majority_pct, case.kin_steps = (
@@ -349,7 +246,7 @@ def _submit(ways: Sequence[_Way], stage_days: Mapping[str, int]) -> None:
 
 def _enter(way: _Way, step: int, stage_days: Mapping[str, int]) -> None:
     case, stage = way.case, way.route[step]
-    case.status, case.stage_since = CaseStatus(stage), _at(way.days[step], 3, way.dice)
+    case.status, case.stage_since = CaseStatus(stage), at_hour(way.days[step], 3, way.dice)
     until = way.days[step] + dt.timedelta(days=stage_days[stage])
     case.deadline = min(until, case.expires_on) if case.expires_on else until
 
@@ -358,7 +255,7 @@ def _step(ways: Sequence[_Way], step: int, people: _People, stage_days: Mapping[
     """What a stage says of the cases that have come to it, and where they go from there."""
     CaseSeat.objects.bulk_create(
         [
-            CaseSeat(case=way.case, round=1, stage="committee", staff_id=staff, kind=SeatKind.MEMBER, at=_at(way.days[step], 4, way.dice))
+            CaseSeat(case=way.case, round=1, stage="committee", staff_id=staff, kind=SeatKind.MEMBER, at=at_hour(way.days[step], 4, way.dice))
             for way in ways if way.route[step] == "committee" for staff in people.able(way, "committee")
         ], batch_size=1000,
     )  # fmt: skip
@@ -395,13 +292,13 @@ def _opinions(way: _Way, step: int, people: _People) -> Iterator[Opinion]:
         verdicts = [Verdict.APPROVE if agrees else against] * len(able)
         if agrees and len(able) > 3 and dice.random() < 0.3:
             verdicts[-1] = Verdict.ABSTAIN
-        if not agrees and way.goal == "committee":  # the votes that are in so far
-            verdicts = verdicts[: dice.randrange(min(3, way.dossier.quorum))]
+        if not agrees and way.goal == "committee":  # the votes that are in so far; the first member's is not
+            able, verdicts = able[::-1], verdicts[: dice.randrange(min(3, way.dossier.quorum))]
     for staff, verdict in zip(able, verdicts, strict=False):
         words = REJECTS if verdict == Verdict.REJECT else RETURNS if verdict == Verdict.RETURN else AGREES
         yield Opinion(
             case=way.case, round=1, stage=stage, part=part, staff_id=staff, verdict=verdict, text=dice.choice(words),
-            dossier_hash=way.case.dossier_hash, at=_at(day, 6, dice), day=day,
+            dossier_hash=way.case.dossier_hash, at=at_hour(day, 6, dice), day=day,
         )  # fmt: skip
 
 
@@ -428,9 +325,9 @@ def _move(way: _Way, step: int, stage_days: Mapping[str, int]) -> bool:
         return False
     case.status = CaseStatus(way.goal)
     if way.goal == "returned":
-        case.stage_since, case.deadline = _at(way.days[-1], 6, way.dice), None
+        case.stage_since, case.deadline = at_hour(way.days[-1], 6, way.dice), None
     else:
-        case.closed_at = _at(way.days[-1], 6, way.dice)
+        case.closed_at = at_hour(way.days[-1], 6, way.dice)
     return True
 
 
@@ -445,6 +342,6 @@ def _carry_out(way: _Way) -> None:
     carry_out(
         Actor(require_bank(), "make_bank", grants=(grant,)),
         way.case,
-        _at(way.days[-1], 7, way.dice),
+        at_hour(way.days[-1], 7, way.dice),
         way.days[-1],
     )

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import datetime as dt
 
+from django.db.models import Count
+
 from crm_site.accounts.models import OrgUnit, RoleGrant
 from crm_site.composition.synthetic.rating_plan import Planned
 from crm_site.lib.permissions import Role
+
+
+def busiest_manager() -> RoleGrant | None:
+    """The grant of the relationship manager with the most customers: who the demo lets sign in."""
+    held = RoleGrant.objects.filter(role=Role.RELATIONSHIP_MANAGER).annotate(held=Count("staff__customers"))
+    return held.order_by("-held", "staff__number").select_related("staff").first()
 
 
 class Raters:
