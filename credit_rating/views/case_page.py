@@ -183,4 +183,6 @@ def _stages(found: CreditCase, record: selectors.Record) -> list[dict[str, Any]]
         done = place < current or found.status == CaseStatus.APPROVED or (current < 0 and bool(said))
         state = "current" if place == current else "done" if done else ""
         steps.append({"label": STAGE_LABELS[stage], "state": state, "note": note})
+    if found.status in (CaseStatus.RETURNED, CaseStatus.REJECTED):  # the last that spoke has not let it pass
+        next(step for step in reversed(steps) if step["state"])["state"] = ""
     return steps

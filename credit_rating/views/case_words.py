@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from credit_rating import words
+from credit_rating.factors import SOURCES
 from credit_rating.models import CaseStatus, CreditCase, Verdict
 from credit_rating.selectors.guarantees import GuaranteeRow
 
@@ -100,13 +101,11 @@ def sources_of(
 ) -> list[tuple[Any, dt.date, dt.date]]:
     """(source, oldest date, newest date) of what the case rests on: statements, answers, report, valuations, rating."""
     found: list[tuple[Any, dt.date, dt.date]] = []
-    inputs = saved["content"]["inputs"] if saved else []
-    for label, codes in (
-        (_("Statements"), ("statement", "ratio")),
-        (words.SOURCES["collected"], ("collected",)),
-    ):
-        days = [dt.date.fromisoformat(i["as_of"]) for i in inputs if i["source"] in codes]
-        if days:
+    read = [(i["source"], i["as_of"]) for i in saved["content"]["inputs"]] if saved else []
+    if rated:
+        read += [(SOURCES[f["source"]].origin, f["as_of"]) for f in rated["rating"].factors if f["as_of"]]
+    for label, codes in ((_("Statements"), ("statement", "ratio")), (_("Collection forms"), ("collected",))):
+        if days := [dt.date.fromisoformat(as_of) for source, as_of in read if source in codes]:
             found.append((label, min(days), max(days)))
     if report is not None:
         found.append((words.SOURCES[report.source], report.report_date, report.report_date))
