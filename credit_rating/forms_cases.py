@@ -112,6 +112,10 @@ class OpinionForm(RefusableForm):
         given["conditions"] = given["conditions"].splitlines()
         return given
 
+    def sealed(self) -> tuple[str, str, str]:
+        """What is said to which dossier: verdict, text, hash."""
+        return self.cleaned_data["verdict"], self.cleaned_data["text"], self.cleaned_data["dossier_hash"]
+
 
 class BatchForm(forms.Form):
     """Cases chosen in the inbox ("id:hash" each) and what is said of all of them."""

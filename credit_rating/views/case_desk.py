@@ -9,7 +9,7 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, pgettext_lazy
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from credit_rating.forms_cases import (
@@ -28,7 +28,7 @@ from credit_rating.selectors.waiting import DECIDE_RATING as RATE
 from credit_rating.selectors.waiting import ratings_to_decide
 from credit_rating.services import cases as services
 from credit_rating.services.cases import CaseFault
-from credit_rating.views.case_page import WHY
+from credit_rating.views.case_page import TAB_LABELS, WHY
 from credit_rating.views.case_rows import case_rows
 from crm_site.accounts.models import Staff
 from crm_site.accounts.selectors import bank_today
@@ -37,13 +37,6 @@ from crm_site.lib.errors import DomainError
 from crm_site.lib.guards import allowed
 from crm_site.lib.permissions import may
 from customers.models import Customer
-
-TAB_LABELS = {
-    "todo": gettext_lazy("To decide"),
-    "decided": pgettext_lazy("case", "Decided"),
-    "mine": gettext_lazy("Mine"),
-    "copied": gettext_lazy("Copied"),
-}
 
 MISSES = {
     "amount": gettext_lazy("amount"),

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.http import Http404
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from credit_rating import words
 from credit_rating.case_files import KINDS
@@ -18,7 +18,9 @@ from credit_rating.models import (
     CaseStatus,
     CreditCase,
     LineCalculation,
+    Opinion,
     Rating,
+    Verdict,
 )
 from credit_rating.models.cases import STAGES
 from credit_rating.policies.authority import STAGE_LABELS
@@ -29,6 +31,7 @@ from credit_rating.selectors.guarantees import guarantees_of
 from credit_rating.selectors.ratings import rating
 from credit_rating.views.calculations import fine_unit, guarantee_scale, saved_context
 from credit_rating.views.case_rows import TONES
+from credit_rating.views.case_words import sources_of
 from credit_rating.views.ratings import drawn_rating
 from credit_rating.views.warnings import drawn_warnings
 from crm_site.accounts.selectors import bank_today
@@ -38,6 +41,13 @@ WHY = {
     "no_row": gettext_lazy("no row of the authority matrix covers it"),
     "above_limit": gettext_lazy("more than was calculated: an exception"),
     "president_sees": gettext_lazy("what the committee approves goes to the president"),
+}
+
+TAB_LABELS = {
+    "todo": gettext_lazy("To decide"),
+    "decided": pgettext_lazy("case", "Decided"),
+    "mine": gettext_lazy("Mine"),
+    "copied": gettext_lazy("Copied"),
 }
 
 RULES = {
@@ -62,6 +72,7 @@ def shown(request: Any, found: CreditCase) -> dict[str, Any]:
     today = bank_today(request.bank)
     rows = guarantees_of(request.actor, found.customer, day=today)
     waits = found.is_waiting
+    live, saved, rated = _live(request, found, today), _calculation(request, found), _rating(request, found)
     return {
         "case": found,
         "customer": found.customer,
@@ -81,9 +92,10 @@ def shown(request: Any, found: CreditCase) -> dict[str, Any]:
         "accept": ",".join(kind.suffix for kind in KINDS.values()),
         "usable": sum((r.usable.amount for r in rows), ZERO),
         "guarantee_scale": guarantee_scale(rows),
-        **_live(request, found, today),
-        "saved": _calculation(request, found),
-        "rated": _rating(request, found),
+        **live,
+        "saved": saved,
+        "rated": rated,
+        "sources": sources_of(saved, rated, live["whole"].elsewhere, rows),
         "copies": list(found.copies.all()),
     }
 
@@ -127,6 +139,28 @@ def _rating(request: Any, found: CreditCase) -> dict[str, Any] | None:
         return None
 
 
+def tally_words(votes: list[Opinion]) -> str:
+    """What a closed vote came to: "Agree 3 · Abstain 1"."""
+    return " · ".join(f"{Verdict(verdict).label} {n}" for verdict, n in selectors.tally(votes).items())
+
+
+def queue_of(request: Any, found: CreditCase, tab: str) -> dict[str, Any]:
+    """Where a case stands in the list it was opened from; what has left the list meanwhile is followed by its first."""
+    if tab not in selectors.TABS:
+        return {}
+    cases = selectors.inbox(request.actor, tab, day=bank_today(request.bank))
+    at = next((place for place, case in enumerate(cases) if case.pk == found.pk), None)
+    following = cases if at is None else cases[at + 1 :]
+    return {
+        "list": tab,
+        "list_label": TAB_LABELS[tab],
+        "list_count": len(cases),
+        "place": None if at is None else at + 1,
+        "earlier": cases[at - 1] if at else None,
+        "later": following[0] if following else None,
+    }
+
+
 def _stages(found: CreditCase, record: selectors.Record) -> list[dict[str, Any]]:
     """The steps of the form: the manager's, then those of the route, with who has spoken at each."""
     steps: list[dict[str, Any]] = [{"label": _("Manager's investigation"), "state": "done" if found.round else "current",
@@ -143,10 +177,12 @@ def _stages(found: CreditCase, record: selectors.Record) -> list[dict[str, Any]]
                 "cast": cast, "seats": seats, "quorum": found.quorum,
             }  # fmt: skip
         elif stage == "committee" and said:
-            note = _("%s votes") % sum(1 for o in said if o.part == "vote")
+            note = tally_words([o for o in said if o.part == "vote"])
         else:
             note = f"{decided.staff.name} · {decided.get_verdict_display()}" if decided else ""
         done = place < current or found.status == CaseStatus.APPROVED or (current < 0 and bool(said))
         state = "current" if place == current else "done" if done else ""
         steps.append({"label": STAGE_LABELS[stage], "state": state, "note": note})
+    if found.status in (CaseStatus.RETURNED, CaseStatus.REJECTED):  # the last that spoke has not let it pass
+        next(step for step in reversed(steps) if step["state"])["state"] = ""
     return steps

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable
 from typing import Any
 
 from django.contrib import messages
+from django.db.models import QuerySet
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
@@ -18,14 +21,16 @@ from credit_rating.forms_cases import (
 )
 from credit_rating.models import (
     CaseCondition,
+    CaseStatus,
     CreditCase,
-    Verdict,
+    OpinionPart,
 )
 from credit_rating.models.cases import OPEN
 from credit_rating.selectors import cases as selectors
 from credit_rating.services import cases as services
 from credit_rating.services.cases import CaseFault, Stale
-from credit_rating.views.case_page import shown, the_case
+from credit_rating.views.case_page import queue_of, shown, tally_words, the_case
+from credit_rating.views.case_words import choices_of, followed, told_changes
 from crm_site.accounts.models import Staff
 from crm_site.accounts.selectors import bank_today
 from crm_site.accounts.sessions import confirm_identity
@@ -47,15 +52,21 @@ def case_answer(
     today = bank_today(request.bank)
     stands = selectors.capacity(request.actor, selectors.with_record(found), today)
     words = services.objection_words()
+    turn, tab = selectors.turn_of(found, today), request.GET.get("list") or request.POST.get("list", "")
+    may_return = found.status != CaseStatus.PRESIDENT or selectors.president_may_return(found)
     opinion = form or OpinionForm(initial={"dossier_hash": found.dossier_hash})
     context = {
         **shown(request, found),
         "stands": stands,
         "against": [words[code] for code in stands.objections] if stands else [],
         "form": opinion,
-        "choices": [c for c in Verdict.choices if c[0] != "abstain" or (stands and stands.part == "vote")],
+        "choices": choices_of(found, is_vote=bool(stands and stands.part == "vote"), may_return=may_return),
+        "returned_once": not may_return,
+        "turn": turn,
+        "votes": tally_words(turn.said) if len(turn.said) > 1 else "",
+        **queue_of(request, found, tab),
         "stand_in_for": Staff.objects.filter(pk=stands.on_behalf_of).first() if stands and stands.on_behalf_of else None,
-        "staff_form": StaffForm(),
+        "colleagues": _colleagues(request, today) if stands and stands.part == OpinionPart.DECISION else [],
         "is_maker": found.prepared_by_id == request.actor.staff_id,
         "may_add_files": found.status in OPEN and selectors.may_add_files(request.actor, stands),
         "staff_id": request.actor.staff_id,
@@ -67,6 +78,11 @@ def case_answer(
     return render(request, "credit_rating/case.html", context, status=status)
 
 
+def _colleagues(request: Any, today: dt.date) -> QuerySet[Staff]:
+    """Whom one may ask for an opinion first."""
+    return selectors.deciding_staff(today).exclude(pk=request.actor.staff_id).select_related("unit")
+
+
 @allowed("credit.decide")
 @require_POST
 def case_decide(request: Any, case_id: int) -> HttpResponse:
@@ -76,29 +92,32 @@ def case_decide(request: Any, case_id: int) -> HttpResponse:
         return case_answer(request, found, form, 422)
     if ask := confirm_identity(request):
         return ask
+    now, today = timezone.now(), bank_today(request.bank)
     try:
-        services.decide(
-            request.actor, case_id=case_id, **form.given(), now=timezone.now(), today=bank_today(request.bank)
-        )
-    except Stale as error:
-        form.refuse(error)
-        return case_answer(
-            request, the_case(request, case_id), _again(request, case_id, error), 409, stale=error
-        )
+        services.decide(request.actor, case_id=case_id, **form.given(), now=now, today=today)
     except DomainError as error:
-        form.refuse(error)
-        return case_answer(request, the_case(request, case_id), form, error.status)
-    messages.success(request, _("Your opinion is on the record."))
-    return redirect("credit_rating:case", case_id)
+        # A double click, or the same form sent again from an old page: what was meant is done.
+        if not selectors.said_already(found, request.actor.staff_id, *form.sealed()):
+            return _refused(request, case_id, form, error)
+    said, became = _("Your opinion is on the record."), followed(the_case(request, case_id))
+    messages.success(request, f"{said} {became}")
+    return _back_to(request, case_id)
 
 
-def _again(request: Any, case_id: int, error: Stale) -> OpinionForm:
-    """The form anew, with what was written and the hash of what is shown now."""
-    given = request.POST.copy()
-    given["dossier_hash"] = the_case(request, case_id).dossier_hash
-    form = OpinionForm(given)
-    form.add_error(None, error.message)
-    return form
+def _refused(request: Any, case_id: int, form: OpinionForm, error: DomainError) -> HttpResponse:
+    """The page again with why not; of a case that has changed, with what has and the hash of what is shown now."""
+    found, more = the_case(request, case_id), {}
+    if isinstance(error, Stale):
+        form = OpinionForm({**request.POST.dict(), "dossier_hash": found.dossier_hash})
+        more["changed"] = told_changes(error.changed)
+    form.refuse(error)
+    return case_answer(request, found, form, error.status, **more)
+
+
+def _back_to(request: Any, case_id: int) -> HttpResponse:
+    """The case's page, still in the list it was opened from."""
+    tab, url = request.POST.get("list", ""), reverse("credit_rating:case", args=[case_id])
+    return redirect(f"{url}?list={tab}" if tab in selectors.TABS else url)
 
 
 @allowed("credit.read")
@@ -120,7 +139,7 @@ def _act(request: Any, case_id: int) -> str:
     when: dict[str, Any] = {"case_id": case_id, "now": timezone.now(), "today": bank_today(request.bank)}
     if act == "submit":
         services.submit_case(actor, **when)
-        return _("The case is with the branch.")
+        return followed(the_case(request, case_id))
     if act == "withdraw":
         services.withdraw_case(actor, **when)
         return _("The case is withdrawn.")
@@ -146,6 +165,7 @@ def condition_evidence(request: Any, condition_id: int) -> HttpResponse:
         request,
         condition_id,
         services.evidence_condition,
+        done=_("The evidence is kept; somebody of credit review or risk accepts it."),
         evidence=request.POST.get("evidence", ""),
         uploads=request.FILES.getlist("files"),
     )
@@ -155,10 +175,13 @@ def condition_evidence(request: Any, condition_id: int) -> HttpResponse:
 @require_POST
 def condition_accept(request: Any, condition_id: int) -> HttpResponse:
     """A second person has seen the evidence."""
-    return _on_condition(request, condition_id, services.accept_condition)
+    done = _("Accepted. Once all conditions are, the line can be activated.")
+    return _on_condition(request, condition_id, services.accept_condition, done=done)
 
 
-def _on_condition(request: Any, condition_id: int, act: Callable[..., object], **given: Any) -> HttpResponse:
+def _on_condition(
+    request: Any, condition_id: int, act: Callable[..., object], *, done: str, **given: Any
+) -> HttpResponse:
     one = CaseCondition.objects.visible_to(request.actor).filter(pk=condition_id).first()
     if one is None:
         raise Http404
@@ -167,6 +190,7 @@ def _on_condition(request: Any, condition_id: int, act: Callable[..., object], *
     except DomainError as error:
         messages.error(request, error.message)
         return case_answer(request, the_case(request, one.case_id), status=error.status)
+    messages.success(request, done)
     return redirect("credit_rating:case", one.case_id)
 
 

@@ -107,7 +107,7 @@ def test_the_page_of_a_changed_case_says_what_changed(house: House, desk: Desk, 
         CreditCase.objects.filter(pk=case.pk).update(purpose="Something else")
     answer = confirmed(client_for(desk.manager)).post(f"/credit/cases/{case.pk}/decide/", opinion(case))
     assert answer.status_code == 409
-    assert "case.purpose" in answer.content.decode()
+    assert "Approval case · Purpose: Working capital" in answer.content.decode()
     assert "Something else" in answer.content.decode()
     with bank(house.id):
         assert not Opinion.objects.exists()

@@ -36,6 +36,7 @@ from credit_rating.selectors.cases.record import (
     with_record,
 )
 from credit_rating.selectors.cases.stakes import Listed, listed
+from credit_rating.selectors.cases.turn import Turn, president_may_return, said_already, tally, turn_of
 from credit_rating.selectors.cases.whole import Group, GroupRow, Whole, whole_of
 
 __all__ = [
@@ -47,6 +48,7 @@ __all__ = [
     "GroupRow",
     "Listed",
     "Record",
+    "Turn",
     "Whole",
     "approving",
     "asked_of",
@@ -67,11 +69,15 @@ __all__ = [
     "objections",
     "open_conditions",
     "open_signers",
+    "president_may_return",
     "record_of",
     "role_holders",
+    "said_already",
     "seen_case",
     "stage_people",
+    "tally",
     "told_files",
+    "turn_of",
     "vote_counts",
     "votes_are_hidden",
     "who_would_decide",

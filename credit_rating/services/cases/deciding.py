@@ -98,8 +98,8 @@ def _check_opinion(
         faults["conditions"] = _("Write at least one condition.")
     if verdict != Verdict.CONDITIONAL and conditions:
         faults["conditions"] = _("Conditions need the opinion that agrees with conditions.")
-    returned = case.opinions.filter(stage=CaseStatus.PRESIDENT, verdict=Verdict.RETURN)
-    if verdict == Verdict.RETURN and case.status == CaseStatus.PRESIDENT and returned.exists():
+    is_given_back = verdict == Verdict.RETURN and case.status == CaseStatus.PRESIDENT
+    if is_given_back and not selectors.president_may_return(case):
         faults["verdict"] = _("The president has returned this case once already.")
     if faults:
         raise CaseFault(next(iter(faults.values())), code="opinion", fields=faults)

@@ -1,0 +1,116 @@
+"""What the page of a case says of a change, of what follows an opinion, and of the dates its sources are of."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, pgettext_lazy
+
+from credit_rating import words
+from credit_rating.factors import SOURCES
+from credit_rating.models import CaseStatus, CreditCase, Verdict
+from credit_rating.selectors.guarantees import GuaranteeRow
+
+Change = tuple[str, str, str]
+
+PARTS = {
+    "case": gettext_lazy("Approval case"), "customer": gettext_lazy("Customer"),
+    "calculation": gettext_lazy("Line calculation"), "rating": gettext_lazy("Credit rating"),
+    "guarantees": gettext_lazy("Guarantee"), "lines": gettext_lazy("Credit line"),
+    "authority": gettext_lazy("Approval route"), "files": gettext_lazy("File"),
+    "other_banks": gettext_lazy("Exposures at other banks"),
+}  # fmt: skip
+LEAVES = {
+    "round": gettext_lazy("Round"), "kind": gettext_lazy("Kind"), "product": gettext_lazy("Product"),
+    "currency": gettext_lazy("Currency"), "term_months": gettext_lazy("Term, months"),
+    "purpose": gettext_lazy("Purpose"), "investigation": gettext_lazy("Manager's investigation"),
+    "line": gettext_lazy("Credit line"), "number": gettext_lazy("Number"), "name": gettext_lazy("Name"),
+    "amount": gettext_lazy("Amount"), "as_of": gettext_lazy("As of"), "grade": gettext_lazy("Grade"),
+    "limit": gettext_lazy("Limit"), "status": gettext_lazy("Status"), "expires_on": gettext_lazy("Ends"),
+    "rate_bp": gettext_lazy("Suggested rate, basis points"), "is_related": gettext_lazy("Related party"),
+    "lien_order": gettext_lazy("Rank"), "prior_liens": gettext_lazy("Claims of others that come before"),
+    "value": gettext_lazy("Value"), "valued_on": gettext_lazy("Valued on"),
+    "policy_version": gettext_lazy("Policy version"), "guarantees": gettext_lazy("Guarantees"),
+    "above_limit": gettext_lazy("More than was calculated"), "route": gettext_lazy("Stage"),
+    "quorum": gettext_lazy("Quorum"), "majority_pct": gettext_lazy("Majority, %"),
+    "size": pgettext_lazy("file", "Size"), "source": gettext_lazy("Source"), "report_date": gettext_lazy("Report of"),
+    "lender": gettext_lazy("Lender"), "reference": gettext_lazy("Reference"),
+    "granted": gettext_lazy("Granted"), "outstanding": gettext_lazy("Outstanding"),
+    "overdue": gettext_lazy("Overdue"), "level": pgettext_lazy("five-level", "Class"),
+}  # fmt: skip
+
+
+def told_changes(changed: Sequence[Change]) -> list[Change]:
+    """Changes of a dossier in words. Keys and seals, which nobody reads, are told only when nothing else moved."""
+    told = [(_named(place), old, new) for place, old, new in changed if _leaf(place) in LEAVES]
+    return list(dict.fromkeys(told)) or list(changed)
+
+
+def _leaf(place: str) -> str:
+    """The field of a place: "value" of "guarantees 2.value", "route" of "authority.route 3"."""
+    return place.rpartition(".")[2].partition(" ")[0]
+
+
+def _named(place: str) -> str:
+    part, _dot, rest = place.partition(".")
+    name, _space, number = part.partition(" ")
+    leaf, _blank, inner = rest.partition(" ")
+    label = str(PARTS.get(name, name)) + (f" {number}" if number else "")
+    return f"{label} · {LEAVES[leaf]}" + (f" {inner}" if inner else "")
+
+
+def followed(case: CreditCase) -> str:
+    """What became of a case by the opinion that was just given."""
+    if case.status == CaseStatus.APPROVED and case.line:
+        return _("The case is approved; credit line %(line)s is %(state)s.") % {
+            "line": case.line.number, "state": case.line.get_status_display(),
+        }  # fmt: skip
+    if case.status == CaseStatus.RETURNED:
+        return _("The case is back with %s, who completes and submits it again.") % case.prepared_by.name
+    if case.is_waiting:
+        return _("The case is with: %s.") % case.get_status_display()
+    return _("The case has ended: %s.") % case.get_status_display()
+
+
+def choices_of(case: CreditCase, *, is_vote: bool, may_return: bool) -> list[tuple[str, Any, Any]]:
+    """(verdict, label, what it brings) of the opinions that somebody may give at the case's stage."""
+    brings = {
+        Verdict.APPROVE: "",
+        Verdict.CONDITIONAL: _("The line stays pending until each condition is met."),
+        Verdict.REJECT: "" if is_vote else _("The case ends."),
+        Verdict.RETURN: "" if is_vote else _("Its maker completes it; a new round begins."),
+        Verdict.ABSTAIN: _("Counts as a vote cast."),
+    }
+    offered = [
+        v for v in Verdict if (v != Verdict.ABSTAIN or is_vote) and (v != Verdict.RETURN or may_return)
+    ]
+    labels = {v: v.label for v in Verdict}
+    if case.status == CaseStatus.PRESIDENT:
+        labels[Verdict.REJECT] = _("Veto")
+        brings[Verdict.RETURN] = _(
+            "Once in the life of a case; its maker completes it and a new round begins."
+        )
+    return [(v.value, labels[v], brings[v]) for v in offered]
+
+
+def sources_of(
+    saved: dict[str, Any] | None, rated: dict[str, Any] | None, report: Any, rows: Iterable[GuaranteeRow]
+) -> list[tuple[Any, dt.date, dt.date]]:
+    """(source, oldest date, newest date) of what the case rests on: statements, answers, report, valuations, rating."""
+    found: list[tuple[Any, dt.date, dt.date]] = []
+    read = [(i["source"], i["as_of"]) for i in saved["content"]["inputs"]] if saved else []
+    if rated:
+        read += [(SOURCES[f["source"]].origin, f["as_of"]) for f in rated["rating"].factors if f["as_of"]]
+    for label, codes in ((_("Statements"), ("statement", "ratio")), (_("Collection forms"), ("collected",))):
+        if days := [dt.date.fromisoformat(as_of) for source, as_of in read if source in codes]:
+            found.append((label, min(days), max(days)))
+    if report is not None:
+        found.append((words.SOURCES[report.source], report.report_date, report.report_date))
+    if valued := [row.valued_on for row in rows if row.valued_on]:
+        found.append((_("Valuations"), min(valued), max(valued)))
+    if rated:
+        found.append((_("Credit rating"), rated["rating"].as_of, rated["rating"].as_of))
+    return found
