@@ -25,6 +25,7 @@ urlpatterns = [
     path("imports/new/", imports.import_new, name="import-new"),
     path("imports/<int:pk>/", imports.import_detail, name="import"),
     path("imports/<int:pk>/try/", imports.import_try, name="import-try"),
+    path("imports/<int:pk>/again/", imports.import_again, name="import-again"),
     path("imports/<int:pk>/run/", imports.import_run, name="import-run"),
     path("imports/<int:pk>/progress/", imports.import_progress, name="import-progress"),
     path("imports/<int:pk>/errors/", imports.import_errors, name="import-errors"),

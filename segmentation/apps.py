@@ -9,7 +9,9 @@ class SegmentationConfig(AppConfig):
     verbose_name = _("Segmentation")
 
     def ready(self) -> None:
+        from crm_site.lib.record_pages import RecordPage, add_record_pages
         from segmentation import churn_nightly, nightly, statistics
+        from segmentation.models import ChurnModel, TierPolicy
 
         nightly.register()
         statistics.register()
@@ -28,4 +30,11 @@ class SegmentationConfig(AppConfig):
             )
         add_panel(
             Panel("churn", _("Churn risk"), "segmentation:churn-panel", "customer.read", "overview", 45)
+        )
+        add_record_pages(
+            "segmentation",
+            [
+                RecordPage(TierPolicy, "policy.read", "segmentation:policy"),
+                RecordPage(ChurnModel, "model.read", "segmentation:churn-model"),
+            ],
         )

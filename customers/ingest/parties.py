@@ -37,10 +37,25 @@ def land_parties(landing: Landing) -> Counts:
     _name_tokens(landing)
     touched = _secrets(landing) | _addresses(landing)
     landing.drop("names", "kinds_before")
+    if landing.keep_changes and inserted:
+        _note_new(landing)
     only_derived = _mark_changed(landing, touched - landing.updated)
     return Counts(
         inserted=inserted, updated=updated + only_derived, unchanged=total - inserted - updated - only_derived
     )
+
+
+def _note_new(landing: Landing) -> None:
+    """For undo: what new customers are reached by, so that a phone that somebody corrects later is not lost with them."""
+    for table in ("customers_identifier", "customers_contactpoint", "customers_address"):
+        landing.run(
+            f"""
+            INSERT INTO customers_rowchange (bank_id, batch_id, "table", row_id, before, after)
+            SELECT %(bank)s, %(batch)s, %(table)s, t.id, NULL, to_jsonb(t)
+            FROM part p JOIN {table} t ON t.bank_id = %(bank)s AND t.customer_id = p.id WHERE p.found_id IS NULL
+            """,
+            table=table,
+        )
 
 
 def _becoming(landing: Landing) -> list[tuple[str, str]]:

@@ -123,7 +123,8 @@ def register(
         feed=feed.name, digest=spooled.digest, status__in=UNDER_WAY, is_dry_run=False
     ).first()
     if twin is not None and not is_dry_run:
-        discard(spooled.path)
+        if not Batch.objects.filter(path=spooled.path).exists():  # an upload keeps what it was tried out with
+            discard(spooled.path)
         raise Conflict(
             _("The same content is being processed as delivery %(id)s.") % {"id": twin.pk}, code="under_way"
         )

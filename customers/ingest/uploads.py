@@ -14,6 +14,7 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
+from crm_site.audit.subjects import NAMES as SUBJECT_NAMES
 from crm_site.lib.crypto import mask
 from crm_site.lib.errors import Conflict, DomainError
 from crm_site.lib.permissions import Actor, require
@@ -30,9 +31,8 @@ from customers.tokens import name_tokens
 SAMPLE_ROWS = 3
 MOST_CONFLICTS = 200
 # Rows that exist only because of their customer: they go and come with it.
-DERIVED = (
-    "customers_searchtoken", "customers_standing", "customers_identifier", "customers_contactpoint", "customers_address",
-)  # fmt: skip
+UNWRITTEN = ("customers_searchtoken", "customers_standing")  # worked out: nobody writes them
+DERIVED = (*UNWRITTEN, "customers_identifier", "customers_contactpoint", "customers_address")
 NOT_COMPARED = ["source_as_of", "changed_at"]
 
 
@@ -185,19 +185,39 @@ def _open_upload(batch_id: int) -> Batch:
     return batch
 
 
+def map_again(actor: Actor, *, batch_id: int, now: dt.datetime) -> Batch:
+    """A file that was tried out, once more at its mapping, as a new try-out: its own one stays as it was. Twice: Conflict."""
+    require(actor, "import.upload")
+    tried = Batch.objects.select_for_update().get(pk=batch_id)
+    if not is_tried(tried):
+        raise Conflict(_("This file cannot be tried out again: upload it anew."), code="not_tried")
+    return _passed_on(actor, tried, now, is_dry_run=True)
+
+
+def is_tried(batch: Batch) -> bool:
+    """Whether a file has been tried out, well or badly, and is still here."""
+    return batch.is_dry_run and batch.status in (BatchStatus.DONE, BatchStatus.FAILED) and bool(batch.path)
+
+
+def _passed_on(actor: Actor, tried: Batch, now: dt.datetime, *, is_dry_run: bool) -> Batch:
+    """A new batch of the file and mapping of one that was tried out; the file is the new one's from now on."""
+    spooled = Spooled(tried.path, tried.size_bytes, tried.digest, False, b"", tried.rows_received)
+    batch = register(
+        actor=actor, feed=FEEDS[tried.feed], spooled=spooled, content_format=tried.content_format, source="upload",
+        now=now, file_name=tried.file_name, mapping=tried.mapping, is_dry_run=is_dry_run,
+    )  # fmt: skip
+    tried.path = ""
+    tried.save(update_fields=["path"])
+    return batch
+
+
 def import_tried(actor: Actor, *, batch_id: int, now: dt.datetime) -> Batch:
     """Import what was tried out: a delivery of the same file and mapping, in earnest. Twice: Conflict."""
     require(actor, "import.upload")
     tried = Batch.objects.select_for_update().get(pk=batch_id)
     if not (tried.is_dry_run and tried.status == BatchStatus.DONE and tried.path):
         raise Conflict(_("This file cannot be imported (any more)."), code="not_importable")
-    spooled = Spooled(tried.path, tried.size_bytes, tried.digest, False, b"", tried.rows_received)
-    batch = register(
-        actor=actor, feed=FEEDS[tried.feed], spooled=spooled, content_format=tried.content_format, source="upload",
-        now=now, file_name=tried.file_name, mapping=tried.mapping,
-    )  # fmt: skip
-    tried.path = ""
-    tried.save(update_fields=["path"])
+    batch = _passed_on(actor, tried, now, is_dry_run=False)
     start(actor, batch)
     return batch
 
@@ -207,10 +227,11 @@ def import_tried(actor: Actor, *, batch_id: int, now: dt.datetime) -> Batch:
 
 @dataclass(frozen=True)
 class StandingInTheWay:
-    """A row that an undo cannot take back: what it is, and why."""
+    """A row that an undo cannot take back: what it is, why, and the customer it is about (None: of no customer)."""
 
     what: str
     why: str
+    customer_id: int | None = None
 
 
 class UndoRefused(Conflict):
@@ -225,11 +246,22 @@ class UndoRefused(Conflict):
 
 CHANGED = gettext_noop("changed since")
 IN_USE = gettext_noop("in use by %s")
-# A row in words: customers by number and name, other tables by what identifies them.
+DERIVED_SINCE = gettext_noop("what has been worked out since")  # by a night: rows that nobody wrote
+# What tells a row beside its customer's number and name, in SQL over its columns t.
 _LABELS = {
-    "customers_customer": "t->>'number' || ' ' || (t->>'name')",
-    "customers_interaction": "left(coalesce(t->>'note', ''), 60)",
+    "customers_customer": "NULL",
+    "customers_interaction": "left(t->>'note', 60)",
+    "customers_product": "concat_ws(' ', t->>'code', t->>'name')",
+    "customers_card": "t->>'reference'",
+    "customers_standingorder": "t->>'reference'",
+    "customers_fxrate": "concat_ws(' ', t->>'currency', t->>'rate_date')",
 }
+
+
+def _in_words(table: str, number: str | None, label: str | None) -> str:
+    """A row as its reader knows it: "1 Zhang Weiming", "1 Zhang Weiming · Address", "Product · D01 Demand"."""
+    own = "" if table == "customers_customer" else str(SUBJECT_NAMES.get(table, ""))
+    return " · ".join(part for part in (number, own, label) if part)
 
 
 def undo_import(actor: Actor, *, batch_id: int, now: dt.datetime) -> Batch:
@@ -270,28 +302,44 @@ class _Undo:
     def run(self, sql: str, **params: Any) -> None:
         self.cursor.execute(sql, {**self.params, **params})
 
-    def changed(self, table: str) -> list[StandingInTheWay]:
-        """Rows that no longer are what the import left: of changed rows only the columns it changed count."""
-        label = _LABELS.get(table, "t->>'id'")
+    def in_the_way(self, table: str, why: str, where: str, joins: str = "") -> list[StandingInTheWay]:
+        """The import's rows of a table that fulfil `where`, in the words of their customer and their own."""
+        owner, who = "(t->>'customer_id')::bigint", "concat_ws(' ', o.number, o.name)"
+        if (
+            table == "customers_customer"
+        ):  # as imported: the row itself may be gone or have another name by now
+            owner, who = "r.row_id", "concat_ws(' ', t->>'number', t->>'name')"
         found = self.rows(
             f"""
-            SELECT coalesce((SELECT {label} FROM (SELECT r.after AS t) x), r.row_id::text)
-            FROM customers_rowchange r LEFT JOIN {table} c ON c.bank_id = %(bank)s AND c.id = r.row_id
-            WHERE r.bank_id = %(bank)s AND r.batch_id = %(batch)s AND r."table" = %(table)s
-              AND CASE
-                WHEN r.after = '{{}}' THEN c.id IS NOT NULL
+            SELECT o.id, {who}, {_LABELS.get(table, "NULL")}
+            FROM customers_rowchange r {joins}
+            CROSS JOIN LATERAL (SELECT CASE r.after WHEN '{{}}' THEN r.before ELSE r.after END) AS x (t)
+            LEFT JOIN customers_customer o ON o.bank_id = %(bank)s AND o.id = {owner}
+            WHERE r.bank_id = %(bank)s AND r.batch_id = %(batch)s AND r."table" = %(table)s AND {where}
+            ORDER BY r.id LIMIT {MOST_CONFLICTS}
+            """,
+            table=table,
+        )
+        return [StandingInTheWay(_in_words(table, who, label), why, pk) for pk, who, label in found]
+
+    def changed(self, table: str) -> list[StandingInTheWay]:
+        """Rows that no longer are what the import left: of changed rows only the columns it changed count."""
+        return self.in_the_way(
+            table,
+            _(CHANGED),
+            """
+            CASE
+                WHEN r.after = '{}' THEN c.id IS NOT NULL
                 WHEN c.id IS NULL THEN true
                 WHEN r.before IS NULL THEN to_jsonb(c) - %(skip)s::text[] IS DISTINCT FROM r.after - %(skip)s::text[]
                 ELSE EXISTS (
                     SELECT 1 FROM jsonb_each(r.after) a
                     WHERE a.value IS DISTINCT FROM r.before->a.key AND a.key <> ALL (%(skip)s)
                       AND to_jsonb(c)->a.key IS DISTINCT FROM a.value)
-              END
-            ORDER BY r.id LIMIT {MOST_CONFLICTS}
+            END
             """,
-            table=table,
+            f"LEFT JOIN {table} c ON c.bank_id = %(bank)s AND c.id = r.row_id",
         )
-        return [StandingInTheWay(what, _(CHANGED)) for (what,) in found]
 
     def in_use(self, table: str) -> list[StandingInTheWay]:
         """Inserted rows that others refer to by now, found by the foreign keys of the catalogue: constraints, and
@@ -308,21 +356,25 @@ class _Undo:
             """,
             table=table,
         )
-        label = _LABELS.get(table, "t->>'id'")
         found: list[StandingInTheWay] = []
         for other, column in references:
-            if other in DERIVED:
+            if other in UNWRITTEN:
                 continue
-            rows = self.rows(
-                f"""
-                SELECT (SELECT {label} FROM (SELECT r.after AS t) x) FROM customers_rowchange r
-                WHERE r.bank_id = %(bank)s AND r.batch_id = %(batch)s AND r."table" = %(table)s AND r.before IS NULL
-                  AND EXISTS (SELECT 1 FROM {other} o WHERE o.bank_id = %(bank)s AND o.{column} = r.row_id)
-                ORDER BY r.id LIMIT {MOST_CONFLICTS}
-                """,
-                table=table,
+            why, but = _(IN_USE) % SUBJECT_NAMES.get(other, _(DERIVED_SINCE)), ""
+            if (
+                other in DERIVED
+            ):  # those that came with the import go with it: they have a change of their own
+                why = _(CHANGED)
+                but = (
+                    "AND NOT EXISTS (SELECT 1 FROM customers_rowchange own WHERE own.bank_id = %(bank)s "
+                    f"AND own.batch_id = %(batch)s AND own.\"table\" = '{other}' AND own.row_id = u.id)"
+                )
+            found += self.in_the_way(
+                table,
+                why,
+                "r.before IS NULL AND EXISTS "
+                f"(SELECT 1 FROM {other} u WHERE u.bank_id = %(bank)s AND u.{column} = r.row_id {but})",
             )
-            found += [StandingInTheWay(what, _(IN_USE) % other.partition("_")[2]) for (what,) in rows]
         return found
 
     def touched_customers(self) -> list[int]:
@@ -335,6 +387,9 @@ class _Undo:
             WHERE bank_id = %(bank)s AND batch_id = %(batch)s
               AND ("table" <> 'customers_customer' OR before IS NOT NULL)
               AND "table" IN ('customers_customer', 'customers_identifier', 'customers_contactpoint', 'customers_address')
+            EXCEPT
+            SELECT row_id FROM customers_rowchange
+            WHERE bank_id = %(bank)s AND batch_id = %(batch)s AND "table" = 'customers_customer' AND before IS NULL
             """
         )
         return [customer for (customer,) in found]

@@ -88,6 +88,8 @@ def show(
         "in_the_way": getattr(refused, "rows", []),
         "mapping": uploads.choices(batch) if waits else None,
         "errors": selectors.first_errors(batch),
+        "may_map_again": uploads.is_tried(batch),
+        "may_see_customers": may(request.actor, "customer.read"),
         "may_import": batch.is_dry_run and batch.status == BatchStatus.DONE and bool(batch.path),
         "may_undo": batch.source == "upload"
         and not batch.is_dry_run
@@ -123,6 +125,18 @@ def import_try(request: Any, pk: int) -> HttpResponse:
 
 @require_POST
 @page("import.upload")
+def import_again(request: Any, pk: int) -> HttpResponse:
+    """Back to the mapping of a file that was tried out."""
+    batch = get_batch(request, pk)
+    try:
+        again = uploads.map_again(request.actor, batch_id=batch.pk, now=timezone.now())
+    except DomainError as error:
+        return show(request, batch, refused=error, status=error.status)
+    return redirect("customers:import", again.pk)
+
+
+@require_POST
+@page("import.upload")
 def import_run(request: Any, pk: int) -> HttpResponse:
     """Import what was tried out."""
     batch = get_batch(request, pk)
@@ -149,9 +163,7 @@ def import_progress(request: Any, pk: int) -> HttpResponse:
 def import_errors(request: Any, pk: int) -> Any:
     """The rejected rows as CSV, with the row's own cells in full: written to the record first."""
     batch = get_batch(request, pk)
-    record(
-        request.actor, "export", "customers_batcherror", key=batch.pk, changes={"rows": batch.rows_rejected}
-    )
+    record(request.actor, "export", "customers_batch", key=batch.pk, changes={"rows": batch.rows_rejected})
     response = StreamingHttpResponse(selectors.rejected_csv(batch), content_type="text/csv; charset=utf-8")
     response.headers["Content-Disposition"] = f'attachment; filename="import-{batch.pk}-errors.csv"'
     return response

@@ -273,6 +273,7 @@ MATRIX: dict[str, Line] = {
     "customers:import-new": form("import.upload"),
     "customers:import": page("import.upload", "import"),
     "customers:import-try": act("import.upload", "import"),
+    "customers:import-again": act("import.upload", "import"),
     "customers:import-run": act("import.upload", "import"),
     "customers:import-progress": page("import.upload", "import"),
     "customers:import-errors": page("import.upload", "import"),

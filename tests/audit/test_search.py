@@ -9,10 +9,10 @@ import pytest
 from django.apps import apps
 from django.db.models import Model
 
-from crm_site.accounts.models import Staff
+from crm_site.accounts.models import RoleGrant, Staff
 from crm_site.audit import columns
 from crm_site.audit.models import Entry
-from crm_site.audit.selectors import changed_fields
+from crm_site.audit.selectors import changed_fields, object_url
 from crm_site.audit.services import record
 from crm_site.audit.subjects import NAMES
 from crm_site.audit.triggers import audited_tables
@@ -43,6 +43,21 @@ def test_who_saw_this_customers_document_is_found_by_the_customers_number(
     page = client_for(auditor).get("/audit/", {"customer": "C77", "action": "reveal"}).content.decode()
     assert rm.staff.name in page and "opened" in page and "Identity document" in page
     assert f"/customers/{seen.pk}/" in page
+
+
+def test_an_entry_leads_to_the_page_of_what_it_is_about(
+    house: Any, administrator: Any, rm: Any, client_for: Any
+) -> None:
+    """A role granted: to the person who holds it. Only who may open that page gets the link."""
+    with bank(house.id):
+        act_as(administrator.actor)
+        grant = RoleGrant.objects.filter(staff=rm.staff)[0]
+        record(administrator.actor, "decide", "accounts_rolegrant", key=grant.pk)
+        entry = Entry.objects.get(action="decide", object_table="accounts_rolegrant", object_id=grant.pk)
+        address = f"/settings/staff/{rm.staff.pk}/"
+        assert object_url(administrator.actor, entry) == address
+        assert object_url(rm.actor, entry) == ""
+    assert address in client_for(administrator).get(f"/audit/{entry.id}/").content.decode()
 
 
 def test_what_one_person_did_is_found_by_his_staff_number(

@@ -11,6 +11,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.utils import translation
 
+from crm_site.lib.errors import Conflict
 from crm_site.lib.permissions import system_actor
 from crm_site.lib.tenancy import bank
 from customers.ingest.feeds import FEEDS
@@ -21,6 +22,7 @@ from customers.ingest.uploads import (
     UndoRefused,
     choices,
     import_tried,
+    map_again,
     suggest,
     try_out,
     undo_import,
@@ -89,6 +91,35 @@ class TestFiles:
         assert counts(process_batch(tried.pk)) == (2, 1, 0, 0, 1)
         assert not Customer.objects.exists()
         assert [(e.line, e.code) for e in tried.errors.all()] == [(3, "bad_phone")]
+
+    def test_a_wrong_mapping_is_changed_without_another_upload(self, inside: Any, marketing: Any) -> None:
+        wrong = FILE.replace("备注", "别名")
+        tried = upload(marketing.actor, feed=FEEDS["customers"], file=as_file(wrong), now=NOW)
+        try_out(marketing.actor, batch_id=tried.pk, mapping={c.header: c.column for c in choices(tried)})
+        process_batch(tried.pk)
+        again = map_again(marketing.actor, batch_id=tried.pk, now=NOW)
+        mapping = {c.header: c.column for c in choices(again)} | {"手机号": ""}
+        try_out(marketing.actor, batch_id=again.pk, mapping=mapping)
+        assert counts(process_batch(again.pk)) == (2, 2, 0, 0, 0)
+        with pytest.raises(Conflict):
+            map_again(marketing.actor, batch_id=tried.pk, now=NOW)
+        assert counts(process_batch(import_tried(marketing.actor, batch_id=again.pk, now=NOW).pk))[1] == 2
+
+    def test_the_same_file_under_way_leaves_the_other_upload_its_file(
+        self, inside: Any, marketing: Any
+    ) -> None:
+        first, second = (
+            upload(marketing.actor, feed=FEEDS["customers"], file=as_file(FILE), now=NOW) for _time in "12"
+        )
+        for tried in (first, second):
+            try_out(marketing.actor, batch_id=tried.pk, mapping={c.header: c.column for c in choices(tried)})
+            process_batch(tried.pk)
+        landing = import_tried(marketing.actor, batch_id=first.pk, now=NOW)
+        with pytest.raises(Conflict):
+            import_tried(marketing.actor, batch_id=second.pk, now=NOW)
+        process_batch(landing.pk)
+        late = process_batch(import_tried(marketing.actor, batch_id=second.pk, now=NOW).pk)
+        assert counts(late) == (2, 0, 0, 1, 1)
 
     def test_import_and_its_error_file(self, inside: Any, marketing: Any) -> None:
         batch = imported(marketing.actor, FILE)
@@ -186,7 +217,7 @@ class TestUndo:
         deliver("accounts", "number,owner,currency,opened_date\nA1,1,CNY,2020-01-01\n")
         with pytest.raises(UndoRefused) as refusal:
             undo_import(marketing.actor, batch_id=batch.pk, now=NOW)
-        assert ("1 张伟明", "in use by account") in [(row.what, row.why) for row in refusal.value.rows]
+        assert ("1 张伟明", "in use by Account") in [(row.what, row.why) for row in refusal.value.rows]
 
     def test_refused_when_history_refers_to_a_customer(self, inside: Any, marketing: Any) -> None:
         """Tier history's keys are no constraints of the catalogue: triggers check them (decision record 0007)."""
@@ -198,7 +229,26 @@ class TestUndo:
         )  # fmt: skip
         with pytest.raises(UndoRefused) as refusal:
             undo_import(marketing.actor, batch_id=batch.pk, now=NOW)
-        assert [row.what for row in refusal.value.rows] == ["1 张伟明"]
+        customer = Customer.objects.get()
+        assert [(row.what, row.why, row.customer_id) for row in refusal.value.rows] == [
+            ("1 张伟明", "in use by what has been worked out since", customer.pk)
+        ]
+
+    @pytest.mark.parametrize(
+        ("column", "what"),
+        [("phone", "1 张伟明 · Phone or e-mail"), ("phone_2", "1 张伟明")],
+        ids=["corrected", "added"],
+    )
+    def test_refused_when_a_new_customer_is_reached_otherwise_by_now(
+        self, column: str, what: str, inside: Any, marketing: Any, deliver: Deliver
+    ) -> None:
+        """The customer's own row is as imported, but undoing would lose what somebody has learnt since."""
+        batch = imported(marketing.actor, FILE)
+        deliver("customers", f"number,name,kind,{column}\n1,张伟明,personal,13911112222\n")
+        with pytest.raises(UndoRefused) as refusal:
+            undo_import(marketing.actor, batch_id=batch.pk, now=NOW)
+        assert (what, "changed since") in [(row.what, row.why) for row in refusal.value.rows]
+        assert "2222" in ContactPoint.objects.values_list("tail", flat=True)
 
     def test_imported_contacts(self, inside: Any, marketing: Any, deliver: Deliver) -> None:
         deliver("customers", "number,name,kind\n1,张大明,personal\n")
