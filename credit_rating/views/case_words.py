@@ -87,7 +87,7 @@ def choices_of(case: CreditCase, *, is_vote: bool, may_return: bool) -> list[tup
     offered = [
         v for v in Verdict if (v != Verdict.ABSTAIN or is_vote) and (v != Verdict.RETURN or may_return)
     ]
-    labels = {v: v.label for v in Verdict}
+    labels: dict[Verdict, Any] = {v: v.label for v in Verdict}
     if case.status == CaseStatus.PRESIDENT:
         labels[Verdict.REJECT] = _("Veto")
         brings[Verdict.RETURN] = _(

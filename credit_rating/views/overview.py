@@ -26,7 +26,7 @@ from credit_rating.selectors.exposure import related_use
 from credit_rating.selectors.lines import LATER, NO_GRADE, ladder_end
 from credit_rating.selectors.overview import Biggest, Cell, Counted
 from credit_rating.selectors.waiting import AGES, LATE, stage_ages, waiting_cases, waiting_ratings
-from credit_rating.views.case_desk import TAB_LABELS
+from credit_rating.views.case_page import TAB_LABELS
 from credit_rating.views.case_rows import case_rows
 from credit_rating.views.lines import BAND_LABELS
 from crm_site.accounts.selectors import bank_today

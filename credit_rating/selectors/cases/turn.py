@@ -65,7 +65,7 @@ def tally(opinions: list[Opinion]) -> dict[str, int]:
 def said_already(case: CreditCase, staff_id: int | None, verdict: str, text: str, dossier_hash: str) -> bool:
     """Whether this very opinion of the person stands on the record: the same form, sent twice."""
     given = (staff_id, verdict, text.strip(), dossier_hash)
-    kept = case.opinions.filter(staff_id=staff_id, dossier_hash=dossier_hash, voided_at__isnull=True)
+    kept = case.opinions.filter(staff_id=staff_id or 0, dossier_hash=dossier_hash, voided_at__isnull=True)
     return any((o.staff_id, o.verdict, o.text, o.dossier_hash) == given for o in kept)
 
 
