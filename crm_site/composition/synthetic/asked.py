@@ -164,7 +164,10 @@ def _lower(one: Begun, found: Mapping[int, Reckoning]) -> bool:
     share = Decimal(one.dice.randrange(60, 101)) / 100 if line is None else Decimal(1)
     amount = (limit * share // LEAST_LINE * LEAST_LINE).quantize(CENT)
     if amount < max(LEAST_LINE, line.used if line else Decimal(0)):
-        return False
+        if line is None or case.kind != CaseKind.INCREASE:
+            return False
+        # A line beyond what was calculated is renewed at most.
+        case.kind, amount = CaseKind.RENEWAL, Decimal(line.limit).quantize(CENT)
     if line is not None and case.kind != CaseKind.RENEWAL and amount <= line.limit:
         case.kind = CaseKind.DECREASE if amount < line.limit else CaseKind.RENEWAL
     case.amount = amount
