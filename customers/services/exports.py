@@ -85,7 +85,7 @@ def export_customers(
         rows=rows, purpose=given[:200],
     )  # fmt: skip
     changes = {"rows": rows, "list": words[:400], "format": "xlsx" if is_workbook else "csv"}
-    record(actor, Action.EXPORT, "customers_customer", key=entry.pk, reason=given[:200], changes=changes)
+    record(actor, Action.EXPORT, "customers_exportrecord", key=entry.pk, reason=given[:200], changes=changes)
     return Export(entry.pk, rows, _lines(found, _Words.now(), as_of))
 
 

@@ -138,6 +138,7 @@ def test_a_card_is_made_in_a_page_and_published_by_another(
     assert wrong.status_code == 422 and "they must be 100" in text(wrong)
     saved = maker.post(f"{address}edit/", posted(CreditKind.SME))
     draft = saved.headers["Location"]
+    assert f"against {first}, which is in force before it" in text(maker.get(draft))
     assert maker.post(f"{draft}propose/", {"valid_from": "2099-01-01"}).status_code == 302
     maker.post(f"{draft}publish/")
     assert "you cannot publish it" in text(maker.get(draft))
