@@ -14,7 +14,7 @@ from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from credit_rating.forms import FilterMenu, FilterOption
-from credit_rating.forms_case import RefusableForm, _date, _money
+from credit_rating.forms_case import RefusableForm, _money, day_field
 from credit_rating.models import CampaignZone, CreditKind, MemberStage
 from credit_rating.models.campaigns import SET_ASIDE
 from credit_rating.policies.campaign import EXCEPTION_LABELS
@@ -40,10 +40,10 @@ class CampaignForm(RefusableForm):
     ceiling = _money(_("Most for one line"))
     term_months = forms.IntegerField(label=_("Term, months"), min_value=1, max_value=360, initial=12)
     purpose = forms.CharField(label=_("Purpose"), max_length=200)
-    collect_by = _date(_("Collected by"))
-    rate_by = _date(_("Rated and calculated by"))
-    review_by = _date(_("Reviewed by"))
-    approve_by = _date(_("Approved until"))
+    collect_by = day_field(_("Collected by"))
+    rate_by = day_field(_("Rated and calculated by"))
+    review_by = day_field(_("Reviewed by"))
+    approve_by = day_field(_("Approved until"))
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)

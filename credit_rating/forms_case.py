@@ -27,7 +27,8 @@ HUNDRED = Decimal(100)
 MOST = Decimal(10) ** 14
 
 
-def _date(label: Any, **options: Any) -> forms.DateField:
+def day_field(label: Any, **options: Any) -> forms.DateField:
+    """A day in the browser's own field, which takes YYYY-MM-DD alone and shows any other form as empty."""
     return forms.DateField(
         label=label, widget=forms.DateInput(format="%Y-%m-%d", attrs={"type": "date"}), **options
     )
@@ -100,7 +101,7 @@ class CalculationForm(RefusableForm):
 class StatementForm(RefusableForm):
     """A year's statement, item by item. `base`: when the one that was opened had been entered."""
 
-    report_date = _date(_("As of"))
+    report_date = day_field(_("As of"))
     is_audited = forms.BooleanField(label=_("Audited"), required=False)
     auditor = forms.CharField(label=_("Audit firm"), max_length=120, required=False)
     explanation = forms.CharField(
@@ -168,8 +169,8 @@ class StatementFileForm(RefusableForm):
 
 
 class _PeriodForm(RefusableForm):
-    from_date = _date(_("From"))
-    to_date = _date(_("Until"), required=False)
+    from_date = day_field(_("From"))
+    to_date = day_field(_("Until"), required=False)
     note = forms.CharField(label=_("Note"), max_length=400, required=False)
 
 
@@ -188,7 +189,7 @@ class ThingForm(_PeriodForm):
     lien_order = forms.IntegerField(label=_("Rank"), min_value=1, max_value=20, initial=1)
     prior_liens = _money(_("Claims of others that come before"), required=False)
     value = _money(_("Value"), min_value=Decimal("0.01"))
-    valued_on = _date(_("Valued on"))
+    valued_on = day_field(_("Valued on"))
     valuer = forms.CharField(label=_("Valuer"), max_length=120)
     field_order = (
         "asset_type", "name", "registration_number", "owner_name", "value", "valued_on", "valuer", "amount",
@@ -216,7 +217,7 @@ class ValuationForm(RefusableForm):
     """A new valuation, or a new assessment of a guarantor."""
 
     value = _money(_("Value"))
-    valued_on = _date(_("Valued on"))
+    valued_on = day_field(_("Valued on"))
     valuer = forms.CharField(label=_("Valuer"), max_length=120)
 
     def __init__(self, *args: Any, is_guarantor: bool = False, **options: Any) -> None:
@@ -228,7 +229,7 @@ class ValuationForm(RefusableForm):
 
 
 class CapitalForm(RefusableForm):
-    as_of = _date(_("As of"))
+    as_of = day_field(_("As of"))
     net_capital = _money(_("Net capital"), max_digits=19, max_value=Decimal(10) ** 16)
     tier1_net_capital = _money(_("Tier-1 net capital"), max_digits=19, max_value=Decimal(10) ** 16)
     source = forms.CharField(label=_("Source"), max_length=160)
@@ -238,12 +239,12 @@ class RelatedPartyForm(RefusableForm):
     customer_number = forms.CharField(label=_("Customer number"), max_length=32)
     kind = forms.ChoiceField(label=_("Kind"), choices=RelatedKind.choices)
     basis = forms.CharField(label=_("Why"), max_length=240)
-    from_date = _date(_("From"))
-    to_date = _date(_("Until"), required=False)
+    from_date = day_field(_("From"))
+    to_date = day_field(_("Until"), required=False)
 
 
 class EndForm(RefusableForm):
-    to_date = _date(_("Until"))
+    to_date = day_field(_("Until"))
 
 
 def base_of(text: str) -> dict[str, str]:

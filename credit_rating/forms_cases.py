@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from credit_rating.engine.authority import Asked
 from credit_rating.forms import FilterMenu, ListFilter
-from credit_rating.forms_case import RefusableForm
+from credit_rating.forms_case import RefusableForm, day_field
 from credit_rating.models import CaseKind, CreditLine, LineCalculation, Verdict
 from credit_rating.models.cases import STAGES, CreditCase
 from credit_rating.models.lines import LIVING
@@ -142,8 +142,8 @@ class DelegationForm(RefusableForm):
     """Who stands in, from when to when."""
 
     to = forms.ModelChoiceField(Staff.objects.none(), label=_("Who decides in my place"))
-    from_date = forms.DateField(label=_("From"), widget=forms.DateInput(attrs={"type": "date"}))
-    to_date = forms.DateField(label=_("Until"), widget=forms.DateInput(attrs={"type": "date"}))
+    from_date = day_field(_("From"))
+    to_date = day_field(_("Until"))
 
     def choose_from(self, staff: Any) -> None:
         _offer(self.fields["to"], staff)
@@ -155,7 +155,7 @@ class RelationForm(RefusableForm):
     staff_number = forms.CharField(label=_("Staff number"), max_length=32)
     customer_number = forms.CharField(label=_("Customer number"), max_length=32)
     basis = forms.CharField(label=_("Basis"), max_length=240)
-    from_date = forms.DateField(label=_("From"), widget=forms.DateInput(attrs={"type": "date"}))
+    from_date = day_field(_("From"))
 
 
 class AuthorityForm(forms.Form):

@@ -143,3 +143,9 @@ def test_a_closed_vote_is_told_as_it_came_out(desk: Desk, client_for: SignIn) ->
         for member, verdict in zip(desk.members, ("approve", "approve", "abstain"), strict=False):
             say(member, case, verdict)
     assert "Agree 2 · Abstain 1" in shown(client_for(desk.rm), case)
+
+
+def test_a_stand_in_is_named_from_today_in_chinese_as_well(desk: Desk, client_for: SignIn) -> None:
+    """The browser's field for a day shows 2026/11/20 as empty, and an empty field is not sent."""
+    page = client_for(desk.manager).get("/credit/delegations/", HTTP_ACCEPT_LANGUAGE="zh-hans")
+    assert f'name="from_date" value="{TODAY.isoformat()}"' in page.content.decode()
