@@ -37,13 +37,18 @@ def is_control(tie: Tie, threshold: Decimal) -> bool:
     return tie.kind in BY_SHARE and tie.share is not None and tie.share >= threshold
 
 
-def group_of(start: int, ties: Iterable[Tie], threshold: Decimal) -> tuple[int, ...]:
-    """All that hang together with a customer by control, itself first, nearest first; cycles do no harm."""
+def neighbours(ties: Iterable[Tie], threshold: Decimal) -> dict[int, set[int]]:
+    """customer -> those whom control ties to it directly."""
     near: dict[int, set[int]] = {}
     for tie in ties:
         if is_control(tie, threshold):
             near.setdefault(tie.one, set()).add(tie.other)
             near.setdefault(tie.other, set()).add(tie.one)
+    return near
+
+
+def group_of(start: int, near: Mapping[int, set[int]]) -> tuple[int, ...]:
+    """All that hang together with a customer, itself first, nearest first; cycles do no harm. `near`: neighbours."""
     found, wave = {start: None}, [start]
     while wave:
         wave = sorted({n for one in wave for n in near.get(one, ())} - found.keys())

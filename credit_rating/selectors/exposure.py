@@ -19,6 +19,7 @@ from credit_rating.engine.exposure import (
     check_caps,
     check_related,
     group_of,
+    neighbours,
 )
 from credit_rating.engine.steps import ZERO
 from credit_rating.models import BankCapital, RelatedParty
@@ -49,13 +50,16 @@ def _groups(customers: Iterable[int], threshold: Decimal) -> dict[int, tuple[int
     """customer -> its group, for several at once: as many statements as the longest way from one of them."""
     ties: dict[int, Tie] = {}
     starts = list(customers)
+    groups: dict[int, tuple[int, ...]] = {}
     known, wave = set(starts), set(starts)
     while wave and len(known) < MOST_MEMBERS + len(starts):
         touching = Relation.objects.filter(Q(customer_id__in=wave) | Q(other_id__in=wave), kind__in=CONTROL)
         ties |= {r.pk: Tie(r.customer_id, r.other_id, r.kind, r.share) for r in touching.order_by("id")}
-        found = {one for start in starts for one in group_of(start, ties.values(), threshold)}
+        near = neighbours(ties.values(), threshold)
+        groups = {start: group_of(start, near) for start in starts}
+        found = {one for group in groups.values() for one in group}
         known, wave = known | found, found - known
-    return {start: group_of(start, ties.values(), threshold) for start in starts}
+    return groups
 
 
 def stakes_of(customers: Iterable[int], day: dt.date) -> dict[int, Stake]:

@@ -14,7 +14,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from credit_rating import overview_night
-from credit_rating.engine.exposure import Tie, control_groups, group_of
+from credit_rating.engine.exposure import Tie, control_groups, group_of, neighbours
 from credit_rating.models import (
     BigStake,
     CreditCase,
@@ -124,7 +124,7 @@ def test_groups_of_all_ties_are_the_groups_of_each_member() -> None:
     ]  # fmt: skip
     found = control_groups(ties, D("0.5"))
     assert found == [[1, 2, 3], [4, 5, 9]]
-    assert all(sorted(group_of(one, ties, D("0.5"))) == group for group in found for one in group)
+    assert all(sorted(group_of(one, neighbours(ties, D("0.5")))) == group for group in found for one in group)
 
 
 def test_without_capital_it_says_so_and_with_it_names_the_room(credit: House, president: Person) -> None:

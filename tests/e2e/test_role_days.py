@@ -10,6 +10,7 @@ from collections.abc import Callable
 from urllib.parse import urlsplit
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.e2e.conftest import Reader
 
@@ -96,10 +97,9 @@ def test_headquarters(reader: Window) -> None:
         risk.check_page()
     # Charts below the fold are drawn without scrolling: for a print or a jump to the page's end.
     risk.open("/segmentation/")
-    risk.page.wait_for_function(
-        "document.querySelector('[data-chart]') &&"
-        " [...document.querySelectorAll('[data-chart]')].every((box) => box.querySelector('svg'))"
-    )
+    charts = risk.page.locator("[data-chart]")
+    assert charts.count()
+    expect(risk.page.locator("[data-chart]:not(:has(svg))")).to_have_count(0)
     risk.open("/relationship/bank/")
     # A branch's dashboard and the list behind a figure agree on the way down.
     risk.follow(risk.page.locator("a[href*='/relationship/branches/']").first)

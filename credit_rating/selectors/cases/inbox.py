@@ -41,6 +41,8 @@ LISTED = (
     *(
         "dossier_hash",
         "calculation_id",
+        "line_id",
+        "as_of",
         "customer__name",
         "customer__number",
         "product__name",
