@@ -17,11 +17,10 @@ from crm_site.lib.permissions import Actor, may
 from crm_site.lib.registry import Registry
 from customers import industries
 from customers.models.parties import CustomerKind, CustomerStatus
-from customers.models.standing import TIER_LABELS, VALUE_TIERS, WEALTH_LEVELS
+from customers.models.standing import ALARM_BP, TIER_LABELS, VALUE_TIERS, WEALTH_LEVELS
 
-# From this churn probability on a customer counts as "high churn risk", on pages, worklists and in summaries.
-CHURN_ALARM_PCT = 30
-CHURN_ALARM_BP = CHURN_ALARM_PCT * 100
+CHURN_ALARM_BP = ALARM_BP
+CHURN_ALARM_PCT = ALARM_BP // 100
 
 ORDERED = ("=", "!=", "<", "<=", ">", ">=", "between", "in")
 KNOWN = ("is_null", "not_null")

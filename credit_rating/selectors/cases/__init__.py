@@ -13,7 +13,7 @@ from credit_rating.selectors.cases.dossier import (
     who_would_decide,
 )
 from credit_rating.selectors.cases.files import files_of, may_add_files, told_files
-from credit_rating.selectors.cases.inbox import TABS, filled_tab, inbox, seen_case
+from credit_rating.selectors.cases.inbox import TABS, filled_tab, inbox, seen_case, todo_count
 from credit_rating.selectors.cases.people import (
     STAGE_ROLES,
     Capacity,
@@ -76,6 +76,7 @@ __all__ = [
     "seen_case",
     "stage_people",
     "tally",
+    "todo_count",
     "told_files",
     "turn_of",
     "vote_counts",
