@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy, pgettext_lazy
 from credit_rating import words
 from credit_rating.case_files import KINDS
 from credit_rating.engine.classes import Level
+from credit_rating.engine.exposure import CapUse
 from credit_rating.engine.steps import ZERO
 from credit_rating.models import (
     CaseStatus,
@@ -40,6 +41,7 @@ WHY = {
     "row": gettext_lazy("by the authority matrix"),
     "no_row": gettext_lazy("no row of the authority matrix covers it"),
     "above_limit": gettext_lazy("more than was calculated: an exception"),
+    "breaks_cap": gettext_lazy("it breaks a regulator's cap, so the president decides"),
     "president_sees": gettext_lazy("what the committee approves goes to the president"),
 }
 
@@ -82,7 +84,7 @@ def shown(request: Any, found: CreditCase) -> dict[str, Any]:
         "stages": _stages(found, record),
         "route_why": WHY.get(found.route_why, ""),
         "is_without_branch": bool(found.route) and CaseStatus.BRANCH not in found.route,
-        "opinions": [(o, TONES.get(o.verdict, "")) for o in record.opinions],
+        "opinions": [(o, TONES.get(o.verdict, ""), _broken(o)) for o in record.opinions],
         "hidden_votes": record.hidden_votes,
         "recused": [(s.staff.name, RULES.get(s.recused, s.recused)) for s in record.seats if s.recused],
         "signers": selectors.open_signers(found) if waits else [],
@@ -116,6 +118,7 @@ def _live(request: Any, found: CreditCase, today: dt.date) -> dict[str, Any]:
         context |= {
             "members": [(row, CODES[Level(row.level)] if row.level else "") for row in rows],
             "uses": [(use, words.CAPS[use.code]) for use in together.uses],
+            "broken": [(use, words.CAPS[use.code]) for use in together.breaches],
             "group_scale": fine_unit(amounts),
         }
     return context
@@ -137,6 +140,11 @@ def _rating(request: Any, found: CreditCase) -> dict[str, Any] | None:
         return drawn_rating(rating(request.actor, found.rating_id))
     except Rating.DoesNotExist:
         return None
+
+
+def _broken(said: Opinion) -> list[tuple[CapUse, Any]]:
+    """(cap, its name) of the caps that were broken when somebody agreed."""
+    return [(use, words.CAPS[use.code]) for use in map(CapUse.from_json, said.broken_caps)]
 
 
 def tally_words(votes: list[Opinion]) -> str:
