@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.http import Http404
+from django.utils.timezone import localdate
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext_lazy
 
@@ -169,10 +170,20 @@ def queue_of(request: Any, found: CreditCase, tab: str) -> dict[str, Any]:
     }
 
 
+def _decided(said: str, day: dt.date) -> str:
+    return _("%(said)s, decided on %(day)s") % {"said": said, "day": day.isoformat()}
+
+
 def _stages(found: CreditCase, record: selectors.Record) -> list[dict[str, Any]]:
-    """The steps of the form: the manager's, then those of the route, with who has spoken at each."""
-    steps: list[dict[str, Any]] = [{"label": _("Manager's investigation"), "state": "done" if found.round else "current",
-              "note": found.prepared_by.name}]  # fmt: skip
+    """The steps of the form: the manager's, then those of the route, with who has spoken at each and when."""
+    maker = found.prepared_by.name
+    if found.submitted_at:
+        maker = _("%(name)s, submitted on %(day)s") % {
+            "name": maker, "day": localdate(found.submitted_at).isoformat(),
+        }  # fmt: skip
+    steps: list[dict[str, Any]] = [
+        {"label": _("Manager's investigation"), "state": "done" if found.round else "current", "note": maker}
+    ]
     route = found.route or [stage.value for stage in STAGES]
     current = route.index(found.status) if found.status in route else -1
     for place, stage in enumerate(route):
@@ -185,9 +196,13 @@ def _stages(found: CreditCase, record: selectors.Record) -> list[dict[str, Any]]
                 "cast": cast, "seats": seats, "quorum": found.quorum,
             }  # fmt: skip
         elif stage == "committee" and said:
-            note = tally_words([o for o in said if o.part == "vote"])
+            votes = [o for o in said if o.part == "vote"]
+            note = _decided(tally_words(votes), max(o.day for o in votes))
+        elif decided:
+            note = _decided(f"{decided.staff.name} · {decided.get_verdict_display()}", decided.day)
         else:
-            note = f"{decided.staff.name} · {decided.get_verdict_display()}" if decided else ""
+            since = found.stage_since if place == current else None
+            note = _("here since %s") % localdate(since).isoformat() if since else ""
         done = place < current or found.status == CaseStatus.APPROVED or (current < 0 and bool(said))
         state = "current" if place == current else "done" if done else ""
         steps.append({"label": STAGE_LABELS[stage], "state": state, "note": note})
