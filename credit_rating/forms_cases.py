@@ -105,6 +105,11 @@ class OpinionForm(RefusableForm):
         widget=forms.Textarea(attrs={"rows": 2}),
     )  # fmt: skip
     text = forms.CharField(label=_("Reasons"), max_length=4000, widget=forms.Textarea(attrs={"rows": 4}))
+    cap_ground = forms.CharField(
+        label=_("Why the cap may be exceeded"), required=False, max_length=2000,
+        help_text=_("to be written by everybody who agrees; kept with the caps as they are at that moment"),
+        widget=forms.Textarea(attrs={"rows": 3}),
+    )  # fmt: skip
     dossier_hash = forms.CharField(max_length=64, widget=forms.HiddenInput)
 
     def given(self) -> dict[str, Any]:
@@ -174,6 +179,7 @@ class AuthorityForm(forms.Form):
         label=_("Made by the branch manager himself, with nobody else at the branch to decide"),
         required=False,
     )
+    breaks_cap = forms.BooleanField(label=_("Breaks a regulator's cap"), required=False)
 
     def asked(self) -> Asked:
         given = self.cleaned_data
@@ -184,6 +190,7 @@ class AuthorityForm(forms.Form):
             frozenset(given["guarantees"]),
             given["above_limit"],
             given["without_branch"],
+            given["breaks_cap"],
         )
 
 
