@@ -21,6 +21,7 @@ from credit_rating.policies.campaign import EXCEPTION_LABELS
 from credit_rating.selectors.campaigns import REACHED, MemberQuery
 from credit_rating.services.campaigns.opening import Plan
 from crm_site.accounts.models import OrgUnit, Staff
+from crm_site.lib.encodings import read_text
 from crm_site.lib.permissions import Actor
 from customers.models import Product, SavedView
 
@@ -70,13 +71,10 @@ class NumbersMixin(forms.Form):
             return ""
         if given.size > MOST_BYTES:
             raise ValidationError(gettext("The file is too large."))
-        data = given.read()
-        for encoding in ("utf-8-sig", "gb18030"):
-            try:
-                return str(data.decode(encoding))
-            except UnicodeDecodeError:
-                continue
-        raise ValidationError(gettext("The file is not text."))
+        try:
+            return read_text(given.read())
+        except ValueError as error:
+            raise ValidationError(str(error)) from error
 
     def given_numbers(self) -> list[str]:
         text = f"{self.cleaned_data.get('numbers', '')}\n{self.cleaned_data.get('file', '')}"
