@@ -60,9 +60,11 @@ class CaseForm(RefusableForm):
         self.case = case
         lines = CreditLine.objects.filter(customer=customer, status__in=[*LIVING, "expired"]).order_by("-id")
         calculations = LineCalculation.objects.filter(customer=customer).defer("content").order_by("-id")
+        # A line that stands may be changed, whatever its product is for today.
         products = Product.objects.filter(family="loan").order_by("code")
+        fitting = products.for_customers(customer.kind) | products.filter(pk__in=lines.values("product_id"))
         _offer(self.fields["line"], lines)
-        _offer(self.fields["product"], products, lambda product: product.name)
+        _offer(self.fields["product"], fitting, lambda product: product.name)
         _offer(self.fields["calculation"], calculations, _named_calculation)
 
     def asked(self) -> Terms:

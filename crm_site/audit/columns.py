@@ -156,6 +156,7 @@ NAMES: Mapping[str, Promise] = {
     "interest_rate": _("Interest rate"),
     "investigation": _("Investigation"),
     "is_active": _("In use"),
+    "customer_kinds": _("Kinds of customers"),
     "is_audited": _("Audited"),
     "is_dry_run": _("Dry run"),
     "is_excluded": _("On the exclusion list"),
