@@ -23,6 +23,7 @@ from credit_rating.models import (
 )
 from credit_rating.policies import SHAPES, Body, read
 from credit_rating.policies.campaign import SUBJECT
+from credit_rating.selectors.calculations import needed_of
 from credit_rating.selectors.policies import policy_on
 from crm_site.accounts.models import OrgUnit
 from crm_site.jobs.models import Run
@@ -314,7 +315,9 @@ def visits(actor: Actor, found: CampaignZone, *, limit: int = 100) -> list[Visit
     known = InformationForm.objects.filter(customer_id__in=ids)
     for form in known.order_by("customer_id", "id"):
         forms[form.customer_id] = form  # a draft is newer than what was submitted
+    needed = needed_of(found.campaign.kind)
     asked = [f for f in fields_of(found.campaign.kind).values() if f.weight]
+    asked.sort(key=lambda f: f.code not in needed)
     result = []
     for one in rows:
         held = forms.get(one.customer_id)

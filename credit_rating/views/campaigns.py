@@ -100,7 +100,6 @@ def _page(request: Any, found: Campaign, status: int = 200, **more: Any) -> Http
     whole = selectors.coverage(actor, found.pk)
     codes = selectors.exception_counts(actor, found.pk)
     link = MemberFilter(found.pk, {})
-    is_running = found.status == CampaignStatus.OPEN
     context = {
         "campaign": found,
         "tone": TONES[found.status],
