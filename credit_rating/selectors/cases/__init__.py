@@ -36,6 +36,16 @@ from credit_rating.selectors.cases.record import (
     votes_are_hidden,
     with_record,
 )
+from credit_rating.selectors.cases.seen import (
+    Decided,
+    Moved,
+    Seen,
+    decided_by,
+    moved_since,
+    newest_opinion,
+    seen_by,
+    seen_content,
+)
 from credit_rating.selectors.cases.stakes import Listed, listed
 from credit_rating.selectors.cases.turn import Turn, president_may_return, said_already, tally, turn_of
 from credit_rating.selectors.cases.whole import Group, GroupRow, Whole, whole_of
@@ -44,11 +54,14 @@ __all__ = [
     "STAGE_ROLES",
     "TABS",
     "Capacity",
+    "Decided",
     "Dossier",
     "Group",
     "GroupRow",
     "Listed",
+    "Moved",
     "Record",
+    "Seen",
     "Turn",
     "Whole",
     "approving",
@@ -59,6 +72,7 @@ __all__ = [
     "changes",
     "changes_since",
     "conditions_of",
+    "decided_by",
     "deciding_staff",
     "delegators",
     "dossier_of",
@@ -68,6 +82,8 @@ __all__ = [
     "inbox",
     "listed",
     "may_add_files",
+    "moved_since",
+    "newest_opinion",
     "objections",
     "open_conditions",
     "open_signers",
@@ -75,7 +91,9 @@ __all__ = [
     "record_of",
     "role_holders",
     "said_already",
+    "seen_by",
     "seen_case",
+    "seen_content",
     "stage_people",
     "tally",
     "todo_count",
