@@ -12,8 +12,8 @@ import pytest
 from allauth.idp.oidc.models import Token
 from django.test import Client
 
-from crm_site.accounts.models import Bank
 from crm_site.accounts.clients import ClientThrottle
+from crm_site.accounts.models import Bank
 from crm_site.accounts.services import create_api_client
 from crm_site.lib.permissions import Actor, Grant, Role
 from crm_site.lib.tenancy import bank
