@@ -134,7 +134,8 @@ def _judge_again(
     at = standing_of(zone.campaign, list(customers), today, currency)
     ready = {m.customer_id: m for m in members if not found[m.pk]}
     would_be = [case_of(zone.campaign, m, customers[key], at[key].line, currency) for key, m in ready.items()]
-    for customer in beyond_branch(would_be, today):
+    grades = {key: m.rating.grade for key, m in ready.items() if m.rating is not None}
+    for customer in beyond_branch(would_be, grades, today):
         found[ready[customer].pk] = ("beyond_authority",)
     return found
 

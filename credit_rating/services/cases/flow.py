@@ -41,7 +41,7 @@ from crm_site.work.services import TaskRow, notify, put_tasks
 def bind(case: CreditCase, today: dt.date, now: dt.datetime) -> Dossier:
     """Compute dossier, route and makers anew and keep what was shown."""
     dossier = selectors.dossier_of(case, today, today)
-    case.as_of, case.dossier_hash = today, dossier.hash
+    case.as_of, case.dossier_hash, case.rating_id = today, dossier.hash, dossier.rating_id
     case.route, case.route_why = list(dossier.route.stages), dossier.route.why
     case.quorum, case.majority_pct, case.kin_steps = dossier.quorum, dossier.majority_pct, dossier.kin_steps
     CaseDossier.objects.get_or_create(

@@ -12,7 +12,6 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models import Max
 from django.utils.translation import gettext as _
 
-from credit_rating.evidence import find_evidence
 from credit_rating.models import (
     CaseKind,
     CaseStatus,
@@ -115,8 +114,6 @@ def submit_case(actor: Actor, *, case_id: int, now: dt.datetime, today: dt.date)
         if not case.investigation.strip():
             message = _("Write what the investigation found.")
             raise CaseFault(message, code="investigation", fields={"investigation": message})
-        rating = find_evidence("rating", case.customer_id, None)
-        case.rating_id = rating.id if rating else None
         case.round += 1
         case.submitted_at = now
         body = selectors.authority_policy(today)[1]
