@@ -12,7 +12,9 @@ from django.utils.translation import gettext_lazy, pgettext_lazy
 from credit_rating import words
 from credit_rating.factors import SOURCES
 from credit_rating.models import CaseStatus, CreditCase, Verdict
+from credit_rating.selectors.cases import Capacity
 from credit_rating.selectors.guarantees import GuaranteeRow
+from credit_rating.services.cases import objection_words
 
 Change = tuple[str, str, str]
 
@@ -62,6 +64,15 @@ def _named(place: str) -> str:
     leaf, _blank, inner = rest.partition(" ")
     label = str(PARTS.get(name, name)) + (f" {number}" if number else "")
     return f"{label} · {LEAVES[leaf]}" + (f" {inner}" if inner else "")
+
+
+def told_against(case: CreditCase, stands: Capacity, staff_id: int) -> list[str]:
+    """Why the reader must not decide a case read `with_record`; of a maker also in what he had a hand."""
+    words, people = objection_words(), (staff_id, stands.on_behalf_of)
+    parts = dict.fromkeys(str(m.get_part_display()) for m in case.makers.all() if m.staff_id in people)
+    if parts:
+        words["maker"] += " " + _("Here: %s.") % _(", ").join(parts)
+    return [words[code] for code in stands.objections]
 
 
 def followed(case: CreditCase) -> str:

@@ -35,6 +35,7 @@ from credit_rating.selectors.cases.people import without_branch
 from credit_rating.selectors.exposure import broken_caps, home_rates, related_customers
 from credit_rating.selectors.external import newest_report
 from credit_rating.selectors.guarantees import newest_valuations
+from credit_rating.selectors.makers import hands_on
 from credit_rating.selectors.policies import policy_on
 from crm_site.accounts.banks import home_currency
 from crm_site.lib.errors import DomainError
@@ -161,8 +162,8 @@ def dossier_of(case: CreditCase, day: dt.date, today: dt.date) -> Dossier:
     version, body = authority_policy(day)
     quorum, majority = int(body.params["quorum"]), int(body.params["majority_pct"])
     customer = case.customer
-    guarantees, enterers = _guarantees(customer, today)
-    makers = [(case.prepared_by_id, "case"), *((s, "guarantee") for s in enterers)]
+    guarantees = _guarantees(customer, today)
+    makers = [(case.prepared_by_id, "case"), *sorted(hands_on([customer.pk], today)[customer.pk])]
     makers += [(s, "calculation") for s in (calculation.makers if calculation else ())]
     makers += [(s, "rating") for s in (rating.makers if rating else ())]
     steps = kin_steps_of(body)
@@ -224,8 +225,8 @@ def _told(evidence: Evidence | None) -> dict[str, Any] | None:
     }  # fmt: skip
 
 
-def _guarantees(customer: Customer, day: dt.date) -> tuple[list[dict[str, Any]], list[int]]:
-    """The live guarantees as facts (without what a day makes of them), and who entered them."""
+def _guarantees(customer: Customer, day: dt.date) -> list[dict[str, Any]]:
+    """The live guarantees as facts (without what a day makes of them)."""
     found = Guarantee.objects.filter(customer=customer, status__in=LIVE).order_by("id")
     rows = list(found.select_related("collateral"))
     values = newest_valuations([g.collateral_id for g in rows if g.collateral_id], day)
@@ -238,7 +239,7 @@ def _guarantees(customer: Customer, day: dt.date) -> tuple[list[dict[str, Any]],
             "value": str(value.value) if value else None,
             "valued_on": value.valued_on.isoformat() if value else None,
         })  # fmt: skip
-    return told, [g.entered_by_id for g in rows if g.entered_by_id]
+    return told
 
 
 def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[tuple[str, str, str]]:
