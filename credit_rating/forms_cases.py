@@ -148,12 +148,15 @@ class StaffForm(RefusableForm):
 class DelegationForm(RefusableForm):
     """Who stands in, from when to when."""
 
-    to = forms.ModelChoiceField(Staff.objects.none(), label=_("Who decides in my place"))
+    to = forms.ModelChoiceField(
+        Staff.objects.none(), label=_("Who decides in my place"),
+        help_text=_("colleagues who decide on credit and see the same customers"),
+    )  # fmt: skip
     from_date = day_field(_("From"))
     to_date = day_field(_("Until"))
 
     def choose_from(self, staff: Any) -> None:
-        _offer(self.fields["to"], staff)
+        _offer(self.fields["to"], staff, lambda one: f"{one.name} · {one.unit.name}")
 
 
 class RelationForm(RefusableForm):

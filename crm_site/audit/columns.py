@@ -417,7 +417,7 @@ class Reader:
 
     def say(self, column: str, value: Any) -> str:
         """A recorded value in words; "–" for none."""
-        if value is None or value == "":
+        if value is None or value in ("", [], {}):
             return formats.UNKNOWN
         if isinstance(value, bool):
             return _g("yes") if value else _g("no")

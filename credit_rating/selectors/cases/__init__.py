@@ -25,6 +25,8 @@ from credit_rating.selectors.cases.people import (
     open_signers,
     role_holders,
     stage_people,
+    stand_ins,
+    without_branch,
 )
 from credit_rating.selectors.cases.record import (
     Record,
@@ -77,6 +79,7 @@ __all__ = [
     "said_already",
     "seen_case",
     "stage_people",
+    "stand_ins",
     "tally",
     "todo_count",
     "told_files",
@@ -86,4 +89,5 @@ __all__ = [
     "who_would_decide",
     "whole_of",
     "with_record",
+    "without_branch",
 ]

@@ -16,6 +16,7 @@ from credit_rating.services.cases.files import Upload, keep
 from credit_rating.services.cases.rules import MANAGE, PREPARE, CaseFault, person
 from crm_site.lib.errors import Conflict
 from crm_site.lib.permissions import Actor
+from crm_site.lib.tenancy import act_as
 
 
 def evidence_condition(
@@ -58,6 +59,7 @@ def accept_condition(actor: Actor, *, condition_id: int, now: dt.datetime) -> Ca
 def _condition(actor: Actor, condition_id: int) -> CaseCondition:
     found = CaseCondition.objects.visible_to(actor).select_for_update(of=("self",))
     condition: CaseCondition = found.select_related("case").get(pk=condition_id)
+    act_as(actor, reason=condition.case.number)
     if condition.case.status != CaseStatus.APPROVED:
         raise Conflict(_("The case is not approved."), code="case_status")
     return condition

@@ -223,9 +223,10 @@ def void_if_changed(case: CreditCase, now: dt.datetime, today: dt.date) -> bool:
 
 
 def close_due(*, now: dt.datetime, today: dt.date, customers: tuple[int, int] | None = None) -> int:
-    """The night's act: cases past a deadline are counted or expire. Returns how many. Safe to repeat."""
+    """The night's act: cases past a deadline are counted or expire; a branch at which nobody may decide any more, a new
+    relative say, is left out. Returns how many moved. Safe to repeat."""
     over = Q(status__in=STAGES, deadline__lt=today) | Q(status=CaseStatus.RETURNED, expires_on__lt=today)
-    found = CreditCase.objects.filter(over)
+    found = CreditCase.objects.filter(over | Q(status=CaseStatus.BRANCH))
     if customers is not None:
         found = found.filter(customer_id__gte=customers[0], customer_id__lte=customers[1])
     closed = 0
@@ -233,11 +234,17 @@ def close_due(*, now: dt.datetime, today: dt.date, customers: tuple[int, int] | 
         with transaction.atomic():
             case = CreditCase.objects.select_for_update(of=("self",)).get(pk=case_id)
             if case.is_waiting:
-                closed += _settle_or_expire(case, now, today)
+                closed += _settle_or_expire(case, now, today) or _leave_branch(case, now, today)
             elif case.status == CaseStatus.RETURNED:
                 end(case, CaseStatus.EXPIRED, now, today)
                 closed += 1
     return closed
+
+
+def _leave_branch(case: CreditCase, now: dt.datetime, today: dt.date) -> bool:
+    """Hand a case on to headquarters that nobody at its branch may decide."""
+    is_stuck = case.status == CaseStatus.BRANCH and selectors.without_branch(case, (), today, case.kin_steps)
+    return is_stuck and void_if_changed(case, now, today)
 
 
 def _settle_or_expire(case: CreditCase, now: dt.datetime, today: dt.date) -> bool:
