@@ -23,7 +23,7 @@ from credit_rating.policies.authority import kin_steps_of
 from credit_rating.selectors.cases import authority_policy, role_holders
 from credit_rating.selectors.cases.people import kin_of
 from crm_site.accounts.models import Bank, Staff
-from crm_site.lib.permissions import SUBTREE, Actor, Role
+from crm_site.lib.permissions import SUBTREE, Actor, Role, may
 from crm_site.lib.tenancy import require_bank
 
 ZERO = Decimal(0)
@@ -89,6 +89,15 @@ def approvers(batch: CampaignBatch, day: dt.date) -> list[int]:
         role_grants__unit__rgt__gte=branch.rgt,
     )  # fmt: skip
     return sorted(set(reach.values_list("pk", flat=True)) - {batch.proposed_by_id})
+
+
+def batches_to_sign(actor: Actor, day: dt.date) -> list[CampaignBatch]:
+    """Batches that wait for the actor's signature, oldest first: he leads the branch and has not proposed them."""
+    if actor.staff_id is None or not may(actor, "credit.decide") or not actor.has({Role.BRANCH_MANAGER}):
+        return []
+    waits = CampaignBatch.objects.filter(status=BatchStatus.PROPOSED).exclude(proposed_by=actor.staff_id)
+    found = waits.defer("content").select_related("zone__branch", "campaign", "proposed_by").order_by("pk")
+    return [batch for batch in found if may_approve(actor, batch, day)]
 
 
 def signers(batch: CampaignBatch, day: dt.date) -> list[str]:

@@ -17,7 +17,9 @@ def column_schema(column: Column) -> dict[str, Any]:
         "type": [_JSON_TYPES.get(column.type, "string"), *([] if column.required else ["null"])],
         "description": "; ".join(part for part in (column.description, column.check) if part),
     }
-    if column.choices:
+    if column.type == "choices":
+        schema["pattern"] = "^({0})?(;({0}))*$".format("|".join(column.choices))
+    elif column.choices:
         schema["enum"] = [*column.choices, *([] if column.required else ["", None])]
     if column.type in _FORMATS:
         schema["format"] = _FORMATS[column.type]
