@@ -116,6 +116,7 @@ def _scope_urls(scope: Scope) -> dict[str, str]:
         "overdue": dashboards.overdue_url(scope),
         **{code: scope.url(fact_is("value_tier", code)) for code in VALUE_TIERS.values()},
         "churn": dashboards.churn_url(scope),
+        "leavers": dashboards.leavers_url(scope),
         **{f"churn_{code}": dashboards.churn_url(scope, code) for code in VALUE_TIERS.values()},
     }
 
