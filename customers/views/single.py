@@ -81,7 +81,7 @@ def customer(request: Any, customer_id: int) -> HttpResponse:
         "tab": tab if tab in TABS else "overview",
         "panels": panels_of(actor, tab if tab in TABS else "overview", customer_id),
         "quick_panels": quick_panels(actor, customer_id),
-        "counts": single.tab_counts(actor, header.customer),
+        "counts": single.tab_counts(actor, header.customer, as_of=day),
         "maturity": single.next_maturity(actor, header.customer, as_of=day),
         "tasks": lists.next_things(actor, [customer_id], until=day + dt.timedelta(days=SOON_DAYS)).get(
             customer_id
