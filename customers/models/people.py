@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
 from crm_site.lib.tenancy import BankForeignKey, TenantModel
+from customers.identifiers import person_phone_row
 from customers.models.parties import Customer, CustomerOwnedManager
 
 
@@ -111,12 +112,4 @@ class ContactPerson(TenantModel):
     @property
     def phone_row(self) -> str:
         """What the ciphertext of the phone is bound to."""
-        return phone_row(self.customer.number, self.submission.hex)
-
-
-PHONE_PLACE = "contactperson.phone"
-
-
-def phone_row(number: str, submission: str) -> str:
-    """The row that a contact person's phone is bound to, of a customer number and a submission in hex."""
-    return f"{number}|person|{submission}"
+        return person_phone_row(self.customer.number, self.submission.hex)

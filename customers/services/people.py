@@ -14,9 +14,8 @@ from crm_site.accounts.banks import vault_of
 from crm_site.lib.crypto import mask
 from crm_site.lib.errors import Conflict, DomainError
 from crm_site.lib.permissions import Actor, require
-from customers.identifiers import phone_e164
+from customers.identifiers import PERSON_PHONE, person_phone_row, phone_e164
 from customers.models import BuyingRole, ContactPerson, Customer, CustomerKind, LeftReason, Post
-from customers.models.people import PHONE_PLACE, phone_row
 from customers.services.merging import merge
 
 
@@ -181,8 +180,8 @@ def _e164(phone: str) -> str:
 
 def _put_phone(actor: Actor, row: ContactPerson, number: str, e164: str) -> None:
     if e164:
-        bound = phone_row(number, row.submission.hex)
-        row.phone = vault_of(actor.bank_id).encrypt(e164, place=PHONE_PLACE, row=bound)
+        bound = person_phone_row(number, row.submission.hex)
+        row.phone = vault_of(actor.bank_id).encrypt(e164, place=PERSON_PHONE, row=bound)
         row.phone_masked = mask(e164, head=6)
 
 

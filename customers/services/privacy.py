@@ -13,8 +13,8 @@ from crm_site.audit.models import Action
 from crm_site.audit.services import record
 from crm_site.lib.errors import DomainError
 from crm_site.lib.permissions import Actor, require
+from customers.identifiers import PERSON_PHONE
 from customers.models import ContactPerson, ContactPoint, Customer, Identifier
-from customers.models.people import PHONE_PLACE
 
 REASON_WIDTH = 4  # a reason is at least a word; a Chinese character is two wide (回访)
 
@@ -45,7 +45,7 @@ PROTECTED: Mapping[str, Protected] = {
         lambda row: f"{row.customer.number}|{row.kind}|{row.position}", lambda row: str(row.get_kind_display()),
     ),
     "person": Protected(
-        ContactPerson, "phone", PHONE_PLACE, lambda row: str(row.phone_row), lambda row: str(row.name), "phone_masked"
+        ContactPerson, "phone", PERSON_PHONE, lambda row: str(row.phone_row), lambda row: str(row.name), "phone_masked"
     ),
 }  # fmt: skip
 
