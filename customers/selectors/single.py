@@ -92,6 +92,11 @@ def seen_customer(actor: Actor, customer_id: int) -> Customer:
     return Customer.objects.visible_to(actor).select_related("responsible", "home_branch").get(pk=customer_id)
 
 
+def sees_customer(actor: Actor, customer_id: int) -> bool:
+    """Whether the actor may see a customer. One statement."""
+    return bool(Customer.objects.visible_to(actor).filter(pk=customer_id).exists())
+
+
 @dataclass(frozen=True, slots=True)
 class TabCounts:
     """How much there is behind the tabs of a customer's page."""
