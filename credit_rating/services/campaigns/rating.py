@@ -36,7 +36,6 @@ from credit_rating.services.campaigns.rules import (
     collected_among,
     fault,
     manages,
-    person,
     running,
 )
 from credit_rating.services.campaigns.writing import (
@@ -51,7 +50,7 @@ from credit_rating.services.scorecards import ensure_default_scorecards
 from crm_site.jobs.models import Run
 from crm_site.jobs.services import start_run
 from crm_site.lib.money import to_minor
-from crm_site.lib.permissions import Actor, may
+from crm_site.lib.permissions import Actor, may, require_person
 from customers.models import Customer
 
 # Whom a run looks at: whoever has come so far and is in no batch that waits for its approval, and in no case.
@@ -66,7 +65,7 @@ def start_rating(
     The line department may for all, a branch manager for a zone that his branch has taken. Who starts it has made what
     comes out, and so never approves it.
     """
-    staff_id = person(actor, RATE)
+    staff_id = require_person(actor, RATE)
     campaign = running(Campaign.objects.get(pk=campaign_id))
     if zone_id is not None:
         zone = CampaignZone.objects.select_related("branch").get(pk=zone_id, campaign=campaign)

@@ -17,12 +17,11 @@ from credit_rating.services.campaigns.rules import (
     fault,
     locked_campaign,
     manages,
-    person,
     running,
 )
 from crm_site.accounts.models import OrgUnit, RoleGrant, Staff
 from crm_site.lib.errors import Conflict
-from crm_site.lib.permissions import Actor, Role, may
+from crm_site.lib.permissions import Actor, Role, may, require_person
 from crm_site.work.services import notify
 from customers.models import Address
 
@@ -38,7 +37,7 @@ def add_zone(
 ) -> tuple[CampaignZone, int]:
     """Name a piece of the list: members of a branch, whose address holds a text, or by their numbers; those that are in
     a zone already stay there. Returns it and how many it holds. Raises CampaignFault, Conflict once it is closed."""
-    person(actor, MANAGE)
+    require_person(actor, MANAGE)
     given = [n.strip() for n in numbers if n.strip()]
     if not name.strip():
         raise fault("name", _("This is needed."))
@@ -77,7 +76,7 @@ def add_zone(
 
 def take_zone(actor: Actor, *, zone_id: int, now: dt.datetime) -> CampaignZone:
     """The actor's branch takes a zone upon itself. Twice changes nothing; Conflict when another branch has it."""
-    staff_id = person(actor, ZONE)
+    staff_id = require_person(actor, ZONE)
     with transaction.atomic():
         zone = _locked(zone_id)
         unit = OrgUnit.objects.filter(pk=actor.unit_id).first()
@@ -101,7 +100,7 @@ def give_zone(
 
     He is told. Raises CampaignFault for somebody else's people.
     """
-    person(actor, ZONE)
+    require_person(actor, ZONE)
     with transaction.atomic():
         zone = _locked(zone_id)
         if zone.branch is None:
