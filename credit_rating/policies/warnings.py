@@ -90,8 +90,12 @@ class Rule:
     @property
     def facts(self) -> list[str]:
         """The facts it compares, once each."""
-        parts = [one for part in self.condition["all"] for one in part.get("any", [part])]
-        return list(dict.fromkeys(part["fact"] for part in parts))
+        return list(dict.fromkeys(part["fact"] for part in self.parts))
+
+    @property
+    def parts(self) -> list[Mapping[str, Any]]:
+        """Its comparisons, those of either-or groups one by one."""
+        return [one for part in self.condition["all"] for one in part.get("any", [part])]
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from credit_rating.selectors.warnings import member_names, rule_sentence
 from credit_rating.services import warnings as services
 from crm_site.lib.errors import Conflict, DomainError
 from crm_site.lib.permissions import system_actor
-from crm_site.lib.registry import RunContext
+from crm_site.lib.registry import WORK_REASONS, RunContext
 from crm_site.work.models import Task
 from crm_site.work.services import finish_task
 from customers.conditions import Matches
@@ -238,6 +238,9 @@ def test_an_answered_warning_is_not_asked_again_while_its_cause_lasts(
     set_days(a_loan(debtor, "L1"), 8)
     night(inside, step="warnings")
     (signal,) = Signal.objects.all()
+    assert WORK_REASONS["warning"].sentence(Task.objects.get().params) == (
+        f"Overdue beyond a technical delay: Days past due 8 days (> 7 days) · as of {DAY.isoformat()}"
+    )
     given: dict[str, Any] = {"signal_id": signal.pk, "kind": "dealt", "day": DAY, "now": NOW}
     with pytest.raises(PermissionDenied):
         services.answer_warning(teller.actor, note="x", **given)
