@@ -20,10 +20,11 @@ from tests.bench.campaign import CODE, DAY, a_campaign
 from tests.bench.campaign import prepare as households
 
 NOW = timezone.now
+SIGNED = 240  # households of the zone whose lines are opened: each is a case of its own
 
 
 def prepare(count: int) -> None:
-    """A running campaign of so many households in one zone, with who collects it and who signs for it."""
+    """A running campaign of so many households, with who collects and who signs for the zone of the first SIGNED."""
     rural = households(count)
     campaign = a_campaign(rural)
     with bank(rural.bank_id):
@@ -34,7 +35,12 @@ def prepare(count: int) -> None:
         )
         Customer.objects.update(responsible=manager)
         zone, _count = zones.add_zone(
-            rural, campaign_id=campaign.pk, name="All", home_branch=head, region="", numbers=[]
+            rural,
+            campaign_id=campaign.pk,
+            name="Signed",
+            home_branch=head,
+            region="",
+            numbers=[f"H{i:06d}" for i in range(SIGNED)],
         )
         leads = actor_for(signer, day=DAY)
         zones.take_zone(leads, zone_id=zone.pk, now=NOW())

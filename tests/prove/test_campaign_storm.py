@@ -13,7 +13,7 @@ from tests.prove.conftest import Promise
 from tests.prove.databases import address, bank_id, database, hashes, manage, table_sizes
 from tests.prove.storm import Storm
 
-HOUSEHOLDS = int(os.environ.get("HOUSEHOLDS", "4000"))
+HOUSEHOLDS = int(os.environ.get("HOUSEHOLDS", "3000"))
 KILLS = 10  # of workers that rate, and of workers that open lines
 MOST_RUNS = 5
 
