@@ -20,7 +20,7 @@ from tests.bench.campaign import CODE, DAY, a_campaign
 from tests.bench.campaign import prepare as households
 
 NOW = timezone.now
-SIGNED = 240  # households of the zone whose lines are opened: each is a case of its own
+SIGNED = 120  # households of the zone whose lines are opened: each is a case of its own
 
 
 def prepare(count: int) -> None:

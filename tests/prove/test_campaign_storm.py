@@ -14,7 +14,7 @@ from tests.prove.databases import address, bank_id, database, hashes, manage, ta
 from tests.prove.storm import Storm
 
 HOUSEHOLDS = int(os.environ.get("HOUSEHOLDS", "3000"))
-KILLS = 10  # of workers that rate, and of workers that open lines
+KILLS = 8  # of workers that rate, and of workers that open lines
 MOST_RUNS = 5
 
 
