@@ -15,12 +15,13 @@ from django.utils.translation import gettext_lazy as _
 
 from credit_rating.forms import FilterMenu, FilterOption
 from credit_rating.forms_case import RefusableForm, _money, day_field
-from credit_rating.models import CampaignZone, CreditKind, MemberStage
+from credit_rating.models import CampaignZone, CreditKind, MemberStage, customer_kind
 from credit_rating.models.campaigns import PHASES, SET_ASIDE
 from credit_rating.policies.campaign import EXCEPTION_LABELS
 from credit_rating.selectors.campaigns import LEFT, REACHED, MemberQuery
 from credit_rating.services.campaigns.opening import Plan
 from crm_site.accounts.models import OrgUnit, Staff
+from crm_site.lib.encodings import read_text
 from crm_site.lib.permissions import Actor
 from customers.models import Product, SavedView
 
@@ -49,7 +50,7 @@ class CampaignForm(RefusableForm):
         super().__init__(*args, **options)
         found: Any = self.fields["product"]
         found.queryset = Product.objects.filter(family="loan").order_by("code")
-        found.label_from_instance = lambda product: product.name
+        found.label_from_instance = lambda product: " · ".join([product.name, *product.kind_labels])
 
     def fix(self, names: Iterable[str]) -> None:
         """These can no longer be changed."""
@@ -75,13 +76,10 @@ class NumbersMixin(forms.Form):
             return ""
         if given.size > MOST_BYTES:
             raise ValidationError(gettext("The file is too large."))
-        data = given.read()
-        for encoding in ("utf-8-sig", "gb18030"):
-            try:
-                return str(data.decode(encoding))
-            except UnicodeDecodeError:
-                continue
-        raise ValidationError(gettext("The file is not text."))
+        try:
+            return read_text(given.read())
+        except ValueError as error:
+            raise ValidationError(str(error)) from error
 
     def given_numbers(self) -> list[str]:
         text = f"{self.cleaned_data.get('numbers', '')}\n{self.cleaned_data.get('file', '')}"
@@ -107,8 +105,7 @@ class ListForm(NumbersMixin, RefusableForm):
     def condition(self) -> Mapping[str, Any] | None:
         chosen = self.cleaned_data.get("view", "")
         if chosen == "all":
-            kind = "corporate" if self.kind in ("corporate", "sme") else self.kind
-            return {"fact": "kind", "op": "=", "value": kind}
+            return {"fact": "kind", "op": "=", "value": customer_kind(self.kind).value}
         return self.views[chosen].condition if chosen else None
 
     def clean(self) -> dict[str, Any]:

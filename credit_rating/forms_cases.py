@@ -60,9 +60,11 @@ class CaseForm(RefusableForm):
         self.case = case
         lines = CreditLine.objects.filter(customer=customer, status__in=[*LIVING, "expired"]).order_by("-id")
         calculations = LineCalculation.objects.filter(customer=customer).defer("content").order_by("-id")
+        # A line that stands may be changed, whatever its product is for today.
         products = Product.objects.filter(family="loan").order_by("code")
+        fitting = products.for_customers(customer.kind) | products.filter(pk__in=lines.values("product_id"))
         _offer(self.fields["line"], lines)
-        _offer(self.fields["product"], products, lambda product: product.name)
+        _offer(self.fields["product"], fitting, lambda product: product.name)
         _offer(self.fields["calculation"], calculations, _named_calculation)
 
     def asked(self) -> Terms:
@@ -105,6 +107,11 @@ class OpinionForm(RefusableForm):
         widget=forms.Textarea(attrs={"rows": 2}),
     )  # fmt: skip
     text = forms.CharField(label=_("Reasons"), max_length=4000, widget=forms.Textarea(attrs={"rows": 4}))
+    cap_ground = forms.CharField(
+        label=_("Why the cap may be exceeded"), required=False, max_length=2000,
+        help_text=_("to be written by everybody who agrees; kept with the caps as they are at that moment"),
+        widget=forms.Textarea(attrs={"rows": 3}),
+    )  # fmt: skip
     dossier_hash = forms.CharField(max_length=64, widget=forms.HiddenInput)
 
     def given(self) -> dict[str, Any]:
@@ -174,6 +181,7 @@ class AuthorityForm(forms.Form):
         label=_("Made by the branch manager himself, with nobody else at the branch to decide"),
         required=False,
     )
+    breaks_cap = forms.BooleanField(label=_("Breaks a regulator's cap"), required=False)
 
     def asked(self) -> Asked:
         given = self.cleaned_data
@@ -184,6 +192,7 @@ class AuthorityForm(forms.Form):
             frozenset(given["guarantees"]),
             given["above_limit"],
             given["without_branch"],
+            given["breaks_cap"],
         )
 
 

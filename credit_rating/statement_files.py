@@ -6,6 +6,7 @@ CSV and XLSX, read by the ingest layer's readers. Lines are known by their code 
 from __future__ import annotations
 
 import csv
+import io
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -16,8 +17,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import override
 
 from credit_rating import words
+from crm_site.lib.encodings import read_text
 from crm_site.lib.errors import DomainError
-from customers.ingest.reading import check_workbook, delimiter_of, open_text, sheet_rows
+from customers.ingest.reading import check_workbook, delimiter_of, sheet_rows
 
 MOST_ROWS, MOST_YEARS = 300, 5
 # What banks' and accountants' sheets call the lines beside their own names.
@@ -74,12 +76,11 @@ def _rows(path: Path, name: str) -> Iterable[Sequence[str]]:
                 raise UnreadableFile(_("The file has too many rows."), code="rows")
         return rows
     try:
-        with open_text(path) as text:
-            head = text.readline()
-            text.seek(0)
-            rows = [row for row in csv.reader(text, delimiter=delimiter_of(head)) if any(row)]
-    except UnicodeDecodeError:
-        raise UnreadableFile(_("The file is not UTF-8 text."), code="encoding") from None
+        text = read_text(path.read_bytes())
+    except ValueError as error:
+        raise UnreadableFile(str(error), code="encoding") from None
+    head = text.partition("\n")[0]
+    rows = [row for row in csv.reader(io.StringIO(text, ""), delimiter=delimiter_of(head)) if any(row)]
     if len(rows) > MOST_ROWS:
         raise UnreadableFile(_("The file has too many rows."), code="rows")
     return rows

@@ -12,7 +12,7 @@ class CustomersConfig(AppConfig):
         from crm_site.lib.record_pages import RecordPage, add_record_pages
         from customers import nightly
         from customers.ingest import jobs as deliveries
-        from customers.models import Batch
+        from customers.models import Batch, ExportRecord
         from customers.selectors import timeline as sources
         from customers.timeline import add_timeline_source
 
@@ -20,7 +20,16 @@ class CustomersConfig(AppConfig):
         deliveries.register()
         add_nav(NavItem("customers", _("Customers"), "customers:customer-list", "users", "customer.read", 20))
         add_nav(NavItem("imports", _("Imports"), "customers:import-list", "upload", "import.upload", 80))
-        add_record_pages("customers", [RecordPage(Batch, "import.upload", "customers:import")])
+        add_record_pages(
+            "customers",
+            [
+                RecordPage(Batch, "import.upload", "customers:import"),
+                RecordPage(
+                    ExportRecord, "customer.read", "customers:export-log",
+                    within=lambda key: f"?before={key + 1}#export-{key}",
+                ),
+            ],
+        )  # fmt: skip
         for panel in PANELS:
             add_panel(panel)
         add_timeline_source("contacts", sources.contacts)

@@ -7,7 +7,7 @@ A fact is a name, a type, a label in both languages and an SQL expression over t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,11 +17,10 @@ from crm_site.lib.permissions import Actor, may
 from crm_site.lib.registry import Registry
 from customers import industries
 from customers.models.parties import CustomerKind, CustomerStatus
-from customers.models.standing import TIER_LABELS, VALUE_TIERS, WEALTH_LEVELS
+from customers.models.standing import ALARM_BP, TIER_LABELS, VALUE_TIERS, WEALTH_LEVELS
 
-# From this churn probability on a customer counts as "high churn risk", on pages, worklists and in summaries.
-CHURN_ALARM_PCT = 30
-CHURN_ALARM_BP = CHURN_ALARM_PCT * 100
+CHURN_ALARM_BP = ALARM_BP
+CHURN_ALARM_PCT = ALARM_BP // 100
 
 ORDERED = ("=", "!=", "<", "<=", ">", ">=", "between", "in")
 KNOWN = ("is_null", "not_null")
@@ -45,27 +44,33 @@ class Fact:
     """One thing to ask about a customer.
 
     `sql`: minor units for money, hundredths of a per cent for percent, the stored value for a choice.
-    `options`: code -> label of a choice; `stored`: code -> value in the database, where they differ;
+    `options`: code -> label of a choice, or how to ask for them where they are the bank's own; `stored`: code ->
+    value in the database, where they differ;
     `ordered` choices compare by stored value (a tier of at least mid).
     `known`: SQL that is true where the value is known; empty: always known. An unknown value makes every
     comparison false, so that a condition is never anything but true or false.
     `dated`: known for any business date, not for the newest alone; only such facts may decide a tier.
-    `unit`: what follows a figure in a sentence. `cases`: of a choice that several codes may fit at once,
-    code -> SQL that is true where it fits; `sql` is not used then.
+    `unit`: what follows a figure in a sentence. `fits`: of a choice that several codes may fit at once, the SQL
+    that is true where a code fits; `sql` is not used then.
     """
 
     name: str
     type: str
     label: Any
     sql: str
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] | Callable[[], Mapping[str, Any]] = field(default_factory=dict)
     stored: Mapping[str, Any] = field(default_factory=dict)
     ordered: bool = False
     known: str = ""
     dated: bool = False
     unit: Any = ""
     permission: str = "customer.read"
-    cases: Mapping[str, str] = field(default_factory=dict)
+    fits: Callable[[str], str] | None = None
+
+    @property
+    def choices(self) -> Mapping[str, Any]:
+        """code -> label, in the active bank."""
+        return self.options() if callable(self.options) else self.options
 
     @property
     def operators(self) -> tuple[str, ...]:
@@ -83,7 +88,7 @@ def add_fact(fact: Fact) -> Fact:
     """Register a fact. ValueError for a second one of the name or an unknown type."""
     if fact.type not in OPERATORS:
         raise ValueError(f"fact {fact.name!r}: unknown type {fact.type!r}")
-    if any("%" in sql for sql in (fact.sql, fact.known, *fact.cases.values())):
+    if "%" in fact.sql or "%" in fact.known:
         raise ValueError(f"fact {fact.name!r}: a per cent sign would be taken for a parameter")
     return FACTS.add(fact.name, fact)
 
@@ -205,7 +210,7 @@ for _fact in (
     ),
     Fact(
         "industry_section", "choice", _("Industry section"), "", options=industries.SECTIONS,
-        cases={letter: industries.section_sql(letter) for letter in industries.SECTIONS},
+        fits=industries.section_sql,
         known="{c}.industry <> ''", dated=True,
     ),
     Fact(
@@ -221,7 +226,7 @@ for _fact in (
     Fact(
         "missing", "choice", _("Missing information"), "",
         options={item.code: item.label for item in MISSING_ITEMS},
-        cases={item.code: item.sql for item in MISSING_ITEMS},
+        fits={item.code: item.sql for item in MISSING_ITEMS}.__getitem__,
     ),
     Fact(
         "pays_fees", "bool", _("Paid fees in the last twelve months"),

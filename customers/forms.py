@@ -96,7 +96,7 @@ class FilterRow:
     def choices(self) -> list[tuple[str, Any]]:
         """What may be chosen, where the value is a choice."""
         if self.fact.type == "choice":
-            return list(self.fact.options.items())
+            return list(self.fact.choices.items())
         if self.fact.type == "bool":
             return [("true", _("yes")), ("false", _("no"))]
         return list(self.people)
@@ -111,8 +111,10 @@ class FilterRow:
 
 
 def offered_facts(actor: Actor, *, dated: bool = False) -> list[Fact]:
-    """The facts that an editor offers the actor; `dated`: those known for any business date (tier policies)."""
-    return [fact for fact in visible_facts(actor) if fact.dated or not dated]
+    """The facts that an editor offers the actor; `dated`: those known for any business date (tier policies). A choice
+    of the bank's own is offered where the bank has one."""
+    facts = [fact for fact in visible_facts(actor) if fact.dated or not dated]
+    return [fact for fact in facts if not callable(fact.options) or fact.choices]
 
 
 def _people(actor: Actor, fact: Fact) -> Sequence[tuple[str, str]]:

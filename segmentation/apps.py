@@ -10,10 +10,11 @@ class SegmentationConfig(AppConfig):
 
     def ready(self) -> None:
         from crm_site.lib.record_pages import RecordPage, add_record_pages
-        from segmentation import churn_nightly, nightly, statistics
+        from segmentation import churn_nightly, nightly, own_schemes, statistics
         from segmentation.models import ChurnModel, TierPolicy
 
         nightly.register()
+        own_schemes.register()
         statistics.register()
         churn_nightly.register()
         SYSTEM_NAMES.add("churn model", _("Churn model"))

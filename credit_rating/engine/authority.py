@@ -29,7 +29,7 @@ class Authority:
 class Asked:
     """What is to be decided. `amount`: everything the customer then has. `grade` "": not rated. `guarantees` empty:
     unsecured. `above_limit`: more is asked for than was calculated. `without_branch`: nobody at the branch may decide,
-    because its managers have made the case, say."""
+    because its managers have made the case, say. `breaks_cap`: a cap of the regulator is broken once it is granted."""
 
     amount: Decimal
     grade: str
@@ -37,6 +37,7 @@ class Asked:
     guarantees: frozenset[str]
     above_limit: bool = False
     without_branch: bool = False
+    breaks_cap: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """The stages a case goes through, the last of which decides. `why`: "row", "above_limit" or "no_row"."""
+    """The stages a case goes through, the last of which decides. `why`: "row", "above_limit", "breaks_cap" or "no_row"."""
 
     stages: tuple[str, ...]
     why: str
@@ -81,14 +82,15 @@ def misses(row: Authority, asked: Asked, grades: Sequence[str]) -> tuple[str, ..
 def find_route(rows: Iterable[Authority], asked: Asked, grades: Sequence[str]) -> Route:
     """The lowest stage that some row gives the case to, with every stage below it. Without one: the president.
 
-    What asks for more than was calculated is an exception and always goes to the president. Where nobody at the branch
-    may decide, headquarters decides in its place.
+    What asks for more than was calculated, or breaks a cap of the regulator, is an exception and always goes to the
+    president. Where nobody at the branch may decide, headquarters decides in its place.
     """
     first = 1 if asked.without_branch else 0
     reasons = tuple(Reason(row, misses(row, asked, grades)) for row in rows)
     fitting = [STAGES.index(reason.row.stage) for reason in reasons if not reason.misses]
-    if asked.above_limit or not fitting:
-        return Route(STAGES[first:], "above_limit" if asked.above_limit else "no_row", reasons)
+    if asked.above_limit or asked.breaks_cap or not fitting:
+        why = "above_limit" if asked.above_limit else "breaks_cap" if asked.breaks_cap else "no_row"
+        return Route(STAGES[first:], why, reasons)
     return Route(STAGES[first : max(min(fitting), first) + 1], "row", reasons)
 
 

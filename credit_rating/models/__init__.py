@@ -38,7 +38,7 @@ from credit_rating.models.guarantees import (
     GuarantorCapacity,
     Valuation,
 )
-from credit_rating.models.kinds import CreditKind, credit_kind
+from credit_rating.models.kinds import CreditKind, credit_kind, customer_kind
 from credit_rating.models.lines import (
     CreditLine,
     EntryKind,
@@ -145,4 +145,5 @@ __all__ = [
     "Verdict",
     "WorkStatus",
     "credit_kind",
+    "customer_kind",
 ]

@@ -229,6 +229,8 @@ class Opinion(TenantModel):
     """What somebody said, to exactly which dossier. Never changed or deleted; `voided_at` when the dossier changed.
 
     `on_behalf_of`: who was away. The president of a bank vetoes by REJECT and returns a case once in its life.
+    `broken_caps`: of an opinion that agrees, the regulator's caps that the case broke at that moment
+    (engine.exposure.CapUse.as_json), and `cap_ground`: why they may be exceeded.
     """
 
     case = BankForeignKey(CreditCase, on_delete=models.CASCADE, related_name="opinions")
@@ -239,6 +241,8 @@ class Opinion(TenantModel):
     on_behalf_of = BankForeignKey(Staff, null=True, on_delete=models.PROTECT, related_name="+")
     verdict = models.CharField(max_length=11, choices=Verdict)
     text = models.TextField()
+    broken_caps = models.JSONField(default=list)
+    cap_ground = models.TextField(blank=True)
     dossier_hash = models.CharField(max_length=64)
     at = models.DateTimeField()
     day = models.DateField()
@@ -274,6 +278,9 @@ class Opinion(TenantModel):
                 condition=Q(on_behalf_of__isnull=True) | ~Q(on_behalf_of=F("staff")),
             ),
             models.CheckConstraint(name="opinion_says_something", condition=~Q(text="")),
+            models.CheckConstraint(
+                name="opinion_cap_ground", condition=Q(broken_caps=[]) | ~Q(cap_ground="")
+            ),
         ]
         indexes: ClassVar = [models.Index(fields=["bank_id", "staff", "id"], name="opinion_staff")]
 

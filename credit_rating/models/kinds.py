@@ -17,6 +17,11 @@ class CreditKind(models.TextChoices):
     HOUSEHOLD = "household", _("Rural household")
 
 
+def customer_kind(kind: str) -> CustomerKind:
+    """Of what kind the customers of a kind of credit are."""
+    return CustomerKind.CORPORATE if kind == CreditKind.SME else CustomerKind(kind)
+
+
 def credit_kind(customer: Customer) -> CreditKind:
     """By what a customer's credit is judged: a company of small or micro size is a small business."""
     if customer.kind == CustomerKind.CORPORATE and customer.size in SMALL:

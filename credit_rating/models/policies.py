@@ -18,6 +18,7 @@ class CreditPolicy(Version):
     """
 
     line_fields: ClassVar = ("subject", "kind")
+    content: ClassVar = ("body",)
 
     subject = models.CharField(max_length=20)
     kind = models.CharField(max_length=10, choices=CreditKind, blank=True)

@@ -24,6 +24,7 @@ class Scorecard(Version):
 
     line_fields: ClassVar = ("kind", "name")
     follows: ClassVar = ("kind",)  # one card a kind scores, whatever its name
+    content: ClassVar = ("origin", "body", "card")
 
     kind = models.CharField(max_length=10, choices=CreditKind)
     name = models.CharField(max_length=60)

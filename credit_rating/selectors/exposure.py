@@ -255,6 +255,14 @@ def cap_uses(limits: Mapping[int, Decimal], day: dt.date) -> dict[int, tuple[Cap
     return uses
 
 
+def broken_caps(limits: Mapping[int, Decimal], day: dt.date) -> dict[int, tuple[CapUse, ...]]:
+    """customer -> the caps that are broken when its lines come to a limit; only those that break any."""
+    uses = {
+        one: tuple(u for u in found if u.level == "breach") for one, found in cap_uses(limits, day).items()
+    }
+    return {one: broken for one, broken in uses.items() if broken}
+
+
 def alone(
     customer: Customer, stake: Stake, policy: Body, found: tuple[Capital, BankCapital] | None, limit: Decimal
 ) -> Concentration:

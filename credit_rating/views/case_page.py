@@ -7,12 +7,14 @@ from decimal import Decimal
 from typing import Any
 
 from django.http import Http404
+from django.utils.timezone import localdate
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from credit_rating import words
 from credit_rating.case_files import KINDS
 from credit_rating.engine.classes import Level
+from credit_rating.engine.exposure import CapUse
 from credit_rating.engine.steps import ZERO
 from credit_rating.models import (
     CaseStatus,
@@ -40,6 +42,7 @@ WHY = {
     "row": gettext_lazy("by the authority matrix"),
     "no_row": gettext_lazy("no row of the authority matrix covers it"),
     "above_limit": gettext_lazy("more than was calculated: an exception"),
+    "breaks_cap": gettext_lazy("it breaks a regulator's cap, so the president decides"),
     "president_sees": gettext_lazy("what the committee approves goes to the president"),
 }
 
@@ -82,7 +85,7 @@ def shown(request: Any, found: CreditCase) -> dict[str, Any]:
         "stages": _stages(found, record),
         "route_why": WHY.get(found.route_why, ""),
         "is_without_branch": bool(found.route) and CaseStatus.BRANCH not in found.route,
-        "opinions": [(o, TONES.get(o.verdict, "")) for o in record.opinions],
+        "opinions": [(o, TONES.get(o.verdict, ""), _broken(o)) for o in record.opinions],
         "hidden_votes": record.hidden_votes,
         "recused": [(s.staff.name, RULES.get(s.recused, s.recused)) for s in record.seats if s.recused],
         "signers": selectors.open_signers(found) if waits else [],
@@ -116,6 +119,7 @@ def _live(request: Any, found: CreditCase, today: dt.date) -> dict[str, Any]:
         context |= {
             "members": [(row, CODES[Level(row.level)] if row.level else "") for row in rows],
             "uses": [(use, words.CAPS[use.code]) for use in together.uses],
+            "broken": [(use, words.CAPS[use.code]) for use in together.breaches],
             "group_scale": fine_unit(amounts),
         }
     return context
@@ -137,6 +141,11 @@ def _rating(request: Any, found: CreditCase) -> dict[str, Any] | None:
         return drawn_rating(rating(request.actor, found.rating_id))
     except Rating.DoesNotExist:
         return None
+
+
+def _broken(said: Opinion) -> list[tuple[CapUse, Any]]:
+    """(cap, its name) of the caps that were broken when somebody agreed."""
+    return [(use, words.CAPS[use.code]) for use in map(CapUse.from_json, said.broken_caps)]
 
 
 def tally_words(votes: list[Opinion]) -> str:
@@ -161,10 +170,20 @@ def queue_of(request: Any, found: CreditCase, tab: str) -> dict[str, Any]:
     }
 
 
+def _decided(said: str, day: dt.date) -> str:
+    return _("%(said)s, decided on %(day)s") % {"said": said, "day": day.isoformat()}
+
+
 def _stages(found: CreditCase, record: selectors.Record) -> list[dict[str, Any]]:
-    """The steps of the form: the manager's, then those of the route, with who has spoken at each."""
-    steps: list[dict[str, Any]] = [{"label": _("Manager's investigation"), "state": "done" if found.round else "current",
-              "note": found.prepared_by.name}]  # fmt: skip
+    """The steps of the form: the manager's, then those of the route, with who has spoken at each and when."""
+    maker = found.prepared_by.name
+    if found.submitted_at:
+        maker = _("%(name)s, submitted on %(day)s") % {
+            "name": maker, "day": localdate(found.submitted_at).isoformat(),
+        }  # fmt: skip
+    steps: list[dict[str, Any]] = [
+        {"label": _("Manager's investigation"), "state": "done" if found.round else "current", "note": maker}
+    ]
     route = found.route or [stage.value for stage in STAGES]
     current = route.index(found.status) if found.status in route else -1
     for place, stage in enumerate(route):
@@ -177,9 +196,13 @@ def _stages(found: CreditCase, record: selectors.Record) -> list[dict[str, Any]]
                 "cast": cast, "seats": seats, "quorum": found.quorum,
             }  # fmt: skip
         elif stage == "committee" and said:
-            note = tally_words([o for o in said if o.part == "vote"])
+            votes = [o for o in said if o.part == "vote"]
+            note = _decided(tally_words(votes), max(o.day for o in votes))
+        elif decided:
+            note = _decided(f"{decided.staff.name} · {decided.get_verdict_display()}", decided.day)
         else:
-            note = f"{decided.staff.name} · {decided.get_verdict_display()}" if decided else ""
+            since = found.stage_since if place == current else None
+            note = _("here since %s") % localdate(since).isoformat() if since else ""
         done = place < current or found.status == CaseStatus.APPROVED or (current < 0 and bool(said))
         state = "current" if place == current else "done" if done else ""
         steps.append({"label": STAGE_LABELS[stage], "state": state, "note": note})

@@ -9,6 +9,7 @@ class AccountsConfig(AppConfig):
 
     def ready(self) -> None:
         from allauth.account.signals import password_changed
+        from allauth.idp.oidc.models import Client
         from django.contrib.auth.signals import user_logged_in
 
         from crm_site.accounts.models import OrgUnit, RoleGrant, Staff
@@ -26,5 +27,6 @@ class AccountsConfig(AppConfig):
                 RecordPage(Staff, "staff.manage", "accounts:staff"),
                 RecordPage(RoleGrant, "staff.manage", "accounts:staff", "staff_id"),
                 RecordPage(OrgUnit, "organisation.manage", "accounts:unit"),
+                RecordPage(Client, "api_client.manage", "accounts:client-list", within="#client-{}".format),
             ],
         )

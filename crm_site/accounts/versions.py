@@ -60,11 +60,13 @@ class Version(TenantModel):
     `line_fields` name the columns whose versions follow one another (a scheme and a customer kind, say); versions are
     counted through all that share `numbered_by` (the scheme alone, say; by default the line). One of all that share
     `follows` (by default the line) is in force at a time; who published later goes before who began the same day.
+    `content`: the columns that say what it decides.
     """
 
     line_fields: ClassVar[tuple[str, ...]] = ()
     numbered_by: ClassVar[tuple[str, ...]] = ()
     follows: ClassVar[tuple[str, ...]] = ()
+    content: ClassVar[tuple[str, ...]] = ()
 
     version = models.PositiveIntegerField()
     note = models.CharField(max_length=400, blank=True)
@@ -165,17 +167,28 @@ def propose(
 ) -> V:
     """Hand a draft to a second person, to be in force from a date.
 
-    `earliest`: the first day on which it may begin (None: the caller has checked the date); VersionError before it.
+    `earliest`: the first day on which it may begin (None: the caller has checked the date); VersionError before it,
+    and for a draft that says what is in force by then: it would ask a second person to decide nothing.
     """
     require(actor, action)
     if earliest is not None and valid_from < earliest:
         message = _("It must not begin before today, %s.") % earliest.isoformat()
         raise VersionError(message, code="valid_from", fields={"valid_from": message})
     version = locked(model, version_id, VersionStatus.DRAFT)
-    version.status, version.valid_from = VersionStatus.PROPOSED, valid_from
+    version.valid_from = valid_from
+    standing = predecessor(version, valid_from)
+    if standing is not None and _says(standing) == _says(version):
+        message = _("It changes nothing: version %s, in force by then, says the same.") % standing.version
+        raise VersionError(message, code="changes_nothing")
+    version.status = VersionStatus.PROPOSED
     version.proposed_by_id, version.proposed_at = actor.staff_id, now
     version.save(update_fields=["status", "valid_from", "proposed_by", "proposed_at"])
     return version
+
+
+def _says(version: Version) -> tuple[Any, ...]:
+    """What a version decides, and for which line."""
+    return version.line, *(getattr(version, name) for name in version.content)
 
 
 def publish(

@@ -129,9 +129,11 @@ def rows(actor: Actor, entries: Sequence[Entry]) -> list[Row]:
 
 def object_url(actor: Actor, found: Entry) -> str:
     """The page of what an entry is about, for who may open it; "" when there is none."""
-    if found.object_id is None:
+    # A row whose key is no number says it among its columns when it comes.
+    key = found.object_id if found.object_id is not None else (found.changes or {}).get("id")
+    if key is None:
         return ""
-    return next(filter(None, (of(actor, found.object_table, found.object_id) for of in RECORD_PAGES)), "")
+    return next(filter(None, (of(actor, found.object_table, key) for of in RECORD_PAGES)), "")
 
 
 def who(found: Entry) -> str:

@@ -160,11 +160,12 @@ class Berka:
             yield {"code": row["A1"], "name": row["A2"], "kind": "branch", "region": row["A3"]}
 
     def products(self) -> Iterator[Row]:
+        persons = {"customer_kinds": "personal"}
         for code, name in FREQUENCIES.values():
-            yield {"code": code, "name": name, "family": "deposit"}
-        yield {"code": LOAN_PRODUCT[0], "name": LOAN_PRODUCT[1], "family": "loan"}
+            yield {"code": code, "name": name, "family": "deposit", **persons}
+        yield {"code": LOAN_PRODUCT[0], "name": LOAN_PRODUCT[1], "family": "loan", **persons}
         for kind, code in CARD_TYPES.items():
-            yield {"code": code, "name": f"Card {kind}", "family": "card"}
+            yield {"code": code, "name": f"Card {kind}", "family": "card", **persons}
 
     def customers(self) -> Iterator[Row]:
         """Clients. Home branch: the district of the owned account; for a disponent the client's own."""

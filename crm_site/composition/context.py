@@ -58,9 +58,10 @@ def shell(request: HttpRequest) -> dict[str, Any]:
     }
     if actor is None:
         return context
-    context["nav"] = _entries(request, actor, sorted(NAV, key=lambda item: item.order))
-    context["nav_foot"] = _entries(request, actor, FOOT)
-    context["phone_tabs"] = _tabs(request, actor)
+    nav = _entries(actor, sorted(NAV, key=lambda item: item.order))
+    rail = _one_active(request.path, [*nav, *_entries(actor, FOOT)])
+    context["nav"], context["nav_foot"] = rail[: len(nav)], rail[len(nav) :]
+    context["phone_tabs"] = _one_active(request.path, _tabs(actor))
     context["person_role"] = _role_words(actor)
     # A head office that is called like the bank need not be named twice.
     context["unit_name"] = "" if bank and actor.unit_name == bank.name else actor.unit_name
@@ -93,7 +94,7 @@ def _url(name: str) -> str:
         return ""
 
 
-def _entries(request: HttpRequest, actor: Actor, items: Any) -> list[dict[str, Any]]:
+def _entries(actor: Actor, items: Any) -> list[dict[str, Any]]:
     """What the actor may open of these, in order."""
     entries = []
     for item in items:
@@ -106,14 +107,13 @@ def _entries(request: HttpRequest, actor: Actor, items: Any) -> list[dict[str, A
                     "title": item.title,
                     "url": url,
                     "icon": item.icon,
-                    "active": _is_active(request, url),
                     "count": 0,
                 }
             )
     return entries
 
 
-def _tabs(request: HttpRequest, actor: Actor) -> list[dict[str, Any]]:
+def _tabs(actor: Actor) -> list[dict[str, Any]]:
     tabs = []
     for icon, main, places in TABS:
         allowed = (
@@ -129,18 +129,16 @@ def _tabs(request: HttpRequest, actor: Actor) -> list[dict[str, Any]]:
                     "url": url,
                     "icon": icon,
                     "main": main,
-                    "active": _is_active(request, url),
                     "count": 0,
                 }
             )
-    return _one_active(tabs)
+    return tabs
 
 
-def _one_active(tabs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Of several tabs that hold the page the one whose address says most: /customers/log/ is no list."""
-    best = max((len(tab["url"]) for tab in tabs if tab["active"]), default=0)
-    return [{**tab, "active": tab["active"] and len(tab["url"]) == best} for tab in tabs]
-
-
-def _is_active(request: HttpRequest, url: str) -> bool:
-    return request.path == url or (url != "/" and request.path.startswith(url))
+def _one_active(path: str, entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Of several entries that hold the page the one whose address says most: /customers/imports/ is no list."""
+    urls = (entry["url"] for entry in entries)
+    best = max(
+        (url for url in urls if path == url or (url != "/" and path.startswith(url))), key=len, default=None
+    )
+    return [{**entry, "active": entry["url"] == best} for entry in entries]

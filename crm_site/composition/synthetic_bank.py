@@ -449,8 +449,10 @@ def _organisation(
 def _products(plan: Plan) -> np.ndarray:
     made = Product.objects.bulk_create(
         [
-            Product(code=code, name=name, family=family, source_as_of=_closing(plan.date))
-            for code, name, family in words.PRODUCTS
+            Product(
+                code=code, name=name, family=family, customer_kinds=kinds, source_as_of=_closing(plan.date)
+            )
+            for code, name, family, kinds in words.PRODUCTS
         ]
     )
     return np.array([p.pk for p in made], np.int64)

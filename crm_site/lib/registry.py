@@ -224,7 +224,7 @@ CUSTOMER_IDS: Registry[Callable[[Iterable[str]], Mapping[str, int]]] = Registry(
 CUSTOMER_NUMBERS: Registry[Callable[[Iterable[int]], Mapping[int, str]]] = Registry("customer numbers")
 
 # Where a row of the record can be seen: page_of(actor, table, key) -> address, or "".
-RECORD_PAGES: Registry[Callable[[Any, str, int], str]] = Registry("page of a recorded row")
+RECORD_PAGES: Registry[Callable[[Any, str, int | str], str]] = Registry("page of a recorded row")
 
 # What a room gives a bank on the day it is founded: hook(now), inside the new bank.
 FOUNDING: Registry[Callable[[dt.datetime], None]] = Registry("founding gift")

@@ -173,7 +173,7 @@ def _refuse() -> Any:
 
 
 def _code(fact: Fact, raw: Any) -> str:
-    return raw if isinstance(raw, str) and raw in fact.options else _refuse()
+    return raw if isinstance(raw, str) and raw in fact.choices else _refuse()
 
 
 def _person(fact: Fact, raw: Any) -> int | str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,12 +38,12 @@ class _Compiler:
         known = leaf.fact.known.format(**self.names)
         if leaf.op in KNOWN:
             return f"({known})" if leaf.op == "not_null" else f"(NOT ({known}))"
-        compared = self.cases(leaf) if leaf.fact.cases else self.compare(leaf)
+        compared = self.fitting(leaf, leaf.fact.fits) if leaf.fact.fits else self.compare(leaf)
         return f"(({known}) AND {compared})" if known else f"({compared})"
 
-    def cases(self, leaf: Leaf) -> str:
+    def fitting(self, leaf: Leaf, sql_of: Callable[[str], str]) -> str:
         codes = leaf.value if isinstance(leaf.value, tuple) else (leaf.value,)
-        fits = " OR ".join(f"({leaf.fact.cases[code].format(**self.names)})" for code in codes)
+        fits = " OR ".join(f"({sql_of(code).format(**self.names)})" for code in codes)
         return f"NOT ({fits})" if leaf.op == "!=" else f"({fits})"
 
     def compare(self, leaf: Leaf) -> str:

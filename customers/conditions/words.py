@@ -118,7 +118,7 @@ def _say_value(fact: Fact, value: Any, names: Mapping[tuple[str, int], str]) -> 
     if fact.type in ("unit", "staff"):
         return _("me") if value == ME else names.get((fact.type, value), "?")
     if fact.type == "choice":
-        return str(fact.options[value])
+        return str(fact.choices.get(value, "?"))
     if isinstance(value, Decimal):
         text = f"{value:,.2f}".removesuffix(".00").replace("-", "−")
         return f"{text}%" if fact.type == "percent" else text

@@ -86,7 +86,7 @@ class Column:
         """The check in words, for the documents."""
         parts = [CHECKS.get(self.type, "")]
         if self.choices:
-            parts.append("one of " + ", ".join(self.choices))
+            parts.append(("any of " if self.type == "choices" else "one of ") + ", ".join(self.choices))
         if self.most:
             parts.append(f"at most {self.most} characters")
         if self.reference:
@@ -119,6 +119,7 @@ CHECKS = {
     "email": "an e-mail address",
     "code": "no spaces",
     "schedule": "date:amount pairs separated by ;",
+    "choices": "separated by ;",
 }
 
 
@@ -176,6 +177,17 @@ class _ChoiceParser(dict):
 
 def choice_parser(column: Column) -> Parser:
     return _ChoiceParser({choice: choice for choice in column.choices}).__getitem__
+
+
+def choices_parser(column: Column) -> Parser:
+    """Several of the choices, in the column's order, each once."""
+    one = choice_parser(column)
+
+    def parse(value: str) -> str:
+        given = {one(part.strip()) for part in value.split(";") if part.strip()}
+        return ";".join(choice for choice in column.choices if choice in given)
+
+    return parse
 
 
 class _DateParser(dict):
@@ -416,6 +428,7 @@ _SIMPLE: Mapping[str, Callable[[Column], Parser]] = {
     "text": text_parser,
     "code": code_parser,
     "choice": choice_parser,
+    "choices": choices_parser,
     "date": date_parser,
     "money": money_parser,
     "rate": rate_parser,

@@ -177,6 +177,8 @@ _feed(
         choices=("deposit", "loan", "card", "wealth", "fund", "insurance", "payroll", "acquiring", "trade", "other"),
     ),
     Column("is_active", "boolean", "on sale", "true", default="true", synonyms=("是否在售",)),
+    Column("customer_kinds", "choices", "kinds of customers it is for; empty: for all", "personal;household",
+           choices=KINDS, synonyms=("适用客户类型", "适用客户")),
 )  # fmt: skip
 
 _PARTY = (

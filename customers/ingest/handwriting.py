@@ -125,6 +125,12 @@ def _choice(column: Column) -> Reader:
     return read
 
 
+def _choices(column: Column) -> Reader:
+    """Several choices, between what people put between words."""
+    read = _choice(column)
+    return lambda text: ";".join(read(word) for word in re.split(r"[;,/、，；\s]+", text) if word)
+
+
 def _currency(text: str) -> str:
     said = plain(text).upper()
     return CURRENCY_WORDS.get(said, said)
@@ -139,6 +145,8 @@ def reader_of(column: Column) -> Reader | None:
     """How a person's cell of the column is read; None: as it stands (names and notes keep every character)."""
     if column.type == "choice":
         return _choice(column)
+    if column.type == "choices":
+        return _choices(column)
     return None if column.type == "text" else _READERS.get(column.type, plain)
 
 

@@ -11,10 +11,12 @@ import hashlib
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from django.utils.translation import gettext as _
 
+from crm_site.lib.encodings import UTF_8, Decoder, NotText, say_not_utf_8
 from crm_site.lib.errors import DomainError
 from crm_site.lib.files import DiskFull, full_path, new_file, remove
 
@@ -38,6 +40,14 @@ class Refused(DomainError):
         self.status = status
 
 
+class WrongEncoding(Refused):
+    """A text that is not UTF-8, with where it is not."""
+
+    def __init__(self, found: NotText) -> None:
+        super().__init__(say_not_utf_8(found), code="encoding")
+        self.found = found
+
+
 @dataclass(frozen=True)
 class Spooled:
     """A delivery on disk: path relative to MEDIA_ROOT, size and SHA-256 as received, its first bytes."""
@@ -59,53 +69,34 @@ class TextCheck:
     """Checks unpacked text as it passes: UTF-8, line length, quotes that close."""
 
     head: bytes = b""
-    lines: int = 0
     quotes: int = 0
     unpacked: int = 0
-    _open: int = 0  # length of the line that is not finished yet
-    _decoder: codecs.IncrementalDecoder = field(default_factory=codecs.getincrementaldecoder("utf-8"))
+    _text: Decoder = field(default_factory=partial(Decoder, UTF_8))
+
+    @property
+    def lines(self) -> int:
+        """Lines so far, the last one without a line end too."""
+        return self._text.lines + bool(self._text.open)
 
     def feed(self, block: bytes) -> None:
         if len(self.head) < BLOCK:
             self.head += block[: BLOCK - len(self.head)]
         self.unpacked += len(block)
-        try:
-            self._decoder.decode(block)
-        except UnicodeDecodeError as error:
-            raise self._bad_encoding() from error
-        if b"\0" in block:
-            raise self._bad_encoding()
+        line, begun = self._text.lines + 1, self._text.open
+        self._decode(block)
         first = block.find(b"\n")
-        if first < 0:
-            self._open += len(block)
-            if self._open > MOST_LINE:
-                raise self._too_long()
-        else:
-            if self._open + first > MOST_LINE:
-                raise self._too_long()
-            self._open = len(block) - block.rfind(b"\n") - 1
-            self.lines += block.count(b"\n")
+        if begun + (len(block) if first < 0 else first) > MOST_LINE:
+            raise Refused(_("Line %(line)s is longer than 1 MiB.") % {"line": line}, code="line_too_long")
         self.quotes += block.count(b'"')
 
-    def _bad_encoding(self) -> Refused:
-        return Refused(
-            _("Line %(line)s is not UTF-8.") % {"line": self.lines + 1}, code="encoding", status=422
-        )
-
-    def _too_long(self) -> Refused:
-        return Refused(
-            _("Line %(line)s is longer than 1 MiB.") % {"line": self.lines + 1},
-            code="line_too_long",
-            status=422,
-        )
+    def _decode(self, block: bytes, *, final: bool = False) -> None:
+        try:
+            self._text.feed(block, final=final)
+        except NotText as found:
+            raise WrongEncoding(found) from None
 
     def finish(self) -> None:
-        try:
-            self._decoder.decode(b"", final=True)
-        except UnicodeDecodeError as error:
-            raise self._bad_encoding() from error
-        if self._open:
-            self.lines += 1
+        self._decode(b"", final=True)
         if not self.unpacked or not self.head.lstrip(codecs.BOM_UTF8).strip():
             raise Refused(_("The delivery is empty."), code="empty")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import datetime as dt
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,6 +15,7 @@ from django.utils.translation import gettext_noop
 
 from crm_site.audit.subjects import NAMES as SUBJECT_NAMES
 from crm_site.lib.crypto import mask
+from crm_site.lib.encodings import GB18030, Decoder, NotText, say_neither
 from crm_site.lib.errors import Conflict, DomainError
 from crm_site.lib.permissions import Actor, require
 from crm_site.lib.tenancy import act_as, require_bank
@@ -23,7 +23,7 @@ from customers.ingest.feeds import FEEDS, Feed
 from customers.ingest.jobs import start
 from customers.ingest.reading import CSV, XLSX, check_header, check_workbook, preview
 from customers.ingest.services import register
-from customers.ingest.spool import ZIP_MAGIC, Refused, Spooled, discard, spool
+from customers.ingest.spool import GZIP_MAGIC, ZIP_MAGIC, Refused, Spooled, WrongEncoding, discard, spool
 from customers.models import Customer
 from customers.models.ingest import Batch, BatchStatus, ColumnMapping, RowChange
 from customers.tokens import name_tokens
@@ -79,22 +79,22 @@ def _take_in(bank_id: int, file: UploadedFile) -> tuple[Spooled, str]:
         return spooled, XLSX
     try:
         return spool(file.chunks(), bank_id=bank_id), CSV
-    except Refused as refusal:
-        if refusal.code != "encoding":
+    except WrongEncoding as refusal:
+        if first.startswith(GZIP_MAGIC):
             raise
         file.seek(0)
-        return spool(_from_gb18030(file.chunks(), refusal), bank_id=bank_id), CSV
+        return spool(_from_gb18030(file.chunks(), refusal.found), bank_id=bank_id), CSV
 
 
-def _from_gb18030(chunks: Iterable[bytes], refusal: Refused) -> Iterator[bytes]:
-    """The same text in UTF-8; the first refusal again when it is not GB18030 either."""
-    decoder = codecs.getincrementaldecoder("gb18030")()
+def _from_gb18030(chunks: Iterable[bytes], found: NotText) -> Iterator[bytes]:
+    """The same text in UTF-8. `found`: where it is not UTF-8, for the refusal when it is not GB18030 either."""
+    decoder = Decoder(GB18030)
     try:
         for chunk in chunks:
-            yield decoder.decode(chunk).encode()
-        yield decoder.decode(b"", final=True).encode()
-    except UnicodeDecodeError:
-        raise refusal from None
+            yield decoder.feed(chunk).encode()
+        yield decoder.feed(b"", final=True).encode()
+    except NotText as other:
+        raise Refused(say_neither(found, other), code="encoding") from None
 
 
 @dataclass(frozen=True)

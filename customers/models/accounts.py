@@ -13,7 +13,7 @@ from crm_site.accounts.models import OrgUnit
 from crm_site.lib.money import MoneyField
 from crm_site.lib.permissions import Actor
 from crm_site.lib.tenancy import BankField, BankForeignKey, TenantManager, TenantModel, TenantQuerySet
-from customers.models.parties import Customer, CustomerOwnedManager, visible_rows
+from customers.models.parties import Customer, CustomerKind, CustomerOwnedManager, visible_rows
 
 
 class ProductFamily(models.TextChoices):
@@ -29,20 +29,40 @@ class ProductFamily(models.TextChoices):
     OTHER = "other", _("Other")
 
 
+class ProductQuerySet(TenantQuerySet):
+    def for_customers(self, kind: str) -> ProductQuerySet:
+        """The products that customers of a kind may have."""
+        return self.filter(Q(customer_kinds="") | Q(customer_kinds__contains=kind))
+
+
 class Product(TenantModel):
-    """The product master: what an account, loan, card or holding is an instance of."""
+    """The product master: what an account, loan, card or holding is an instance of.
+
+    `customer_kinds`: the kinds of customers it is for, separated by semicolons; empty: for all."""
 
     code = models.CharField(max_length=30)
     name = models.CharField(max_length=120)
     family = models.CharField(max_length=10, choices=ProductFamily)
     is_active = models.BooleanField(default=True)
+    customer_kinds = models.CharField(max_length=30, default="", blank=True)
     source_as_of = models.DateTimeField(null=True)
+
+    objects = TenantManager.from_queryset(ProductQuerySet)()
 
     class Meta(TenantModel.Meta):
         constraints: ClassVar = [models.UniqueConstraint(fields=["bank_id", "code"], name="product_code")]
 
     def __str__(self) -> str:
         return self.name
+
+    def is_for(self, kind: str) -> bool:
+        """Whether customers of a kind may have it."""
+        return not self.customer_kinds or kind in self.customer_kinds.split(";")
+
+    @property
+    def kind_labels(self) -> list[str]:
+        """The kinds of customers it is for, in the reader's words; none: for all."""
+        return [str(CustomerKind(kind).label) for kind in self.customer_kinds.split(";") if kind]
 
 
 class FxRate(TenantModel):

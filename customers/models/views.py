@@ -7,7 +7,8 @@ from typing import ClassVar
 from django.db import models
 
 from crm_site.accounts.models import Staff
-from crm_site.lib.tenancy import BankForeignKey, TenantModel
+from crm_site.lib.permissions import Actor, may
+from crm_site.lib.tenancy import BankForeignKey, TenantManager, TenantModel, TenantQuerySet
 
 
 class SavedView(TenantModel):
@@ -26,6 +27,12 @@ class SavedView(TenantModel):
         ]
 
 
+class ExportRecordQuerySet(TenantQuerySet):
+    def visible_to(self, actor: Actor) -> ExportRecordQuerySet:
+        """All of them for who reads the record, one's own for everybody else."""
+        return self if may(actor, "audit.read") else self.filter(staff_id=actor.staff_id)
+
+
 class ExportRecord(TenantModel):
     """Who exported what, how many rows, for which stated purpose (A10). The file expires."""
 
@@ -38,6 +45,8 @@ class ExportRecord(TenantModel):
     sentence = models.CharField(max_length=400, blank=True)
     rows = models.IntegerField()
     purpose = models.CharField(max_length=200)
+
+    objects = TenantManager.from_queryset(ExportRecordQuerySet)()
 
     class Meta(TenantModel.Meta):
         ordering: ClassVar = ["-id"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from crm_site.lib.permissions import Actor, may
+from crm_site.lib.permissions import Actor
 from customers.models import ExportRecord
 
 PAGE_SIZE = 50
@@ -10,9 +10,7 @@ PAGE_SIZE = 50
 
 def export_records(actor: Actor, *, before: int | None = None) -> tuple[list[ExportRecord], int | None]:
     """The newest exports (older than id `before`), and the id the next page starts before (None: no more)."""
-    found = ExportRecord.objects.select_related("staff").order_by("-id")
-    if not may(actor, "audit.read"):
-        found = found.filter(staff_id=actor.staff_id)
+    found = ExportRecord.objects.visible_to(actor).select_related("staff").order_by("-id")
     if before is not None:
         found = found.filter(pk__lt=before)
     rows = list(found[: PAGE_SIZE + 1])

@@ -187,7 +187,7 @@ def _choices(query: CustomerQuery, rows: list[dict[str, Any]], name: str) -> lis
     chosen = [] if mine is None else list(mine["value"]) if mine["op"] == "in" else [mine["value"]]
     others = [row for row in rows if row is not mine]
     options = []
-    for code, label in FACTS[name].options.items():
+    for code, label in FACTS[name].choices.items():
         if code == "none":
             continue
         wanted = [c for c in chosen if c != code] if code in chosen else [*chosen, code]

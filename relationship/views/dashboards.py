@@ -10,7 +10,7 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
-from credit_rating.selectors.cases import inbox, listed
+from credit_rating.selectors.cases import inbox, listed, todo_count
 from credit_rating.selectors.waiting import ratings_to_decide
 from credit_rating.selectors.warnings import WarningQuery, warning_count
 from crm_site.accounts.models import OrgUnit
@@ -33,6 +33,7 @@ from segmentation.models import TierPolicy
 
 # Cases that a home names.
 HOME_CASES = 5
+FULLEST = 12  # managers that a branch's dashboard lists; the page of all staff has the others
 
 
 def _scope(request: Any, unit: OrgUnit) -> Scope:
@@ -132,13 +133,14 @@ def branch(request: Any, pk: int | None = None) -> HttpResponse:
         "day": day,
         "quarter_days": (quarter_end(day) - day).days,
         "changes": _changes(context),
-        "managers": [(row, links.list_url(links.of_person(row.staff))) for row in managers],
+        "managers": [(row, links.list_url(links.of_person(row.staff))) for row in managers[:FULLEST]],
+        "more_managers": max(len(managers) - FULLEST, 0),
         "manager_totals": totals(managers),
         "teller_totals": totals(row for row in people if row.is_teller),
         "late_tasks": sum(row.late_tasks for row in people),
         "over_cap": [row for row in managers if row.fill and row.fill.is_over],
         "waiting": in_queue(request.actor, unit).count(),
-        "cases": len(inbox(request.actor, "todo", day=day)) if may(request.actor, "credit.decide") else 0,
+        "cases": todo_count(request.actor, day) if may(request.actor, "credit.decide") else 0,
         "ratings": ratings_to_decide(request.actor).count() if may(request.actor, "rating.decide") else 0,
         "warnings": warning_count(request.actor, WarningQuery(level="risk")) if may_decide else 0,
         "leavers": dashboards.likely_to_leave(scope, request.bank.currency),

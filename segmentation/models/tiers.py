@@ -46,6 +46,7 @@ class TierPolicy(Version):
 
     line_fields: ClassVar = ("scheme_id", "kind")
     numbered_by: ClassVar = ("scheme_id",)
+    content: ClassVar = ("tiers",)
 
     scheme = BankForeignKey(Scheme, on_delete=models.PROTECT, related_name="policies")
     kind = models.CharField(max_length=10, choices=CustomerKind, blank=True)

@@ -20,10 +20,12 @@ from crm_site.lib.errors import DomainError
 from crm_site.lib.guards import allowed
 from crm_site.lib.permissions import may
 from customers.conditions import sentence
+from customers.links import urls_for_condition
 from segmentation import services
 from segmentation.forms import KindForm, SchemeForm, ThresholdForm
 from segmentation.models import TierPolicy
 from segmentation.models.tiers import SCHEME_LABELS, tier_label
+from segmentation.own_schemes import standing_in
 from segmentation.selectors import policies
 
 
@@ -115,6 +117,7 @@ def _policy_page(request: Any, found: TierPolicy, form: ProposalForm, status: in
     versions = [v for v in policies.policy_versions() if v.scheme_id == found.scheme_id]
     stands, before = states(versions, day), policies.before(found, day)
     counts = policies.tier_counts(request.actor, found.scheme.code) if is_own_scheme else {}
+    sees_customers = may(request.actor, "customer.read")
     context = {
         "policy": found,
         "tiers": [
@@ -123,6 +126,7 @@ def _policy_page(request: Any, found: TierPolicy, form: ProposalForm, status: in
                 tier_label(tier),
                 _words(tier, is_last=tier is found.tiers[-1]),
                 counts.get(tier["rank"], 0),
+                urls_for_condition(standing_in(found.scheme.code, tier["rank"])) if sees_customers else "",
             )
             for tier in found.tiers
         ],

@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Callable
 from copy import deepcopy
 
+import pytest
 from django.test import Client
 
 from credit_rating.models import CreditPolicy, Scorecard
@@ -15,19 +16,31 @@ from credit_rating.selectors.policies import before, changes, current
 from credit_rating.selectors.scorecards import scorecard_on
 from credit_rating.services import policies as services
 from credit_rating.services import scorecards
-from crm_site.accounts.versions import Difference, VersionState, differences, predecessor, state_of, states
+from crm_site.accounts.versions import (
+    Difference,
+    Version,
+    VersionState,
+    differences,
+    predecessor,
+    state_of,
+    states,
+)
 from crm_site.lib.tenancy import bank
+from segmentation import services as tiers
+from segmentation.models import TierPolicy
 from tests.conftest import NOW, TODAY, House, Person
 
 LATER = TODAY + dt.timedelta(days=30)
 SignIn = Callable[[Person], Client]
 
 
-def sharper(maker: Person, second: Person, day: dt.date, *, publish: bool = True) -> CreditPolicy:
+def sharper(
+    maker: Person, second: Person, day: dt.date, *, publish: bool = True, single: str = "8"
+) -> CreditPolicy:
     """A next version of the caps: single customers at 8 instead of 10 per cent of net capital."""
     base = CreditPolicy.objects.filter(subject="caps", status="published").latest("version")
     body = deepcopy(base.body)
-    body["params"]["single_loan_pct"] = "8"
+    body["params"]["single_loan_pct"] = single
     made = services.draft_policy(maker.actor, subject="caps", kind="", body=body, note="", now=NOW)
     services.propose_policy(maker.actor, policy_id=made.pk, valid_from=day, today=TODAY, now=NOW)
     if publish:
@@ -56,10 +69,10 @@ def test_a_version_is_compared_with_what_is_in_force_when_it_begins(
     founding = CreditPolicy.objects.get(subject="caps")
     assert predecessor(founding, TODAY) is None
     later = sharper(hq_risk, president, LATER)
-    after = sharper(hq_risk, president, LATER + dt.timedelta(days=1), publish=False)
+    after = sharper(hq_risk, president, LATER + dt.timedelta(days=1), publish=False, single="7")
     assert (before(later, TODAY), before(after, TODAY)) == (founding, later)
     assert changes(later, founding) == [Difference("Loans to one customer, of net capital", "10 %", "8 %")]
-    assert changes(after, later) == []
+    assert [(one.was, one.becomes) for one in changes(after, later)] == [("8 %", "7 %")]
 
 
 def test_a_kinds_first_version_is_compared_with_that_for_all(inside: House, hq_risk: Person) -> None:
@@ -98,6 +111,49 @@ def test_one_card_a_kind_is_in_force_whatever_its_name(
     }  # fmt: skip
     assert scorecard_on("sme", TODAY) == made
     assert predecessor(Scorecard.objects.get(pk=made.pk), TODAY) == first
+
+
+def unchanged_policy(maker: Person, now: dt.datetime) -> Version:
+    body = CreditPolicy.objects.get(subject="caps").body
+    return services.draft_policy(maker.actor, subject="caps", kind="", body=body, note="again", now=now)
+
+
+def unchanged_card(maker: Person, now: dt.datetime) -> Version:
+    card = Scorecard.objects.get(kind="sme")
+    return scorecards.draft_expert_card(
+        maker.actor, kind="sme", name=card.name, body=card.body, note="again", now=now
+    )
+
+
+def unchanged_tiers(maker: Person, now: dt.datetime) -> Version:
+    tiers.ensure_default_policies(now)
+    policy = TierPolicy.objects.get(scheme__code="value", kind="")
+    return tiers.draft_policy(maker.actor, scheme=policy.scheme, tiers=policy.tiers, note="again", now=now)
+
+
+@pytest.mark.parametrize(
+    ("unchanged", "address"),
+    [
+        (unchanged_policy, "/credit/policies"),
+        (unchanged_card, "/credit/scorecards"),
+        (unchanged_tiers, "/segmentation/policies"),
+    ],
+)
+def test_a_version_that_changes_nothing_is_not_proposed(
+    house: House, hq_risk: Person, client_for: SignIn, unchanged: Callable[..., Version], address: str
+) -> None:
+    with bank(house.id):
+        draft = unchanged(hq_risk, NOW)
+    page = client_for(hq_risk).post(f"{address}/{draft.pk}/propose/", {"valid_from": "2099-01-01"})
+    assert page.status_code == 422
+    assert "It changes nothing: version 1, in force by then, says the same." in page.content.decode()
+
+
+def test_going_back_on_what_begins_later_is_a_change(
+    inside: House, hq_risk: Person, president: Person
+) -> None:
+    sharper(hq_risk, president, LATER)
+    assert sharper(hq_risk, president, LATER + dt.timedelta(days=9), publish=False, single="10")
 
 
 def test_the_second_person_sees_what_he_publishes(

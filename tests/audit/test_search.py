@@ -10,6 +10,7 @@ from django.apps import apps
 from django.db.models import Model
 
 from crm_site.accounts.models import RoleGrant, Staff
+from crm_site.accounts.services import create_api_client, revoke_api_client
 from crm_site.audit import columns
 from crm_site.audit.models import Entry
 from crm_site.audit.selectors import changed_fields, object_url
@@ -17,7 +18,8 @@ from crm_site.audit.services import record
 from crm_site.audit.subjects import NAMES
 from crm_site.audit.triggers import audited_tables
 from crm_site.lib.tenancy import act_as, bank
-from customers.models import Customer
+from customers.models import Customer, ExportRecord
+from tests.conftest import NOW
 from tests.customers import factories
 
 
@@ -58,6 +60,29 @@ def test_an_entry_leads_to_the_page_of_what_it_is_about(
         assert object_url(administrator.actor, entry) == address
         assert object_url(rm.actor, entry) == ""
     assert address in client_for(administrator).get(f"/audit/{entry.id}/").content.decode()
+
+
+def test_an_entry_of_a_machine_client_or_an_export_leads_into_its_list(
+    house: Any, administrator: Any, auditor: Any, rm: Any, client_for: Any
+) -> None:
+    with bank(house.id):
+        act_as(rm.actor)
+        log = [ExportRecord.objects.create(staff=rm.staff, at=NOW, what="customers", rows=n) for n in (7, 8)]
+        record(rm.actor, "export", "customers_exportrecord", key=log[0].pk)
+        act_as(administrator.actor)
+        made = create_api_client(administrator.actor, name="core", scopes=["customers:read"])
+        entry = Entry.objects.get(object_table="allauth_idp_oidc_client", action="insert")
+        export = Entry.objects.get(object_table="customers_exportrecord", action="export")
+        addresses = object_url(administrator.actor, entry), object_url(auditor.actor, export)
+    for person, address, name in zip(
+        (administrator, auditor), addresses, (made.client_id, export.object_id), strict=True
+    ):
+        page, _mark, row = address.partition("#")
+        assert row.endswith(f"-{name}")
+        assert f'<tr id="{row}">' in client_for(person).get(page).content.decode()
+    with bank(house.id):
+        revoke_api_client(administrator.actor, client_id=made.client_id)
+        assert object_url(administrator.actor, entry) == ""
 
 
 def test_what_one_person_did_is_found_by_his_staff_number(

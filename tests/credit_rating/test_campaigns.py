@@ -32,7 +32,7 @@ from credit_rating.services.campaigns.rules import CampaignFault
 from credit_rating.services.ratings import submit_rating
 from crm_site.lib.errors import Conflict
 from crm_site.lib.permissions import Role
-from customers.models import Relation
+from customers.models import Product, Relation
 from tests.conftest import NOW, TODAY, House, hire
 from tests.credit_rating import book
 from tests.credit_rating import campaign as camp
@@ -272,6 +272,10 @@ def test_another_line_department_runs_no_rural_campaign(season: Season) -> None:
     )
     with pytest.raises(CampaignFault):
         opening.create_campaign(corporate.actor, plan=plan(name="Theirs"), now=NOW)
+    Product.objects.update(customer_kinds="corporate")
+    with pytest.raises(CampaignFault) as refused:
+        opening.create_campaign(season.rural.actor, plan=plan(name="Not theirs"), now=NOW)
+    assert list(refused.value.fields) == ["product"]
     with pytest.raises(PermissionDenied):
         opening.close_campaign(corporate.actor, campaign_id=season.campaign.pk, now=NOW)
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from django.db import IntegrityError, transaction
 
 from credit_rating.evidence import Evidence
+from credit_rating.forms_cases import CaseForm
 from credit_rating.models import (
     CaseCondition,
     CaseStatus,
@@ -27,9 +29,12 @@ from crm_site.lib.errors import Conflict, DomainError
 from crm_site.lib.permissions import Actor, Grant, Role
 from crm_site.lib.tenancy import bank
 from crm_site.work.models import Notification, Task
+from customers.models import Product
 from tests.conftest import NOW, TODAY, House
 from tests.credit_rating import desk as tables
 from tests.credit_rating.desk import LATER, Desk, a_case, say, to_committee, to_president
+from tests.credit_rating.lines import a_product
+from tests.customers.factories import make_customer
 
 D = Decimal
 
@@ -241,6 +246,21 @@ def test_an_increase_changes_its_line_instead_of_opening_another(desk: Desk) -> 
     more = to_president(desk, a_case(desk, 30_000_000, kind="increase", line=line))
     say(desk.president, more)
     assert CreditLine.objects.get().limit == D(30_000_000)
+
+
+def test_a_product_for_others_is_neither_offered_nor_taken_but_its_line_lives_on(desk: Desk) -> None:
+    case = to_president(desk, a_case(desk))
+    say(desk.president, case)
+    Product.objects.update(customer_kinds="personal;household")
+    other = a_product("other")  # said to be for nobody: for all
+    offered: Any = CaseForm(desk.customer).fields["product"]
+    assert set(offered.queryset) == {*Product.objects.filter(pk=case.product_id), other}
+    offered = CaseForm(make_customer("Newcomer", kind="corporate")).fields["product"]
+    assert set(offered.queryset) == {other}
+    with pytest.raises(CaseFault) as refused:
+        a_case(desk)
+    assert list(refused.value.fields) == ["product"]
+    assert a_case(desk, 30_000_000, kind="increase", line=case.line).line == case.line
 
 
 def test_the_inbox_says_what_each_case_says_of_each_person(desk: Desk) -> None:

@@ -96,7 +96,8 @@ def test_a_second_person_publishes_and_the_past_keeps_its_version(
 def test_a_proposal_that_waited_past_its_date_begins_on_the_day_it_is_published(
     inside: House, hq_risk: Person, president: Person
 ) -> None:
-    draft = services.draft_policy(hq_risk.actor, subject="grades", kind="", body=BODY, note="", now=NOW)
+    body = changed(2, "score_from", "76")
+    draft = services.draft_policy(hq_risk.actor, subject="grades", kind="", body=body, note="", now=NOW)
     services.propose_policy(hq_risk.actor, policy_id=draft.pk, valid_from=TODAY, today=TODAY, now=NOW)
     late = TODAY + dt.timedelta(days=5)
     services.publish_policy(president.actor, policy_id=draft.pk, today=late, now=NOW)

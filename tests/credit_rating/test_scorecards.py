@@ -116,7 +116,8 @@ def test_another_person_publishes_and_what_is_published_stays(
 ) -> None:
     with pytest.raises(PermissionDenied):
         draft(rm)
-    made = draft(hq_risk)
+    body = default_body(CreditKind.CORPORATE)
+    made = draft(hq_risk, body=body | {"params": body["params"] | {"title_en": "Companies, sharper"}})
     assert made.version == 2
     with pytest.raises(VersionError):
         services.propose_scorecard(

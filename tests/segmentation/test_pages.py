@@ -339,7 +339,11 @@ def test_a_scheme_of_the_banks_own_goes_from_draft_to_customers(
         assert large is not None
     Bank.objects.filter(pk=booked.id).update(business_date=dt.date(2026, 11, 20))
     answer = second.get(f"{base}/")
-    ranks = {tier["rank"]: n for tier, _label, _words, n in answer.context["tiers"]}
+    ranks = {tier["rank"]: n for tier, _label, _words, n, _url in answer.context["tiers"]}
+    (large_list,) = [url for tier, *_rest, url in answer.context["tiers"] if tier["rank"] == 3]
+    listed = second.get(large_list, follow=True)
+    assert "按规模 · 大户" in listed.content.decode()
+    assert len(listed.context["page"].rows) == ranks[3]
     with bank(booked.id):
         real = Standing.objects.filter(customer__is_prospect=False)
         assert ranks[3] == real.filter(deposits_adb__gte=1_000_000).count() > 0

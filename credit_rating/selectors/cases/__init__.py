@@ -6,6 +6,7 @@ from credit_rating.selectors.cases.dossier import (
     Dossier,
     asked_of,
     authority_policy,
+    broken_by,
     changes,
     changes_since,
     dossier_of,
@@ -13,7 +14,7 @@ from credit_rating.selectors.cases.dossier import (
     who_would_decide,
 )
 from credit_rating.selectors.cases.files import files_of, may_add_files, told_files
-from credit_rating.selectors.cases.inbox import TABS, filled_tab, inbox, seen_case
+from credit_rating.selectors.cases.inbox import TABS, filled_tab, inbox, seen_case, todo_count
 from credit_rating.selectors.cases.people import (
     STAGE_ROLES,
     Capacity,
@@ -53,6 +54,7 @@ __all__ = [
     "approving",
     "asked_of",
     "authority_policy",
+    "broken_by",
     "capacity",
     "changes",
     "changes_since",
@@ -76,6 +78,7 @@ __all__ = [
     "seen_case",
     "stage_people",
     "tally",
+    "todo_count",
     "told_files",
     "turn_of",
     "vote_counts",

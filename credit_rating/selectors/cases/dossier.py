@@ -11,6 +11,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from credit_rating.engine.authority import Asked, Route
+from credit_rating.engine.exposure import CapUse
 from credit_rating.evidence import Evidence, find_evidence
 from credit_rating.models import (
     CaseDossier,
@@ -29,7 +30,7 @@ from credit_rating.policies import SHAPES, Body, read
 from credit_rating.policies.authority import kin_steps_of, route_of
 from credit_rating.selectors.cases.files import told_files
 from credit_rating.selectors.cases.people import without_branch
-from credit_rating.selectors.exposure import home_rates, related_customers
+from credit_rating.selectors.exposure import broken_caps, home_rates, related_customers
 from credit_rating.selectors.external import newest_report
 from credit_rating.selectors.guarantees import newest_valuations
 from credit_rating.selectors.policies import policy_on
@@ -105,6 +106,12 @@ def total_asked(
     return sum((round_cents(Decimal(amount) * rates[currency]) for amount, currency in amounts), Decimal(0))
 
 
+def broken_by(case: CreditCase, today: dt.date) -> tuple[CapUse, ...]:
+    """The regulator's caps that are broken once the customer has all that is asked for, by what is at stake today."""
+    amount = _asked_amount(case, case.as_of or today)
+    return broken_caps({case.customer_id: amount}, today).get(case.customer_id, ())
+
+
 def asked_of(case: CreditCase, day: dt.date) -> tuple[Asked, Evidence | None, Evidence | None]:
     """What the matrix is asked about a case, and the evidence it rests on. The rating's grade goes before the
     calculation's. Raises DomainError when named evidence is gone or no longer what was saved."""
@@ -136,7 +143,8 @@ def dossier_of(case: CreditCase, day: dt.date, today: dt.date) -> Dossier:
     makers += [(s, "rating") for s in (rating.makers if rating else ())]
     steps = kin_steps_of(body)
     is_without = without_branch(case, [staff for staff, _part in makers], today, steps)
-    asked = replace(asked, without_branch=is_without)
+    breaks = bool(broken_caps({customer.pk: asked.amount}, today))
+    asked = replace(asked, without_branch=is_without, breaks_cap=breaks)
     route = route_of(body, asked)
     content: dict[str, Any] = {
         "case": {
@@ -162,6 +170,8 @@ def dossier_of(case: CreditCase, day: dt.date, today: dt.date) -> Dossier:
         },
     }  # fmt: skip
     # Only where there are any: a case that began before they were known keeps its hash.
+    if breaks:  # that it does, not by how much: figures of the whole group move every day
+        content["authority"]["breaks_cap"] = True
     if files := told_files(case):
         content["files"] = files
     if report := newest_report(ExternalExposure.objects.filter(customer=customer), today):

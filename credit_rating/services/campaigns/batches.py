@@ -29,8 +29,8 @@ from credit_rating.models import (
 from credit_rating.models.calculations import content_hash
 from credit_rating.selectors import campaign_batches as shown
 from credit_rating.selectors.campaign_review import (
+    beyond_branch,
     case_of,
-    decided_by_branch,
     judge,
     reckon_again,
     standing_of,
@@ -132,13 +132,10 @@ def _judge_again(
         now_reckoned=reckon_again(zone.campaign, members, customers, today),
     )  # fmt: skip
     at = standing_of(zone.campaign, list(customers), today, currency)
-    for member in members:
-        if not found[member.pk]:
-            case = case_of(
-                zone.campaign, member, customers[member.customer_id], at[member.customer_id].line, currency
-            )
-            if not decided_by_branch(case, today):
-                found[member.pk] = ("beyond_authority",)
+    ready = {m.customer_id: m for m in members if not found[m.pk]}
+    would_be = [case_of(zone.campaign, m, customers[key], at[key].line, currency) for key, m in ready.items()]
+    for customer in beyond_branch(would_be, today):
+        found[ready[customer].pk] = ("beyond_authority",)
     return found
 
 

@@ -20,6 +20,7 @@ from credit_rating.models import (
     CampaignMember,
     CampaignStatus,
     CreditKind,
+    customer_kind,
 )
 from credit_rating.models.kinds import SMALL
 from credit_rating.services.campaigns.rules import (
@@ -89,6 +90,8 @@ def _check(plan: Plan) -> None:
     faults = {}
     if not plan.name.strip():
         faults["name"] = _("This is needed.")
+    if not plan.product.is_for(customer_kind(plan.kind)):
+        faults["product"] = _("This product is not for these customers.")
     if plan.ceiling <= 0:
         faults["ceiling"] = _("The amount must be above zero.")
     if not 0 < plan.term_months <= 360:

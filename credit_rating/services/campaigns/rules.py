@@ -17,6 +17,7 @@ from credit_rating.models import (
     CollectionStatus,
     InformationForm,
     MemberStage,
+    customer_kind,
 )
 from credit_rating.selectors.calculations import needed_of
 from credit_rating.selectors.campaigns import campaign_policy
@@ -48,8 +49,9 @@ def person(actor: Actor, action: str) -> int:
 
 def manages(actor: Actor, kind: str) -> bool:
     """Whether a kind of customers is of the line that the actor's department looks after."""
-    customer_kind = "corporate" if kind in ("corporate", "sme") else kind
-    return actor.has({Role.LINE_DEPARTMENT}) and customer_kind in LINE_KINDS.get(actor.line_department, ())
+    return actor.has({Role.LINE_DEPARTMENT}) and customer_kind(kind) in LINE_KINDS.get(
+        actor.line_department, ()
+    )
 
 
 def locked_campaign(campaign_id: int) -> Campaign:

@@ -81,6 +81,8 @@ def _columns(terms: Terms) -> dict[str, Any]:
 def _check_terms(customer: Customer, terms: Terms) -> None:
     faults = {}
     line = terms.line
+    if line is None and not terms.product.is_for(customer.kind):
+        faults["product"] = _("This product is not for these customers.")
     if terms.amount <= 0:
         faults["amount"] = _("The amount must be above zero.")
     if not 0 < terms.term_months <= 360:

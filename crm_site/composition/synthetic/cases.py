@@ -23,7 +23,14 @@ from credit_rating.models import (
     StaffRelation,
     Verdict,
 )
-from credit_rating.selectors.cases import Dossier, authority_policy, dossier_of, role_holders
+from credit_rating.selectors.cases import (
+    Dossier,
+    approving,
+    authority_policy,
+    broken_by,
+    dossier_of,
+    role_holders,
+)
 from credit_rating.services.cases.flow import carry_out, case_tasks
 from crm_site.composition.synthetic.asked import ENDED_AGES, Begun, at_hour, begin
 from crm_site.composition.synthetic.lines import PRODUCTS
@@ -53,6 +60,7 @@ AGREES = (
 ALSO = ("结算归行率半年内不低于 65%", "补充存货盘点表并按季更新", "法定代表人提供连带责任保证")
 REJECTS = ("负债偏高，第一还款来源不足。", "用途与经营情况不符，不同意。", "收入来源单一，现金流难以覆盖。")
 RETURNS = ("请补充最近一期报表及纳税证明。", "请核实其他银行负债并重新提交。")
+GROUND = "系本行主要客户，超限部分已列压降计划，追加担保并限期回落。"
 EVIDENCE = "已核验原件，影像已上传"
 
 
@@ -62,6 +70,7 @@ class _Way(Begun):
     when the case ended (while it waits: the day it was handed over)."""
 
     dossier: Dossier = field(init=False)
+    broken_caps: list[dict[str, str]] = field(default_factory=list)
     goal: str = ""
     agreed: int = 0
     days: list[dt.date] = field(default_factory=list)
@@ -119,6 +128,8 @@ def _begin(begun: Sequence[Begun], date: dt.date) -> list[_Way]:
     for way in ways:
         way.case.round, way.case.rating_id = 1, way.rating_id
         way.dossier = dossier_of(way.case, date, date)
+        if way.dossier.content["authority"].get("breaks_cap"):
+            way.broken_caps = [use.as_json for use in broken_by(way.case, date)]
     return ways
 
 
@@ -296,9 +307,11 @@ def _opinions(way: _Way, step: int, people: _People) -> Iterator[Opinion]:
             able, verdicts = able[::-1], verdicts[: dice.randrange(min(3, way.dossier.quorum))]
     for staff, verdict in zip(able, verdicts, strict=False):
         words = REJECTS if verdict == Verdict.REJECT else RETURNS if verdict == Verdict.RETURN else AGREES
+        broken = way.broken_caps if approving(verdict) else []
         yield Opinion(
             case=way.case, round=1, stage=stage, part=part, staff_id=staff, verdict=verdict, text=dice.choice(words),
-            dossier_hash=way.case.dossier_hash, at=at_hour(day, 6, dice), day=day,
+            broken_caps=broken, cap_ground=GROUND if broken else "", dossier_hash=way.case.dossier_hash,
+            at=at_hour(day, 6, dice), day=day,
         )  # fmt: skip
 
 

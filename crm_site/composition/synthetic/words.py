@@ -123,15 +123,20 @@ BUYERS = (
 UTILITIES = ("国网松泽供电公司", "松泽自来水公司", "松泽燃气有限公司", "松泽电信分公司")
 OTHER_BANKS = ("中国工商银行", "中国农业银行", "中国建设银行", "中国邮政储蓄银行", "招商银行", "东江银行")
 
-# code, name, family
+_PERSONS = "personal;household"
+# code, name, family, kinds of customers it is for (empty: for all)
 PRODUCTS = (
-    ("D101", "活期储蓄", "deposit"), ("D102", "整存整取", "deposit"), ("D103", "大额存单", "deposit"),
-    ("D201", "单位活期存款", "deposit"), ("D202", "单位定期存款", "deposit"), ("D203", "单位通知存款", "deposit"),
-    ("D204", "保证金存款", "deposit"), ("D301", "外币活期存款", "deposit"),
-    ("L101", "个人住房贷款", "loan"), ("L102", "个人消费贷款", "loan"), ("L103", "个人经营贷款", "loan"),
-    ("L201", "流动资金贷款", "loan"), ("L202", "固定资产贷款", "loan"), ("L301", "农户小额信用贷款", "loan"),
-    ("L302", "农户联保贷款", "loan"), ("C101", "借记卡", "card"), ("C201", "信用卡", "card"),
-    ("W101", "安心宝理财90天", "wealth"), ("W102", "安心宝理财365天", "wealth"), ("F101", "稳健债券基金", "fund"),
-    ("F102", "沪深指数基金", "fund"), ("I101", "年金保险", "insurance"), ("P101", "代发工资", "payroll"),
-    ("A101", "聚合收单", "acquiring"), ("T101", "国内信用证", "trade"), ("O101", "手机银行", "other"),
+    ("D101", "活期储蓄", "deposit", _PERSONS), ("D102", "整存整取", "deposit", _PERSONS),
+    ("D103", "大额存单", "deposit", _PERSONS), ("D201", "单位活期存款", "deposit", "corporate"),
+    ("D202", "单位定期存款", "deposit", "corporate"), ("D203", "单位通知存款", "deposit", "corporate"),
+    ("D204", "保证金存款", "deposit", ""), ("D301", "外币活期存款", "deposit", ""),
+    ("L101", "个人住房贷款", "loan", _PERSONS), ("L102", "个人消费贷款", "loan", _PERSONS),
+    ("L103", "个人经营贷款", "loan", _PERSONS), ("L201", "流动资金贷款", "loan", "corporate"),
+    ("L202", "固定资产贷款", "loan", "corporate"), ("L301", "农户小额信用贷款", "loan", "household"),
+    ("L302", "农户联保贷款", "loan", "household"), ("C101", "借记卡", "card", _PERSONS),
+    ("C201", "信用卡", "card", _PERSONS), ("W101", "安心宝理财90天", "wealth", _PERSONS),
+    ("W102", "安心宝理财365天", "wealth", _PERSONS), ("F101", "稳健债券基金", "fund", _PERSONS),
+    ("F102", "沪深指数基金", "fund", _PERSONS), ("I101", "年金保险", "insurance", _PERSONS),
+    ("P101", "代发工资", "payroll", "corporate"), ("A101", "聚合收单", "acquiring", ""),
+    ("T101", "国内信用证", "trade", "corporate"), ("O101", "手机银行", "other", ""),
 )  # fmt: skip

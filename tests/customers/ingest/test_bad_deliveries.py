@@ -114,6 +114,11 @@ def test_refused_as_a_whole(
         assert not Batch.objects.exists()
 
 
+def test_a_wrong_encoding_is_told_with_its_place_and_the_way_out(post: Post) -> None:
+    told = post(HEADER.encode() + b"1,\xd5\xc5\xce\xb0,personal\n").json()["detail"]
+    assert "Line 2, byte 3 is not UTF-8" in told and "iconv -f GB18030" in told
+
+
 def test_columns_are_named_in_the_refusal(post: Post) -> None:
     errors = post("number,name,shoe_size\n1,One,43\n").json()["errors"]
     assert errors[0]["pointer"] == "#/shoe_size"

@@ -268,6 +268,15 @@ class TestAccounts:
         deliver("products", "code,name,family,is_active\nSAV,Savings,deposit,否\n")
         assert not Product.objects.get(code="SAV").is_active
 
+    def test_a_product_says_which_customers_it_is_for(self, inside, deliver: Deliver) -> None:
+        header = "code,name,family,customer_kinds\n"
+        deliver("products", f"{header}L1,Home loan,loan,household; personal\nL2,Any loan,loan,\n")
+        home, anyone = Product.objects.filter(code__in=["L1", "L2"]).order_by("code")
+        assert (home.customer_kinds, home.is_for("corporate")) == ("personal;household", False)
+        assert anyone.is_for("corporate")
+        assert list(Product.objects.for_customers("corporate").filter(family="loan")) == [anyone]
+        assert deliver("products", f"{header}L1,Home loan,loan,everybody\n").rows_rejected == 1
+
 
 class TestLoans:
     LOAN = "number,customer,currency,amount,outstanding,granted_date,maturity_date,as_of,instalment_amount,instalment_day\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from typing import Any
 
 import openpyxl
@@ -178,6 +179,11 @@ class TestFiles:
             upload(marketing.actor, feed=FEEDS["customers"], file=as_file(content, name), now=NOW)
         assert refusal.value.code == code
 
+    def test_a_file_of_two_encodings_is_told_where_it_is_neither(self, inside: Any, marketing: Any) -> None:
+        mixed = FILE.encode("gb18030") + b"9,\xff,personal\n"
+        with pytest.raises(Refused, match="Line 1, byte 1 is not UTF-8, and line 4, byte 3 is not GB18030"):
+            upload(marketing.actor, feed=FEEDS["customers"], file=as_file(mixed, "x.csv"), now=NOW)
+
     def test_what_a_spreadsheet_would_run_is_disarmed(self) -> None:
         assert safe_cell("=1+1") == "'=1+1"
         assert safe_cell("@SUM(A1)") == "'@SUM(A1)"
@@ -262,7 +268,8 @@ class TestUndo:
 
 def test_the_walk_through_the_pages(house: Any, marketing: Any, client_for: Any) -> None:
     desk: Client = client_for(marketing)
-    assert desk.get("/customers/imports/").status_code == 200
+    page = desk.get("/customers/imports/").content.decode()
+    assert re.findall('rail-item" href="([^"]+)" aria-current', page) == ["/customers/imports/"]
     answer = desk.post("/customers/imports/new/", {"feed": "customers", "file": as_file(FILE)})
     assert answer.status_code == 302
     page = desk.get(answer.url).content.decode()
