@@ -30,8 +30,8 @@ def ask(name: str, bank: int, query: LiteralString) -> tuple[object, ...]:
 
 # What the season gave whom, whatever the running numbers: lines by customer, with their case and approval.
 LINES: LiteralString = """
-    SELECT count(*), count(DISTINCT l.customer_id), sum(l."limit"),
-           sum(hashtextextended(ROW(l.customer_id, l."limit", l.status, l.starts_on, l.expires_on, c.status, c.amount,
+    SELECT count(*), count(DISTINCT l.customer_id), sum(l.limit_amount),
+           sum(hashtextextended(ROW(l.customer_id, l.limit_amount, l.status, l.expires_on - l.starts_on, c.status, c.amount,
                                     r.status, r.grade, r.score, m.stage)::text, 0)::numeric)
     FROM credit_rating_creditline l
     JOIN credit_rating_creditcase c ON c.bank_id = l.bank_id AND c.line_id = l.id
