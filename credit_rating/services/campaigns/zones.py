@@ -130,8 +130,8 @@ def _cut(campaign: Campaign, by: str) -> dict[str, tuple[int, list[int]]]:
     if by in ("town", "village"):
         living = Address.objects.filter(customer_id__in=[row[1] for row in rows]).order_by("-kind", "-pk")
         homes = {
-            customer: (town, line)
-            for customer, town, line in living.values_list("customer_id", "region", "line")
+            customer: (ABOVE_TOWN.sub("", region.strip()), line)
+            for customer, region, line in living.values_list("customer_id", "region", "line")
         }
     groups: dict[str, tuple[int, list[int]]] = {}
     keys: dict[str, list[int]] = defaultdict(list)
