@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('customers', '0044_branch_indexes'),
+        ('customers', '0045_product_customer_kinds'),
     ]
 
     operations = [
