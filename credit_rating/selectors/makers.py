@@ -34,7 +34,7 @@ def typed_by(customers: Sequence[int]) -> dict[int, set[Hand]]:
     return found
 
 
-def _of_statements(customers: Iterable[int], years: int) -> Iterator[Hand]:
+def _of_statements(customers: Iterable[int], years: int) -> Iterator[tuple[int, int]]:
     """(customer, who entered) of the newest years of each."""
     rows = Statement.objects.filter(customer_id__in=customers).order_by("customer_id", "-year")
     newest: dict[int, int] = {}
