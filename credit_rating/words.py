@@ -136,6 +136,7 @@ DOSSIER_FIELDS = {
     "value": _("Value"), "valued_on": _("Valued on"),
     "policy_version": _("Policy version"), "guarantees": _("Guarantees"),
     "above_limit": _("More than was calculated"),
+    "covered_pct": _("Covered by guarantees, %"),
     "uncalculated": _("Not calculated with the grade in force"),
     "breaks_cap": _("Breaks a regulator's cap"), "route": _("Stage"),
     "quorum": _("Quorum"), "majority_pct": _("Majority, %"),

@@ -84,7 +84,7 @@ def shown(request: Any, found: CreditCase) -> dict[str, Any]:
         "rate": None if found.rate_bp is None else Decimal(found.rate_bp) / 10_000,
         "before": found.line.limit if found.line and found.status != CaseStatus.APPROVED else None,
         "stages": _stages(found, record),
-        "route_why": WHY.get(found.route_why, ""),
+        "route_why": _route_why(found),
         "is_without_branch": bool(found.route) and CaseStatus.BRANCH not in found.route,
         "opinions": [(o, TONES.get(o.verdict, ""), _broken(o)) for o in record.opinions],
         "hidden_votes": record.hidden_votes,
@@ -102,6 +102,14 @@ def shown(request: Any, found: CreditCase) -> dict[str, Any]:
         "sources": sources_of(saved, rated, live["whole"].elsewhere, rows),
         "copies": list(found.copies.all()),
     }
+
+
+def _route_why(found: CreditCase) -> str:
+    """Why the case takes its route, and whether its guarantees counted."""
+    why, pct = str(WHY.get(found.route_why, "")), selectors.covered_pct(found)
+    if pct is None:
+        return why
+    return _("%(why)s; guarantees cover %(pct)s%%: counts as unsecured") % {"why": why, "pct": pct}
 
 
 def _live(request: Any, found: CreditCase, today: dt.date) -> dict[str, Any]:

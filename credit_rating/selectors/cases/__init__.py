@@ -14,7 +14,7 @@ from credit_rating.selectors.cases.dossier import (
     who_would_decide,
 )
 from credit_rating.selectors.cases.files import files_of, may_add_files, told_files
-from credit_rating.selectors.cases.inbox import TABS, filled_tab, inbox, seen_case, todo_count
+from credit_rating.selectors.cases.inbox import TABS, covered_pct, filled_tab, inbox, seen_case, todo_count
 from credit_rating.selectors.cases.people import (
     STAGE_ROLES,
     Capacity,
@@ -61,6 +61,7 @@ __all__ = [
     "changes",
     "changes_since",
     "conditions_of",
+    "covered_pct",
     "deciding_staff",
     "delegators",
     "dossier_of",

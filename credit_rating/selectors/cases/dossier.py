@@ -34,7 +34,7 @@ from credit_rating.selectors.cases.files import told_files
 from credit_rating.selectors.cases.people import without_branch
 from credit_rating.selectors.exposure import broken_caps, home_rates, related_customers
 from credit_rating.selectors.external import newest_report
-from credit_rating.selectors.guarantees import newest_valuations
+from credit_rating.selectors.guarantees import newest_valuations, security_of
 from credit_rating.selectors.makers import hands_on
 from credit_rating.selectors.policies import policy_on
 from crm_site.accounts.banks import home_currency
@@ -129,10 +129,10 @@ def asked_of(
     grade = grade if grade is not None else rating.grade if rating else ""
     own = in_bank_currency(Decimal(case.amount), case.currency, day)
     above = calculation is not None and calculation.limit is not None and own > calculation.limit
-    kinds = Guarantee.objects.filter(customer=case.customer, status__in=LIVE).values_list("kind", flat=True)
+    kinds, usable = security_of(case.customer, day)
     amount = _asked_amount(case, day)
     asked = Asked(
-        amount, grade, str(credit_kind(case.customer)), frozenset(kinds), above,
+        amount, grade, str(credit_kind(case.customer)), kinds, above, usable=usable,
         uncalculated=_is_uncalculated(case, calculation, grade, day),
     )  # fmt: skip
     return asked, calculation, rating
@@ -199,6 +199,8 @@ def dossier_of(case: CreditCase, day: dt.date, today: dt.date) -> Dossier:
         content["authority"]["uncalculated"] = True
     if breaks:  # that it does, not by how much: figures of the whole group move every day
         content["authority"]["breaks_cap"] = True
+    if asked.covered_pct is not None:
+        content["authority"]["covered_pct"] = asked.covered_pct
     if files := told_files(case):
         content["files"] = files
     if report := newest_report(ExternalExposure.objects.filter(customer=customer), today):
