@@ -25,7 +25,7 @@ from credit_rating.models import (
 from credit_rating.models.calculations import content_hash
 from credit_rating.models.cases import STAGES
 from credit_rating.models.guarantees import LIVE
-from credit_rating.models.lines import LIVING
+from credit_rating.models.lines import LIVING, PROMISED
 from credit_rating.policies import SHAPES, Body, read
 from credit_rating.policies.authority import kin_steps_of, route_of
 from credit_rating.selectors.cases.files import told_files
@@ -88,7 +88,7 @@ def _asked_amount(case: CreditCase, day: dt.date) -> Decimal:
 
     So that nobody stays below an authority by asking in pieces.
     """
-    lines = CreditLine.objects.filter(customer=case.customer, status__in=LIVING)
+    lines = CreditLine.objects.filter(PROMISED, customer=case.customer)
     others = CreditCase.objects.filter(customer=case.customer, status__in=STAGES).exclude(pk=case.pk)
     return total_asked(case, lines, others, day)
 
@@ -101,7 +101,7 @@ def total_asked(
     changed = {other.line_id for other in others if other.line_id}
     amounts = [(case.amount, case.currency)]
     amounts += [(other.amount, other.currency) for other in others]
-    amounts += [(line.limit, line.currency) for line in lines if line.pk not in changed]
+    amounts += [(line.promised, line.currency) for line in lines if line.pk not in changed]
     rates = home_rates({currency for _amount, currency in amounts}, day)
     return sum((round_cents(Decimal(amount) * rates[currency]) for amount, currency in amounts), Decimal(0))
 
