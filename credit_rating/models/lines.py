@@ -296,6 +296,7 @@ class LineEventKind(models.TextChoices):
     UNFROZEN = "unfrozen", _("Unfrozen")
     LIMIT_CHANGED = "limit_changed", _("Limit changed")
     EXTENDED = "extended", _("Extended")
+    SUBS_CHANGED = "subs_changed", _("Sub-limits changed")
     CHANGE_WAITS = "change_waits", _("Change approved, waits for its conditions")
     CHANGE_LAPSED = "change_lapsed", _("Approved change has lapsed")
     REVIEWED = "reviewed", _("Reviewed")

@@ -13,12 +13,20 @@ from decimal import Decimal
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import Max
+from django.db.models import Max, Sum
 from django.utils.timezone import localdate
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from credit_rating.models import CreditLine, LineEvent, LineEventKind, LineStatus, SubLimit
+from credit_rating.models import (
+    CreditCase,
+    CreditLine,
+    LineEntry,
+    LineEvent,
+    LineEventKind,
+    LineStatus,
+    SubLimit,
+)
 from credit_rating.models.lines import LIVING
 from credit_rating.selectors.cases import open_conditions
 from credit_rating.selectors.lines import control_policy
@@ -26,6 +34,7 @@ from credit_rating.services.control import expire_due
 from crm_site.lib.dates import add_months
 from crm_site.lib.errors import Conflict, DomainError
 from crm_site.lib.formats import money_full
+from crm_site.lib.money import MoneyField
 from crm_site.lib.permissions import Actor, require
 from crm_site.lib.tenancy import require_bank
 from customers.models import Customer, Product
@@ -87,13 +96,15 @@ def change_line(
     case_id: int,
     now: dt.datetime,
     conditions_open: bool = False,
+    sub_limits: Mapping[Product, Decimal] | None = None,
     reason: str = "",
 ) -> CreditLine:
     """Raise, lower or extend a line as a new approval has decided; an expired line that is extended is active again.
 
     The approval has looked at the customer anew: the next review is due the policy's months from now.
     `conditions_open`: what lowers the line is done at once, what raises or extends it waits (`effect_change`). A change
-    that still waits from an earlier approval lapses: this one was decided after it.
+    that still waits from an earlier approval lapses: this one was decided after it. `sub_limits`: those that it changes,
+    0 takes one away; they wait with it.
 
     Raises DomainError for a limit below what is used or an end before today's, Conflict for a closed line.
     """
@@ -102,13 +113,14 @@ def change_line(
         line = _locked(line_id)
         if line.status == LineStatus.CLOSED:
             raise _not_now(line)
-        _check_terms(limit, line.starts_on, expires_on, {})
+        asked = sub_limits or {}
+        _check_terms(limit, line.starts_on, expires_on, {p: amount for p, amount in asked.items() if amount})
         _check_used(line, limit)
         _lapse(actor, line, reason, now)
-        if conditions_open and (limit > line.limit or expires_on > line.expires_on):
+        if conditions_open and (limit > line.limit or expires_on > line.expires_on or asked):
             _wait(actor, line, limit, expires_on, case_id, reason, now)
         else:
-            _put_into_effect(actor, line, limit, expires_on, case_id, reason, now)
+            _put_into_effect(actor, line, limit, expires_on, case_id, reason, now, asked)
         _save(line, now)
     return line
 
@@ -130,7 +142,8 @@ def effect_change(actor: Actor, *, line_id: int, reason: str, now: dt.datetime) 
         line.refresh_from_db()
         _check_used(line, limit)
         line.waiting_case_id = line.waiting_limit = line.waiting_until = None
-        _put_into_effect(actor, line, limit, until, case_id, reason, now)
+        asked = decided_sub_limits(CreditCase.objects.get(pk=case_id).sub_limits)
+        _put_into_effect(actor, line, limit, until, case_id, reason, now, asked)
         _save(line, now)
     return line
 
@@ -143,6 +156,7 @@ def _put_into_effect(
     case_id: int,
     reason: str,
     now: dt.datetime,
+    sub_limits: Mapping[Product, Decimal],
 ) -> None:
     line.terms_case_id = case_id
     if expires_on > line.expires_on:
@@ -152,6 +166,9 @@ def _put_into_effect(
     if limit != line.limit:
         _set_limit(line, limit)
         _event(actor, line, LineEventKind.LIMIT_CHANGED, reason, now, case_id)
+    if sub_limits:
+        _set_sub_limits(line, sub_limits)
+        _event(actor, line, LineEventKind.SUBS_CHANGED, reason, now, case_id)
     today = localdate(now)
     following = add_months(today, int(control_policy(today).params["review_months"]))
     line.review_on = following if following < line.expires_on else None
@@ -336,6 +353,47 @@ def _set_limit(line: CreditLine, limit: Decimal) -> None:
         if sub.limit > limit:
             sub.limit = limit
             sub.save(update_fields=["limit"])
+
+
+def decided_sub_limits(written: Mapping[str, str]) -> dict[Product, Decimal]:
+    """Sub-limits by product, as a case keeps them by code."""
+    products = {p.code: p for p in Product.objects.filter(code__in=list(written))}
+    return {products[code]: Decimal(amount) for code, amount in written.items()}
+
+
+def _set_sub_limits(line: CreditLine, asked: Mapping[Product, Decimal]) -> None:
+    """Make, change or take away sub-limits of a locked line. A new one begins with what its product has in use.
+
+    Raises DomainError for one below what is used of it.
+    """
+    there = {s.product_id: s for s in SubLimit.objects.select_for_update(of=("self",)).filter(line=line)}
+    for product, amount in asked.items():
+        sub = there.get(product.pk)
+        if not amount:
+            if sub is not None:
+                there.pop(product.pk).delete()
+            continue
+        if sub is None:
+            outside = Decimal(line.utilised) - sum(Decimal(s.utilised) for s in there.values())
+            reserved, drawn = _used_for(line, product)
+            sub = SubLimit(line=line, product=product, reserved=reserved, utilised=min(drawn, outside))
+        if amount < sub.used:
+            message = _("%(amount)s of %(product)s are in use; its sub-limit cannot be below that.") % {
+                "amount": money_full(sub.used, line.currency), "product": product.name,
+            }  # fmt: skip
+            raise DomainError(message, code="limit_below_use", fields={"sub_limits": message})
+        sub.limit = amount
+        sub.save()
+        there[product.pk] = sub
+
+
+def _used_for(line: CreditLine, product: Product) -> tuple[Decimal, Decimal]:
+    """(reserved, drawn) of a line for a product that had no sub-limit, by the ledger."""
+    found = LineEntry.objects.filter(line=line, product=product).aggregate(
+        reserved=Sum("reserved_change", output_field=MoneyField()),
+        drawn=Sum("utilised_change", output_field=MoneyField()),
+    )
+    return Decimal(found["reserved"] or 0), max(Decimal(found["drawn"] or 0), Decimal(0))
 
 
 def _next_serial(year: int) -> int:

@@ -28,6 +28,7 @@ LEAVES = {
     "currency": gettext_lazy("Currency"), "term_months": gettext_lazy("Term, months"),
     "purpose": gettext_lazy("Purpose"), "investigation": gettext_lazy("Manager's investigation"),
     "line": gettext_lazy("Credit line"), "number": gettext_lazy("Number"), "name": gettext_lazy("Name"),
+    "sub_limits": gettext_lazy("Sub-limits"),
     "amount": gettext_lazy("Amount"), "as_of": gettext_lazy("As of"), "grade": gettext_lazy("Grade"),
     "limit": gettext_lazy("Limit"), "status": gettext_lazy("Status"), "expires_on": gettext_lazy("Ends"),
     "rate_bp": gettext_lazy("Suggested rate, basis points"), "is_related": gettext_lazy("Related party"),
@@ -64,6 +65,11 @@ def _named(place: str) -> str:
 
 def followed(case: CreditCase) -> str:
     """What became of a case by the opinion that was just given."""
+    if case.status == CaseStatus.APPROVED and case.line and case.line.waiting_case_id == case.pk:
+        return (
+            _("The case is approved; the change of credit line %s waits for its conditions.")
+            % case.line.number
+        )
     if case.status == CaseStatus.APPROVED and case.line:
         return _("The case is approved; credit line %(line)s is %(state)s.") % {
             "line": case.line.number, "state": case.line.get_status_display(),
@@ -79,7 +85,7 @@ def choices_of(case: CreditCase, *, is_vote: bool, may_return: bool) -> list[tup
     """(verdict, label, what it brings) of the opinions that somebody may give at the case's stage."""
     brings = {
         Verdict.APPROVE: "",
-        Verdict.CONDITIONAL: _("The line stays pending until each condition is met."),
+        Verdict.CONDITIONAL: _("Nothing of it may be drawn until each condition is met."),
         Verdict.REJECT: "" if is_vote else _("The case ends."),
         Verdict.RETURN: "" if is_vote else _("Its maker completes it; a new round begins."),
         Verdict.ABSTAIN: _("Counts as a vote cast."),

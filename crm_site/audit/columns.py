@@ -336,6 +336,7 @@ NAMES: Mapping[str, Promise] = {
     "started_by_id": _("Started by"),
     "starts_on": _("Starts on"),
     "status": _("Status"),
+    "sub_limits": _("Sub-limits"),
     "subject": _("Subject"),
     "submitted_at": _("Submitted at"),
     "submitted_by_id": _("Submitted by"),

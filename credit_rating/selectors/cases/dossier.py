@@ -172,6 +172,8 @@ def dossier_of(case: CreditCase, day: dt.date, today: dt.date) -> Dossier:
     # Only where there are any: a case that began before they were known keeps its hash.
     if breaks:  # that it does, not by how much: figures of the whole group move every day
         content["authority"]["breaks_cap"] = True
+    if case.sub_limits:
+        content["case"]["sub_limits"] = "; ".join(f"{p} {a}" for p, a in sorted(case.sub_limits.items()))
     if files := told_files(case):
         content["files"] = files
     if report := newest_report(ExternalExposure.objects.filter(customer=customer), today):
