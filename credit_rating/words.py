@@ -129,6 +129,7 @@ DOSSIER_FIELDS = {
     "currency": _("Currency"), "term_months": _("Term, months"),
     "purpose": _("Purpose"), "investigation": _("Manager's investigation"),
     "line": _("Credit line"), "number": _("Number"), "name": _("Name"),
+    "sub_limits": _("Sub-limits"),
     "amount": _("Amount"), "as_of": _("As of"), "grade": _("Grade"),
     "limit": _("Limit"), "status": _("Status"), "expires_on": _("Ends"),
     "rate_bp": _("Suggested rate, basis points"), "is_related": _("Related party"),

@@ -51,7 +51,8 @@ ENDED = (CaseStatus.APPROVED, CaseStatus.REJECTED, CaseStatus.WITHDRAWN, CaseSta
 
 class CreditCase(TenantModel):
     """A case. `amount` in `currency`; `rate_bp` the suggested rate in basis points; `line`: the one it changes, or has
-    opened. `calculation_id` and `rating_id` name evidence (credit_rating.evidence), plain numbers.
+    opened. `sub_limits`: product's code -> amount ("0.00" takes one away), of those that are asked for or changed; what
+    is not named stays as it is. `calculation_id` and `rating_id` name evidence (credit_rating.evidence), plain numbers.
 
     `dossier_hash`: the SHA-256 of everything that is shown to who decides (CaseDossier). `route`: the stages it goes
     through, recomputed with the dossier, by the policy and the rates of `as_of`. A round begins with each submission.
@@ -68,6 +69,7 @@ class CreditCase(TenantModel):
     amount = MoneyField()
     term_months = models.PositiveSmallIntegerField()
     rate_bp = models.PositiveIntegerField(null=True)
+    sub_limits = models.JSONField(default=dict)
     purpose = models.CharField(max_length=400)
     investigation = models.TextField(blank=True)
     calculation_id = models.BigIntegerField(null=True)

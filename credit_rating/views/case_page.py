@@ -30,6 +30,7 @@ from credit_rating.policies.classes import CODES
 from credit_rating.selectors import cases as selectors
 from credit_rating.selectors.calculations import calculation
 from credit_rating.selectors.guarantees import guarantees_of
+from credit_rating.selectors.lines import asked_sub_limits
 from credit_rating.selectors.ratings import rating
 from credit_rating.views.calculations import fine_unit, guarantee_scale, saved_context
 from credit_rating.views.case_rows import TONES
@@ -83,6 +84,7 @@ def shown(request: Any, found: CreditCase) -> dict[str, Any]:
         "tone": TONES.get(found.status, ""),
         "rate": None if found.rate_bp is None else Decimal(found.rate_bp) / 10_000,
         "before": found.line.limit if found.line and found.status != CaseStatus.APPROVED else None,
+        "asked_subs": asked_sub_limits(found),
         "stages": _stages(found, record),
         "route_why": _route_why(found),
         "is_without_branch": bool(found.route) and CaseStatus.BRANCH not in found.route,

@@ -342,6 +342,7 @@ NAMES: Mapping[str, Promise] = {
     "started_by_id": _("Started by"),
     "starts_on": _("Starts on"),
     "status": _("Status"),
+    "sub_limits": _("Sub-limits"),
     "subject": _("Subject"),
     "submission": _("Form sent"),
     "submitted_at": _("Submitted at"),

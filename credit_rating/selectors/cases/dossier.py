@@ -26,7 +26,7 @@ from credit_rating.models import (
 from credit_rating.models.calculations import content_hash
 from credit_rating.models.cases import STAGES
 from credit_rating.models.guarantees import LIVE
-from credit_rating.models.lines import LIVING
+from credit_rating.models.lines import LIVING, PROMISED
 from credit_rating.policies import SHAPES, Body, read
 from credit_rating.policies.authority import calculation_days_of, kin_steps_of, route_of
 from credit_rating.policies.grades import GRADES
@@ -92,7 +92,7 @@ def _asked_amount(case: CreditCase, day: dt.date) -> Decimal:
 
     So that nobody stays below an authority by asking in pieces.
     """
-    lines = CreditLine.objects.filter(customer=case.customer, status__in=LIVING)
+    lines = CreditLine.objects.filter(PROMISED, customer=case.customer)
     others = CreditCase.objects.filter(customer=case.customer, status__in=STAGES).exclude(pk=case.pk)
     return total_asked(case, lines, others, day)
 
@@ -105,7 +105,7 @@ def total_asked(
     changed = {other.line_id for other in others if other.line_id}
     amounts = [(case.amount, case.currency)]
     amounts += [(other.amount, other.currency) for other in others]
-    amounts += [(line.limit, line.currency) for line in lines if line.pk not in changed]
+    amounts += [(line.promised, line.currency) for line in lines if line.pk not in changed]
     rates = home_rates({currency for _amount, currency in amounts}, day)
     return sum((round_cents(Decimal(amount) * rates[currency]) for amount, currency in amounts), Decimal(0))
 
@@ -201,6 +201,8 @@ def dossier_of(case: CreditCase, day: dt.date, today: dt.date) -> Dossier:
         content["authority"]["breaks_cap"] = True
     if asked.covered_pct is not None:
         content["authority"]["covered_pct"] = asked.covered_pct
+    if case.sub_limits:
+        content["case"]["sub_limits"] = "; ".join(f"{p} {a}" for p, a in sorted(case.sub_limits.items()))
     if files := told_files(case):
         content["files"] = files
     if report := newest_report(ExternalExposure.objects.filter(customer=customer), today):
