@@ -98,6 +98,7 @@ NAMES: Mapping[str, Promise] = {
     "deposits": _("Deposits"),
     "digest": _("Fingerprint"),
     "dossier_hash": _("Fingerprint of the dossier"),
+    "seen_hash": _("Fingerprint of what stood beside it"),
     "drafted_at": _("Drafted at"),
     "drafted_by_id": _("Drafted by"),
     "drift": _("Drift"),

@@ -38,6 +38,16 @@ from credit_rating.selectors.cases.record import (
     votes_are_hidden,
     with_record,
 )
+from credit_rating.selectors.cases.seen import (
+    Decided,
+    Moved,
+    Seen,
+    decided_by,
+    moved_since,
+    newest_opinion,
+    seen_by,
+    seen_content,
+)
 from credit_rating.selectors.cases.stakes import Listed, listed
 from credit_rating.selectors.cases.turn import Turn, president_may_return, said_already, tally, turn_of
 from credit_rating.selectors.cases.whole import Group, GroupRow, Whole, whole_of
@@ -46,11 +56,14 @@ __all__ = [
     "STAGE_ROLES",
     "TABS",
     "Capacity",
+    "Decided",
     "Dossier",
     "Group",
     "GroupRow",
     "Listed",
+    "Moved",
     "Record",
+    "Seen",
     "Turn",
     "Whole",
     "approving",
@@ -62,6 +75,7 @@ __all__ = [
     "changes_since",
     "conditions_of",
     "covered_pct",
+    "decided_by",
     "deciding_staff",
     "delegators",
     "dossier_of",
@@ -71,6 +85,8 @@ __all__ = [
     "inbox",
     "listed",
     "may_add_files",
+    "moved_since",
+    "newest_opinion",
     "objections",
     "open_conditions",
     "open_signers",
@@ -78,7 +94,9 @@ __all__ = [
     "record_of",
     "role_holders",
     "said_already",
+    "seen_by",
     "seen_case",
+    "seen_content",
     "stage_people",
     "stand_ins",
     "tally",

@@ -19,12 +19,14 @@ from credit_rating.models import (
     CaseDossier,
     CaseMaker,
     CaseSeat,
+    CaseSeen,
     CaseStatus,
     CreditCase,
     OpinionPart,
     SeatKind,
     Verdict,
 )
+from credit_rating.models.calculations import content_hash
 from credit_rating.models.cases import BY_RULE, STAGES
 from credit_rating.selectors import cases as selectors
 from credit_rating.selectors.cases import Dossier
@@ -57,6 +59,14 @@ def _keep_makers(case: CreditCase, dossier: Dossier) -> None:
         [CaseMaker(case=case, staff_id=staff_id, part=part) for staff_id, part in dossier.makers],
         ignore_conflicts=True,
     )
+
+
+def keep_seen(case: CreditCase, today: dt.date, now: dt.datetime) -> str:
+    """Keep what stands beside the dossier now, once for each content. Returns its hash."""
+    content = selectors.seen_content(case, today)
+    digest = content_hash(content)
+    CaseSeen.objects.get_or_create(case=case, hash=digest, defaults={"content": content, "at": now})
+    return digest
 
 
 def enter(case: CreditCase, stage: CaseStatus, now: dt.datetime, today: dt.date) -> None:
@@ -153,7 +163,9 @@ def move_on(actor: Actor, case: CreditCase, verdict: str, now: dt.datetime, toda
 
 
 def end(case: CreditCase, status: CaseStatus, now: dt.datetime, today: dt.date) -> None:
-    """Close a case and tell its maker and those it was copied to."""
+    """Close a case with what was seen of it, and tell its maker and those it was copied to."""
+    said = selectors.newest_opinion(case) if status in (CaseStatus.APPROVED, CaseStatus.REJECTED) else None
+    case.seen_hash = said.seen_hash if said else keep_seen(case, today, now)
     case.status, case.closed_at = status, now
     case.save()
     note_case_ended(case)
