@@ -295,7 +295,7 @@ NAMES: Mapping[str, Promise] = {
     "revoked_by_id": _("Revoked by"),
     "rgt": _("Place in the tree, to"),
     "role": _("Role"),
-    "roles": _("Part in what the company buys"),
+    "roles": _("Buying roles"),
     "round": _("Round"),
     "route": _("Route"),
     "route_why": _("Why this route"),
