@@ -33,7 +33,7 @@ class CaseForm(RefusableForm):
     line: Any = forms.ModelChoiceField(
         CreditLine.objects.none(), label=_("Line it changes"), required=False, empty_label="–"
     )
-    product = forms.ModelChoiceField(Product.objects.none(), label=_("Product"), empty_label="–")
+    product: Any = forms.ModelChoiceField(Product.objects.none(), label=_("Product"), empty_label="–")
     amount = AmountField(label=_("Requested line"), min_value=Decimal("0.01"))
     currency = forms.CharField(label=_("Currency"), max_length=3, min_length=3)
     term_months = forms.IntegerField(label=_("Term, months"), min_value=1, max_value=360)
