@@ -185,6 +185,7 @@ class AuthorityForm(forms.Form):
         required=False,
     )
     breaks_cap = forms.BooleanField(label=_("Breaks a regulator's cap"), required=False)
+    uncalculated = forms.BooleanField(label=_("Not calculated with the grade in force"), required=False)
 
     def asked(self) -> Asked:
         given = self.cleaned_data
@@ -196,6 +197,7 @@ class AuthorityForm(forms.Form):
             given["above_limit"],
             given["without_branch"],
             given["breaks_cap"],
+            given["uncalculated"],
         )
 
 

@@ -158,12 +158,26 @@ class CaseDossier(TenantModel):
         ]
 
 
+class MakerPart(models.TextChoices):
+    """In what somebody had a hand: the case itself, or something that it rests on."""
+
+    CASE = "case", _("Approval case")
+    CALCULATION = "calculation", _("Line calculation")
+    RATING = "rating", _("Credit rating")
+    STATEMENT = "statement", _("Statements")
+    COLLECTION = "collection", _("Collection form")
+    GUARANTEE = "guarantee", _("Guarantee")
+    VALUATION = "valuation", _("Valuation")
+    CAPACITY = "capacity", _("Guarantor's capacity")
+    FILE = "file", _("File")
+
+
 class CaseMaker(TenantModel):
     """Somebody who had a hand in what the case rests on, and so never decides it: `part` says in what."""
 
     case = BankForeignKey(CreditCase, on_delete=models.CASCADE, related_name="makers")
     staff = BankForeignKey(Staff, on_delete=models.PROTECT, related_name="+")
-    part = models.CharField(max_length=12)
+    part = models.CharField(max_length=12, choices=MakerPart)
 
     objects = CaseOwnedManager()
 

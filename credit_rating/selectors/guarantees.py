@@ -166,10 +166,16 @@ def capacities_of(guarantors: Iterable[int], day: dt.date, policy: Body) -> dict
             own = max(ZERO, amounts["equity"] - amounts.get("intangible_assets", ZERO))
             capacity = (own * policy.params["guarantor_capacity_pct"]).quantize(Decimal("0.01"))
             found[s.customer_id] = Capacity(capacity, s.report_date, f"statements {s.year}")
-    assessed = GuarantorCapacity.objects.filter(guarantor_id__in=ids, assessed_on__lte=day)
-    for c in assessed.order_by("guarantor_id", "-assessed_on", "-id").distinct("guarantor_id"):
-        found[c.guarantor_id] = Capacity(c.capacity, c.assessed_on, c.basis)
+    for guarantor, c in newest_capacities(ids, day).items():
+        found[guarantor] = Capacity(c.capacity, c.assessed_on, c.basis)
     return found
+
+
+def newest_capacities(guarantors: Iterable[int], day: dt.date) -> dict[int, GuarantorCapacity]:
+    """guarantor -> the newest assessment up to a day of what it can promise."""
+    found = GuarantorCapacity.objects.filter(guarantor_id__in=list(guarantors), assessed_on__lte=day)
+    rows = found.order_by("guarantor_id", "-assessed_on", "-id").distinct("guarantor_id")
+    return {c.guarantor_id: c for c in rows}
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,7 @@ WHY = {
     "row": gettext_lazy("by the authority matrix"),
     "no_row": gettext_lazy("no row of the authority matrix covers it"),
     "above_limit": gettext_lazy("more than was calculated: an exception"),
+    "uncalculated": gettext_lazy("no recent calculation with the grade in force: an exception"),
     "breaks_cap": gettext_lazy("it breaks a regulator's cap, so the president decides"),
     "president_sees": gettext_lazy("what the committee approves goes to the president"),
 }

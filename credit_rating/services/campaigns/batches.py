@@ -47,7 +47,6 @@ from credit_rating.services.campaigns.rules import (
     CampaignFault,
     fault,
     locked_campaign,
-    person,
     running,
 )
 from credit_rating.services.campaigns.writing import update_exceptions
@@ -57,7 +56,7 @@ from crm_site.accounts.selectors import actor_for
 from crm_site.jobs.models import Run
 from crm_site.jobs.services import start_run
 from crm_site.lib.errors import Conflict, DomainError
-from crm_site.lib.permissions import Actor, may
+from crm_site.lib.permissions import Actor, may, require_person
 from crm_site.lib.tenancy import act_as
 from crm_site.work.models import Notification
 from crm_site.work.services import notify
@@ -78,7 +77,7 @@ def propose_batch(
     What would come out otherwise now ("changed") and what is beyond the branch's authority stays out. Raises Conflict
     while another batch of the zone waits, CampaignFault when nobody is left.
     """
-    staff_id = person(actor, PREPARE)
+    staff_id = require_person(actor, PREPARE)
     with transaction.atomic():
         zone = _locked_zone(zone_id)
         if zone.owner_id != staff_id and (
@@ -135,7 +134,8 @@ def _judge_again(
     at = standing_of(zone.campaign, list(customers), today, currency)
     ready = {m.customer_id: m for m in members if not found[m.pk]}
     would_be = [case_of(zone.campaign, m, customers[key], at[key].line, currency) for key, m in ready.items()]
-    for customer in beyond_branch(would_be, today):
+    grades = {key: m.rating.grade for key, m in ready.items() if m.rating is not None}
+    for customer in beyond_branch(would_be, grades, today):
         found[ready[customer].pk] = ("beyond_authority",)
     return found
 
@@ -150,7 +150,7 @@ def approve_batch(
     is not what was shown Stale is raised: nothing is approved, and the new list must be signed. Raises Conflict when
     somebody was first (the same person again carries on what is left), CampaignFault for a maker or without a word.
     """
-    staff_id = person(actor, DECIDE)
+    staff_id = require_person(actor, DECIDE)
     if not text.strip():
         raise fault("text", _("Say why."))
     dropped = _bring_up_to_date(actor, batch_id, today)
@@ -215,7 +215,7 @@ def return_batch(
     actor: Actor, *, batch_id: int, text: str, today: dt.date, now: dt.datetime
 ) -> CampaignBatch:
     """Send a batch back with a word: its ratings are returned, its members are to be rated anew."""
-    staff_id = person(actor, DECIDE)
+    staff_id = require_person(actor, DECIDE)
     if not text.strip():
         raise fault("text", _("Say what is to be done again."))
     with transaction.atomic():

@@ -41,17 +41,22 @@ from crm_site.work.services import TaskRow, notify, put_tasks
 def bind(case: CreditCase, today: dt.date, now: dt.datetime) -> Dossier:
     """Compute dossier, route and makers anew and keep what was shown."""
     dossier = selectors.dossier_of(case, today, today)
-    case.as_of, case.dossier_hash = today, dossier.hash
+    case.as_of, case.dossier_hash, case.rating_id = today, dossier.hash, dossier.rating_id
     case.route, case.route_why = list(dossier.route.stages), dossier.route.why
     case.quorum, case.majority_pct, case.kin_steps = dossier.quorum, dossier.majority_pct, dossier.kin_steps
     CaseDossier.objects.get_or_create(
         case=case, hash=dossier.hash, defaults={"content": dossier.content, "at": now}
     )
+    _keep_makers(case, dossier)
+    return dossier
+
+
+def _keep_makers(case: CreditCase, dossier: Dossier) -> None:
+    """Put on record who had a hand in what a case rests on; the database asks these rows. Nobody ever leaves them."""
     CaseMaker.objects.bulk_create(
         [CaseMaker(case=case, staff_id=staff_id, part=part) for staff_id, part in dossier.makers],
         ignore_conflicts=True,
     )
-    return dossier
 
 
 def enter(case: CreditCase, stage: CaseStatus, now: dt.datetime, today: dt.date) -> None:
@@ -205,7 +210,10 @@ def _settle(case: CreditCase, now: dt.datetime, today: dt.date) -> bool:
 
 
 def void_if_changed(case: CreditCase, now: dt.datetime, today: dt.date) -> bool:
-    if selectors.dossier_of(case, case.as_of or today, today).hash == case.dossier_hash:
+    found = selectors.dossier_of(case, case.as_of or today, today)
+    if found.hash == case.dossier_hash:
+        # What was typed since without changing the dossier (what a guarantor can carry, say) has a maker as well.
+        _keep_makers(case, found)
         return False
     case.opinions.filter(round=case.round, voided_at__isnull=True).update(voided_at=now)
     _clear_seats(case, *SeatKind.values)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable, Sequence
 
-from django.core.exceptions import PermissionDenied
 from django.utils.translation import gettext as _
 
 from credit_rating.models import (
@@ -14,7 +13,7 @@ from credit_rating.models import (
 from crm_site.accounts.models import Staff
 from crm_site.accounts.selectors import actor_for
 from crm_site.lib.errors import Conflict, DomainError
-from crm_site.lib.permissions import Actor, may, require
+from crm_site.lib.permissions import Actor, may
 from crm_site.lib.tenancy import act_as
 
 PREPARE, DECIDE, READ = "credit.prepare", "credit.decide", "credit.read"
@@ -48,14 +47,6 @@ def objection(codes: Iterable[str]) -> CaseFault:
     """The refusal that the first of these reasons makes."""
     first = next(iter(codes))
     return CaseFault(objection_words()[first], code=f"four_eyes_{first}")
-
-
-def person(actor: Actor, action: str) -> int:
-    """The member of staff who acts. Machines and jobs make and decide nothing."""
-    require(actor, action)
-    if actor.staff_id is None:
-        raise PermissionDenied(action)
-    return actor.staff_id
 
 
 def locked(actor: Actor, case_id: int) -> CreditCase:
