@@ -51,7 +51,8 @@ ENDED = (CaseStatus.APPROVED, CaseStatus.REJECTED, CaseStatus.WITHDRAWN, CaseSta
 
 class CreditCase(TenantModel):
     """A case. `amount` in `currency`; `rate_bp` the suggested rate in basis points; `line`: the one it changes, or has
-    opened. `calculation_id` and `rating_id` name evidence (credit_rating.evidence), plain numbers.
+    opened. `sub_limits`: product's code -> amount ("0.00" takes one away), of those that are asked for or changed; what
+    is not named stays as it is. `calculation_id` and `rating_id` name evidence (credit_rating.evidence), plain numbers.
 
     `dossier_hash`: the SHA-256 of everything that is shown to who decides (CaseDossier). `route`: the stages it goes
     through, recomputed with the dossier, by the policy and the rates of `as_of`. A round begins with each submission.
@@ -69,6 +70,7 @@ class CreditCase(TenantModel):
     amount = MoneyField()
     term_months = models.PositiveSmallIntegerField()
     rate_bp = models.PositiveIntegerField(null=True)
+    sub_limits = models.JSONField(default=dict)
     purpose = models.CharField(max_length=400)
     investigation = models.TextField(blank=True)
     calculation_id = models.BigIntegerField(null=True)
@@ -160,6 +162,20 @@ class CaseDossier(TenantModel):
         ]
 
 
+class MakerPart(models.TextChoices):
+    """In what somebody had a hand: the case itself, or something that it rests on."""
+
+    CASE = "case", _("Approval case")
+    CALCULATION = "calculation", _("Line calculation")
+    RATING = "rating", _("Credit rating")
+    STATEMENT = "statement", _("Statements")
+    COLLECTION = "collection", _("Collection form")
+    GUARANTEE = "guarantee", _("Guarantee")
+    VALUATION = "valuation", _("Valuation")
+    CAPACITY = "capacity", _("Guarantor's capacity")
+    FILE = "file", _("File")
+
+
 class CaseSeen(TenantModel):
     """What stood beside the dossier when somebody decided or the case ended (selectors.cases.seen), once for each
     content: `content` in its canonical form has this `hash`. Never changed or deleted; the database refuses it."""
@@ -184,7 +200,7 @@ class CaseMaker(TenantModel):
 
     case = BankForeignKey(CreditCase, on_delete=models.CASCADE, related_name="makers")
     staff = BankForeignKey(Staff, on_delete=models.PROTECT, related_name="+")
-    part = models.CharField(max_length=12)
+    part = models.CharField(max_length=12, choices=MakerPart)
 
     objects = CaseOwnedManager()
 

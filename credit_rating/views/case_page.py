@@ -30,6 +30,7 @@ from credit_rating.policies.authority import STAGE_LABELS
 from credit_rating.policies.classes import CODES
 from credit_rating.selectors import cases as selectors
 from credit_rating.selectors.calculations import calculation
+from credit_rating.selectors.lines import asked_sub_limits
 from credit_rating.selectors.ratings import rating
 from credit_rating.views.calculations import fine_unit, guarantee_scale, saved_context
 from credit_rating.views.case_rows import TONES
@@ -42,6 +43,7 @@ WHY = {
     "row": gettext_lazy("by the authority matrix"),
     "no_row": gettext_lazy("no row of the authority matrix covers it"),
     "above_limit": gettext_lazy("more than was calculated: an exception"),
+    "uncalculated": gettext_lazy("no recent calculation with the grade in force: an exception"),
     "breaks_cap": gettext_lazy("it breaks a regulator's cap, so the president decides"),
     "president_sees": gettext_lazy("what the committee approves goes to the president"),
 }
@@ -86,9 +88,10 @@ def shown(request: Any, found: CreditCase) -> dict[str, Any]:
         "customer": found.customer,
         "tone": TONES.get(found.status, ""),
         "rate": None if found.rate_bp is None else Decimal(found.rate_bp) / 10_000,
+        "asked_subs": asked_sub_limits(found),
         "before": _limit_before(found, seen),
         "stages": _stages(found, record),
-        "route_why": WHY.get(found.route_why, ""),
+        "route_why": _route_why(found),
         "is_without_branch": bool(found.route) and CaseStatus.BRANCH not in found.route,
         "opinions": [(o, TONES.get(o.verdict, ""), _broken(o)) for o in record.opinions],
         "hidden_votes": record.hidden_votes,
@@ -107,6 +110,14 @@ def shown(request: Any, found: CreditCase) -> dict[str, Any]:
         "sources": sources_of(saved, rated, seen.whole.elsewhere, rows),
         "copies": list(found.copies.all()),
     }
+
+
+def _route_why(found: CreditCase) -> str:
+    """Why the case takes its route, and whether its guarantees counted."""
+    why, pct = str(WHY.get(found.route_why, "")), selectors.covered_pct(found)
+    if pct is None:
+        return why
+    return _("%(why)s; guarantees cover %(pct)s%%: counts as unsecured") % {"why": why, "pct": pct}
 
 
 def _limit_before(found: CreditCase, seen: selectors.Seen) -> Decimal | None:

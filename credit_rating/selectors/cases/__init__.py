@@ -14,7 +14,7 @@ from credit_rating.selectors.cases.dossier import (
     who_would_decide,
 )
 from credit_rating.selectors.cases.files import files_of, may_add_files, told_files
-from credit_rating.selectors.cases.inbox import TABS, filled_tab, inbox, seen_case, todo_count
+from credit_rating.selectors.cases.inbox import TABS, covered_pct, filled_tab, inbox, seen_case, todo_count
 from credit_rating.selectors.cases.people import (
     STAGE_ROLES,
     Capacity,
@@ -25,6 +25,8 @@ from credit_rating.selectors.cases.people import (
     open_signers,
     role_holders,
     stage_people,
+    stand_ins,
+    without_branch,
 )
 from credit_rating.selectors.cases.record import (
     Record,
@@ -72,6 +74,7 @@ __all__ = [
     "changes",
     "changes_since",
     "conditions_of",
+    "covered_pct",
     "decided_by",
     "deciding_staff",
     "delegators",
@@ -95,6 +98,7 @@ __all__ = [
     "seen_case",
     "seen_content",
     "stage_people",
+    "stand_ins",
     "tally",
     "todo_count",
     "told_files",
@@ -104,4 +108,5 @@ __all__ = [
     "who_would_decide",
     "whole_of",
     "with_record",
+    "without_branch",
 ]

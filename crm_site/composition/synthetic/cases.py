@@ -126,14 +126,15 @@ def _stage_days(date: dt.date) -> dict[str, int]:
 
 def _begin(begun: Sequence[Begun], date: dt.date) -> list[_Way]:
     """Drafts, numbered in the order of days; and the dossier that each makes."""
-    ways = [_Way(one.case, one.dice, one.age, one.rating_id, one.shown) for one in begun]
+    ways = [_Way(one.case, one.dice, one.age, one.shown) for one in begun]
     newest: dict[int, int] = {}
     for way in ways:
         newest[way.case.year] = way.case.serial = newest.get(way.case.year, 0) + 1
     CreditCase.objects.bulk_create([way.case for way in ways], batch_size=500)
     for way in ways:
-        way.case.round, way.case.rating_id = 1, way.rating_id
+        way.case.round = 1
         way.dossier = dossier_of(way.case, date, date)
+        way.case.rating_id = way.dossier.rating_id
         way.seen = seen_content(way.case, date)
         way.seen_hash = content_hash(way.seen)
         if way.dossier.content["authority"].get("breaks_cap"):
