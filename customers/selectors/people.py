@@ -29,7 +29,7 @@ class Present:
 
 @dataclass(frozen=True, slots=True)
 class Gone:
-    """Somebody who has left. `successor`: who holds the post now, "" for nobody known; `is_recent`: a key person who has
+    """Somebody who has left. `successor`: who held the post next, "" for nobody known; `is_recent`: a key person who has
     left lately."""
 
     person: ContactPerson
@@ -77,17 +77,28 @@ def people_of(actor: Actor, customer: Customer, *, day: dt.date) -> People:
         if parties
         else set()
     )
-    holders = {row.post: row.name for row in reversed(present) if row.post != Post.OTHER}
+    followers = {row.post: row.name for row in reversed(present)}
+    left: list[Gone] = []
+    for row in gone:  # newest first: who left later followed who left before
+        left.append(
+            Gone(
+                row,
+                followers.get(row.post, "") if row.post != Post.OTHER else "",
+                row.is_key and _lately(row.left_date, day),
+            )
+        )
+        followers[row.post] = row.name
     return People(
         [
-            Present(row, row.party_id if row.party_id in known else None, row.is_key and _lately(row.from_date, day))
+            Present(
+                row,
+                row.party_id if row.party_id in known else None,
+                row.is_key and _lately(row.from_date, day),
+            )
             for row in present
         ],
-        [
-            Gone(row, holders.get(row.post, ""), row.is_key and _lately(row.left_date, day))
-            for row in gone
-        ],
-    )  # fmt: skip
+        left,
+    )
 
 
 def person_of(actor: Actor, customer: Customer, person_id: int) -> ContactPerson | None:

@@ -109,6 +109,9 @@ def test_a_leaver_keeps_the_place_in_history(house: Any, rm: Any, acme: Any) -> 
         found = people_of(rm.actor, acme, day=TODAY)
         assert [(g.person.name, g.successor) for g in found.gone] == [("吴敏", "郑洁")]
         assert [(p.person.name, p.is_new) for p in found.key] == [("郑洁", True)]
+        services.person_left(rm.actor, person=found.key[0].person, left_date=TODAY, reason="left", now=NOW)
+        found = people_of(rm.actor, acme, day=TODAY)
+        assert [(g.person.name, g.successor) for g in found.gone] == [("郑洁", ""), ("吴敏", "郑洁")]
         assert not people_of(rm.actor, acme, day=days(400)).gone
 
 
