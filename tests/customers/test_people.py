@@ -252,4 +252,4 @@ def test_the_panel_does_not_grow_its_sql(house: Any, rm: Any, portfolio: Any, cl
     with CaptureQueriesContext(connection) as many:
         html = client.get(url).content.decode()
     assert "人0" in html
-    assert len(own_statements(many)) <= len(own_statements(few)) <= 3
+    assert len(own_statements(many)) <= len(own_statements(few)) <= 2
