@@ -17,9 +17,17 @@ from django.utils.timezone import localdate
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from credit_rating.models import CreditLine, LineEvent, LineEventKind, LineStatus, SubLimit
+from credit_rating.models import (
+    CreditLine,
+    Guarantee,
+    GuaranteeStatus,
+    LineEvent,
+    LineEventKind,
+    LineStatus,
+    SubLimit,
+)
 from credit_rating.models.lines import LIVING
-from credit_rating.selectors.cases import open_conditions
+from credit_rating.selectors.cases import guarantees_out_of_force, named_to, open_conditions
 from credit_rating.selectors.lines import control_policy
 from credit_rating.services.control import expire_due
 from crm_site.lib.dates import add_months
@@ -50,7 +58,7 @@ def open_line(
 ) -> CreditLine:
     """Open a line as an approval has decided it. The caller has checked that the decision is final and is this one.
 
-    `conditions_open`: it waits, pending, for its conditions. `sub_limits`: by product, none above the line.
+    `conditions_open`: it waits, pending, for its conditions and guarantees. `sub_limits`: by product, none above the line.
     Raises DomainError with the field's name.
     """
     require(actor, DECIDE)
@@ -110,9 +118,14 @@ def change_line(
 
 
 def activate_line(actor: Actor, *, line_id: int, reason: str, now: dt.datetime) -> CreditLine:
-    """The conditions of a pending line are met: it may be drawn on."""
+    """The conditions of a pending line are met and its guarantees in force: it may be drawn on."""
     moves = {LineStatus.PENDING: LineStatus.ACTIVE}
-    return _move(actor, line_id, LineEventKind.ACTIVATED, moves, reason, now, _conditions_met)
+
+    def is_ready(line: CreditLine) -> None:
+        _conditions_met(line)
+        _guarantees_in_force(actor, line, localdate(now))
+
+    return _move(actor, line_id, LineEventKind.ACTIVATED, moves, reason, now, is_ready)
 
 
 def freeze_line(actor: Actor, *, line_id: int, reason: str, now: dt.datetime) -> CreditLine:
@@ -228,6 +241,22 @@ def _conditions_met(line: CreditLine) -> None:
             % {"count": count},
             code="conditions_open",
         )
+
+
+def _guarantees_in_force(actor: Actor, line: CreditLine, day: dt.date) -> None:
+    open_ones = guarantees_out_of_force(line.case_id, day) if line.case_id else []
+    if open_ones:
+        named = _(", ").join(f"{named_to(actor, g)} ({_state(g, day)})" for g in open_ones)
+        raise Conflict(
+            _("The approval rests on guarantees that are not in force: %s.") % named,
+            code="guarantees_open",
+        )
+
+
+def _state(g: Guarantee, day: dt.date) -> str:
+    if g.status == GuaranteeStatus.ACTIVE:
+        return _("not begun") if g.from_date > day else _("ended")
+    return str(g.get_status_display())
 
 
 def _locked(line_id: int) -> CreditLine:

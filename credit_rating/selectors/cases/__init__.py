@@ -26,6 +26,7 @@ from credit_rating.selectors.cases.people import (
     role_holders,
     stage_people,
 )
+from credit_rating.selectors.cases.pledged import guarantees_out_of_force, named_to
 from credit_rating.selectors.cases.record import (
     Record,
     approving,
@@ -65,10 +66,12 @@ __all__ = [
     "dossier_of",
     "files_of",
     "filled_tab",
+    "guarantees_out_of_force",
     "in_bank_currency",
     "inbox",
     "listed",
     "may_add_files",
+    "named_to",
     "objections",
     "open_conditions",
     "open_signers",

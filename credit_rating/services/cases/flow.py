@@ -163,7 +163,8 @@ def end(case: CreditCase, status: CaseStatus, now: dt.datetime, today: dt.date) 
 
 
 def carry_out(actor: Actor, case: CreditCase, now: dt.datetime, today: dt.date) -> None:
-    """The approval opens its line, pending while conditions are open, or changes the one it is about."""
+    """The approval opens its line, pending while conditions are open or guarantees are not in force, or changes the one
+    it is about."""
     until = add_months(today, case.term_months)
     if case.line is not None:
         change_line(
@@ -174,7 +175,9 @@ def carry_out(actor: Actor, case: CreditCase, now: dt.datetime, today: dt.date) 
     case.line = open_line(
         actor, customer=case.customer, product=case.product, currency=case.currency, limit=Decimal(case.amount),
         starts_on=today, expires_on=until, now=now, case_id=case.pk, reason=case.number,
-        conditions_open=selectors.open_conditions(case.pk) > 0,
+        conditions_open=bool(
+            selectors.open_conditions(case.pk) or selectors.guarantees_out_of_force(case.pk, today)
+        ),
     )  # fmt: skip
     case.save(update_fields=["line"])
 
