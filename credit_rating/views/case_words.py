@@ -36,7 +36,7 @@ LEAVES = {
     "lien_order": gettext_lazy("Rank"), "prior_liens": gettext_lazy("Claims of others that come before"),
     "value": gettext_lazy("Value"), "valued_on": gettext_lazy("Valued on"),
     "policy_version": gettext_lazy("Policy version"), "guarantees": gettext_lazy("Guarantees"),
-    "covered_pct": gettext_lazy("Covered by guarantees, %"),
+    "excluded": gettext_lazy("Exclusion list"), "covered_pct": gettext_lazy("Covered by guarantees, %"),
     "above_limit": gettext_lazy("More than was calculated"), "breaks_cap": gettext_lazy("Breaks a regulator's cap"), "route": gettext_lazy("Stage"),
     "quorum": gettext_lazy("Quorum"), "majority_pct": gettext_lazy("Majority, %"),
     "size": pgettext_lazy("file", "Size"), "source": gettext_lazy("Source"), "report_date": gettext_lazy("Report of"),

@@ -128,7 +128,8 @@ def asked_of(case: CreditCase, day: dt.date) -> tuple[Asked, Evidence | None, Ev
     above = calculation is not None and calculation.limit is not None and own > calculation.limit
     kinds, usable = security_of(case.customer, day)
     amount = _asked_amount(case, day)
-    asked = Asked(amount, grade, str(credit_kind(case.customer)), kinds, above, usable=usable)
+    who, barred = str(credit_kind(case.customer)), case.customer.is_excluded
+    asked = Asked(amount, grade, who, kinds, above, usable=usable, excluded=barred)
     return asked, calculation, rating
 
 
@@ -173,6 +174,8 @@ def dossier_of(case: CreditCase, day: dt.date, today: dt.date) -> Dossier:
     # Only where there are any: a case that began before they were known keeps its hash.
     if breaks:  # that it does, not by how much: figures of the whole group move every day
         content["authority"]["breaks_cap"] = True
+    if asked.excluded:
+        content["authority"]["excluded"] = True
     if asked.covered_pct is not None:
         content["authority"]["covered_pct"] = asked.covered_pct
     if files := told_files(case):
