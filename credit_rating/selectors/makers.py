@@ -22,12 +22,12 @@ def typed_by(customers: Sequence[int]) -> dict[int, set[Hand]]:
     """customer -> who typed the figures it is rated and reckoned by: newest statements, newest submitted form."""
     found: dict[int, set[Hand]] = {customer: set() for customer in customers}
     for customer, staff_id in _of_statements(customers, STATEMENT_YEARS):
-        found[customer].add((staff_id, MakerPart.STATEMENT.value))
+        found[customer].add((staff_id, str(MakerPart.STATEMENT)))
     forms = InformationForm.objects.filter(customer_id__in=customers, status=CollectionStatus.SUBMITTED)
     for form in forms.order_by("customer_id", "-submitted_at", "-id").distinct("customer_id"):
         typed = {cell.get("by") for cell in form.values.values()}
         found[form.customer_id] |= {
-            (int(staff_id), MakerPart.COLLECTION.value)
+            (int(staff_id), str(MakerPart.COLLECTION))
             for staff_id in (*typed, form.submitted_by_id)
             if staff_id is not None
         }
@@ -63,7 +63,7 @@ def secured_by(customers: Sequence[int], day: dt.date) -> dict[int, set[Hand]]:
             ),
             (carried.get(g.guarantor_id or 0), MakerPart.CAPACITY),
         )
-        found[g.customer_id] |= {(staff_id, part.value) for staff_id, part in hands if staff_id is not None}
+        found[g.customer_id] |= {(staff_id, str(part)) for staff_id, part in hands if staff_id is not None}
     return found
 
 

@@ -102,8 +102,7 @@ def delegations(request: Any) -> HttpResponse:
     """Who stands in for one while away."""
     today = bank_today(request.bank)
     form = DelegationForm(request.POST or None, initial={"from_date": today})
-    others = selectors.deciding_staff(today).exclude(pk=request.actor.staff_id)
-    form.choose_from(others)
+    form.choose_from(selectors.stand_ins(request.actor, today).select_related("unit"))
     if request.method == "POST" and request.POST.get("end", "").isdigit():
         return _end_delegation(request)
     if request.method == "POST" and form.is_valid():

@@ -44,7 +44,7 @@ def oracle(rows: list[Authority], asked: Asked) -> str:
                 and asked.kind in row.kinds
                 and all(g in row.guarantees for g in secured_by)
             ):
-                return "president" if asked.above_limit or asked.breaks_cap else stage
+                return "president" if asked.above_limit or asked.breaks_cap or asked.uncalculated else stage
     return "president"
 
 
@@ -59,6 +59,7 @@ def oracle(rows: list[Authority], asked: Asked) -> str:
     above=st.booleans(),
     without=st.booleans(),
     breaks=st.booleans(),
+    uncalculated=st.booleans(),
 )
 def test_the_route_is_the_oracles_at_every_boundary(
     rows: list[Authority],
@@ -70,9 +71,10 @@ def test_the_route_is_the_oracles_at_every_boundary(
     above: bool,
     without: bool,
     breaks: bool,
+    uncalculated: bool,
 ) -> None:
     amount = max(rows[pick % len(rows)].up_to + step, CENT)
-    asked = Asked(amount, grade, kind, guarantees, above, without, breaks)
+    asked = Asked(amount, grade, kind, guarantees, above, without, breaks, uncalculated)
     route = find_route(rows, asked, GRADES)
     decides = oracle(rows, asked)
     if without:  # nobody at the branch: it is never asked, and headquarters decides in its place

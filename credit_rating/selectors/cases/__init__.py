@@ -25,6 +25,8 @@ from credit_rating.selectors.cases.people import (
     open_signers,
     role_holders,
     stage_people,
+    stand_ins,
+    without_branch,
 )
 from credit_rating.selectors.cases.pledged import guarantees_out_of_force, named_to
 from credit_rating.selectors.cases.record import (
@@ -37,6 +39,16 @@ from credit_rating.selectors.cases.record import (
     votes_are_hidden,
     with_record,
 )
+from credit_rating.selectors.cases.seen import (
+    Decided,
+    Moved,
+    Seen,
+    decided_by,
+    moved_since,
+    newest_opinion,
+    seen_by,
+    seen_content,
+)
 from credit_rating.selectors.cases.stakes import Listed, listed
 from credit_rating.selectors.cases.turn import Turn, president_may_return, said_already, tally, turn_of
 from credit_rating.selectors.cases.whole import Group, GroupRow, Whole, whole_of
@@ -45,11 +57,14 @@ __all__ = [
     "STAGE_ROLES",
     "TABS",
     "Capacity",
+    "Decided",
     "Dossier",
     "Group",
     "GroupRow",
     "Listed",
+    "Moved",
     "Record",
+    "Seen",
     "Turn",
     "Whole",
     "approving",
@@ -61,6 +76,7 @@ __all__ = [
     "changes_since",
     "conditions_of",
     "covered_pct",
+    "decided_by",
     "deciding_staff",
     "delegators",
     "dossier_of",
@@ -71,7 +87,9 @@ __all__ = [
     "inbox",
     "listed",
     "may_add_files",
+    "moved_since",
     "named_to",
+    "newest_opinion",
     "objections",
     "open_conditions",
     "open_signers",
@@ -79,8 +97,11 @@ __all__ = [
     "record_of",
     "role_holders",
     "said_already",
+    "seen_by",
     "seen_case",
+    "seen_content",
     "stage_people",
+    "stand_ins",
     "tally",
     "todo_count",
     "told_files",
@@ -90,4 +111,5 @@ __all__ = [
     "who_would_decide",
     "whole_of",
     "with_record",
+    "without_branch",
 ]

@@ -22,7 +22,7 @@ from credit_rating.models import (
 from credit_rating.models.cases import STAGES
 from credit_rating.models.guarantees import LIVE
 from crm_site.accounts.models import RoleGrant, Staff
-from crm_site.lib.permissions import ACTIONS, Actor, Role
+from crm_site.lib.permissions import ACTIONS, SUBTREE, WHOLE_BANK, Actor, Role
 from crm_site.lib.tenancy import require_bank
 from customers.models import Customer
 
@@ -194,3 +194,17 @@ def deciding_staff(day: dt.date) -> QuerySet[Staff]:
     roles = [role.value for role in ACTIONS["credit.decide"]]
     held = RoleGrant.objects.in_force(day).filter(staff_id=OuterRef("pk"), role__in=roles)
     return Staff.objects.active().filter(Exists(held)).order_by("number")
+
+
+def stand_ins(actor: Actor, day: dt.date) -> QuerySet[Staff]:
+    """Whom one may name to decide in one's place: of the deciding staff those who see whatever one decides on."""
+    found = deciding_staff(day).exclude(pk=actor.staff_id or 0)
+    held = RoleGrant.objects.in_force(day).filter(staff_id=OuterRef("pk"))
+    sees_all = Exists(held.filter(role__in=WHOLE_BANK))
+    if actor.has(WHOLE_BANK):
+        return found.filter(sees_all)
+    for lft, rgt in actor.intervals(SUBTREE):
+        found = found.filter(
+            sees_all | Exists(held.filter(role__in=SUBTREE, unit__lft__lte=lft, unit__rgt__gte=rgt))
+        )
+    return found
