@@ -136,6 +136,7 @@ DOSSIER_FIELDS = {
     "lien_order": _("Rank"), "prior_liens": _("Claims of others that come before"),
     "value": _("Value"), "valued_on": _("Valued on"),
     "policy_version": _("Policy version"), "guarantees": _("Guarantees"),
+    "excluded": _("Exclusion list"),
     "above_limit": _("More than was calculated"),
     "covered_pct": _("Covered by guarantees, %"),
     "uncalculated": _("Not calculated with the grade in force"),

@@ -31,7 +31,8 @@ class Asked:
     unsecured. `above_limit`: more is asked for than was calculated. `without_branch`: nobody at the branch may decide,
     because its managers have made the case, say. `breaks_cap`: a cap of the regulator is broken once it is granted.
     `uncalculated`: no calculation with the grade in force, or a worse one, is recent enough.
-    `usable`: what the guarantees count for in a line calculation; None: as much as is asked."""
+    `usable`: what the guarantees count for in a line calculation; None: as much as is asked.
+    `excluded`: the customer is on the exclusion list."""
 
     amount: Decimal
     grade: str
@@ -42,6 +43,7 @@ class Asked:
     breaks_cap: bool = False
     uncalculated: bool = False
     usable: Decimal | None = None
+    excluded: bool = False
 
     @property
     def secured_by(self) -> frozenset[str]:
@@ -67,7 +69,7 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """The stages a case goes through, the last of which decides. `why`: "row", "above_limit", "breaks_cap",
+    """The stages a case goes through, the last of which decides. `why`: "row", "excluded", "above_limit", "breaks_cap",
     "uncalculated" or "no_row"."""
 
     stages: tuple[str, ...]
@@ -99,13 +101,15 @@ def misses(row: Authority, asked: Asked, grades: Sequence[str]) -> tuple[str, ..
 def find_route(rows: Iterable[Authority], asked: Asked, grades: Sequence[str]) -> Route:
     """The lowest stage that some row gives the case to, with every stage below it. Without one: the president.
 
-    What asks for more than was calculated, was not calculated, or breaks a cap of the regulator, is an exception and
-    always goes to the president. Where nobody at the branch may decide, headquarters decides in its place.
+    What asks for more than was calculated, was not calculated, breaks a cap of the regulator, or is for a customer on the
+    exclusion list, is an exception and always goes to the president. Where nobody at the branch may decide, headquarters
+    decides in its place.
     """
     first = 1 if asked.without_branch else 0
     reasons = tuple(Reason(row, misses(row, asked, grades)) for row in rows)
     fitting = [STAGES.index(reason.row.stage) for reason in reasons if not reason.misses]
     exceptions = {
+        "excluded": asked.excluded,
         "above_limit": asked.above_limit,
         "breaks_cap": asked.breaks_cap,
         "no_row": not fitting,

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 # What keeps a member out of a batch whatever the policy says, in the order in which it is told.
 BLOCKS = (
-    "not_rated", "no_line", "changed", "old", "rating_decided", "case_open", "several_lines", "by_hand",
+    "not_rated", "excluded", "no_line", "changed", "old", "rating_decided", "case_open", "several_lines", "by_hand",
     "beyond_authority", "maker", "own", "relative",
 )  # fmt: skip
 # What the policy decides about.

@@ -21,6 +21,7 @@ SUBJECT = "campaign"
 # Why a member is decided by itself, by the codes of engine.campaigns.
 EXCEPTION_LABELS = {
     "not_rated": gettext_lazy("not rated"),
+    "excluded": gettext_lazy("on the exclusion list"),
     "no_line": gettext_lazy("no line can be calculated"),
     "changed": gettext_lazy("the data have changed since"),
     "old": gettext_lazy("reckoned too long ago"),

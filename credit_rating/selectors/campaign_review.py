@@ -46,8 +46,9 @@ class Standing:
 def standing_of(
     campaign: Campaign, customers: Sequence[int], day: dt.date, currency: str
 ) -> dict[int, Standing]:
-    """customer -> warnings, classes, register of related parties, lines and cases under way. Five statements."""
+    """customer -> warnings, classes, register of related parties, lines and cases under way, exclusion list. Six statements."""
     ids = list(customers)
+    barred = set(Customer.objects.filter(pk__in=ids, is_excluded=True).values_list("pk", flat=True))
     warned = set(
         Signal.objects.filter(OPEN_WARNINGS, customer_id__in=ids).values_list("customer_id", flat=True)
     )
@@ -68,7 +69,11 @@ def standing_of(
     found = {}
     for key in ids:
         facts = {"warning": key in warned, "class": key in classed, "related": key in related}
-        blocks = {"case_open": key in busy, "several_lines": len(lines[key]) > 1}
+        blocks = {
+            "excluded": key in barred,
+            "case_open": key in busy,
+            "several_lines": len(lines[key]) > 1,
+        }
         own = lines[key][0] if len(lines[key]) == 1 else None
         found[key] = Standing(
             frozenset(c for c, holds in facts.items() if holds),

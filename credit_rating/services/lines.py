@@ -21,6 +21,8 @@ from django.utils.translation import ngettext
 from credit_rating.models import (
     CreditCase,
     CreditLine,
+    Guarantee,
+    GuaranteeStatus,
     LineEntry,
     LineEvent,
     LineEventKind,
@@ -28,7 +30,7 @@ from credit_rating.models import (
     SubLimit,
 )
 from credit_rating.models.lines import LIVING
-from credit_rating.selectors.cases import open_conditions
+from credit_rating.selectors.cases import guarantees_out_of_force, named_to, open_conditions
 from credit_rating.selectors.lines import control_policy
 from credit_rating.services.control import expire_due
 from crm_site.lib.dates import add_months
@@ -64,7 +66,7 @@ def open_line(
 ) -> CreditLine:
     """Open a line as an approval has decided it. The caller has checked that the decision is final and is this one.
 
-    `conditions_open`: it waits, pending, for its conditions. `sub_limits`: by product, none above the line.
+    `conditions_open`: it waits, pending, for its conditions and guarantees. `sub_limits`: by product, none above the line.
     Raises DomainError with the field's name.
     """
     require(actor, DECIDE)
@@ -128,7 +130,8 @@ def change_line(
 def effect_change(actor: Actor, *, line_id: int, reason: str, now: dt.datetime) -> CreditLine:
     """The conditions of an approved change are met: the line is raised or extended as was decided.
 
-    Raises Conflict `no_change` when none waits (somebody was first, or it has lapsed) and `conditions_open`.
+    Raises Conflict `no_change` when none waits (somebody was first, or it has lapsed), `conditions_open` and
+    `guarantees_open`.
     """
     require(actor, MANAGE)
     _needs_reason(reason)
@@ -138,6 +141,7 @@ def effect_change(actor: Actor, *, line_id: int, reason: str, now: dt.datetime) 
         if case_id is None or limit is None or until is None or until < localdate(now):
             raise Conflict(_("No approved change of this line waits now."), code="no_change")
         _check_conditions(case_id)
+        _guarantees_in_force(actor, case_id, localdate(now))
         expire_due(line_id, now=now)
         line.refresh_from_db()
         _check_used(line, limit)
@@ -200,9 +204,15 @@ def _lapse(actor: Actor | None, line: CreditLine, reason: str, now: dt.datetime)
 
 
 def activate_line(actor: Actor, *, line_id: int, reason: str, now: dt.datetime) -> CreditLine:
-    """The conditions of a pending line are met: it may be drawn on."""
+    """The conditions of a pending line are met and its guarantees in force: it may be drawn on."""
     moves = {LineStatus.PENDING: LineStatus.ACTIVE}
-    return _move(actor, line_id, LineEventKind.ACTIVATED, moves, reason, now, _conditions_met)
+
+    def is_ready(line: CreditLine) -> None:
+        if line.case_id:
+            _check_conditions(line.case_id)
+            _guarantees_in_force(actor, line.case_id, localdate(now))
+
+    return _move(actor, line_id, LineEventKind.ACTIVATED, moves, reason, now, is_ready)
 
 
 def freeze_line(actor: Actor, *, line_id: int, reason: str, now: dt.datetime) -> CreditLine:
@@ -318,11 +328,6 @@ def _move(
     return line
 
 
-def _conditions_met(line: CreditLine) -> None:
-    if line.case_id:
-        _check_conditions(line.case_id)
-
-
 def _check_conditions(case_id: int) -> None:
     if count := open_conditions(case_id):
         raise Conflict(
@@ -334,6 +339,21 @@ def _check_conditions(case_id: int) -> None:
             % {"count": count},
             code="conditions_open",
         )
+
+
+def _guarantees_in_force(actor: Actor, case_id: int, day: dt.date) -> None:
+    if open_ones := guarantees_out_of_force(case_id, day):
+        named = _(", ").join(f"{named_to(actor, g)} ({_state(g, day)})" for g in open_ones)
+        raise Conflict(
+            _("The approval rests on guarantees that are not in force: %s.") % named,
+            code="guarantees_open",
+        )
+
+
+def _state(g: Guarantee, day: dt.date) -> str:
+    if g.status == GuaranteeStatus.ACTIVE:
+        return _("not begun") if g.from_date > day else _("ended")
+    return str(g.get_status_display())
 
 
 def _locked(line_id: int) -> CreditLine:

@@ -42,6 +42,7 @@ from crm_site.accounts.selectors import bank_today
 WHY = {
     "row": gettext_lazy("by the authority matrix"),
     "no_row": gettext_lazy("no row of the authority matrix covers it"),
+    "excluded": gettext_lazy("the customer is on the exclusion list, so the president decides"),
     "above_limit": gettext_lazy("more than was calculated: an exception"),
     "uncalculated": gettext_lazy("no recent calculation with the grade in force: an exception"),
     "breaks_cap": gettext_lazy("it breaks a regulator's cap, so the president decides"),

@@ -28,6 +28,7 @@ from credit_rating.selectors.cases.people import (
     stand_ins,
     without_branch,
 )
+from credit_rating.selectors.cases.pledged import guarantees_out_of_force, named_to
 from credit_rating.selectors.cases.record import (
     Record,
     approving,
@@ -81,11 +82,13 @@ __all__ = [
     "dossier_of",
     "files_of",
     "filled_tab",
+    "guarantees_out_of_force",
     "in_bank_currency",
     "inbox",
     "listed",
     "may_add_files",
     "moved_since",
+    "named_to",
     "newest_opinion",
     "objections",
     "open_conditions",

@@ -133,7 +133,7 @@ def asked_of(
     amount = _asked_amount(case, day)
     asked = Asked(
         amount, grade, str(credit_kind(case.customer)), kinds, above, usable=usable,
-        uncalculated=_is_uncalculated(case, calculation, grade, day),
+        uncalculated=_is_uncalculated(case, calculation, grade, day), excluded=case.customer.is_excluded,
     )  # fmt: skip
     return asked, calculation, rating
 
@@ -199,6 +199,8 @@ def dossier_of(case: CreditCase, day: dt.date, today: dt.date) -> Dossier:
         content["authority"]["uncalculated"] = True
     if breaks:  # that it does, not by how much: figures of the whole group move every day
         content["authority"]["breaks_cap"] = True
+    if asked.excluded:
+        content["authority"]["excluded"] = True
     if asked.covered_pct is not None:
         content["authority"]["covered_pct"] = asked.covered_pct
     if case.sub_limits:

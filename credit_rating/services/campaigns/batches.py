@@ -302,7 +302,7 @@ def _one(
 
 def _code(error: DomainError) -> str:
     known = {"four_eyes_maker": "maker", "four_eyes_own": "own", "four_eyes_relative": "relative",
-             "case_open": "case_open", "beyond_authority": "beyond_authority"}  # fmt: skip
+             "case_open": "case_open", "beyond_authority": "beyond_authority", "excluded": "excluded"}  # fmt: skip
     return known.get(error.code, "changed")
 
 

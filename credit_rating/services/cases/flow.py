@@ -175,8 +175,9 @@ def end(case: CreditCase, status: CaseStatus, now: dt.datetime, today: dt.date) 
 
 
 def carry_out(actor: Actor, case: CreditCase, now: dt.datetime, today: dt.date) -> None:
-    """The approval opens its line or changes the one it is about; while conditions are open neither gives room."""
-    waits = selectors.open_conditions(case.pk) > 0
+    """The approval opens its line or changes the one it is about; while conditions are open or a guarantee is not in
+    force neither gives room."""
+    waits = bool(selectors.open_conditions(case.pk) or selectors.guarantees_out_of_force(case.pk, today))
     until = add_months(today, case.term_months)
     if case.line is not None:
         change_line(

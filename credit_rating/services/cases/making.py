@@ -133,9 +133,15 @@ def _sub_limit_fault(customer: Customer, terms: Terms) -> str:
 
 
 def submit_case(actor: Actor, *, case_id: int, now: dt.datetime, today: dt.date) -> CreditCase:
-    """The manager's investigation is done: a new round begins, with the rating in force, at the route's first stage."""
+    """The manager's investigation is done: a new round begins, with the rating in force, at the route's first stage.
+
+    Raises CaseFault for a customer on the exclusion list."""
     with transaction.atomic():
         case = _own(actor, case_id)
+        if case.customer.is_excluded:
+            raise CaseFault(
+                _("The customer is on the exclusion list: no case may be submitted."), code="excluded"
+            )
         if not case.investigation.strip():
             message = _("Write what the investigation found.")
             raise CaseFault(message, code="investigation", fields={"investigation": message})

@@ -64,7 +64,7 @@ class Begun:
     shown: str = ""
 
 
-# Customers with a rating in force and a manager of their own: a few of the busiest manager, then companies, households,
+# Customers with a rating in force and a manager of their own, none on the exclusion list: a few of the busiest manager, then companies, households,
 # persons, by their dice.
 _CANDIDATES = """
 SELECT id FROM (
@@ -75,7 +75,7 @@ SELECT id FROM (
             + CASE c.kind WHEN 'corporate' THEN 0 WHEN 'household' THEN 5000 ELSE 9000 END AS dice
         FROM credit_rating_rating r
         JOIN customers_customer c ON c.bank_id = r.bank_id AND c.id = r.customer_id
-        WHERE r.bank_id = %(bank)s AND r.status = 'approved' AND c.responsible_id = r.generated_by_id
+        WHERE r.bank_id = %(bank)s AND r.status = 'approved' AND c.responsible_id = r.generated_by_id AND NOT c.is_excluded
     ) thrown
 ) placed ORDER BY at_home DESC, dice, id LIMIT %(wanted)s
 """
