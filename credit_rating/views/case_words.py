@@ -31,7 +31,7 @@ LEAVES = {
     "sub_limits": gettext_lazy("Sub-limits"),
     "amount": gettext_lazy("Amount"), "as_of": gettext_lazy("As of"), "grade": gettext_lazy("Grade"),
     "limit": gettext_lazy("Limit"), "status": gettext_lazy("Status"), "expires_on": gettext_lazy("Ends"),
-    "rate_bp": gettext_lazy("Suggested rate, basis points"), "is_related": gettext_lazy("Related party"),
+    "rate_bp": gettext_lazy("Rate, basis points"), "is_related": gettext_lazy("Related party"),
     "lien_order": gettext_lazy("Rank"), "prior_liens": gettext_lazy("Claims of others that come before"),
     "value": gettext_lazy("Value"), "valued_on": gettext_lazy("Valued on"),
     "policy_version": gettext_lazy("Policy version"), "guarantees": gettext_lazy("Guarantees"),
