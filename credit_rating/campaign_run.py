@@ -25,7 +25,9 @@ from crm_site.lib.registry import (
 )
 
 CHUNK = 500  # members that are rated in one transaction
-APPROVALS = 20  # cases that are carried out in one
+APPROVALS = (
+    5  # cases that are carried out in one: it holds the bank's case numbers, and others make cases meanwhile
+)
 
 
 def plan_rating(context: RunContext) -> Iterable[Mapping[str, Any]]:

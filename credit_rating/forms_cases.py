@@ -204,12 +204,15 @@ class StaffForm(RefusableForm):
 class DelegationForm(RefusableForm):
     """Who stands in, from when to when."""
 
-    to = forms.ModelChoiceField(Staff.objects.none(), label=_("Who decides in my place"))
+    to = forms.ModelChoiceField(
+        Staff.objects.none(), label=_("Who decides in my place"),
+        help_text=_("colleagues who decide on credit and see the same customers"),
+    )  # fmt: skip
     from_date = day_field(_("From"))
     to_date = day_field(_("Until"))
 
     def choose_from(self, staff: Any) -> None:
-        _offer(self.fields["to"], staff)
+        _offer(self.fields["to"], staff, lambda one: f"{one.name} · {one.unit.name}")
 
 
 class RelationForm(RefusableForm):
@@ -238,6 +241,7 @@ class AuthorityForm(forms.Form):
         required=False,
     )
     breaks_cap = forms.BooleanField(label=_("Breaks a regulator's cap"), required=False)
+    uncalculated = forms.BooleanField(label=_("Not calculated with the grade in force"), required=False)
 
     def asked(self) -> Asked:
         given = self.cleaned_data
@@ -249,6 +253,7 @@ class AuthorityForm(forms.Form):
             given["above_limit"],
             given["without_branch"],
             given["breaks_cap"],
+            given["uncalculated"],
         )
 
 

@@ -133,6 +133,16 @@ def rules_on(day: dt.date) -> tuple[Policy, list[Rule]]:
     return policy, rules_of(policy.body)
 
 
+def rules_then(versions: Iterable[int]) -> dict[tuple[int, str], Rule]:
+    """(version, code) -> the rule, of versions of the policy that warnings were made by."""
+    bodies = CreditPolicy.objects.in_bulk(set(versions))
+    return {
+        (version, rule.code): rule
+        for version, found in bodies.items()
+        for rule in rules_of(read(SHAPES[SUBJECT], found.body))
+    }
+
+
 def rule_sentence(signal: Signal) -> str:
     """The rule that made a warning, as it was then, in words; "" for one that was raised."""
     if signal.policy_id is None:
@@ -158,10 +168,20 @@ def member_names(actor: Actor, signals: Iterable[Signal]) -> dict[int, str]:
 
 def class_page(actor: Actor, level: int, *, after: int = 0) -> list[LoanClass]:
     """A page of one more than PAGE loans in a class (0: worse than normal), with id `after` gone before."""
-    found = LoanClass.objects.visible_to(actor).filter(until__isnull=True)
-    found = found.filter(level=level) if level else found.filter(level__gt=1)
-    rows = found.select_related("loan__product", "policy", "customer__home_branch", "customer__responsible")
+    rows = _in_class(actor, level).select_related(
+        "loan__product", "policy", "customer__home_branch", "customer__responsible"
+    )
     return list(rows.filter(pk__gt=after).order_by("pk")[: PAGE + 1])
+
+
+def class_count(actor: Actor, level: int) -> int:
+    """How many loans are in a class (0: worse than normal)."""
+    return _in_class(actor, level).count()
+
+
+def _in_class(actor: Actor, level: int) -> QuerySet[LoanClass]:
+    found: QuerySet[LoanClass] = LoanClass.objects.visible_to(actor).filter(until__isnull=True)
+    return found.filter(level=level) if level else found.filter(level__gt=1)
 
 
 def say_class_rule(row: LoanClass, loan: Loan) -> str:

@@ -416,7 +416,7 @@ def _row(m: CampaignMember) -> dict[str, Any]:
     return {
         "member": m,
         "tone": "tag-watch" if m.is_exception and m.stage not in SETTLED else STAGE_TONES.get(m.stage, ""),
-        "why": [EXCEPTION_LABELS.get(c, c) for c in m.exceptions],
+        "why": [] if m.stage in ("listed", *SETTLED) else [EXCEPTION_LABELS.get(c, c) for c in m.exceptions],
     }
 
 

@@ -32,6 +32,7 @@ class Listed:
     is_late: bool
     grade: str = ""
     above_limit: bool = False
+    uncalculated: bool = False
     use: CapUse | None = None
     cap: str = ""
 
@@ -51,7 +52,7 @@ def listed(cases: Iterable[CreditCase], today: dt.date) -> list[Listed]:
         result.append(
             Listed(
                 case, _age(case, today), _is_late(case, today), told.get("grade", ""), bool(told.get("above_limit")),
-                use, str(CAPS[use.code][0]) if use else "",
+                bool(told.get("uncalculated")), use, str(CAPS[use.code][0]) if use else "",
             )
         )  # fmt: skip
     return result

@@ -13,7 +13,6 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models import Max
 from django.utils.translation import gettext as _
 
-from credit_rating.evidence import find_evidence
 from credit_rating.models import (
     CaseKind,
     CaseStatus,
@@ -23,9 +22,9 @@ from credit_rating.models import (
 from credit_rating.selectors import cases as selectors
 from credit_rating.selectors.lines import SUB_LIMIT_FAMILIES, sub_limits
 from credit_rating.services.cases.flow import bind, end, enter
-from credit_rating.services.cases.rules import PREPARE, CaseFault, locked, person
+from credit_rating.services.cases.rules import PREPARE, CaseFault, locked
 from crm_site.lib.errors import Conflict
-from crm_site.lib.permissions import Actor
+from crm_site.lib.permissions import Actor, require_person
 from crm_site.lib.tenancy import require_bank
 from customers.models import Customer, Product
 
@@ -50,7 +49,7 @@ class Terms:
 
 def create_case(actor: Actor, *, customer: Customer, terms: Terms, now: dt.datetime) -> CreditCase:
     """A draft. Raises CaseFault with the field's name, Conflict while the customer has a case for the product."""
-    staff_id = person(actor, PREPARE)
+    staff_id = require_person(actor, PREPARE)
     _check_terms(customer, terms)
     try:
         with transaction.atomic():
@@ -140,8 +139,6 @@ def submit_case(actor: Actor, *, case_id: int, now: dt.datetime, today: dt.date)
         if not case.investigation.strip():
             message = _("Write what the investigation found.")
             raise CaseFault(message, code="investigation", fields={"investigation": message})
-        rating = find_evidence("rating", case.customer_id, None)
-        case.rating_id = rating.id if rating else None
         case.round += 1
         case.submitted_at = now
         body = selectors.authority_policy(today)[1]
@@ -156,7 +153,7 @@ def submit_case(actor: Actor, *, case_id: int, now: dt.datetime, today: dt.date)
 
 def withdraw_case(actor: Actor, *, case_id: int, now: dt.datetime, today: dt.date) -> CreditCase:
     """Its maker takes it back, at any time before its end."""
-    staff_id = person(actor, PREPARE)
+    staff_id = require_person(actor, PREPARE)
     with transaction.atomic():
         case = locked(actor, case_id)
         if case.prepared_by_id != staff_id:
@@ -169,7 +166,7 @@ def withdraw_case(actor: Actor, *, case_id: int, now: dt.datetime, today: dt.dat
 
 def _own(actor: Actor, case_id: int) -> CreditCase:
     """A case that the actor makes and may still change."""
-    staff_id = person(actor, PREPARE)
+    staff_id = require_person(actor, PREPARE)
     case = locked(actor, case_id)
     if case.prepared_by_id != staff_id:
         raise PermissionDenied(PREPARE)
