@@ -37,7 +37,7 @@ DROP FUNCTION credit_rating_line_terms();
 
 
 class Migration(migrations.Migration):
-    dependencies: ClassVar = [("credit_rating", "0080_cap_grounds")]
+    dependencies: ClassVar = [("credit_rating", "0081_seen")]
 
     operations: ClassVar = [
         migrations.AddField("creditline", "terms_case_id", models.BigIntegerField(null=True)),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from django.db import IntegrityError, transaction
@@ -36,7 +36,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[dt.date], None]:
 
 
 @pytest.fixture
-def desk(house: House) -> Iterator[Desk]:
+def desk(house: House) -> Desk:
     """A customer with a daughter of another branch, a mortgage, a warning and the bank's capital."""
     found = tables.staffed(house)
     with bank(house.id):
@@ -49,7 +49,7 @@ def desk(house: House) -> Iterator[Desk]:
         book.add_capital()
         book.mortgage(found.rm.actor, found.customer)
         _warn(found, "first_alarm")
-    yield found
+    return found
 
 
 def _warn(desk: Desk, name: str) -> None:

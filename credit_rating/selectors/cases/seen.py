@@ -186,7 +186,7 @@ def _row(model: type[Model], told: dict[str, Any]) -> Model:
     """A row as it was, for reading alone."""
     given = {}
     for name, value in told.items():
-        field = model._meta.get_field(name)
+        field: Any = model._meta.get_field(name)
         is_other = field.is_relation and name == field.name and value is not None
         given[name] = _row(field.related_model, value) if is_other else field.to_python(value)
     return model(**given)
