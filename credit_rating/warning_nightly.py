@@ -22,11 +22,12 @@ from credit_rating.contagion import touched_by_group
 from credit_rating.engine.classes import Claim, Level, Rules, Verdict, classify
 from credit_rating.models import Signal, SignalAct, SignalActKind, SignalState, credit_kind
 from credit_rating.policies.classes import SUBJECT, rules_of
-from credit_rating.policies.warnings import GROUP, GROUP_RULE, Rule, contagion_of, name_of
+from credit_rating.policies.warnings import GROUP, GROUP_RULE, Rule, contagion_of
 from credit_rating.selectors.policies import Policy, policy_on
-from credit_rating.selectors.warnings import OPEN, rules_on
+from credit_rating.selectors.warnings import OPEN, rules_on, rules_then
 from credit_rating.services.policies import ensure_default_policies
-from credit_rating.services.warnings import REASON, SOURCE, URGENCY, owner_of, risk_people, task_params
+from credit_rating.services.warnings import REASON, SOURCE, URGENCY, owner_of, risk_people
+from credit_rating.warning_words import say, task_params
 from crm_site.lib.money import from_minor
 from crm_site.lib.postgres.statistics import analyze
 from crm_site.lib.registry import Counts, RunContext, Step, WorkReason, add_step, add_work_reason
@@ -299,7 +300,8 @@ def _follow_managers(span: tuple[int, int]) -> int:
 
 def _put_tasks(context: RunContext, span: tuple[int, int]) -> int:
     day = context.business_date
-    waiting = list(_live(span).filter(OPEN).defer("figures").annotate(unit=F("customer__home_branch_id")))
+    waiting = list(_live(span).filter(OPEN).annotate(unit=F("customer__home_branch_id")))
+    rules = rules_then(s.policy_id for s in waiting if s.policy_id)
     stakes = dict(
         Standing.objects.filter(customer_id__in={s.customer_id for s in waiting}).values_list(
             "customer_id", "loans"
@@ -308,7 +310,7 @@ def _put_tasks(context: RunContext, span: tuple[int, int]) -> int:
     rows = [
         TaskRow(
             reason=REASON, source_key=f"{SOURCE}{s.pk}", due_date=s.due_on, customer_id=s.customer_id,
-            owner_id=s.owner_id, unit_id=s.unit, params=task_params(s),
+            owner_id=s.owner_id, unit_id=s.unit, params=task_params(s, rules.get((s.policy_id or 0, s.code))),
             stake=Decimal(stakes.get(s.customer_id) or 0), urgency=URGENCY[s.level],
         )
         for s in waiting
@@ -317,11 +319,6 @@ def _put_tasks(context: RunContext, span: tuple[int, int]) -> int:
         context.bank_id, rows, sources=[SOURCE], as_of=day, run_id=context.run_id, customers=span
     )
     return counts.changed + counts.cancelled
-
-
-def say(params: Mapping[str, Any]) -> str:
-    """Why it is on the worklist."""
-    return name_of(str(params["code"]), str(params["name"]))
 
 
 # Rules whose cause is on the worklist by itself, under a reason that says more: beside it the warning is a word alone.

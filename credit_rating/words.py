@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 ITEMS = {
     "cash": _("Cash"), "receivables": _("Receivables"), "prepayments": _("Prepayments"),
@@ -114,4 +115,34 @@ SOURCES = {
     "ratio": _("Computed from statements"), "guarantees": _("Register of guarantees"), "what_if": _("What if"),
     "interview": _("Said by the customer"), "seen": _("Seen on site"), "document": _("From a document"),
     "credit_bureau": _("Credit reference report"), "core": _("Core data"),
+}  # fmt: skip
+# What a case's dossier is made of, and the fields of each part.
+DOSSIER_PARTS = {
+    "case": _("Approval case"), "customer": _("Customer"),
+    "calculation": _("Line calculation"), "rating": _("Credit rating"),
+    "guarantees": _("Guarantee"), "lines": _("Credit line"),
+    "authority": _("Approval route"), "files": _("File"),
+    "other_banks": _("Exposures at other banks"),
+}  # fmt: skip
+DOSSIER_FIELDS = {
+    "round": _("Round"), "kind": _("Kind"), "product": _("Product"),
+    "currency": _("Currency"), "term_months": _("Term, months"),
+    "purpose": _("Purpose"), "investigation": _("Manager's investigation"),
+    "line": _("Credit line"), "number": _("Number"), "name": _("Name"),
+    "sub_limits": _("Sub-limits"),
+    "amount": _("Amount"), "as_of": _("As of"), "grade": _("Grade"),
+    "limit": _("Limit"), "status": _("Status"), "expires_on": _("Ends"),
+    "rate_bp": _("Suggested rate, basis points"), "is_related": _("Related party"),
+    "lien_order": _("Rank"), "prior_liens": _("Claims of others that come before"),
+    "value": _("Value"), "valued_on": _("Valued on"),
+    "policy_version": _("Policy version"), "guarantees": _("Guarantees"),
+    "above_limit": _("More than was calculated"),
+    "covered_pct": _("Covered by guarantees, %"),
+    "uncalculated": _("Not calculated with the grade in force"),
+    "breaks_cap": _("Breaks a regulator's cap"), "route": _("Stage"),
+    "quorum": _("Quorum"), "majority_pct": _("Majority, %"),
+    "size": pgettext_lazy("file", "Size"), "source": _("Source"), "report_date": _("Report of"),
+    "lender": _("Lender"), "reference": _("Reference"),
+    "granted": _("Granted"), "outstanding": _("Outstanding"),
+    "overdue": _("Overdue"), "level": pgettext_lazy("five-level", "Class"),
 }  # fmt: skip

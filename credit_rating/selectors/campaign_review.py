@@ -146,9 +146,11 @@ def case_of(
     )  # fmt: skip
 
 
-def beyond_branch(found: Iterable[CreditCase], day: dt.date) -> set[int]:
-    """Customers whose cases the branch does not decide finally: by the authority matrix, or for a broken cap."""
-    asked = {case.customer_id: cases.asked_of(case, day)[0] for case in found}
+def beyond_branch(found: Iterable[CreditCase], grades: Mapping[int, str], day: dt.date) -> set[int]:
+    """`grades`: customer -> the grade that is decided with its case. Customers whose cases the branch does not decide finally: by the authority matrix, or for a broken cap."""
+    asked = {
+        case.customer_id: cases.asked_of(case, day, grade=grades.get(case.customer_id))[0] for case in found
+    }
     broken = broken_caps({one: what.amount for one, what in asked.items()}, day)
     routes = {
         one: cases.who_would_decide(replace(what, breaks_cap=one in broken), day)[0]

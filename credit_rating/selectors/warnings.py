@@ -133,6 +133,16 @@ def rules_on(day: dt.date) -> tuple[Policy, list[Rule]]:
     return policy, rules_of(policy.body)
 
 
+def rules_then(versions: Iterable[int]) -> dict[tuple[int, str], Rule]:
+    """(version, code) -> the rule, of versions of the policy that warnings were made by."""
+    bodies = CreditPolicy.objects.in_bulk(set(versions))
+    return {
+        (version, rule.code): rule
+        for version, found in bodies.items()
+        for rule in rules_of(read(SHAPES[SUBJECT], found.body))
+    }
+
+
 def rule_sentence(signal: Signal) -> str:
     """The rule that made a warning, as it was then, in words; "" for one that was raised."""
     if signal.policy_id is None:

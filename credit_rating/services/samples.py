@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Protocol
 from uuid import uuid4
 
-from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.utils.translation import gettext as _
 
@@ -30,7 +29,7 @@ from crm_site.audit.services import record
 from crm_site.jobs.models import UNFINISHED, Run
 from crm_site.jobs.services import start_run
 from crm_site.lib.errors import Conflict, DomainError
-from crm_site.lib.permissions import Actor, require
+from crm_site.lib.permissions import Actor, require, require_person
 from crm_site.lib.tenancy import require_bank
 from customers.ingest.reading import check_workbook
 from customers.ingest.spool import discard, spool
@@ -107,18 +106,11 @@ def sample_of_outcomes(
 
 def _kept(actor: Actor, now: dt.datetime, **fields: Any) -> DevelopmentSample:
     sample = DevelopmentSample.objects.create(
-        made_by_id=_person(actor), made_at=now, expires_at=now + KEEP, **fields
+        made_by_id=require_person(actor, DEVELOP), made_at=now, expires_at=now + KEEP, **fields
     )
     sample.run_id = _start(actor, READ, {"sample": sample.pk}, now)
     sample.save(update_fields=["run_id"])
     return sample
-
-
-def _person(actor: Actor) -> int:
-    """A draft has somebody who answers for it: machines use the command."""
-    if actor.staff_id is None:
-        raise PermissionDenied(DEVELOP)
-    return actor.staff_id
 
 
 def _start(actor: Actor, pipeline: str, params: Mapping[str, int], now: dt.datetime) -> int:
@@ -145,7 +137,9 @@ def order_development(actor: Actor, *, sample_id: int, order: Order, now: dt.dat
     ).first()
     if waiting is not None:
         return waiting
-    found = Development.objects.create(sample=sample, ordered_by_id=_person(actor), ordered_at=now, **kept)
+    found = Development.objects.create(
+        sample=sample, ordered_by_id=require_person(actor, DEVELOP), ordered_at=now, **kept
+    )
     found.run_id = _start(actor, DEVELOP_CARD, {"development": found.pk}, now)
     found.save(update_fields=["run_id"])
     return found
@@ -189,7 +183,7 @@ def export_sample(
     actor: Actor, *, sample_id: int, purpose: str, now: dt.datetime
 ) -> tuple[DevelopmentSample, Path]:
     """Put a download on the record, with what it is for, and return the file."""
-    require(actor, DEVELOP)
+    staff_id = require_person(actor, DEVELOP)
     sample = DevelopmentSample.objects.visible_to(actor).get(pk=sample_id)
     given = purpose.strip()
     if len(given) < LEAST_PURPOSE:
@@ -198,7 +192,7 @@ def export_sample(
     if not sample.is_ready or not path_of(sample).exists():
         raise Conflict(_("The file has been deleted."), code="sample_gone")
     entry = ExportRecord.objects.create(
-        staff_id=actor.staff_id, at=now, what="development sample", sentence=sample.name, rows=sample.rows,
+        staff_id=staff_id, at=now, what="development sample", sentence=sample.name, rows=sample.rows,
         purpose=given[:200],
     )  # fmt: skip
     record(

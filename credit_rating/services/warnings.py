@@ -18,6 +18,7 @@ from credit_rating.engine.classes import Level
 from credit_rating.models import Downgrade, LoanClass, Signal, SignalAct, SignalActKind, SignalState
 from credit_rating.policies.classes import CODES, LABELS
 from credit_rating.selectors.warnings import HANDLE, may_handle, receivers
+from credit_rating.warning_words import task_params
 from crm_site.accounts.selectors import actor_for
 from crm_site.lib.errors import Conflict, DomainError
 from crm_site.lib.permissions import Actor, Role, require
@@ -29,11 +30,6 @@ LOWER = "loan_class.lower"
 RAISE = "warning.raise"
 REASON, SOURCE = "warning", "warning:"
 URGENCY = {"risk": 85, "watch": 60}
-
-
-def task_params(signal: Signal) -> dict[str, Any]:
-    """What the task's sentence needs."""
-    return {"code": signal.code, "name": signal.name, "level": signal.level}
 
 
 def risk_people(day: dt.date) -> list[int]:
@@ -79,7 +75,7 @@ def raise_warning(
             signal.refresh_from_db()
             return signal
         create_task(
-            actor, reason=REASON, due_date=signal.due_on, show_from=day, now=now, params=task_params(signal),
+            actor, reason=REASON, due_date=signal.due_on, show_from=day, now=now, params=task_params(signal, None),
             customer_id=customer.pk, owner_id=signal.owner_id, unit_id=customer.home_branch_id,
             urgency=URGENCY[level], source_key=f"{SOURCE}{signal.pk}",
         )  # fmt: skip

@@ -7,45 +7,20 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from credit_rating import words
 from credit_rating.factors import SOURCES
 from credit_rating.models import CaseStatus, CreditCase, Verdict
+from credit_rating.selectors.cases import Capacity
 from credit_rating.selectors.guarantees import GuaranteeRow
+from credit_rating.services.cases import objection_words
 
 Change = tuple[str, str, str]
-
-PARTS = {
-    "case": gettext_lazy("Approval case"), "customer": gettext_lazy("Customer"),
-    "calculation": gettext_lazy("Line calculation"), "rating": gettext_lazy("Credit rating"),
-    "guarantees": gettext_lazy("Guarantee"), "lines": gettext_lazy("Credit line"),
-    "authority": gettext_lazy("Approval route"), "files": gettext_lazy("File"),
-    "other_banks": gettext_lazy("Exposures at other banks"),
-}  # fmt: skip
-LEAVES = {
-    "round": gettext_lazy("Round"), "kind": gettext_lazy("Kind"), "product": gettext_lazy("Product"),
-    "currency": gettext_lazy("Currency"), "term_months": gettext_lazy("Term, months"),
-    "purpose": gettext_lazy("Purpose"), "investigation": gettext_lazy("Manager's investigation"),
-    "line": gettext_lazy("Credit line"), "number": gettext_lazy("Number"), "name": gettext_lazy("Name"),
-    "amount": gettext_lazy("Amount"), "as_of": gettext_lazy("As of"), "grade": gettext_lazy("Grade"),
-    "limit": gettext_lazy("Limit"), "status": gettext_lazy("Status"), "expires_on": gettext_lazy("Ends"),
-    "rate_bp": gettext_lazy("Suggested rate, basis points"), "is_related": gettext_lazy("Related party"),
-    "lien_order": gettext_lazy("Rank"), "prior_liens": gettext_lazy("Claims of others that come before"),
-    "value": gettext_lazy("Value"), "valued_on": gettext_lazy("Valued on"),
-    "policy_version": gettext_lazy("Policy version"), "guarantees": gettext_lazy("Guarantees"),
-    "above_limit": gettext_lazy("More than was calculated"), "breaks_cap": gettext_lazy("Breaks a regulator's cap"), "route": gettext_lazy("Stage"),
-    "quorum": gettext_lazy("Quorum"), "majority_pct": gettext_lazy("Majority, %"),
-    "size": pgettext_lazy("file", "Size"), "source": gettext_lazy("Source"), "report_date": gettext_lazy("Report of"),
-    "lender": gettext_lazy("Lender"), "reference": gettext_lazy("Reference"),
-    "granted": gettext_lazy("Granted"), "outstanding": gettext_lazy("Outstanding"),
-    "overdue": gettext_lazy("Overdue"), "level": pgettext_lazy("five-level", "Class"),
-}  # fmt: skip
 
 
 def told_changes(changed: Sequence[Change]) -> list[Change]:
     """Changes of a dossier in words. Keys and seals, which nobody reads, are told only when nothing else moved."""
-    told = [(_named(place), old, new) for place, old, new in changed if _leaf(place) in LEAVES]
+    told = [(_named(place), old, new) for place, old, new in changed if _leaf(place) in words.DOSSIER_FIELDS]
     return list(dict.fromkeys(told)) or list(changed)
 
 
@@ -58,12 +33,26 @@ def _named(place: str) -> str:
     part, _dot, rest = place.partition(".")
     name, _space, number = part.partition(" ")
     leaf, _blank, inner = rest.partition(" ")
-    label = str(PARTS.get(name, name)) + (f" {number}" if number else "")
-    return f"{label} · {LEAVES[leaf]}" + (f" {inner}" if inner else "")
+    label = str(words.DOSSIER_PARTS.get(name, name)) + (f" {number}" if number else "")
+    return f"{label} · {words.DOSSIER_FIELDS[leaf]}" + (f" {inner}" if inner else "")
+
+
+def told_against(case: CreditCase, stands: Capacity, staff_id: int) -> list[str]:
+    """Why the reader must not decide a case read `with_record`; of a maker also in what he had a hand."""
+    told, people = objection_words(), (staff_id, stands.on_behalf_of)
+    parts = dict.fromkeys(str(m.get_part_display()) for m in case.makers.all() if m.staff_id in people)
+    if parts:
+        told["maker"] += " " + _("Here: %s.") % _(", ").join(parts)
+    return [told[code] for code in stands.objections]
 
 
 def followed(case: CreditCase) -> str:
     """What became of a case by the opinion that was just given."""
+    if case.status == CaseStatus.APPROVED and case.line and case.line.waiting_case_id == case.pk:
+        return (
+            _("The case is approved; the change of credit line %s waits for its conditions.")
+            % case.line.number
+        )
     if case.status == CaseStatus.APPROVED and case.line:
         return _("The case is approved; credit line %(line)s is %(state)s.") % {
             "line": case.line.number, "state": case.line.get_status_display(),
@@ -79,7 +68,7 @@ def choices_of(case: CreditCase, *, is_vote: bool, may_return: bool) -> list[tup
     """(verdict, label, what it brings) of the opinions that somebody may give at the case's stage."""
     brings = {
         Verdict.APPROVE: "",
-        Verdict.CONDITIONAL: _("The line stays pending until each condition is met."),
+        Verdict.CONDITIONAL: _("Nothing of it may be drawn until each condition is met."),
         Verdict.REJECT: "" if is_vote else _("The case ends."),
         Verdict.RETURN: "" if is_vote else _("Its maker completes it; a new round begins."),
         Verdict.ABSTAIN: _("Counts as a vote cast."),

@@ -125,16 +125,8 @@ def _edit_page(
 LIFE = VersionLife(
     "credit_rating:policy", "credit_rating:policy-list", _version, _page,
     VersionActs(
-        services.DRAFT,
-        services.PUBLISH,
-        propose=lambda request, pk, valid_from: services.propose_policy(
-            request.actor, policy_id=pk, valid_from=valid_from, today=bank_today(request.bank), now=timezone.now()
-        ),
-        publish=lambda request, pk: services.publish_policy(
-            request.actor, policy_id=pk, today=bank_today(request.bank), now=timezone.now()
-        ),
-        give_back=lambda request, pk: services.return_policy(request.actor, policy_id=pk),
-        discard=lambda request, pk: services.discard_draft(request.actor, policy_id=pk),
+        services.DRAFT, services.PUBLISH, "policy_id", services.propose_policy, services.publish_policy, services.return_policy,
+        services.discard_draft,
     ),
 )  # fmt: skip
 policy_propose, policy_publish, policy_return, policy_discard = LIFE.views()

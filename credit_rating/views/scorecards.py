@@ -146,16 +146,8 @@ def _edit_page(
 LIFE = VersionLife(
     "credit_rating:scorecard", "credit_rating:scorecard-list", _version, _page,
     VersionActs(
-        DRAFT,
-        PUBLISH,
-        propose=lambda request, pk, valid_from: services.propose_scorecard(
-            request.actor, scorecard_id=pk, valid_from=valid_from, today=bank_today(request.bank), now=timezone.now()
-        ),
-        publish=lambda request, pk: services.publish_scorecard(
-            request.actor, scorecard_id=pk, today=bank_today(request.bank), now=timezone.now()
-        ),
-        give_back=lambda request, pk: services.return_scorecard(request.actor, scorecard_id=pk),
-        discard=lambda request, pk: services.discard_scorecard(request.actor, scorecard_id=pk),
+        DRAFT, PUBLISH, "scorecard_id", services.propose_scorecard, services.publish_scorecard, services.return_scorecard,
+        services.discard_scorecard,
     ),
 )  # fmt: skip
 scorecard_propose, scorecard_publish, scorecard_return, scorecard_discard = LIFE.views()

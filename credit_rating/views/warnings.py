@@ -18,16 +18,14 @@ from credit_rating.engine.classes import Level
 from credit_rating.forms_warnings import AnswerForm, DowngradeForm, WarningFilterForm
 from credit_rating.models import LoanClass, Signal
 from credit_rating.policies.classes import CODES, LABELS, LEVELS
-from credit_rating.policies.warnings import GROUP, name_of
+from credit_rating.policies.warnings import name_of
 from credit_rating.selectors import warnings as selectors
 from credit_rating.services import warnings as services
+from credit_rating.warning_words import figures_of
 from crm_site.accounts.selectors import bank_today
-from crm_site.lib import formats
 from crm_site.lib.errors import DomainError
 from crm_site.lib.guards import allowed
-from crm_site.lib.money import from_minor
 from crm_site.lib.permissions import Actor, may
-from customers.facts import FACTS
 from customers.models import Customer, Loan
 
 TONES = {"watch": "tag-watch", "risk": "tag-risk"}
@@ -53,43 +51,10 @@ def _drawn(signal: Signal, day: Any, names: Mapping[int, str]) -> dict[str, Any]
     return {
         "signal": signal,
         "name": name_of(signal.code, signal.name),
-        "figures": [(str(label), text) for label, text in _figures(signal, names)],
+        "figures": figures_of(signal, names),
         "tone": TONES[signal.level],
         "is_late": signal.is_open and signal.due_on < day,
     }
-
-
-def _figures(signal: Signal, names: Mapping[int, str]) -> list[tuple[Any, str]]:
-    """(fact, value in words) of what a warning was opened by."""
-    told = {name: value for name, value in signal.figures.items() if value is not None}
-    if signal.code == GROUP and not signal.is_raised:
-        member = names.get(told["member"]) or _("a member of its group")
-        found = [(_("Member of the group"), member)]
-        if "member_days" in told:
-            found.append(
-                (FACTS["days_past_due"].label, f"{told['member_days']} {FACTS['days_past_due'].unit}")
-            )
-        if "member_class" in told:
-            found.append((FACTS["loan_class"].label, str(LABELS[told["member_class"]])))
-        return found
-    return [
-        (FACTS[name].label, _said(FACTS[name], value)) if name in FACTS else (name, str(value))
-        for name, value in told.items()
-    ]
-
-
-def _said(fact: Any, value: str) -> str:
-    """A stored value of a fact in words."""
-    if fact.type == "money":
-        return f"{from_minor(int(value)):,.2f}"
-    if fact.type == "percent":
-        return str(formats.percent(Decimal(value) / 10_000, 1))
-    if fact.type == "choice":
-        codes = {str(stored): code for code, stored in fact.stored.items()}
-        return str(fact.options.get(codes.get(value, value), value))
-    if fact.type == "bool":
-        return _("yes") if value in ("t", "true") else _("no")
-    return f"{value} {fact.unit}".strip()
 
 
 @allowed("credit.read")

@@ -12,22 +12,18 @@ from decimal import Decimal
 
 from django.db.models import Sum
 
-from credit_rating.collection import clean, completeness, fields_of
 from credit_rating.engine.guarantees import object_key
 from credit_rating.models import (
     BankCapital,
     Collateral,
-    CollectionStatus,
     ExternalExposure,
     Guarantee,
     GuaranteeStatus,
     GuarantorCapacity,
-    InformationForm,
     RelatedParty,
     Statement,
     StatementSource,
     Valuation,
-    credit_kind,
 )
 from credit_rating.selectors.exposure import quarter_end_before
 from customers.models import Customer, CustomerKind, Loan
@@ -61,11 +57,9 @@ def make_credit_book(*, date: dt.date, now: dt.datetime, seed: int, region: str)
         dice = _dice(seed, customer)
         statements += make_statements(customer.pk, loans[customer.pk], date, now, dice)
     Statement.objects.bulk_create(statements, batch_size=500)
-    sales = {s.customer_id: Decimal(s.figures["sales"]) for s in statements}
     equity = {s.customer_id: Decimal(s.figures["equity"]) for s in statements}
     for position, customer in enumerate(chosen):
         dice = _dice(seed, customer, "-2")
-        _information(customer, sales[customer.pk], date, now, dice)
         _elsewhere(customer, date, now, _dice(seed, customer, "-3"))
         _guarantees(customer, loans[customer.pk], f"{region}({date.year - 4})", position, date, now, dice)
     _promises(chosen, loans, equity, date, now)
@@ -148,31 +142,6 @@ def _year(sales: int, profit: int, cash: int, loans: int, dice: random.Random) -
         "cost_of_sales": cost, "operating_expenses": sales - cost - interest - profit, "interest_expense": interest,
         "other_income": 0, "profit_before_tax": profit, "income_tax": tax, "net_profit": profit - tax,
     }  # fmt: skip
-
-
-def _information(
-    customer: Customer, sales: Decimal, date: dt.date, now: dt.datetime, dice: random.Random
-) -> None:
-    typed = company_answers(sales, dice)
-    if dice.random() < 0.3:  # some files wait for more
-        del typed["settlement_share"], typed["environment"]
-    kind, day = credit_kind(customer), (date - dt.timedelta(days=dice.randrange(5, 90))).isoformat()
-    fields = fields_of(kind)
-    source = dice.choice(("document", "seen", "interview"))
-    values = {
-        code: {
-            "value": clean(fields[code], text),
-            "as_of": day,
-            "source": source,
-            "by": customer.responsible_id,
-        }
-        for code, text in typed.items()
-    }
-    InformationForm.objects.create(
-        customer=customer, kind=kind, status=CollectionStatus.SUBMITTED, values=values, revision=1, started_at=now,
-        saved_at=now, submitted_at=now, started_by=customer.responsible, submitted_by=customer.responsible,
-        completeness_pct=completeness(kind, values, 3)[0],
-    )  # fmt: skip
 
 
 def company_answers(sales: Decimal, dice: random.Random) -> dict[str, str]:

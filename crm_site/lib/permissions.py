@@ -221,6 +221,14 @@ def require(actor: Actor, action: str, place: Place | None = None) -> None:
         raise PermissionDenied(action)
 
 
+def require_person(actor: Actor, action: str) -> int:
+    """The member of staff who acts, as `require`; machines and jobs are no person (403)."""
+    require(actor, action)
+    if actor.staff_id is None:
+        raise PermissionDenied(action)
+    return actor.staff_id
+
+
 def check_actions(names: Iterable[Any]) -> None:
     """Raise KeyError for an action that the table does not know (used when URLs and panels register)."""
     for name in names:

@@ -10,7 +10,7 @@ id, a person by id or "me". Tier policies, list filters, drill-downs and audienc
 from customers.conditions.building import both, fact_is, from_query, from_rows, rows_of, to_query
 from customers.conditions.parsing import ME, Condition, ConditionError, Group, Leaf, Node, parse, validate
 from customers.conditions.predicate import Matches, compile_condition
-from customers.conditions.words import sentence
+from customers.conditions.words import say_value, sentence
 
 __all__ = [
     "ME",
@@ -27,6 +27,7 @@ __all__ = [
     "from_rows",
     "parse",
     "rows_of",
+    "say_value",
     "sentence",
     "to_query",
     "validate",

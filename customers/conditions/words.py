@@ -114,6 +114,12 @@ def _patterns(fact: Fact) -> dict[str, str]:
     return patterns
 
 
+def say_value(fact: Fact, raw: Any) -> str:
+    """What a comparison compares a fact with, in words: a figure, a day or a choice. Raises ConditionError."""
+    node = parse({"fact": fact.name, "op": "=", "value": raw})
+    return _say_value(fact, node.value, {}) if isinstance(node, Leaf) else ""
+
+
 def _say_value(fact: Fact, value: Any, names: Mapping[tuple[str, int], str]) -> str:
     if fact.type in ("unit", "staff"):
         return _("me") if value == ME else names.get((fact.type, value), "?")

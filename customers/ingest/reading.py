@@ -91,10 +91,22 @@ def _words(feed: Feed, names: Sequence[str]) -> str:
     return ("、" if is_chinese() else ", ").join(words.get(name, name) for name in names)
 
 
+def told_apart(header: Sequence[str]) -> list[str]:
+    """A header's cells with a number behind what stands there a second time: keys of a mapping."""
+    names: list[str] = []
+    for cell in header:
+        name, number = cell, 1
+        while name in names:
+            number += 1
+            name = f"{cell} #{number}"
+        names.append(name)
+    return names
+
+
 def check_header(feed: Feed, header: Sequence[str], mapping: Mapping[str, str] | None = None) -> Shape:
     """The shape behind a header; raises Refused for unknown, repeated and missing columns.
 
-    With a mapping (header -> column, "" = leave out) unmapped headers are left out.
+    With a mapping (header as `told_apart` -> column, "" = leave out) unmapped headers are left out.
     """
     if mapping is None:
         columns: list[str | None] = [name or None for name in header]
@@ -106,7 +118,7 @@ def check_header(feed: Feed, header: Sequence[str], mapping: Mapping[str, str] |
                 fields=dict.fromkeys(unknown, "unknown"),
             )
     else:
-        columns = [mapping.get(name) or None for name in header]
+        columns = [mapping.get(name) or None for name in told_apart(header)]
     given = [name for name in columns if name]
     repeated = sorted({name for name in given if given.count(name) > 1})
     if repeated:

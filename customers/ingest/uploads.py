@@ -12,6 +12,7 @@ from django.db import connection
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
+from openpyxl.utils import get_column_letter
 
 from crm_site.audit.subjects import NAMES as SUBJECT_NAMES
 from crm_site.lib.crypto import mask
@@ -21,7 +22,7 @@ from crm_site.lib.permissions import Actor, require
 from crm_site.lib.tenancy import act_as, require_bank
 from customers.ingest.feeds import FEEDS, Feed
 from customers.ingest.jobs import start
-from customers.ingest.reading import CSV, XLSX, check_header, check_workbook, preview
+from customers.ingest.reading import CSV, XLSX, check_header, check_workbook, preview, told_apart
 from customers.ingest.services import register
 from customers.ingest.spool import GZIP_MAGIC, ZIP_MAGIC, Refused, Spooled, WrongEncoding, discard, spool
 from customers.models import Customer
@@ -99,9 +100,15 @@ def _from_gb18030(chunks: Iterable[bytes], found: NotText) -> Iterator[bytes]:
 
 @dataclass(frozen=True)
 class HeaderChoice:
-    """A header of the file, first values under it, and the column it is taken for ("" = left out)."""
+    """A header of the file, first values under it, and the column it is taken for ("" = left out).
+
+    `header`: as told apart from others; `title`: as it stands in the file; `letter`: where it stands, as spreadsheets
+    say it, when the title alone does not tell.
+    """
 
     header: str
+    title: str
+    letter: str
     samples: list[str]
     column: str
     is_remembered: bool
@@ -110,21 +117,27 @@ class HeaderChoice:
 def choices(batch: Batch) -> list[HeaderChoice]:
     """What each header of an upload is taken for: the last choice for this feed, its name, or a synonym."""
     feed = FEEDS[batch.feed]
-    headers, samples = preview(_path(batch), batch.content_format, SAMPLE_ROWS)
+    titles, samples = preview(_path(batch), batch.content_format, SAMPLE_ROWS)
+    headers = told_apart(titles)
     known = dict(ColumnMapping.objects.filter(feed=feed.name).values_list("header", "column"))
     mapping = batch.mapping or suggest(feed, headers, known)
-    meant = suggest(feed, headers, {})
+    meant = suggest(feed, titles, {})
     secret = {
-        h for h in headers for name in (mapping.get(h), meant.get(h)) if name and feed.column(name).protected
+        i
+        for i, (header, title) in enumerate(zip(headers, titles, strict=True))
+        for name in (mapping.get(header), meant.get(title))
+        if name and feed.column(name).protected
     }
     return [
         HeaderChoice(
             header,
-            [_shown(row[i], header in secret) if i < len(row) else "" for row in samples],
+            title,
+            "" if title and titles.count(title) == 1 else get_column_letter(i + 1),
+            [_shown(row[i], i in secret) if i < len(row) else "" for row in samples],
             mapping.get(header, ""),
             header in known,
         )
-        for i, header in enumerate(headers)
+        for i, (header, title) in enumerate(zip(headers, titles, strict=True))
     ]
 
 
@@ -162,7 +175,8 @@ def try_out(actor: Actor, *, batch_id: int, mapping: Mapping[str, str]) -> Batch
     require(actor, "import.upload")
     batch = _open_upload(batch_id)
     feed = FEEDS[batch.feed]
-    headers, _samples = preview(_path(batch), batch.content_format, 0)
+    titles, _samples = preview(_path(batch), batch.content_format, 0)
+    headers = told_apart(titles)
     wanted = {
         header: column for header, column in mapping.items() if header in headers and column in feed.names
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from django.contrib import messages
@@ -123,28 +124,28 @@ def import_try(request: Any, pk: int) -> HttpResponse:
     return redirect("customers:import", batch.pk)
 
 
+def _passed_on(request: Any, pk: int, act: Callable[..., Batch]) -> HttpResponse:
+    """To the new batch that an act makes of this one, or its page with what was wrong."""
+    batch = get_batch(request, pk)
+    try:
+        made = act(request.actor, batch_id=batch.pk, now=timezone.now())
+    except DomainError as error:
+        return show(request, batch, refused=error, status=error.status)
+    return redirect("customers:import", made.pk)
+
+
 @require_POST
 @page("import.upload")
 def import_again(request: Any, pk: int) -> HttpResponse:
     """Back to the mapping of a file that was tried out."""
-    batch = get_batch(request, pk)
-    try:
-        again = uploads.map_again(request.actor, batch_id=batch.pk, now=timezone.now())
-    except DomainError as error:
-        return show(request, batch, refused=error, status=error.status)
-    return redirect("customers:import", again.pk)
+    return _passed_on(request, pk, uploads.map_again)
 
 
 @require_POST
 @page("import.upload")
 def import_run(request: Any, pk: int) -> HttpResponse:
     """Import what was tried out."""
-    batch = get_batch(request, pk)
-    try:
-        landed = uploads.import_tried(request.actor, batch_id=batch.pk, now=timezone.now())
-    except DomainError as error:
-        return show(request, batch, refused=error, status=error.status)
-    return redirect("customers:import", landed.pk)
+    return _passed_on(request, pk, uploads.import_tried)
 
 
 @require_GET

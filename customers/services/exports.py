@@ -20,7 +20,7 @@ from django.utils.translation import pgettext
 from crm_site.audit.models import Action
 from crm_site.audit.services import record
 from crm_site.lib.errors import DomainError
-from crm_site.lib.permissions import Actor, require
+from crm_site.lib.permissions import Actor, require_person
 from customers.conditions import sentence
 from customers.industries import NAMES, key_of
 from customers.models import ContactPoint, CustomerKind, ExportRecord, Identifier
@@ -65,7 +65,7 @@ def export_customers(
     `selected`: customer ids, or none for the whole list. Raises PermissionDenied, DomainError (no purpose, too
     many rows for a workbook) and ConditionError.
     """
-    require(actor, "customer.export")
+    staff_id = require_person(actor, "customer.export")
     given = purpose.strip()
     if len(given) < PURPOSE_LENGTH:
         message = _("Say what the export is for.")
@@ -81,7 +81,7 @@ def export_customers(
         )
     words = sentence(query.condition, actor.language) if query.condition else ""
     entry = ExportRecord.objects.create(
-        staff_id=actor.staff_id, at=now, what="customers", condition=dict(query.condition), sentence=words[:400],
+        staff_id=staff_id, at=now, what="customers", condition=dict(query.condition), sentence=words[:400],
         rows=rows, purpose=given[:200],
     )  # fmt: skip
     changes = {"rows": rows, "list": words[:400], "format": "xlsx" if is_workbook else "csv"}

@@ -174,14 +174,8 @@ def policy_edit(request: Any, policy_id: int) -> HttpResponse:
 LIFE = VersionLife(
     "segmentation:policy", "segmentation:policy-list", _policy, _policy_page,
     VersionActs(
-        services.DRAFT,
-        services.PUBLISH,
-        propose=lambda request, pk, valid_from: services.propose_policy(
-            request.actor, policy_id=pk, valid_from=valid_from, now=timezone.now()
-        ),
-        publish=lambda request, pk: services.publish_policy(request.actor, policy_id=pk, now=timezone.now()),
-        give_back=lambda request, pk: services.return_policy(request.actor, policy_id=pk),
-        discard=lambda request, pk: services.discard_draft(request.actor, policy_id=pk),
+        services.DRAFT, services.PUBLISH, "policy_id", services.propose_policy, services.publish_policy, services.return_policy,
+        services.discard_draft, from_today=False,
     ),
 )  # fmt: skip
 policy_propose, policy_publish, policy_return, policy_discard = LIFE.views()

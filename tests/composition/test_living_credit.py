@@ -34,6 +34,7 @@ from credit_rating.selectors.cases import dossier_of, inbox
 from credit_rating.selectors.factors import Facts
 from credit_rating.selectors.policies import policy_on
 from credit_rating.selectors.ratings import Assessed, Line, as_content, graded, rules_on
+from credit_rating.selectors.statements import finances_of
 from crm_site.accounts.models import Bank, RoleGrant
 from crm_site.accounts.selectors import actor_for
 from crm_site.composition.synthetic.raters import busiest_manager
@@ -148,10 +149,27 @@ def test_rated_companies_have_statements_and_everybody_a_form_of_before_the_rati
     assert set(companies) <= set(Statement.objects.values_list("customer_id", flat=True))
     files = {form.customer_id: form for form in InformationForm.objects.filter(status="submitted")}
     assert set(Rating.objects.values_list("customer_id", flat=True)) <= set(files)
-    for rating in Rating.objects.filter(customer__kind="personal"):
+    for rating in Rating.objects.all():
         form = files[rating.customer_id]
         assert 0 < form.completeness_pct <= 100
         assert all(dt.date.fromisoformat(cell["as_of"]) <= rating.as_of for cell in form.values.values())
+
+
+def test_credit_files_add_up_and_say_what_they_count_for(inside: Bank) -> None:
+    actor = system_actor(inside.pk, "test")
+    # Those with guarantees have a whole file; other rated companies may lack an answer.
+    rated = Rating.objects.values("customer_id")
+    companies = Customer.objects.filter(
+        statements__isnull=False, guarantees__isnull=False, pk__in=rated
+    ).distinct()
+    assert companies
+    for customer in companies:
+        assert not [f for f in finances_of(actor, customer).faults if f.is_error]
+        found = calculations.reckon(actor, customer, Terms("A", 12, Decimal(1_000_000)), day=NOW.date())
+        assert not found.missing
+        assert found.limit is not None
+        assert found.guarantees
+        assert found.concentration.uses
 
 
 def test_cases_wait_in_inboxes_bound_to_the_dossier_that_is_there(inside: Bank) -> None:

@@ -13,6 +13,7 @@ from credit_rating.engine.exposure import CapUse
 from credit_rating.models import BankCapital, CaseStatus, CreditCase, Opinion
 from credit_rating.services import cases
 from credit_rating.services.cases import CaseFault, Stale
+from crm_site.audit.models import Entry
 from crm_site.lib.tenancy import bank
 from tests.conftest import NOW, PASSWORD, TODAY, House, Person
 from tests.credit_rating import book
@@ -152,3 +153,5 @@ def test_page_and_paper_ask_for_the_ground_and_keep_it(desk: Desk, client_for: S
         assert "105.0%" in told
     with bank(desk.house.id):
         assert CreditCase.objects.get().status == CaseStatus.HEADQUARTERS
+        kept = Entry.objects.get(object_table="credit_rating_opinion")
+    assert (kept.reason, kept.changes["cap_ground"]) == (case.number, GROUND)

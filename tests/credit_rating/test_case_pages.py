@@ -16,20 +16,7 @@ from tests.credit_rating import desk as tables
 from tests.credit_rating.desk import Desk, a_case, say, to_committee
 
 SignIn = Callable[[Person], Client]
-
-
-@pytest.fixture
-def desk(house: House) -> Desk:
-    found = tables.staffed(house)
-    with bank(house.id):
-        return tables.with_customer(found)
-
-
-@pytest.fixture(autouse=True)
-def _day(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pages ask the clock; here it is NOW."""
-    for module in ("cases", "case_page", "case_desk"):
-        monkeypatch.setattr(f"credit_rating.views.{module}.bank_today", lambda _bank: TODAY)
+pytestmark = pytest.mark.usefixtures("the_pages_day")
 
 
 def confirmed(client: Client) -> Client:

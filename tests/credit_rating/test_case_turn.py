@@ -13,25 +13,11 @@ from credit_rating.services import cases
 from crm_site.lib.permissions import Role
 from crm_site.lib.tenancy import bank
 from tests.conftest import NOW, PASSWORD, TODAY, House, Person, hire
-from tests.credit_rating import desk as tables
 from tests.credit_rating.desk import LATER, Desk, a_case, say, to_committee, to_president
 from tests.customers.factories import make_customer
 
 SignIn = Callable[[Person], Client]
-
-
-@pytest.fixture
-def desk(house: House) -> Desk:
-    found = tables.staffed(house)
-    with bank(house.id):
-        return tables.with_customer(found)
-
-
-@pytest.fixture(autouse=True)
-def _day(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pages ask the clock; here it is NOW."""
-    for module in ("cases", "case_page", "case_desk"):
-        monkeypatch.setattr(f"credit_rating.views.{module}.bank_today", lambda _bank: TODAY)
+pytestmark = pytest.mark.usefixtures("the_pages_day")
 
 
 def shown(client: Client, case: CreditCase, query: str = "") -> str:

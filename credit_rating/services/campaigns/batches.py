@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
@@ -46,7 +47,6 @@ from credit_rating.services.campaigns.rules import (
     CampaignFault,
     fault,
     locked_campaign,
-    person,
     running,
 )
 from credit_rating.services.campaigns.writing import update_exceptions
@@ -56,7 +56,7 @@ from crm_site.accounts.selectors import actor_for
 from crm_site.jobs.models import Run
 from crm_site.jobs.services import start_run
 from crm_site.lib.errors import Conflict, DomainError
-from crm_site.lib.permissions import Actor, may
+from crm_site.lib.permissions import Actor, may, require_person
 from crm_site.lib.tenancy import act_as
 from crm_site.work.models import Notification
 from crm_site.work.services import notify
@@ -77,7 +77,7 @@ def propose_batch(
     What would come out otherwise now ("changed") and what is beyond the branch's authority stays out. Raises Conflict
     while another batch of the zone waits, CampaignFault when nobody is left.
     """
-    staff_id = person(actor, PREPARE)
+    staff_id = require_person(actor, PREPARE)
     with transaction.atomic():
         zone = _locked_zone(zone_id)
         if zone.owner_id != staff_id and (
@@ -134,7 +134,8 @@ def _judge_again(
     at = standing_of(zone.campaign, list(customers), today, currency)
     ready = {m.customer_id: m for m in members if not found[m.pk]}
     would_be = [case_of(zone.campaign, m, customers[key], at[key].line, currency) for key, m in ready.items()]
-    for customer in beyond_branch(would_be, today):
+    grades = {key: m.rating.grade for key, m in ready.items() if m.rating is not None}
+    for customer in beyond_branch(would_be, grades, today):
         found[ready[customer].pk] = ("beyond_authority",)
     return found
 
@@ -149,7 +150,7 @@ def approve_batch(
     is not what was shown Stale is raised: nothing is approved, and the new list must be signed. Raises Conflict when
     somebody was first (the same person again carries on what is left), CampaignFault for a maker or without a word.
     """
-    staff_id = person(actor, DECIDE)
+    staff_id = require_person(actor, DECIDE)
     if not text.strip():
         raise fault("text", _("Say why."))
     dropped = _bring_up_to_date(actor, batch_id, today)
@@ -214,7 +215,7 @@ def return_batch(
     actor: Actor, *, batch_id: int, text: str, today: dt.date, now: dt.datetime
 ) -> CampaignBatch:
     """Send a batch back with a word: its ratings are returned, its members are to be rated anew."""
-    staff_id = person(actor, DECIDE)
+    staff_id = require_person(actor, DECIDE)
     if not text.strip():
         raise fault("text", _("Say what is to be done again."))
     with transaction.atomic():
@@ -264,7 +265,9 @@ def carry_out(
         raise CampaignFault(_("The signed list is not what was signed."), code="batch_broken")
     signed = {row["member"]: row for row in batch.content["rows"]}
     rows = _members(_left(batch_id).filter(pk__gte=members[0], pk__lte=members[1]))
-    maker, approver = (_actor(who, today) for who in (batch.proposed_by, batch.decided_by))
+    maker, approver = (
+        replace(_actor(who, today), reason=batch.number) for who in (batch.proposed_by, batch.decided_by)
+    )
     for member in rows:
         _one(batch, member, signed.get(member.pk), maker, approver, now, today)
     # The one notice of the batch tells it; those of each case and rating stay on record, read.
@@ -318,11 +321,11 @@ def _decide(
 ) -> None:
     rating = member.rating
     assert rating is not None  # noqa: S101 - narrows the type: it was signed with its rating
-    act_as(approver, reason=batch.number)
+    act_as(approver)
     decide_rating(
         approver, rating_id=rating.pk, seen=rating.stamp, approve=True, note=batch.number, day=today, now=now
     )
-    act_as(maker, reason=batch.number)
+    act_as(maker)
     member.campaign = batch.campaign
     terms = terms_of(member)
     case = cases.create_case(maker, customer=member.customer, terms=terms, now=now)
@@ -330,7 +333,7 @@ def _decide(
     case = cases.submit_case(maker, case_id=case.pk, now=now, today=today)
     if case.route != ["branch"]:
         raise Conflict(_("It is beyond the branch's authority."), code="beyond_authority")
-    act_as(approver, reason=batch.number)
+    act_as(approver)
     cases.decide(
         approver, case_id=case.pk, verdict="approve", text=batch.note, dossier_hash=case.dossier_hash, now=now,
         today=today,

@@ -27,12 +27,11 @@ from credit_rating.services.campaigns.rules import (
     CampaignFault,
     collected_among,
     fault,
-    person,
     running,
 )
 from crm_site.audit.services import record
 from crm_site.lib.errors import Conflict
-from crm_site.lib.permissions import Actor, may
+from crm_site.lib.permissions import Actor, may, require_person
 
 TABLE = CampaignMember._meta.db_table
 
@@ -56,7 +55,7 @@ def _free(one: CampaignMember) -> CampaignMember:
 
 def set_aside(actor: Actor, *, member_id: int, stage: str, reason: str, now: dt.datetime) -> CampaignMember:
     """The customer declines, or is exempt (moved away, no need): with its reason, on the record. Twice is the same."""
-    staff_id = person(actor, PREPARE)
+    staff_id = require_person(actor, PREPARE)
     if stage not in SET_ASIDE:
         raise fault("stage", _("Choose one."))
     if not reason.strip():
@@ -79,7 +78,7 @@ def set_aside(actor: Actor, *, member_id: int, stage: str, reason: str, now: dt.
 
 def take_back(actor: Actor, *, member_id: int, day: dt.date) -> CampaignMember:
     """Who was set aside or taken out is a member like any other again: collected, or to be collected."""
-    person(actor, PREPARE)
+    require_person(actor, PREPARE)
     with transaction.atomic():
         one = _free(locked_member(actor, member_id))
         if one.stage not in SET_ASIDE and "by_hand" not in one.exceptions:
@@ -123,7 +122,7 @@ def make_case(actor: Actor, *, member_id: int, now: dt.datetime) -> CreditCase:
 
     Raises CampaignFault without a line to ask for, Conflict while the customer has another case for the product.
     """
-    person(actor, PREPARE)
+    require_person(actor, PREPARE)
     with transaction.atomic():
         one = _free(locked_member(actor, member_id))
         open_case = CreditCase.objects.filter(

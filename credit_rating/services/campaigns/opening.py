@@ -30,12 +30,11 @@ from credit_rating.services.campaigns.rules import (
     fault,
     locked_campaign,
     manages,
-    person,
     running,
 )
 from crm_site.accounts.models import Bank
 from crm_site.lib.errors import Conflict
-from crm_site.lib.permissions import Actor
+from crm_site.lib.permissions import Actor, require_person
 from crm_site.lib.postgres.statistics import analyze
 from crm_site.lib.tenancy import require_bank
 from customers.conditions import Matches
@@ -74,7 +73,7 @@ class Listed:
 
 def create_campaign(actor: Actor, *, plan: Plan, now: dt.datetime) -> Campaign:
     """A draft without members. Raises CampaignFault with the fields that are wrong."""
-    staff_id = person(actor, MANAGE)
+    staff_id = require_person(actor, MANAGE)
     if not manages(actor, plan.kind):
         raise fault("kind", _("These customers are of another line department."), "line")
     _check(plan)
@@ -110,7 +109,7 @@ def change_campaign(actor: Actor, *, campaign_id: int, plan: Plan) -> Campaign:
     """Change what a campaign is to be: a draft wholly but for its kind once somebody is listed, a running one its name
     and the last days of its phases (ratings and lines were reckoned by the rest). Raises CampaignFault with the fields
     that are wrong, Conflict once it is closed."""
-    person(actor, MANAGE)
+    require_person(actor, MANAGE)
     with transaction.atomic():
         campaign = _mine(actor, campaign_id)
         if campaign.status == CampaignStatus.CLOSED:
@@ -151,7 +150,7 @@ def list_members(
     Repeating it adds nobody twice. Who is in another open campaign of the kind stays there and is counted. Raises
     ConditionError, CampaignFault for too many numbers, Conflict for a closed campaign.
     """
-    person(actor, MANAGE)
+    require_person(actor, MANAGE)
     if len(numbers) > MOST_NUMBERS:
         raise fault("numbers", _("At most %s numbers at once.") % MOST_NUMBERS, "numbers")
     with transaction.atomic():
@@ -216,7 +215,7 @@ def _add(campaign: Campaign, customers: set[int], day: dt.date) -> tuple[int, in
 
 def open_campaign(actor: Actor, *, campaign_id: int, now: dt.datetime) -> Campaign:
     """Let branches take zones. Twice changes nothing. Raises CampaignFault for one that lists nobody."""
-    staff_id = person(actor, MANAGE)
+    staff_id = require_person(actor, MANAGE)
     with transaction.atomic():
         campaign = _mine(actor, campaign_id)
         if campaign.status == CampaignStatus.OPEN:
@@ -232,7 +231,7 @@ def open_campaign(actor: Actor, *, campaign_id: int, now: dt.datetime) -> Campai
 
 def close_campaign(actor: Actor, *, campaign_id: int, now: dt.datetime) -> Campaign:
     """End a campaign: its customers may be listed by another. Raises Conflict while a batch waits for approval."""
-    person(actor, MANAGE)
+    require_person(actor, MANAGE)
     with transaction.atomic():
         campaign = running(_mine(actor, campaign_id))
         if CampaignBatch.objects.filter(campaign=campaign, status=BatchStatus.PROPOSED).exists():

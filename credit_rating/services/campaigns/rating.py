@@ -37,7 +37,6 @@ from credit_rating.services.campaigns.rules import (
     collected_among,
     fault,
     manages,
-    person,
     running,
 )
 from credit_rating.services.campaigns.writing import (
@@ -53,7 +52,7 @@ from crm_site.jobs.models import Run
 from crm_site.jobs.services import cancel_run, start_run
 from crm_site.lib.errors import Conflict
 from crm_site.lib.money import to_minor
-from crm_site.lib.permissions import Actor, may
+from crm_site.lib.permissions import Actor, may, require_person
 from customers.models import Customer
 
 # Whom a run looks at: whoever has come so far and is in no batch that waits for its approval, and in no case.
@@ -68,7 +67,7 @@ def start_rating(
     The line department may for all, a branch manager for a zone that his branch has taken. Who starts it has made what
     comes out, and so never approves it.
     """
-    staff_id = person(actor, RATE)
+    staff_id = require_person(actor, RATE)
     campaign = running(Campaign.objects.get(pk=campaign_id))
     if zone_id is not None:
         CampaignZone.objects.get(pk=zone_id, campaign=campaign)
@@ -91,7 +90,7 @@ def stop_rating(actor: Actor, *, campaign_id: int, run_id: int, now: dt.datetime
     """Stop a campaign's job after the pieces in hand, by who might have started it; what is rated stays, and starting
     it again goes through the rest. Raises Conflict once it has ended.
     """
-    person(actor, RATE)
+    require_person(actor, RATE)
     campaign = Campaign.objects.get(pk=campaign_id)
     run = Run.objects.filter(pk=run_id, pipeline=RATE_PIPELINE, key=str(campaign.pk)).first()
     if run is None:
@@ -116,7 +115,7 @@ def _require_reach(actor: Actor, campaign: Campaign, zone_id: int | None) -> Non
 def may_rate(actor: Actor, campaign: Campaign, zone_id: int | None) -> bool:
     """Whether the actor may start, and so stop, the job for a campaign or one zone of it."""
     try:
-        person(actor, RATE)
+        require_person(actor, RATE)
         _require_reach(actor, campaign, zone_id)
     except (PermissionDenied, CampaignFault):
         return False

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable
 
-from django.core.exceptions import PermissionDenied
 from django.utils.timezone import localdate
 from django.utils.translation import gettext as _
 
@@ -23,7 +22,7 @@ from credit_rating.selectors.calculations import needed_of
 from credit_rating.selectors.campaigns import campaign_policy
 from crm_site.lib.dates import add_months
 from crm_site.lib.errors import Conflict, DomainError
-from crm_site.lib.permissions import Actor, Role, require
+from crm_site.lib.permissions import Actor, Role
 from customers.models.parties import LINE_KINDS
 
 MANAGE, ZONE, RATE = "campaign.manage", "campaign.zone", "campaign.rate"
@@ -37,14 +36,6 @@ class CampaignFault(DomainError):
 def fault(field: str, message: str, code: str = "campaign") -> CampaignFault:
     """A refusal that belongs to a field."""
     return CampaignFault(message, code=code, fields={field: message})
-
-
-def person(actor: Actor, action: str) -> int:
-    """The member of staff who acts. Machines and jobs run no campaign."""
-    require(actor, action)
-    if actor.staff_id is None:
-        raise PermissionDenied(action)
-    return actor.staff_id
 
 
 def manages(actor: Actor, kind: str) -> bool:

@@ -20,12 +20,11 @@ from credit_rating.services.campaigns.rules import (
     fault,
     locked_campaign,
     manages,
-    person,
     running,
 )
 from crm_site.accounts.models import OrgUnit, RoleGrant, Staff
 from crm_site.lib.errors import Conflict
-from crm_site.lib.permissions import Actor, Role, may
+from crm_site.lib.permissions import Actor, Role, may, require_person
 from crm_site.work.services import notify
 from customers.models import Address
 
@@ -41,7 +40,7 @@ def add_zone(
 ) -> tuple[CampaignZone, int]:
     """Name a piece of the list: members of a branch, whose address holds a text, or by their numbers; those that are in
     a zone already stay there. Returns it and how many it holds. Raises CampaignFault, Conflict once it is closed."""
-    person(actor, MANAGE)
+    require_person(actor, MANAGE)
     given = [n.strip() for n in numbers if n.strip()]
     if not name.strip():
         raise fault("name", _("This is needed."))
@@ -93,7 +92,7 @@ def cut_zones(actor: Actor, *, campaign_id: int, by: str) -> tuple[int, int]:
     Again: members listed since then join the zone of the same name. Who has no home branch stays without a zone. Raises
     CampaignFault when there is nobody to put anywhere, Conflict once it is closed.
     """
-    person(actor, MANAGE)
+    require_person(actor, MANAGE)
     if by not in CUTS:
         raise fault("by", _("Choose one."))
     with transaction.atomic():
@@ -169,7 +168,7 @@ def take_zones(actor: Actor, *, campaign_id: int, now: dt.datetime) -> int:
 
 def take_zone(actor: Actor, *, zone_id: int, now: dt.datetime) -> CampaignZone:
     """The actor's branch takes a zone upon itself. Twice changes nothing; Conflict when another branch has it."""
-    staff_id = person(actor, ZONE)
+    staff_id = require_person(actor, ZONE)
     with transaction.atomic():
         zone = _locked(zone_id)
         unit = OrgUnit.objects.filter(pk=actor.unit_id).first()
@@ -199,7 +198,7 @@ def give_zone(
 
     He is told, unless the caller does. Raises CampaignFault for somebody else's people.
     """
-    person(actor, ZONE)
+    require_person(actor, ZONE)
     with transaction.atomic():
         zone = _locked(zone_id)
         if zone.branch is None:
@@ -225,7 +224,7 @@ def ungiven_zones(actor: Actor, campaign_id: int) -> list[CampaignZone]:
 def give_zones(actor: Actor, *, campaign_id: int, now: dt.datetime, today: dt.date) -> tuple[int, int]:
     """Give each zone of `ungiven_zones` to the relationship manager who looks after most of its customers; returns
     (given, left: nobody of the branch looks after any of theirs). Each manager is told once."""
-    person(actor, ZONE)
+    require_person(actor, ZONE)
     given: dict[int, list[CampaignZone]] = defaultdict(list)
     found = ungiven_zones(actor, campaign_id)
     for zone in found:

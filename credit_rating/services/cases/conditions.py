@@ -13,9 +13,10 @@ from credit_rating.models import (
     CaseStatus,
 )
 from credit_rating.services.cases.files import Upload, keep
-from credit_rating.services.cases.rules import MANAGE, PREPARE, CaseFault, person
+from credit_rating.services.cases.rules import MANAGE, PREPARE, CaseFault
 from crm_site.lib.errors import Conflict
-from crm_site.lib.permissions import Actor
+from crm_site.lib.permissions import Actor, require_person
+from crm_site.lib.tenancy import act_as
 
 
 def evidence_condition(
@@ -24,7 +25,7 @@ def evidence_condition(
     """Say by what a condition is met, with files; another evidence replaces one that nobody has accepted.
 
     Raises FileFault, DiskFull for a file that cannot be kept: then nothing of it is."""
-    staff_id = person(actor, PREPARE)
+    staff_id = require_person(actor, PREPARE)
     if not evidence.strip():
         raise CaseFault(_("Say by what it is met."), fields={"evidence": _("Say by what it is met.")})
     with transaction.atomic():
@@ -39,8 +40,9 @@ def evidence_condition(
 
 
 def accept_condition(actor: Actor, *, condition_id: int, now: dt.datetime) -> CaseCondition:
-    """A second person has seen the evidence. The line is freed by services.lines.activate_line when all are met."""
-    staff_id = person(actor, MANAGE)
+    """A second person has seen the evidence. When all are met services.lines.activate_line frees a new line, and
+    services.lines.effect_change lets a change of one take effect."""
+    staff_id = require_person(actor, MANAGE)
     with transaction.atomic():
         condition = _condition(actor, condition_id)
         if condition.accepted_at is not None:
@@ -58,6 +60,7 @@ def accept_condition(actor: Actor, *, condition_id: int, now: dt.datetime) -> Ca
 def _condition(actor: Actor, condition_id: int) -> CaseCondition:
     found = CaseCondition.objects.visible_to(actor).select_for_update(of=("self",))
     condition: CaseCondition = found.select_related("case").get(pk=condition_id)
+    act_as(actor, reason=condition.case.number)
     if condition.case.status != CaseStatus.APPROVED:
         raise Conflict(_("The case is not approved."), code="case_status")
     return condition

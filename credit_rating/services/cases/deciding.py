@@ -22,10 +22,16 @@ from credit_rating.models import (
 )
 from credit_rating.selectors import cases as selectors
 from credit_rating.selectors.cases import Capacity
-from credit_rating.services.cases.flow import bring_up_to_date, count_when_all_are_in, move_on, sync_tasks
-from credit_rating.services.cases.rules import DECIDE, CaseFault, Stale, locked, objection, person
+from credit_rating.services.cases.flow import (
+    bring_up_to_date,
+    count_when_all_are_in,
+    keep_seen,
+    move_on,
+    sync_tasks,
+)
+from credit_rating.services.cases.rules import DECIDE, CaseFault, Stale, locked, objection
 from crm_site.lib.errors import Conflict, DomainError
-from crm_site.lib.permissions import Actor
+from crm_site.lib.permissions import Actor, require_person
 
 MOST_BATCH = 100
 
@@ -48,7 +54,7 @@ def decide(
     earlier opinions of the round and begins again), Conflict when the stage's time is up or somebody was first,
     DomainError when the caps cannot be counted for want of an exchange rate, CaseFault when the person must not decide or the form lacks something, PermissionDenied without any part in it.
     """
-    staff_id = person(actor, DECIDE)
+    staff_id = require_person(actor, DECIDE)
     refused = bring_up_to_date(actor, case_id, now, today)
     if refused is not None:
         raise refused
@@ -74,6 +80,7 @@ def decide(
             verdict=verdict,
             text=text.strip(),
             broken_caps=told,
+            seen_hash=keep_seen(case, today, now),
             cap_ground=ground,
         )
         if verdict == Verdict.CONDITIONAL:
@@ -172,7 +179,7 @@ def decide_batch(
     today: dt.date,
 ) -> Batch:
     """Agree with several cases, (case, hash that was shown) each; every one by itself, what fails is an exception."""
-    person(actor, DECIDE)
+    require_person(actor, DECIDE)
     if verdict != Verdict.APPROVE or not 0 < len(items) <= MOST_BATCH:
         raise CaseFault(_("Choose between 1 and %s cases to agree with.") % MOST_BATCH, code="batch")
     done: list[str] = []

@@ -28,19 +28,18 @@ from credit_rating.services.cases.rules import (
     address,
     locked,
     objection_words,
-    person,
     sees,
 )
 from crm_site.accounts.models import Staff
 from crm_site.lib.errors import Conflict
-from crm_site.lib.permissions import Actor, require
+from crm_site.lib.permissions import Actor, require, require_person
 from crm_site.work.services import notify
 from customers.models import Customer
 
 
 def add_signer(actor: Actor, *, case_id: int, staff_id: int, now: dt.datetime, today: dt.date) -> CaseSeat:
     """Who decides the stage asks for another's opinion first; the stage waits for it."""
-    person(actor, DECIDE)
+    require_person(actor, DECIDE)
     with transaction.atomic():
         case = locked(actor, case_id)
         stands = stand(actor, case, today)
@@ -66,7 +65,7 @@ def add_signer(actor: Actor, *, case_id: int, staff_id: int, now: dt.datetime, t
 
 def recuse(actor: Actor, *, case_id: int, reason: str, now: dt.datetime, today: dt.date) -> CaseSeat:
     """A person takes no part in this round: for a relative, or another interest that no register knows."""
-    staff_id = person(actor, DECIDE)
+    staff_id = require_person(actor, DECIDE)
     if not reason.strip():
         raise CaseFault(_("Say why."), code="reason", fields={"reason": _("Say why.")})
     with transaction.atomic():
@@ -89,7 +88,7 @@ def recuse(actor: Actor, *, case_id: int, reason: str, now: dt.datetime, today: 
 
 def copy_case(actor: Actor, *, case_id: int, staff_id: int, now: dt.datetime, today: dt.date) -> CaseCopy:
     """Keep a colleague informed who may see the customer anyhow."""
-    person(actor, READ)
+    require_person(actor, READ)
     case = selectors.seen_case(actor, case_id)
     to = Staff.objects.active().filter(pk=staff_id).first()
     if to is None or not sees(to, case, today):
@@ -106,13 +105,14 @@ def copy_case(actor: Actor, *, case_id: int, staff_id: int, now: dt.datetime, to
 def delegate(
     actor: Actor, *, to_id: int, from_date: dt.date, to_date: dt.date, now: dt.datetime, today: dt.date
 ) -> Delegation:
-    """Name who decides in one's place while away: somebody who decides on credit himself. It is not passed on."""
-    staff_id = person(actor, DECIDE)
+    """Name who decides in one's place while away: somebody who decides on credit himself and sees the same customers.
+    It is not passed on."""
+    staff_id = require_person(actor, DECIDE)
     faults = {}
     if to_date < from_date or from_date < today:
         faults["to_date"] = _("It begins today at the earliest and does not end before it begins.")
-    if to_id == staff_id or not selectors.deciding_staff(today).filter(pk=to_id).exists():
-        faults["to"] = _("Choose a colleague who decides on credit.")
+    if not selectors.stand_ins(actor, today).filter(pk=to_id).exists():
+        faults["to"] = _("Choose a colleague who decides on credit and sees the same customers.")
     if faults:
         raise CaseFault(next(iter(faults.values())), code="delegation", fields=faults)
     return Delegation.objects.create(
@@ -122,7 +122,7 @@ def delegate(
 
 def end_delegation(actor: Actor, *, delegation_id: int, now: dt.datetime) -> None:
     """Take a delegation back; twice changes nothing."""
-    staff_id = person(actor, DECIDE)
+    staff_id = require_person(actor, DECIDE)
     Delegation.objects.get(pk=delegation_id, staff_id=staff_id)
     Delegation.objects.filter(pk=delegation_id, ended_at__isnull=True).update(ended_at=now)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable, Sequence
 
-from django.core.exceptions import PermissionDenied
 from django.utils.translation import gettext as _
 
 from credit_rating.models import (
@@ -14,7 +13,8 @@ from credit_rating.models import (
 from crm_site.accounts.models import Staff
 from crm_site.accounts.selectors import actor_for
 from crm_site.lib.errors import Conflict, DomainError
-from crm_site.lib.permissions import Actor, may, require
+from crm_site.lib.permissions import Actor, may
+from crm_site.lib.tenancy import act_as
 
 PREPARE, DECIDE, READ = "credit.prepare", "credit.decide", "credit.read"
 REGISTER, MANAGE = "credit_register.manage", "line.manage"
@@ -49,18 +49,12 @@ def objection(codes: Iterable[str]) -> CaseFault:
     return CaseFault(objection_words()[first], code=f"four_eyes_{first}")
 
 
-def person(actor: Actor, action: str) -> int:
-    """The member of staff who acts. Machines and jobs make and decide nothing."""
-    require(actor, action)
-    if actor.staff_id is None:
-        raise PermissionDenied(action)
-    return actor.staff_id
-
-
 def locked(actor: Actor, case_id: int) -> CreditCase:
-    """The case, locked. Raises CreditCase.DoesNotExist for one that the actor does not see."""
+    """The case, locked; what is changed from here on stands in the record with its number, unless the actor brings a
+    reason. Raises CreditCase.DoesNotExist for one that the actor does not see."""
     found = CreditCase.objects.visible_to(actor).select_for_update(of=("self",))
     case: CreditCase = found.get(pk=case_id)
+    act_as(actor, reason=actor.reason or case.number)
     return case
 
 

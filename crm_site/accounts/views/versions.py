@@ -2,32 +2,45 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
 from crm_site.accounts.forms import ProposalForm
+from crm_site.accounts.selectors import bank_today
 from crm_site.lib.errors import DomainError
 from crm_site.lib.guards import View, allowed
 
 
 @dataclass(frozen=True, slots=True)
 class VersionActs:
-    """What a kind of version calls for each act of its life; `drafts`, `publishes`: the actions they need."""
+    """The service that a kind of version calls for each act of its life; `drafts`, `publishes`: the actions they need.
+
+    `key`: what the services call a version's id. `from_today`: it may begin today at the earliest, so that proposing
+    and publishing are told the bank's day.
+    """
 
     drafts: str
     publishes: str
-    propose: Callable[[Any, int, dt.date], object]
-    publish: Callable[[Any, int], object]
-    give_back: Callable[[Any, int], object]
-    discard: Callable[[Any, int], object]
+    key: str
+    propose: Callable[..., object]
+    publish: Callable[..., object]
+    give_back: Callable[..., object]
+    discard: Callable[..., object]
+    from_today: bool = True
+
+    def when(self, request: Any) -> dict[str, Any]:
+        """What proposing and publishing are told of the time."""
+        day = {"today": bank_today(request.bank)} if self.from_today else {}
+        return {"now": timezone.now(), **day}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +74,8 @@ class VersionLife:
         if not form.is_valid():
             return self.draw(request, found, form, 422)
         try:
-            self.acts.propose(request, pk, form.cleaned_data["valid_from"])
+            told = {"valid_from": form.cleaned_data["valid_from"], **self.acts.when(request)}
+            self.acts.propose(request.actor, **{self.acts.key: pk}, **told)
         except DomainError as error:
             form.add_error("valid_from" if "valid_from" in error.fields else None, error.message)
             return self.draw(request, found, form, error.status)
@@ -69,7 +83,8 @@ class VersionLife:
         return redirect(self.page, pk)
 
     def _publish(self, request: Any, pk: int) -> HttpResponse:
-        return self._done(request, pk, self.acts.publish, _("Published.")) or redirect(self.page, pk)
+        publish = partial(self.acts.publish, **self.acts.when(request))
+        return self._done(request, pk, publish, _("Published.")) or redirect(self.page, pk)
 
     def _give_back(self, request: Any, pk: int) -> HttpResponse:
         said = _("Returned as a draft.")
@@ -79,13 +94,11 @@ class VersionLife:
         said = _("The draft is thrown away.")
         return self._done(request, pk, self.acts.discard, said) or redirect(self.listing)
 
-    def _done(
-        self, request: Any, pk: int, act: Callable[[Any, int], object], said: str
-    ) -> HttpResponse | None:
+    def _done(self, request: Any, pk: int, act: Callable[..., object], said: str) -> HttpResponse | None:
         """None when it went well; else the page as it is now, with what was wrong."""
         self.load(pk)
         try:
-            act(request, pk)
+            act(request.actor, **{self.acts.key: pk})
         except DomainError as error:
             form = ProposalForm({})
             form.errors.clear()

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from crm_site.composition.synthetic import words
 from crm_site.composition.synthetic.codes import REGIONS, credit_code, entity_identifier, resident_ids
+from crm_site.composition.synthetic.contact_people import make_contact_people
 from crm_site.composition.synthetic.ledger import (
     CORPORATE,
     HOUSEHOLD,
@@ -97,6 +98,7 @@ def make_chunk(plan: Plan, org: Organisation, index: int) -> Book:
     book.tables["fees"] = _fees(rng, plan, who, first)
     book.tables["relations"] = _relations(rng, who, customers)
     book.tables["contacts"] = _contacts(rng, plan, who, fate, first)
+    book.tables["people"] = make_contact_people(plan, index, customers, book.tables["relations"])
     return book
 
 

@@ -149,6 +149,25 @@ class TestFiles:
             try_out(marketing.actor, batch_id=tried.pk, mapping={"客户号": "number", "姓名": "name"})
         assert "客户类型" in str(refusal.value)
 
+    def test_two_columns_of_one_header_are_told_apart_and_mapped(self, inside: Any, marketing: Any) -> None:
+        file = "客户号,姓名,客户类型,手机号,手机号\n1,张伟明,personal,13812345678,13987654321\n"
+        tried = upload(marketing.actor, feed=FEEDS["customers"], file=as_file(file), now=NOW)
+        *_others, first, second = choices(tried)
+        assert [(c.title, c.letter, c.column) for c in (first, second)] == [
+            ("手机号", "D", "phone"),
+            ("手机号", "E", ""),
+        ]
+        assert "13987654321" not in second.samples  # a telephone number, whatever becomes of it
+        mapping = {c.header: c.column for c in choices(tried)} | {
+            first.header: "phone_2",
+            second.header: "phone",
+        }
+        try_out(marketing.actor, batch_id=tried.pk, mapping=mapping)
+        process_batch(tried.pk)
+        process_batch(import_tried(marketing.actor, batch_id=tried.pk, now=NOW).pk)
+        phones = ContactPoint.objects.order_by("pk").values_list("tail", "position")
+        assert sorted(phones) == [("4321", 1), ("5678", 2)]
+
     def test_gb18030_as_spreadsheets_save_it(self, inside: Any, marketing: Any) -> None:
         imported(marketing.actor, FILE.encode("gb18030"))
         assert Customer.objects.get().name == "张伟明"
