@@ -25,7 +25,9 @@ from crm_site.lib.registry import (
 )
 
 CHUNK = 500  # members that are rated in one transaction
-APPROVALS = 20  # cases that are carried out in one
+APPROVALS = (
+    5  # cases that are carried out in one: it holds the bank's case numbers, and others make cases meanwhile
+)
 
 
 def plan_rating(context: RunContext) -> Iterable[Mapping[str, Any]]:
@@ -59,6 +61,10 @@ def _say_zone(params: Mapping[str, Any]) -> str:
     return _("Zone %(zone)s of campaign %(campaign)s is yours, to be collected by %(day)s") % params
 
 
+def _say_zones(params: Mapping[str, Any]) -> str:
+    return _("%(count)s zones of campaign %(campaign)s are yours, to be collected by %(day)s") % params
+
+
 def _say_proposed(params: Mapping[str, Any]) -> str:
     return _("Batch %(batch)s of zone %(zone)s waits for approval: %(count)s") % params
 
@@ -79,5 +85,6 @@ def register() -> None:
              pipeline=APPROVE_PIPELINE)
     )  # fmt: skip
     add_notice(NoticeKind("campaign.zone_given", "map-pin", _say_zone))
+    add_notice(NoticeKind("campaign.zones_given", "map-pin", _say_zones))
     add_notice(NoticeKind("campaign.batch_proposed", "checks", _say_proposed))
     add_notice(NoticeKind("campaign.batch_decided", "gavel", _say_decided))

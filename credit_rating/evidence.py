@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 
-from credit_rating.models import LineCalculation, Rating, RatingStatus
+from credit_rating.models import DECIDED, LineCalculation, Rating, RatingStatus
 from crm_site.lib.registry import Registry
 
 
@@ -59,12 +59,12 @@ def _calculation(customer_id: int, key: int | None) -> Evidence | None:
 
 
 def _rating(customer_id: int, key: int | None) -> Evidence | None:
-    """An approved rating; without a key the one in force."""
+    """A rating that was approved, be it over by now; without a key the one in force."""
     found = Rating.objects.filter(customer_id=customer_id)
     if key is None:
         found = found.filter(status=RatingStatus.APPROVED)
     else:
-        found = found.filter(pk=key, status__in=(RatingStatus.APPROVED, RatingStatus.SUPERSEDED))
+        found = found.filter(pk=key, status__in=DECIDED)
     one = found.order_by("-id").first()
     if one is None or not one.is_whole:
         return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
@@ -16,9 +16,9 @@ from django.utils.translation import gettext_lazy as _
 from credit_rating.forms import FilterMenu, FilterOption
 from credit_rating.forms_case import RefusableForm, _money, day_field
 from credit_rating.models import CampaignZone, CreditKind, MemberStage, customer_kind
-from credit_rating.models.campaigns import SET_ASIDE
+from credit_rating.models.campaigns import PHASES, SET_ASIDE
 from credit_rating.policies.campaign import EXCEPTION_LABELS
-from credit_rating.selectors.campaigns import REACHED, MemberQuery
+from credit_rating.selectors.campaigns import LEFT, REACHED, MemberQuery
 from credit_rating.services.campaigns.opening import Plan
 from crm_site.accounts.models import OrgUnit, Staff
 from crm_site.lib.choices import offer
@@ -52,6 +52,11 @@ class CampaignForm(RefusableForm):
         found: Any = self.fields["product"]
         found.queryset = Product.objects.filter(family="loan").order_by("code")
         found.label_from_instance = lambda product: " · ".join([product.name, *product.kind_labels])
+
+    def fix(self, names: Iterable[str]) -> None:
+        """These can no longer be changed."""
+        for name in names:
+            self.fields[name].disabled = True
 
     def plan(self) -> Plan:
         return Plan(**self.cleaned_data)
@@ -130,6 +135,20 @@ class ZoneForm(NumbersMixin, RefusableForm):
         found.label_from_instance = lambda unit: unit.name
 
 
+CUT_LABELS = {
+    "manager": _("one for each relationship manager"),
+    "branch": _("one for each home branch"),
+    "town": _("one for each town of the addresses"),
+    "village": _("one for each village of the addresses"),
+}
+
+
+class CutForm(RefusableForm):
+    """How everybody without a zone is put into one."""
+
+    by = forms.ChoiceField(label=_("Cut the list into zones"), choices=list(CUT_LABELS.items()))
+
+
 class OwnerForm(RefusableForm):
     """To whom a zone is given; nobody takes it back."""
 
@@ -170,18 +189,30 @@ class MemberFilter:
         self.reached = given.get("reached", "") if given.get("reached") in REACHED else ""
         codes = {"1", *EXCEPTION_LABELS}
         self.review = given.get("review", "") if given.get("review") in codes else ""
+        self.left = given.get("left", "") if given.get("left") in LEFT else ""
+        self.text = given.get("q", "").strip()[:60]
         self.places = {
             name: given.get(name, "") if re.fullmatch(r"\d{1,18}", given.get(name, "")) else ""
             for name in ("zone", "branch", "owner")
         }
 
     def query(self) -> MemberQuery:
-        return MemberQuery(self.stage, self.reached, review=self.review, **self.places)
+        return MemberQuery(
+            self.stage, self.reached, review=self.review, left=self.left, text=self.text, **self.places
+        )
 
     def params(self) -> dict[str, str]:
         """What the address carries."""
-        given = {"stage": self.stage, "reached": self.reached, "review": self.review, **self.places}
+        given = {
+            "stage": self.stage, "reached": self.reached, "left": self.left, "review": self.review, "q": self.text,
+            **self.places,
+        }  # fmt: skip
         return {name: value for name, value in given.items() if value}
+
+    @property
+    def kept(self) -> dict[str, str]:
+        """The filters that a search by name goes on with."""
+        return {name: value for name, value in self.params().items() if name != "q"}
 
     def url(self, **change: str) -> str:
         """The address with some filters changed; "" drops one."""
@@ -192,12 +223,19 @@ class MemberFilter:
     def menus(self, zones: list[CampaignZone], codes: Mapping[str, int]) -> list[FilterMenu]:
         """Menus of what can be chosen. `codes`: exceptions that there are."""
         names = [(str(z.pk), z.name) for z in zones]
+        branches = {str(z.branch_id): z.branch.name for z in zones if z.branch}
+        owners = {str(z.owner_id): z.owner.name for z in zones if z.owner}
         reasons = [("1", gettext("all exceptions")), *((c, str(EXCEPTION_LABELS.get(c, c))) for c in codes)]
         found = [
             self._menu("stage", _("Stage"), list(MemberStage.choices), self.stage),
             self._menu("zone", _("Zone"), [("0", gettext("in no zone")), *names], self.places["zone"]),
+            self._menu("branch", _("Branch"), [("0", gettext("taken by no branch")), *branches.items()], self.places["branch"]),
+            self._menu("owner", _("Relationship manager"), [("0", gettext("given to nobody")), *owners.items()], self.places["owner"]),
             self._menu("review", _("Exceptions"), reasons, self.review),
-        ]
+        ]  # fmt: skip
+        if self.left:
+            phases = [(name, gettext("not done: %s") % label) for name, label in PHASES]
+            found.append(self._menu("left", _("Phase"), phases, self.left))
         if self.reached:
             found.append(self._menu("reached", _("Reached"), list(REACHED_LABELS.items()), self.reached))
         return found

@@ -49,32 +49,38 @@ class MaskedValue(serializers.Serializer):
 
 
 class CustomerOut(serializers.Serializer):
-    """A party. The fields are what the schema says; `to_representation` writes them from a row of `_rows`, by hand:
-    field by field and model by model a page of 100 takes five times as long."""
+    """A customer or prospect. Empty text: not known."""
 
-    number = serializers.CharField()
+    # The fields are what the schema says; `to_representation` writes them from a row of `_rows`, by hand: field by
+    # field and model by model a page of 100 takes five times as long.
+    number = serializers.CharField(help_text="The bank's own customer number.")
     kind = serializers.ChoiceField(CustomerKind.choices)
     is_prospect = serializers.BooleanField()
     name = serializers.CharField()
     status = serializers.ChoiceField(CustomerStatus.choices)
     birth_date = serializers.DateField(allow_null=True)
     founded_date = serializers.DateField(allow_null=True)
-    gender = serializers.CharField()
-    industry = serializers.CharField()
-    size = serializers.CharField()
+    gender = serializers.CharField(help_text="F, M, X or empty.")
+    industry = serializers.CharField(help_text="GB/T 4754 class.")
+    size = serializers.CharField(help_text="Of a company: large, medium, small, micro or empty.")
     employees = serializers.IntegerField(allow_null=True)
     customer_since = serializers.DateField(allow_null=True)
     is_related_party = serializers.BooleanField()
     is_excluded = serializers.BooleanField()
-    home_branch = serializers.CharField(allow_null=True)
-    manager = serializers.CharField(allow_null=True)
+    home_branch = serializers.CharField(allow_null=True, help_text="Branch code.")
+    manager = serializers.CharField(
+        allow_null=True, help_text="Staff number of the responsible manager; null: in the branch's queue."
+    )
     occupation = serializers.CharField()
     employer = serializers.CharField()
     family_note = serializers.CharField()
     preference_note = serializers.CharField()
     needs_note = serializers.CharField()
     contact_language = serializers.CharField()
-    source_as_of = serializers.DateTimeField(allow_null=True)
+    source_as_of = serializers.DateTimeField(
+        allow_null=True,
+        help_text="When the source knew the core-owned members; older never overwrites newer.",
+    )
     identifiers = MaskedValue(many=True)
     contact_points = MaskedValue(many=True)
 
@@ -115,6 +121,8 @@ class CustomerDetail(CustomerOut):
 
 
 class HoldingOut(serializers.Serializer):
+    """An account; balances are in its currency. Only its owner's figures count it, not a joint holder's."""
+
     number = serializers.CharField(source="account.number")
     kind = serializers.CharField(source="account.kind")
     is_owner = serializers.BooleanField()
@@ -125,6 +133,8 @@ class HoldingOut(serializers.Serializer):
 
 
 class LoanOut(serializers.Serializer):
+    """A loan; amounts are in its currency."""
+
     number = serializers.CharField(source="loan.number")
     currency = serializers.CharField(source="loan.currency")
     amount = MoneyString(source="loan.amount")
@@ -150,16 +160,20 @@ class CustomerViewOut(serializers.Serializer):
     """The single view: who the customer is, how it stands as of the newest business date, what it has, who looks after it."""
 
     customer = CustomerOut()
-    as_of = serializers.DateField(allow_null=True)
-    currency = serializers.CharField()
-    deposits_adb = MoneyString()
-    deposits_balance = MoneyString()
-    loans_total = MoneyString()
-    aum = MoneyString()
+    as_of = serializers.DateField(
+        allow_null=True, help_text="Business date of the figures; null before a night."
+    )
+    currency = serializers.CharField(help_text="The bank's: of the figures beside it.")
+    deposits_adb = MoneyString(help_text="Average end-of-day deposits over as_of and the 29 days before.")
+    deposits_balance = MoneyString(help_text="Deposits at the end of as_of.")
+    loans_total = MoneyString(help_text="Outstanding principal and overdrafts at the end of as_of.")
+    aum = MoneyString(help_text="deposits_balance and wealth holdings.")
     overdue_amount = MoneyString()
-    days_past_due = serializers.IntegerField()
-    value_tier = serializers.CharField(allow_blank=True)
-    wealth_level = serializers.CharField(allow_blank=True)
+    days_past_due = serializers.IntegerField(help_text="Of the oldest instalment not covered.")
+    value_tier = serializers.CharField(allow_blank=True, help_text="high, mid, general; empty for prospects.")
+    wealth_level = serializers.CharField(
+        allow_blank=True, help_text="black_gold … standard as in /tiers; empty for prospects."
+    )
     churn_score = serializers.DecimalField(
         max_digits=5,
         decimal_places=4,
@@ -177,6 +191,8 @@ class CustomerViewOut(serializers.Serializer):
 
 
 class InteractionIn(StrictSerializer):
+    """A contact on any channel. A promise with its date becomes a task; without `at` it was now."""
+
     customer = Text(max_length=32, help_text="Customer number.")
     channel = serializers.ChoiceField(Channel.choices)
     result = serializers.ChoiceField(Result.choices, required=False)

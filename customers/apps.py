@@ -38,15 +38,19 @@ class CustomersConfig(AppConfig):
 
 
 def _panel(
-    name: str, title: object, view: str, tab: str, order: int, *, wide: bool = False, aside: bool = False
-) -> Panel:
-    return Panel(name, title, f"customers:panel-{view}", "customer.read", tab, order, wide, aside)
+    name: str, title: object, view: str, tab: str, order: int, *, wide: bool = False, aside: bool = False,
+    kinds: tuple[str, ...] = (),
+) -> Panel:  # fmt: skip
+    return Panel(
+        name, title, f"customers:panel-{view}", "customer.read", tab, order, wide, aside, kinds=kinds
+    )
 
 
 PANELS = (
     _panel("trend", _("Deposits and loans"), "trend", "overview", 10, wide=True),
     _panel("accounts", _("Accounts"), "accounts", "overview", 20),
     _panel("loans", _("Loans"), "loans", "overview", 30),
+    _panel("people", _("People at the company"), "people", "overview", 15, wide=True, kinds=("corporate",)),
     _panel("relations", _("Relation graph"), "relations", "overview", 60),
     _panel("tasks", _("Open tasks"), "tasks", "overview", 10, aside=True),
     _panel("timeline", _("Timeline"), "timeline", "overview", 20, aside=True),
@@ -58,6 +62,15 @@ PANELS = (
     _panel("contacts", _("Contacts"), "contacts", "service", 10, wide=True),
     _panel("tasks-service", _("Open tasks"), "tasks", "service", 10, aside=True),
     _panel("profile", _("Profile"), "profile", "information", 10, wide=True),
+    _panel(
+        "people-information",
+        _("People at the company"),
+        "people",
+        "information",
+        20,
+        wide=True,
+        kinds=("corporate",),
+    ),
     _panel("relations-information", _("Relation graph"), "relations", "information", 40, wide=True),
     _panel("identity", _("Documents and contact"), "identity", "information", 10, aside=True),
     _panel("completeness", _("Completeness"), "completeness", "information", 20, aside=True),

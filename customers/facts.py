@@ -17,11 +17,11 @@ from crm_site.lib.permissions import Actor, may
 from crm_site.lib.registry import Registry
 from customers import industries
 from customers.models.parties import CustomerKind, CustomerStatus
-from customers.models.standing import TIER_LABELS, VALUE_TIERS, WEALTH_LEVELS
+from customers.models.people import KEY_SQL
+from customers.models.standing import ALARM_BP, TIER_LABELS, VALUE_TIERS, WEALTH_LEVELS
 
-# From this churn probability on a customer counts as "high churn risk", on pages, worklists and in summaries.
-CHURN_ALARM_PCT = 30
-CHURN_ALARM_BP = CHURN_ALARM_PCT * 100
+CHURN_ALARM_BP = ALARM_BP
+CHURN_ALARM_PCT = ALARM_BP // 100
 
 ORDERED = ("=", "!=", "<", "<=", ">", ">=", "between", "in")
 KNOWN = ("is_null", "not_null")
@@ -156,6 +156,16 @@ _ANNIVERSARY = (
     "({c}.birth_date + make_interval(years => (date_part('year', {as_of}) - date_part('year', {c}.birth_date))::int"
     " + {next}))::date"
 )
+# The newest day on which a key person of a company came or went. Somebody comes on the day the post was taken up: whoever
+# is entered today and has been there for years is no change, nor is an unknown day, nor who came with the company's
+# founding. What becomes known of somebody who stays (a part in buying, a phone) is knowledge, not a change. Who was entered
+# by mistake neither came nor went.
+_KEY_CHANGE = (
+    "(SELECT greatest(max(p.left_date) FILTER (WHERE p.left_date <= {as_of}),"
+    " max(p.from_date) FILTER (WHERE p.from_date <= {as_of} AND p.from_date > coalesce({c}.founded_date, '-infinity')))"
+    " FROM customers_contactperson p WHERE p.bank_id = {c}.bank_id AND p.customer_id = {c}.id"
+    f" AND p.left_reason <> 'mistake' AND {KEY_SQL.replace('{p}', 'p')})"
+)
 _THIS, _NEXT = (_ANNIVERSARY.replace("{next}", n) for n in ("0", "1"))
 
 for _fact in (
@@ -222,6 +232,10 @@ for _fact in (
     Fact(
         "last_contact", "days", _("Days since the last contact"), "({as_of} - {s}.last_contact_date)",
         known="{s}.last_contact_date IS NOT NULL", unit=_("days"),
+    ),
+    Fact(
+        "key_person_change_days", "days", _("Days since a key person came or left"), f"({{as_of}} - {_KEY_CHANGE})",
+        known=f"{_KEY_CHANGE} IS NOT NULL", unit=_("days"),
     ),
     Fact("missing_items", "int", _("Missing data items"), missing_count_sql(), unit=_("items")),
     Fact(

@@ -44,3 +44,11 @@ def phone_e164(text: str, region: str = "CN") -> str | None:
         return columns.phone(re.sub(r"[\s\-()./]+", "", text), region)
     except columns.Bad:
         return None
+
+
+PERSON_PHONE = "contactperson.phone"  # the place of the ciphertext of a contact person's phone
+
+
+def person_phone_row(number: str, submission: str) -> str:
+    """The row that this ciphertext is bound to, of the company's number and the entry's submission in hex."""
+    return f"{number}|person|{submission}"

@@ -3,7 +3,7 @@ from __future__ import annotations
 from django.urls import path
 
 from customers.ingest import views as imports
-from customers.views import actions, exports, lists, search, single, tasks
+from customers.views import actions, exports, lists, people, search, single, tasks
 
 app_name = "customers"
 urlpatterns = [
@@ -36,6 +36,9 @@ urlpatterns = [
     path("<int:customer_id>/contacts/new/", actions.contact_add, name="contact-add"),
     path("<int:customer_id>/contacts/<int:contact_id>/", actions.contact_edit, name="contact-edit"),
     path("<int:customer_id>/tasks/new/", tasks.task_add, name="task-add"),
+    path("<int:customer_id>/people/new/", people.person_add, name="person-add"),
+    path("<int:customer_id>/people/<int:person_id>/", people.person_edit, name="person-edit"),
+    path("<int:customer_id>/people/<int:person_id>/left/", people.person_leave, name="person-left"),
     path("<int:customer_id>/reveal/<str:kind>/<int:pk>/", actions.reveal, name="reveal"),
     path("<int:customer_id>/panels/trend/", single.trend, name="panel-trend"),
     path("<int:customer_id>/panels/accounts/", single.accounts, name="panel-accounts"),
@@ -43,6 +46,7 @@ urlpatterns = [
     path("<int:customer_id>/panels/products/", single.products, name="panel-products"),
     path("<int:customer_id>/panels/entries/", single.entries, name="panel-entries"),
     path("<int:customer_id>/panels/timeline/", single.timeline_panel, name="panel-timeline"),
+    path("<int:customer_id>/panels/people/", people.panel, name="panel-people"),
     path("<int:customer_id>/panels/contacts/", single.contacts, name="panel-contacts"),
     path("<int:customer_id>/panels/tasks/", single.tasks, name="panel-tasks"),
     path("<int:customer_id>/panels/profile/", single.profile, name="panel-profile"),

@@ -23,9 +23,11 @@ from relationship.models import Assignment
 class AssignmentOut(serializers.Serializer):
     """The period that holds now. `reason`: the rule's code."""
 
-    customer = serializers.CharField(source="customer.number")
-    manager = serializers.CharField(source="manager.number")
-    branch = serializers.CharField(source="unit.code", allow_null=True, default=None)
+    customer = serializers.CharField(source="customer.number", help_text="Customer number.")
+    manager = serializers.CharField(source="manager.number", help_text="Staff number.")
+    branch = serializers.CharField(
+        source="unit.code", allow_null=True, default=None, help_text="Code of the home branch."
+    )
     since = serializers.DateField(source="from_date")
     reason = serializers.CharField(source="rule")
 

@@ -22,17 +22,20 @@ from segmentation.selectors.positions import current_tiers, tier_rows
 class TierOut(serializers.Serializer):
     """A customer's tier in a scheme, with the figures of `as_of`. Prospects have no row."""
 
-    customer = serializers.CharField()
-    scheme = serializers.CharField()
-    tier = serializers.CharField()
-    since = serializers.DateField()
-    as_of = serializers.DateField()
-    deposits_adb = MoneyString()
-    deposits_balance = MoneyString()
-    loans = MoneyString()
-    aum = MoneyString()
-    currency = serializers.CharField()
-    policy_version = serializers.IntegerField()
+    customer = serializers.CharField(help_text="Customer number.")
+    scheme = serializers.CharField(help_text="value, wealth, or the code of the bank's own scheme.")
+    tier = serializers.CharField(
+        help_text="value: high, mid, general. wealth: black_gold, diamond, premier_platinum, platinum, premier_gold, "
+        "gold, standard. Own schemes: the codes of their policy."
+    )
+    since = serializers.DateField(help_text="First business date in this tier.")
+    as_of = serializers.DateField(help_text="Business date of the figures.")
+    deposits_adb = MoneyString(help_text="Average end-of-day deposits over as_of and the 29 days before.")
+    deposits_balance = MoneyString(help_text="Deposits at the end of as_of.")
+    loans = MoneyString(help_text="Outstanding principal and overdrafts at the end of as_of.")
+    aum = MoneyString(help_text="deposits_balance and wealth holdings.")
+    currency = serializers.CharField(help_text="The bank's: of all amounts of the row.")
+    policy_version = serializers.IntegerField(help_text="Version of the policy that decided.")
 
 
 class ScoreOut(serializers.Serializer):
@@ -41,7 +44,7 @@ class ScoreOut(serializers.Serializer):
     customer = serializers.CharField()
     model = serializers.CharField()
     version = serializers.IntegerField()
-    score = serializers.DecimalField(max_digits=5, decimal_places=4)
+    score = serializers.DecimalField(max_digits=5, decimal_places=4, help_text="0 to 1.")
     as_of = serializers.DateField()
     reasons = serializers.ListField(child=serializers.CharField())
 

@@ -29,7 +29,9 @@ class Authority:
 class Asked:
     """What is to be decided. `amount`: everything the customer then has. `grade` "": not rated. `guarantees` empty:
     unsecured. `above_limit`: more is asked for than was calculated. `without_branch`: nobody at the branch may decide,
-    because its managers have made the case, say."""
+    because its managers have made the case, say. `breaks_cap`: a cap of the regulator is broken once it is granted.
+    `uncalculated`: no calculation with the grade in force, or a worse one, is recent enough.
+    `usable`: what the guarantees count for in a line calculation; None: as much as is asked."""
 
     amount: Decimal
     grade: str
@@ -37,6 +39,21 @@ class Asked:
     guarantees: frozenset[str]
     above_limit: bool = False
     without_branch: bool = False
+    breaks_cap: bool = False
+    uncalculated: bool = False
+    usable: Decimal | None = None
+
+    @property
+    def secured_by(self) -> frozenset[str]:
+        """The kinds of guarantees that count: all of them while together they cover the whole amount, else none."""
+        return self.guarantees if self.usable is None or self.usable >= self.amount else frozenset()
+
+    @property
+    def covered_pct(self) -> int | None:
+        """Of guarantees that do not cover the amount: how much of it they cover, in whole percent rounded down."""
+        if not self.guarantees or self.usable is None or self.usable >= self.amount:
+            return None
+        return int(self.usable * 100 / self.amount)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +67,8 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """The stages a case goes through, the last of which decides. `why`: "row", "above_limit" or "no_row"."""
+    """The stages a case goes through, the last of which decides. `why`: "row", "above_limit", "breaks_cap",
+    "uncalculated" or "no_row"."""
 
     stages: tuple[str, ...]
     why: str
@@ -73,7 +91,7 @@ def misses(row: Authority, asked: Asked, grades: Sequence[str]) -> tuple[str, ..
         "amount": asked.amount > row.up_to,
         "grade": rank > grades.index(row.worst_grade),
         "kind": asked.kind not in row.kinds,
-        "guarantee": not (asked.guarantees or {"credit"}) <= set(row.guarantees),
+        "guarantee": not (asked.secured_by or {"credit"}) <= set(row.guarantees),
     }
     return tuple(name for name, is_missed in found.items() if is_missed)
 
@@ -81,14 +99,20 @@ def misses(row: Authority, asked: Asked, grades: Sequence[str]) -> tuple[str, ..
 def find_route(rows: Iterable[Authority], asked: Asked, grades: Sequence[str]) -> Route:
     """The lowest stage that some row gives the case to, with every stage below it. Without one: the president.
 
-    What asks for more than was calculated is an exception and always goes to the president. Where nobody at the branch
-    may decide, headquarters decides in its place.
+    What asks for more than was calculated, was not calculated, or breaks a cap of the regulator, is an exception and
+    always goes to the president. Where nobody at the branch may decide, headquarters decides in its place.
     """
     first = 1 if asked.without_branch else 0
     reasons = tuple(Reason(row, misses(row, asked, grades)) for row in rows)
     fitting = [STAGES.index(reason.row.stage) for reason in reasons if not reason.misses]
-    if asked.above_limit or not fitting:
-        return Route(STAGES[first:], "above_limit" if asked.above_limit else "no_row", reasons)
+    exceptions = {
+        "above_limit": asked.above_limit,
+        "breaks_cap": asked.breaks_cap,
+        "no_row": not fitting,
+        "uncalculated": asked.uncalculated,
+    }
+    if why := next((name for name, holds in exceptions.items() if holds), ""):
+        return Route(STAGES[first:], why, reasons)
     return Route(STAGES[first : max(min(fitting), first) + 1], "row", reasons)
 
 

@@ -24,6 +24,7 @@ UNKNOWN = frozenset(
     ("", "na", "n/a", "#n/a", "nan", "null", "?", ".", "-", "--", "<na>", "nat", "inf", "-inf")
 )
 NUMBERS_AT_LEAST = 0.5  # a column is of numbers when so large a share of its known values are
+MOST = 1e30  # no figure of a customer; what is beyond (infinity too) is unknown: cuts are sought in 32 bit floats
 WORDS_AT_MOST = 8  # … and no more different words stand between them
 _THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?")
 _DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+")
@@ -84,7 +85,7 @@ def number_of(text: str) -> float:
         number = float(text.removesuffix("%")) if "_" not in text else np.nan
     except ValueError:
         return np.nan
-    return number if np.isfinite(number) else np.nan
+    return number if abs(number) <= MOST else np.nan
 
 
 def _known_texts(values: Sequence[Any] | NDArray[Any]) -> tuple[Ints, list[str]]:
@@ -99,7 +100,7 @@ def _as_floats(values: Sequence[Any] | NDArray[Any]) -> Floats | None:
     if array.dtype.kind not in "iuf":
         return None
     numbers = array.astype(float)
-    return np.where(np.isfinite(numbers), numbers, np.nan)
+    return np.where(np.abs(numbers) <= MOST, numbers, np.nan)
 
 
 def number_column(values: Sequence[Any] | NDArray[Any]) -> Column:

@@ -73,6 +73,7 @@ def develop_record(
         "max_factors": max_factors, "monotonic": monotonic,
         "folds": {"count": folds, "auc": figures.auc, "ks": figures.ks, "gini": figures.gini, "brier": figures.brier},
         "considered": [{"factor": c.name, "iv": c.iv, "left_out": c.reason} for c in found.considered],
+        "suspects": found.suspects,
         **_held_back(sample, grades, max_factors, monotonic, seed, name, window),
         "software": {name: version(name) for name in SOFTWARE},
         "seconds": round(time.perf_counter() - begun, 1),

@@ -9,7 +9,7 @@ its group 15%, all together 50% of the net capital of the quarter before.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from decimal import Decimal
 
 from credit_rating.engine.steps import ZERO
@@ -156,6 +156,16 @@ class CapUse:
     def room(self) -> Decimal:
         """What is left below the cap."""
         return max(ZERO, self.cap - self.amount)
+
+    @property
+    def as_json(self) -> dict[str, str]:
+        """As it is kept on record; `from_json` reads it again."""
+        return {field.name: str(getattr(self, field.name)) for field in fields(self)}
+
+    @classmethod
+    def from_json(cls, kept: Mapping[str, str]) -> CapUse:
+        numbers = {name: Decimal(kept[name]) for name in ("amount", "cap", "base", "pct")}
+        return cls(code=kept["code"], level=kept["level"], **numbers)
 
 
 def check_stake(

@@ -46,6 +46,11 @@ class Scale:
         return sigmoid(-(np.log(self.odds) + (np.asarray(scores, float) - self.score) / self.per_log_odds))
 
 
+# A column with so much information tells the outcome nearly by itself: it was hardly known before (the outcome in other
+# words, or what was done about it). What applicants tell seldom comes to 1.
+TELLS_ALL = 3.0
+
+
 @dataclass(frozen=True)
 class Considered:
     """What became of a candidate factor: `reason` is empty when it was taken."""
@@ -130,6 +135,11 @@ class Development:
 
     card: Scorecard
     considered: tuple[Considered, ...]
+
+    @property
+    def suspects(self) -> list[str]:
+        """Factors that tell the outcome nearly by themselves (TELLS_ALL)."""
+        return [c.name for c in self.considered if not c.reason and c.iv >= TELLS_ALL]
 
 
 def develop(

@@ -37,6 +37,7 @@ STAGE_LABELS = {
     "president": gettext_lazy("President"),
 }
 KIN_STEPS = 2
+CALCULATION_DAYS = 90
 _SECURED = ("guarantor", "mortgage", "pledge")
 _ALL = ("credit", *_SECURED)
 _MATRIX = (
@@ -63,7 +64,7 @@ def default(kind: str) -> Mapping[str, Any]:
     return {
         "params": {"quorum": "3", "majority_pct": "66", "president_sees": "true", "branch_days": "5",
                    "headquarters_days": "7", "committee_days": "10", "president_days": "7", "case_days": "90",
-                   "kin_steps": "2"},
+                   "kin_steps": "2", "calculation_days": "90"},
         "tables": {"matrix": rows},
     }  # fmt: skip
 
@@ -102,6 +103,8 @@ SHAPE = Shape(
         _days("case", gettext_lazy("A case expires after"), 365),
         Column("kin_steps", gettext_lazy("Nobody decides on relatives of relatives, and their companies, up to"), "whole",
                required=False, minimum=Decimal(0), maximum=Decimal(6), unit=gettext_lazy("relations away")),
+        Column("calculation_days", gettext_lazy("A case rests on a line calculation of at most"), "whole",
+               required=False, minimum=Decimal(1), maximum=Decimal(365), unit=gettext_lazy("days")),
     ),
     tables=(
         Table(
@@ -124,6 +127,12 @@ def kin_steps_of(body: Body) -> int:
     """How many relations away a relative still is one; 2 where the policy is older than the question."""
     steps = body.params["kin_steps"]
     return KIN_STEPS if steps is None else int(steps)
+
+
+def calculation_days_of(body: Body) -> int:
+    """For how many days a line calculation holds; 90 where the policy is older than the question."""
+    days = body.params["calculation_days"]
+    return CALCULATION_DAYS if days is None else int(days)
 
 
 def matrix_of(body: Body) -> tuple[Authority, ...]:

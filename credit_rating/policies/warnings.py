@@ -23,6 +23,7 @@ from credit_rating.policies.shapes import Body, Column, Shape, Table
 from customers import conditions
 from customers.conditions import ConditionError
 from customers.facts import FACTS, KNOWN
+from customers.models.people import RECENT_DAYS
 
 SUBJECT = "warnings"
 LEVELS = (
@@ -41,6 +42,7 @@ NAMES = {
     "churn": gettext_lazy("Likely to leave the bank"),
     "class_worse": gettext_lazy("Five-level class got worse"),
     "grade_drop": gettext_lazy("Credit grade got worse"),
+    "key_person": gettext_lazy("A key person came or left"),
     "guarantor": gettext_lazy("A guarantor is in trouble"),
     "group_member": gettext_lazy("A member of its group is in trouble"),
     "unusual_activity": gettext_lazy("Unusual activity on the accounts"),
@@ -122,6 +124,7 @@ def default(kind: str) -> Mapping[str, Any]:
         ("line_use", "watch", "manager", 10, [("lines_utilisation_pct", ">", "90")]),
         ("line_expiring", "watch", "manager", 15, [("line_expires_days", "<=", "30")]),
         ("line_ended", "risk", "manager", 5, [("lines_ended_used", ">", "0")]),
+        ("key_person", "watch", "manager", 10, [("key_person_change_days", "<=", str(RECENT_DAYS))]),
         ("churn", "watch", "manager", 10, [("churn", ">=", "60"), ("loans", ">", "0")]),
     )
     return {

@@ -48,6 +48,14 @@ _COLLECTED = {
 }  # fmt: skip
 # Of these, what a method can do without: nothing is added for it.
 OPTIONAL = frozenset({"intangible_assets", "prepaid_days", "advance_days"})
+
+
+def needed_of(kind: str) -> frozenset[str]:
+    """What the calculation of a kind cannot do without and an information form alone can tell (loans at other banks are
+    in a credit report as well)."""
+    return frozenset(_COLLECTED[kind]) - OPTIONAL - {"other_banks"}
+
+
 PERCENT_INPUTS = frozenset({"growth", "sales_margin"})
 
 

@@ -22,8 +22,9 @@ from credit_rating.models.lines import LIVING
 from credit_rating.policies.authority import kin_steps_of
 from credit_rating.selectors.cases import authority_policy, role_holders
 from credit_rating.selectors.cases.people import kin_of
+from credit_rating.selectors.makers import hands_on
 from crm_site.accounts.models import Bank, Staff
-from crm_site.lib.permissions import SUBTREE, Actor, Role
+from crm_site.lib.permissions import SUBTREE, Actor, Role, may
 from crm_site.lib.tenancy import require_bank
 
 ZERO = Decimal(0)
@@ -91,6 +92,15 @@ def approvers(batch: CampaignBatch, day: dt.date) -> list[int]:
     return sorted(set(reach.values_list("pk", flat=True)) - {batch.proposed_by_id})
 
 
+def batches_to_sign(actor: Actor, day: dt.date) -> list[CampaignBatch]:
+    """Batches that wait for the actor's signature, oldest first: he leads the branch and has not proposed them."""
+    if actor.staff_id is None or not may(actor, "credit.decide") or not actor.has({Role.BRANCH_MANAGER}):
+        return []
+    waits = CampaignBatch.objects.filter(status=BatchStatus.PROPOSED).exclude(proposed_by=actor.staff_id)
+    found = waits.defer("content").select_related("zone__branch", "campaign", "proposed_by").order_by("pk")
+    return [batch for batch in found if may_approve(actor, batch, day)]
+
+
 def signers(batch: CampaignBatch, day: dt.date) -> list[str]:
     """The names of who may sign for a batch. Nobody stands in: an absence is bridged case by case (`take_out`)."""
     found = Staff.objects.filter(pk__in=approvers(batch, day), is_active=True)
@@ -112,7 +122,7 @@ def list_of(actor: Actor, batch: CampaignBatch, day: dt.date) -> BatchList:
     currency = _currency()
     lines = _lines(batch, [m.customer_id for m in members], currency)
     decides = may_approve(actor, batch, day)
-    makers = _makers(members)
+    makers = _makers(members, day)
     related = _relatives(actor.staff_id or 0, [m.customer_id for m in members], day)
     rows: list[Row] = []
     fallen: list[Row] = []
@@ -170,15 +180,12 @@ def _lines(batch: CampaignBatch, customers: list[int], currency: str) -> dict[in
     return {line.customer_id: line for line in living.order_by("id")}
 
 
-def _makers(members: list[CampaignMember]) -> dict[int, set[int | None]]:
+def _makers(members: list[CampaignMember], day: dt.date) -> dict[int, set[int | None]]:
     """member -> who had a hand in what it rests on."""
-    entered: dict[int, set[int | None]] = {}
-    pledged = Guarantee.objects.filter(customer_id__in=[m.customer_id for m in members], status__in=LIVE)
-    for customer, staff in pledged.values_list("customer_id", "entered_by_id"):
-        entered.setdefault(customer, set()).add(staff)
+    hands = hands_on([m.customer_id for m in members], day)
     found: dict[int, set[int | None]] = {}
     for m in members:
-        people = set(entered.get(m.customer_id, set()))
+        people: set[int | None] = {staff_id for staff_id, _part in hands[m.customer_id]}
         if m.rating is not None:
             people |= {m.rating.generated_by_id, m.rating.submitted_by_id}
         if m.calculation is not None:

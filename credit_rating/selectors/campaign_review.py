@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from credit_rating.engine.campaigns import Seen, exceptions_of
@@ -25,7 +25,7 @@ from credit_rating.policies.campaign import rules_of
 from credit_rating.policies.grades import GRADES
 from credit_rating.selectors import cases
 from credit_rating.selectors.campaigns import campaign_policy
-from credit_rating.selectors.exposure import related_customers
+from credit_rating.selectors.exposure import broken_caps, related_customers
 from credit_rating.selectors.many import Reckoned, reckon_many
 from credit_rating.selectors.warnings import OPEN as OPEN_WARNINGS
 from customers.models import Customer
@@ -146,8 +146,14 @@ def case_of(
     )  # fmt: skip
 
 
-def decided_by_branch(case: CreditCase, day: dt.date) -> bool:
-    """Whether the authority matrix lets the branch decide it finally."""
-    asked, _calculation, _rating = cases.asked_of(case, day)
-    route, _version = cases.who_would_decide(asked, day)
-    return route.stages == ("branch",)
+def beyond_branch(found: Iterable[CreditCase], grades: Mapping[int, str], day: dt.date) -> set[int]:
+    """`grades`: customer -> the grade that is decided with its case. Customers whose cases the branch does not decide finally: by the authority matrix, or for a broken cap."""
+    asked = {
+        case.customer_id: cases.asked_of(case, day, grade=grades.get(case.customer_id))[0] for case in found
+    }
+    broken = broken_caps({one: what.amount for one, what in asked.items()}, day)
+    routes = {
+        one: cases.who_would_decide(replace(what, breaks_cap=one in broken), day)[0]
+        for one, what in asked.items()
+    }
+    return {one for one, route in routes.items() if route.stages != ("branch",)}

@@ -6,10 +6,11 @@ import datetime as dt
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Case, Count, Q, QuerySet, When
 
 from credit_rating.collection import Field, fields_of, read_values
 from credit_rating.models import (
+    BatchStatus,
     Campaign,
     CampaignBatch,
     CampaignMember,
@@ -22,6 +23,7 @@ from credit_rating.models import (
 )
 from credit_rating.policies import SHAPES, Body, read
 from credit_rating.policies.campaign import SUBJECT
+from credit_rating.selectors.calculations import needed_of
 from credit_rating.selectors.policies import policy_on
 from crm_site.accounts.models import OrgUnit
 from crm_site.jobs.models import Run
@@ -29,6 +31,7 @@ from crm_site.lib.permissions import Actor
 from customers.models import Address
 
 PAGE = 50
+MOST_BATCHES = 200  # that a page lists
 RATE_PIPELINE, APPROVE_PIPELINE = "campaign_rate", "campaign_approve"
 # What has been reached by whom stands where: each stage counts for those before it.
 REACHED = {
@@ -43,6 +46,16 @@ REACHED = {
     "calculated": (MemberStage.CALCULATED, MemberStage.APPROVED, MemberStage.DECLINED, MemberStage.EXEMPT),
     "settled": (MemberStage.APPROVED, MemberStage.DECLINED, MemberStage.EXEMPT),
 }  # fmt: skip
+
+# Exceptions that still wait for somebody.
+_TO_REVIEW = Q(is_exception=True, stage__in=(MemberStage.RATED, MemberStage.CALCULATED))
+# Who keeps a phase (models.campaigns.PHASES) from being done.
+LEFT = {
+    "collect": Q(stage=MemberStage.LISTED),
+    "rate": Q(stage=MemberStage.COLLECTED),
+    "review": _TO_REVIEW,
+    "approve": ~Q(stage__in=REACHED["settled"]),
+}
 
 
 def campaign_policy(day: dt.date, kind: str) -> Body:
@@ -105,6 +118,14 @@ class Coverage:
     def count(self, stage: str) -> int:
         return self.by_stage.get(stage, 0)
 
+    def left(self, phase: str) -> int:
+        """How many keep a phase from being done: what the list filtered by LEFT holds."""
+        if phase == "review":
+            return self.exceptions
+        if phase == "approve":
+            return self.total - self.reached("settled")
+        return self.count("listed" if phase == "collect" else "collected")
+
     @property
     def pct(self) -> int:
         """Members that are through (approved, declined or exempt) per cent of all, rounded down: 100 is all."""
@@ -117,10 +138,11 @@ def members_of(actor: Actor, campaign_id: int) -> QuerySet[CampaignMember]:
     return found
 
 
+# Shortest first: a large campaign has hundreds of zones.
 GROUPS = {
-    "zone": ("zone_id", "zone__name"),
     "branch": ("zone__branch_id", "zone__branch__name"),
     "owner": ("zone__owner_id", "zone__owner__name"),
+    "zone": ("zone_id", "zone__name"),
 }
 
 
@@ -143,10 +165,6 @@ def _sum(members: QuerySet[CampaignMember]) -> Coverage:
     rows = members.order_by().values("stage").annotate(n=Count("id"), out=Count("id", filter=_TO_REVIEW))
     found = list(rows)
     return Coverage("", by_stage={r["stage"]: r["n"] for r in found}, exceptions=sum(r["out"] for r in found))
-
-
-# Exceptions that still wait for somebody.
-_TO_REVIEW = Q(is_exception=True, stage__in=(MemberStage.RATED, MemberStage.CALCULATED))
 
 
 def coverage_by(actor: Actor, campaign_id: int, by: str) -> list[Coverage]:
@@ -176,13 +194,22 @@ def zones_of(campaign_id: int) -> list[CampaignZone]:
     return list(found.select_related("branch", "home_branch", "owner").order_by("name", "id"))
 
 
+def of_others(actor: Actor, found: CampaignZone) -> int:
+    """Members of a given zone, seen by the actor, that its manager does not look after and so does not see."""
+    if found.owner_id is None:
+        return 0
+    held = members_of(actor, found.campaign_id).filter(zone=found)
+    return held.exclude(stage__in=REACHED["settled"]).exclude(customer__responsible=found.owner_id).count()
+
+
 # -- members --------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class MemberQuery:
     """What the list of members shows; "" means all. `reached`: a step of REACHED, `stage`: exactly this one; `zone`,
-    `branch`, `owner`: ids as text, "0" for none; `review`: "1" for exceptions that wait, or one of their codes."""
+    `branch`, `owner`: ids as text, "0" for none; `review`: "1" for exceptions that wait, or one of their codes; `left`:
+    who keeps a phase of LEFT from being done; `text`: how a name or number begins."""
 
     stage: str = ""
     reached: str = ""
@@ -190,12 +217,18 @@ class MemberQuery:
     branch: str = ""
     owner: str = ""
     review: str = ""
+    left: str = ""
+    text: str = ""
 
 
 def _chosen(actor: Actor, campaign_id: int, query: MemberQuery) -> QuerySet[CampaignMember]:
     found = members_of(actor, campaign_id)
     if query.stage:
         found = found.filter(stage=query.stage)
+    if query.left:
+        found = found.filter(LEFT[query.left])
+    if query.text:
+        found = found.filter(Q(customer__name__startswith=query.text) | Q(customer__number=query.text))
     if query.reached:
         found = found.filter(stage__in=REACHED[query.reached])
     for value, column in ((query.zone, "zone"), (query.branch, "zone__branch"), (query.owner, "zone__owner")):
@@ -282,7 +315,9 @@ def visits(actor: Actor, found: CampaignZone, *, limit: int = 100) -> list[Visit
     known = InformationForm.objects.filter(customer_id__in=ids)
     for form in known.order_by("customer_id", "id"):
         forms[form.customer_id] = form  # a draft is newer than what was submitted
+    needed = needed_of(found.campaign.kind)
     asked = [f for f in fields_of(found.campaign.kind).values() if f.weight]
+    asked.sort(key=lambda f: f.code not in needed)
     result = []
     for one in rows:
         held = forms.get(one.customer_id)
@@ -301,12 +336,15 @@ def visits(actor: Actor, found: CampaignZone, *, limit: int = 100) -> list[Visit
 
 
 def batches_of(actor: Actor, campaign_id: int, zone_id: int | None = None) -> list[CampaignBatch]:
-    """A campaign's batches of zones of which the actor sees members, newest first."""
+    """A campaign's batches of zones of which the actor sees members: those that wait first, then the newest."""
     seen = members_of(actor, campaign_id).order_by().values("zone_id")
     found = CampaignBatch.objects.filter(campaign_id=campaign_id, zone__in=seen).defer("content")
     if zone_id is not None:
         found = found.filter(zone_id=zone_id)
-    return list(found.select_related("zone", "proposed_by", "decided_by")[:100])
+    waits_first = Case(When(status=BatchStatus.PROPOSED, then=0), default=1)
+    return list(
+        found.select_related("zone", "proposed_by", "decided_by").order_by(waits_first, "-id")[:MOST_BATCHES]
+    )
 
 
 def newest_run(pipeline: str, key: str) -> Run | None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 
-from django.db.models import Case, CharField, Count, Q, QuerySet, Value, When
+from django.db.models import Case, CharField, Count, Exists, OuterRef, Q, QuerySet, Value, When
 
-from credit_rating.models import CreditCase, Rating, RatingStatus
+from credit_rating.models import BatchStatus, CampaignMember, CreditCase, Rating, RatingStatus
 from credit_rating.models.cases import STAGES
+from credit_rating.selectors.rating_people import free_of
 from crm_site.lib.dates import end_of
 from crm_site.lib.permissions import SUBTREE, Actor, Role, may
 
@@ -75,8 +76,12 @@ def waiting_ratings(actor: Actor) -> int:
     return Rating.objects.visible_to(actor).filter(status=RatingStatus.SUBMITTED).count()
 
 
-def ratings_to_decide(actor: Actor) -> QuerySet[Rating]:
-    """Ratings that wait and that the actor may decide: of his branch or, as a reviewer, of the bank; never his own."""
+def ratings_to_decide(actor: Actor, day: dt.date) -> QuerySet[Rating]:
+    """Ratings that wait and that the actor may decide: of his branch or, as a reviewer, of the bank; never his own, of
+    his own customer or of a relative.
+
+    Those of a campaign's batch are decided by the one signature for it and are nobody's work one by one.
+    """
     waits = Rating.objects.visible_to(actor).filter(status=RatingStatus.SUBMITTED)
     if actor.staff_id is None or not may(actor, DECIDE_RATING):
         return waits.none()
@@ -85,5 +90,5 @@ def ratings_to_decide(actor: Actor) -> QuerySet[Rating]:
         for lft, rgt in actor.intervals(SUBTREE):
             branches |= Q(customer__home_branch__lft__gte=lft, customer__home_branch__rgt__lte=rgt)
         waits = waits.filter(branches)
-    # A maker may be unknown (a job's): then nobody is refused for having made it.
-    return waits.exclude(Q(generated_by=actor.staff_id) | Q(submitted_by=actor.staff_id))
+    batched = CampaignMember.objects.filter(rating=OuterRef("pk"), batch__status=BatchStatus.PROPOSED)
+    return free_of(waits.exclude(Exists(batched)), actor, day)

@@ -70,7 +70,12 @@ def _zone_page(request: Any, found: CampaignZone, status: int = 200, **more: Any
         "batches": [(b, BATCH_TONES[b.status]) for b in selectors.batches_of(actor, campaign.pk, found.pk)],
         "ready": selectors.ready_count(actor, campaign.pk, ready),
         "may_take": is_running and found.branch is None and may(actor, "campaign.zone"),
-        "owner_form": OwnerForm(people, initial={"staff": found.owner_id}) if leads and is_running else None,
+        "owner_form": OwnerForm(people, initial={"staff": found.owner_id or zones.likely_owner(found, today)})
+        if leads and is_running
+        else None,
+        "of_others": selectors.of_others(actor, found),
+        "members_url": link.url(**place),
+        "would_sign": may(actor, "credit.decide"),
         "may_rate": is_running and (leads or manages(actor, campaign.kind)),
         "may_propose": is_running
         and may(actor, "credit.prepare")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable
 from typing import Any
 
@@ -10,11 +11,13 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from credit_rating.forms_campaigns import (
     REACHED_LABELS,
     CampaignForm,
+    CutForm,
     ListForm,
     MemberFilter,
     MemberForm,
@@ -24,9 +27,11 @@ from credit_rating.models import Campaign, CampaignMember, CampaignStatus
 from credit_rating.models.campaigns import PHASES, SETTLED
 from credit_rating.policies.campaign import EXCEPTION_LABELS, SUBJECT
 from credit_rating.selectors import campaigns as selectors
+from credit_rating.selectors.campaign_batches import batches_to_sign
 from credit_rating.selectors.campaigns import GROUPS, RATE_PIPELINE, Coverage
 from credit_rating.selectors.policies import policy_versions
 from credit_rating.services.campaigns import members, opening, rating, zones
+from credit_rating.services.campaigns.opening import Plan
 from credit_rating.services.campaigns.rules import manages
 from credit_rating.views.case import is_partial
 from crm_site.accounts.selectors import bank_today
@@ -98,12 +103,13 @@ def _page(request: Any, found: Campaign, status: int = 200, **more: Any) -> Http
     context = {
         "campaign": found,
         "tone": TONES[found.status],
-        "phases": _phases(found, today),
+        "phases": _phases(found, today, whole, link),
         "whole": whole,
         "steps": [
             (label, whole.reached(step), link.url(reached=step)) for step, label in REACHED_LABELS.items()
         ],
         "groups": [(by, _by(request, found, by)) for by in GROUPS],
+        "cut_form": CutForm(),
         "exceptions": [(EXCEPTION_LABELS.get(c, c), n, link.url(review=c)) for c, n in codes.items()],
         "settled": [(s.label, whole.count(s), link.url(stage=s.value)) for s in SETTLED if whole.count(s)],
         "condition": sentence(found.condition) if found.condition else "",
@@ -112,32 +118,50 @@ def _page(request: Any, found: Campaign, status: int = 200, **more: Any) -> Http
         "review_url": link.url(review="1"),
         "batches": selectors.batches_of(actor, found.pk),
         "may_manage": may(actor, "campaign.manage") and manages(actor, found.kind),
+        **_own_zones(request, found),
+        "to_sign": {b.pk for b in batches_to_sign(actor, today) if b.campaign_id == found.pk},
         "policy": next(iter(policy_versions(SUBJECT)), None),
-        **_run(found),
+        **_run(request, found),
         **more,
     }
     return render(request, "credit_rating/campaign.html", context, status=status)
 
 
-def _phases(found: Campaign, today: Any) -> list[dict[str, Any]]:
-    now = found.phase_on(today)
-    reached = False
+def _own_zones(request: Any, found: Campaign) -> dict[str, int]:
+    """For who leads a branch: zones of its customers that nobody has taken, zones of it that nobody has been given."""
+    actor = request.actor
+    if found.status != CampaignStatus.OPEN or not may(actor, "campaign.zone"):
+        return {"free_zones": 0, "ungiven_zones": 0}
+    return {
+        "free_zones": len(zones.free_zones(actor, found.pk)),
+        "ungiven_zones": len(zones.ungiven_zones(actor, found.pk)),
+    }
+
+
+def _phases(found: Campaign, today: dt.date, whole: Coverage, link: MemberFilter) -> list[dict[str, Any]]:
+    """Each phase with who is left and the list of them: done when nobody is, late past its last day."""
+    now, is_running = found.phase_on(today), found.status == CampaignStatus.OPEN
     rows = []
     for name, label in PHASES:
-        reached = reached or name == now
+        left, until = whole.left(name), found.last_day(name)
+        is_late = is_running and today > until and left > 0
+        is_done = whole.total > 0 and not whole.left("collect") and not left
         state = (
-            "current" if name == now and found.status == CampaignStatus.OPEN else "" if reached else "done"
+            "failed" if is_late else "done" if is_done else "current" if is_running and name == now else ""
         )
-        rows.append({"label": label, "until": found.last_day(name), "state": state})
+        rows.append(
+            {"label": label, "until": until, "state": state, "left": left, "url": link.url(left=name)}
+        )
     return rows
 
 
 def _by(request: Any, found: Campaign, by: str) -> list[dict[str, Any]]:
     link = MemberFilter(found.pk, {})
+    named = {z.pk: z for z in selectors.zones_of(found.pk)} if by == "zone" else {}
     return [
         {
             "row": row,
-            "zone_id": int(row.key) if by == "zone" and row.key != "0" else None,
+            "zone": named.get(int(row.key)),
             "url": link.url(**{by: row.key}),
             "cells": [
                 (row.reached(step), link.url(**{by: row.key, "reached": step})) for step in REACHED_LABELS
@@ -148,9 +172,12 @@ def _by(request: Any, found: Campaign, by: str) -> list[dict[str, Any]]:
     ]
 
 
-def _run(found: Campaign) -> dict[str, Any]:
+def _run(request: Any, found: Campaign) -> dict[str, Any]:
     run = selectors.newest_run(RATE_PIPELINE, str(found.pk))
-    return {"run": run, "state": run_state(run) if run else None}
+    may_stop = (
+        run is not None and not run.is_finished and rating.may_rate(request.actor, found, run.params["zone"])
+    )
+    return {"run": run, "state": run_state(run) if run else None, "may_stop": may_stop}
 
 
 @allowed("credit.read")
@@ -160,7 +187,7 @@ def campaign_run(request: Any, campaign_id: int) -> HttpResponse:
     found = _campaign(campaign_id)
     if not is_partial(request):
         return redirect("credit_rating:campaign", campaign_id)
-    return render(request, "credit_rating/_campaign_run.html", {"campaign": found, **_run(found)})
+    return render(request, "credit_rating/_campaign_run.html", {"campaign": found, **_run(request, found)})
 
 
 @allowed("campaign.manage")
@@ -175,6 +202,22 @@ def campaign_new(request: Any) -> HttpResponse:
         except DomainError as error:
             form.refuse(error)
     return _form(request, form, _("New campaign"), None)
+
+
+@allowed("campaign.manage")
+@require_http_methods(["GET", "POST"])
+def campaign_edit(request: Any, campaign_id: int) -> HttpResponse:
+    """Change a draft, or put off the last days of a running one."""
+    found = _campaign(campaign_id)
+    form = CampaignForm(request.POST or None, initial={name: getattr(found, name) for name in Plan.__slots__})
+    form.fix(opening.fixed_of(found))
+    if request.method == "POST" and form.is_valid():
+        try:
+            opening.change_campaign(request.actor, campaign_id=campaign_id, plan=form.plan())
+            return redirect("credit_rating:campaign", campaign_id)
+        except DomainError as error:
+            form.refuse(error)
+    return _form(request, form, _("Change the campaign"), found)
 
 
 def _form(request: Any, form: Any, title: str, found: Campaign | None, **more: Any) -> HttpResponse:
@@ -234,6 +277,51 @@ def zone_new(request: Any, campaign_id: int) -> HttpResponse:
     return _form(request, form, _("New zone"), found)
 
 
+@allowed("campaign.manage")
+@require_POST
+def campaign_cut(request: Any, campaign_id: int) -> HttpResponse:
+    """Put everybody without a zone into one, all at once."""
+    found, form = _campaign(campaign_id), CutForm(request.POST)
+    if not form.is_valid():
+        return _page(request, found, 422, refused=_("Choose one."))
+    try:
+        made, count = zones.cut_zones(request.actor, campaign_id=campaign_id, by=form.cleaned_data["by"])
+    except DomainError as error:
+        return _page(request, found, error.status, refused=error.message)
+    told = {"zones": made, "count": count}
+    messages.success(request, _("%(zones)s new zones, %(count)s customers are in a zone now.") % told)
+    return redirect("credit_rating:campaign", campaign_id)
+
+
+@allowed("campaign.zone")
+@require_POST
+def campaign_take(request: Any, campaign_id: int) -> HttpResponse:
+    """My branch takes every free zone of its own customers."""
+    _campaign(campaign_id)
+    taken = zones.take_zones(request.actor, campaign_id=campaign_id, now=timezone.now())
+    text = ngettext("%s zone is your branch's.", "%s zones are your branch's.", taken)
+    messages.success(request, text % taken)
+    return redirect("credit_rating:campaign", campaign_id)
+
+
+@allowed("campaign.zone")
+@require_POST
+def campaign_give(request: Any, campaign_id: int) -> HttpResponse:
+    """Give my branch's zones to the managers who look after most of their customers."""
+    _campaign(campaign_id)
+    given, left = zones.give_zones(
+        request.actor, campaign_id=campaign_id, now=timezone.now(), today=bank_today(request.bank)
+    )
+    messages.success(request, ngettext("%s zone is given.", "%s zones are given.", given) % given)
+    if left:
+        text = ngettext(
+            "%s zone has no customer of a manager of the branch: give it by hand.",
+            "%s zones have no customer of a manager of the branch: give them by hand.", left,
+        )  # fmt: skip
+        messages.warning(request, text % left)
+    return redirect("credit_rating:campaign", campaign_id)
+
+
 def _acted(request: Any, campaign_id: int, act: Callable[[], object], said: str) -> HttpResponse:
     """Do it and go back to the campaign; what is refused is said there."""
     found = _campaign(campaign_id)
@@ -281,6 +369,26 @@ def campaign_rate(request: Any, campaign_id: int) -> HttpResponse:
     return _acted(request, campaign_id, start, _("Rating and calculating have begun."))
 
 
+@allowed("campaign.rate")
+@require_POST
+def campaign_stop(request: Any, campaign_id: int) -> HttpResponse:
+    """Stop the job after the part in hand."""
+    given = request.POST.get("run", "")
+    run_id = int(given) if given.isdecimal() and len(given) < 19 else 0
+
+    def stop() -> Run:
+        try:
+            return rating.stop_rating(
+                request.actor, campaign_id=campaign_id, run_id=run_id, now=timezone.now()
+            )
+        except Run.DoesNotExist:
+            raise Http404 from None
+
+    return _acted(
+        request, campaign_id, stop, _("Rating stops after the part in hand; starting it again goes through the rest.")
+    )  # fmt: skip
+
+
 @allowed("credit.read")
 @require_GET
 def campaign_members(request: Any, campaign_id: int) -> HttpResponse:
@@ -308,7 +416,7 @@ def _row(m: CampaignMember) -> dict[str, Any]:
     return {
         "member": m,
         "tone": "tag-watch" if m.is_exception and m.stage not in SETTLED else STAGE_TONES.get(m.stage, ""),
-        "why": [EXCEPTION_LABELS.get(c, c) for c in m.exceptions],
+        "why": [] if m.stage in ("listed", *SETTLED) else [EXCEPTION_LABELS.get(c, c) for c in m.exceptions],
     }
 
 

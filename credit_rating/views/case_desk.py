@@ -24,6 +24,7 @@ from credit_rating.models import (
 )
 from credit_rating.policies.authority import STAGE_LABELS
 from credit_rating.selectors import cases as selectors
+from credit_rating.selectors.campaign_batches import batches_to_sign
 from credit_rating.selectors.waiting import DECIDE_RATING as RATE
 from credit_rating.selectors.waiting import ratings_to_decide
 from credit_rating.services import cases as services
@@ -68,7 +69,8 @@ def _inbox(request: Any, tab: str, *, is_asked: bool = True, **more: Any) -> Htt
         "onward_label": TAB_LABELS.get(onward, ""),
         "may_decide": may(request.actor, "credit.decide"),
         "may_batch": tab == "todo" and may(request.actor, "credit.decide"), "form": BatchForm(),
-        "ratings": ratings_to_decide(request.actor).count() if may(request.actor, RATE) else 0, **more,
+        "ratings": ratings_to_decide(request.actor, today).count() if may(request.actor, RATE) else 0,
+        "batches_to_sign": batches_to_sign(request.actor, today) if tab == "todo" else [], **more,
     }  # fmt: skip
     return render(request, "credit_rating/case_list.html", context)
 
@@ -100,8 +102,7 @@ def delegations(request: Any) -> HttpResponse:
     """Who stands in for one while away."""
     today = bank_today(request.bank)
     form = DelegationForm(request.POST or None, initial={"from_date": today})
-    others = selectors.deciding_staff(today).exclude(pk=request.actor.staff_id)
-    form.choose_from(others)
+    form.choose_from(selectors.stand_ins(request.actor, today).select_related("unit"))
     if request.method == "POST" and request.POST.get("end", "").isdigit():
         return _end_delegation(request)
     if request.method == "POST" and form.is_valid():

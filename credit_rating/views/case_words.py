@@ -11,7 +11,9 @@ from django.utils.translation import gettext as _
 from credit_rating import words
 from credit_rating.factors import SOURCES
 from credit_rating.models import CaseStatus, CreditCase, Verdict
+from credit_rating.selectors.cases import Capacity
 from credit_rating.selectors.guarantees import GuaranteeRow
+from credit_rating.services.cases import objection_words
 
 Change = tuple[str, str, str]
 
@@ -35,8 +37,22 @@ def _named(place: str) -> str:
     return f"{label} · {words.DOSSIER_FIELDS[leaf]}" + (f" {inner}" if inner else "")
 
 
+def told_against(case: CreditCase, stands: Capacity, staff_id: int) -> list[str]:
+    """Why the reader must not decide a case read `with_record`; of a maker also in what he had a hand."""
+    told, people = objection_words(), (staff_id, stands.on_behalf_of)
+    parts = dict.fromkeys(str(m.get_part_display()) for m in case.makers.all() if m.staff_id in people)
+    if parts:
+        told["maker"] += " " + _("Here: %s.") % _(", ").join(parts)
+    return [told[code] for code in stands.objections]
+
+
 def followed(case: CreditCase) -> str:
     """What became of a case by the opinion that was just given."""
+    if case.status == CaseStatus.APPROVED and case.line and case.line.waiting_case_id == case.pk:
+        return (
+            _("The case is approved; the change of credit line %s waits for its conditions.")
+            % case.line.number
+        )
     if case.status == CaseStatus.APPROVED and case.line:
         return _("The case is approved; credit line %(line)s is %(state)s.") % {
             "line": case.line.number, "state": case.line.get_status_display(),
@@ -52,7 +68,7 @@ def choices_of(case: CreditCase, *, is_vote: bool, may_return: bool) -> list[tup
     """(verdict, label, what it brings) of the opinions that somebody may give at the case's stage."""
     brings = {
         Verdict.APPROVE: "",
-        Verdict.CONDITIONAL: _("The line stays pending until each condition is met."),
+        Verdict.CONDITIONAL: _("Nothing of it may be drawn until each condition is met."),
         Verdict.REJECT: "" if is_vote else _("The case ends."),
         Verdict.RETURN: "" if is_vote else _("Its maker completes it; a new round begins."),
         Verdict.ABSTAIN: _("Counts as a vote cast."),

@@ -30,7 +30,7 @@ from credit_rating.selectors import cases as selectors
 from credit_rating.services import cases as services
 from credit_rating.services.cases import CaseFault, Stale
 from credit_rating.views.case_page import queue_of, shown, tally_words, the_case
-from credit_rating.views.case_words import choices_of, followed, told_changes
+from credit_rating.views.case_words import choices_of, followed, told_against, told_changes
 from crm_site.accounts.models import Staff
 from crm_site.accounts.selectors import bank_today
 from crm_site.accounts.sessions import confirm_identity
@@ -51,14 +51,13 @@ def case_answer(
 ) -> HttpResponse:
     today = bank_today(request.bank)
     stands = selectors.capacity(request.actor, selectors.with_record(found), today)
-    words = services.objection_words()
     turn, tab = selectors.turn_of(found, today), request.GET.get("list") or request.POST.get("list", "")
     may_return = found.status != CaseStatus.PRESIDENT or selectors.president_may_return(found)
     opinion = form or OpinionForm(initial={"dossier_hash": found.dossier_hash})
     context = {
         **shown(request, found),
         "stands": stands,
-        "against": [words[code] for code in stands.objections] if stands else [],
+        "against": told_against(found, stands, request.actor.staff_id) if stands else [],
         "form": opinion,
         "choices": choices_of(found, is_vote=bool(stands and stands.part == "vote"), may_return=may_return),
         "returned_once": not may_return,

@@ -124,7 +124,15 @@ def _submit(request: Any, customer: Customer) -> HttpResponse:
         messages.error(request, error.message)
     else:
         messages.success(request, _("Submitted: ratings and calculations use it from now on."))
+        if zone := _zone_of(request):  # on to the next household of the round
+            return redirect("credit_rating:campaign-zone", zone)
     return redirect("credit_rating:collection", customer.pk)
+
+
+def _zone_of(request: Any) -> int:
+    """The zone of a campaign that the form was opened from; 0 when it was not."""
+    given = request.POST.get("zone") or request.GET.get("zone", "")
+    return int(given) if given.isdecimal() and len(given) < 19 else 0
 
 
 def _state(
@@ -155,7 +163,7 @@ def _form_page(
 ) -> HttpResponse:  # fmt: skip
     saved = services.Saved(form, [], theirs, faults) if form and (theirs or faults) else None
     context = {
-        "sections": _boxes(credit_kind(customer), form, typed, faults), "sources": VALUE_SOURCES,
+        "sections": _boxes(credit_kind(customer), form, typed, faults), "sources": VALUE_SOURCES, "zone_id": _zone_of(request),
         **_state(request, customer, form, saved, base or {}),
     }  # fmt: skip
     return page(

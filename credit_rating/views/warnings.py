@@ -202,6 +202,7 @@ def class_list(request: Any) -> HttpResponse:
     context = {
         "rows": [(row, CODES[Level(row.level)], selectors.say_class_rule(row, row.loan)) for row in shown],
         "levels": LABELS.items(),
+        "count": selectors.class_count(request.actor, level) if not key else None,
         "chosen": chosen if level else "",
         "next_url": f"?level={chosen}&after={shown[-1].pk}" if len(rows) > selectors.PAGE else "",
     }

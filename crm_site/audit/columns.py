@@ -50,12 +50,14 @@ NAMES: Mapping[str, Promise] = {
     "body": _("Content"),
     "branch_id": _("Branch"),
     "business_date": _("Business date"),
+    "broken_caps": _("Caps of the regulator that it broke"),
     "by_id": _("Done by"),
     "calculation_id": _("Line calculation"),
     "calibration": _("Calibration"),
     "campaign_id": _("Campaign"),
     "cancel_asked_at": _("Stop asked at"),
     "cancelled_by_id": _("Stopped by"),
+    "cap_ground": _("Why the cap may be exceeded"),
     "capacity": _("Capacity"),
     "card": _("Scorecard"),
     "case_id": _("Credit case"),
@@ -96,6 +98,7 @@ NAMES: Mapping[str, Promise] = {
     "deposits": _("Deposits"),
     "digest": _("Fingerprint"),
     "dossier_hash": _("Fingerprint of the dossier"),
+    "seen_hash": _("Fingerprint of what stood beside it"),
     "drafted_at": _("Drafted at"),
     "drafted_by_id": _("Drafted by"),
     "drift": _("Drift"),
@@ -175,6 +178,7 @@ NAMES: Mapping[str, Promise] = {
     "last_login": _("Last sign-in"),
     "last_used_at": _("Last used at"),
     "left_date": _("Left on"),
+    "left_reason": _("Why they left"),
     "lender": _("Lender"),
     "level": _("Level"),
     "lft": _("Place in the tree, from"),
@@ -233,11 +237,15 @@ NAMES: Mapping[str, Promise] = {
     "params": _("Parameters"),
     "parent_id": _("Parent unit"),
     "part": _("Part in the case"),
+    "party_id": _("Own customer number"),
     "password": _("Password"),
     "path": _("Path"),
     "pd": _("Probability of default"),
+    "phone": _("Phone"),
+    "phone_masked": _("Phone, masked"),
     "pipeline": _("Job"),
     "position": _("Position"),
+    "post": _("Post held"),
     "preference_note": _("Preferences"),
     "prepared_at": _("Prepared at"),
     "prepared_by_id": _("Prepared by"),
@@ -287,6 +295,7 @@ NAMES: Mapping[str, Promise] = {
     "revoked_by_id": _("Revoked by"),
     "rgt": _("Place in the tree, to"),
     "role": _("Role"),
+    "roles": _("Buying roles"),
     "round": _("Round"),
     "route": _("Route"),
     "route_why": _("Why this route"),
@@ -334,7 +343,9 @@ NAMES: Mapping[str, Promise] = {
     "started_by_id": _("Started by"),
     "starts_on": _("Starts on"),
     "status": _("Status"),
+    "sub_limits": _("Sub-limits"),
     "subject": _("Subject"),
+    "submission": _("Form sent"),
     "submitted_at": _("Submitted at"),
     "submitted_by_id": _("Submitted by"),
     "tail": _("Last digits"),
@@ -415,7 +426,7 @@ class Reader:
 
     def say(self, column: str, value: Any) -> str:
         """A recorded value in words; "–" for none."""
-        if value is None or value == "":
+        if value is None or value in ("", [], {}):
             return formats.UNKNOWN
         if isinstance(value, bool):
             return _g("yes") if value else _g("no")

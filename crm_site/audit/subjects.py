@@ -20,6 +20,7 @@ NAMES: dict[str, Promise] = {
     "customers_batch": _("Delivery"),
     "customers_card": _("Bank card"),
     "customers_columnmapping": _("Mapping of columns"),
+    "customers_contactperson": _("Person at a company"),
     "customers_contactpoint": _("Phone or e-mail"),
     "customers_customer": _("Customer"),
     "customers_exportrecord": _("Export of customers"),

@@ -184,6 +184,15 @@ TARGETS: dict[str, Target] = {
         "customer, reference, channel, at, author, coalesce((select s.name from accounts_staff s where s.id = author "
         "and s.bank_id = %(bank)s), ''), result, note, promise, promise_date, 'synthetic'",
     ),
+    "person": Target(
+        "customers_contactperson",
+        "customer bigint, name text, post text, title text, roles text, phone bytea, masked text, party bigint, since date, "
+        "gone date, submission uuid",
+        "customer_id, name, post, title, roles, phone, phone_masked, party_id, from_date, left_date, left_reason, note, "
+        "submission",
+        "customer, name, post, title, roles::text[], phone, masked, party, since, gone, case when gone is null then '' else "
+        "'left' end, '', submission",
+    ),
     "ledger": Target(
         "customers_balancechange",
         "account bigint, date date, balance bigint, positive bigint, negative bigint",

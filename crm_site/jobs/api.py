@@ -22,6 +22,8 @@ from crm_site.lib.tenancy import require_bank
 
 
 class RunIn(StrictSerializer):
+    """A pipeline to start for a business date. `steps`: only these; the bank's business date then stays."""
+
     pipeline = Text(max_length=40, default="nightly")
     business_date = Day()
     steps = serializers.ListField(child=Text(max_length=40), required=False, max_length=50)
@@ -32,6 +34,8 @@ class RunsQuery(StrictSerializer):
 
 
 class RunOut(serializers.Serializer):
+    """A run of a pipeline; over when `status` is done, failed (`error` names the step) or cancelled."""
+
     id = serializers.IntegerField()
     pipeline = serializers.CharField()
     business_date = serializers.DateField()

@@ -159,6 +159,7 @@ class Panel:
     wide: bool = False
     aside: bool = False  # stands in the narrow column
     quick: str = ""  # icon of a quick action in the head of the phone's page, which opens the panel alone
+    kinds: tuple[str, ...] = ()  # of customers of these kinds alone; empty: of all
 
 
 @dataclass(frozen=True, slots=True)

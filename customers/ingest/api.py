@@ -15,7 +15,7 @@ from rest_framework.response import Response
 from crm_site.accounts.api import ApiView, claim_key
 from crm_site.accounts.models import IdempotencyKey
 from crm_site.lib.api.fields import Day, StrictSerializer
-from customers.ingest.docs import csv_example, row_schema
+from customers.ingest.docs import csv_example, row_name
 from customers.ingest.feeds import FEEDS, Feed
 from customers.ingest.jobs import start
 from customers.ingest.reading import CSV, NDJSON
@@ -46,6 +46,9 @@ class BatchAccepted(serializers.Serializer):
 
 
 class BatchOut(BatchAccepted):
+    """A delivery. It is over when `status` is done or failed (then `error_code` and `error_detail` say why); its counts
+    are 0 until then. `rows_received` = inserted + updated + unchanged + rejected."""
+
     feed = serializers.CharField()
     business_date = serializers.DateField(allow_null=True)
     received_at = serializers.DateTimeField()
@@ -55,15 +58,14 @@ class BatchOut(BatchAccepted):
     rows_updated = serializers.IntegerField()
     rows_unchanged = serializers.IntegerField()
     rows_rejected = serializers.IntegerField()
-    seconds = serializers.FloatField(allow_null=True)
+    seconds = serializers.FloatField(allow_null=True, help_text="Of landing.")
     error_code = serializers.CharField()
     error_detail = serializers.CharField()
 
 
 def as_json(batch: Batch) -> dict[str, Any]:
     """A delivery as the API shows it; its counts are 0 until it is done."""
-    names: list[str] = list(BatchOut().get_fields())
-    body: dict[str, Any] = {name: getattr(batch, name) for name in names}
+    body: dict[str, Any] = dict(BatchOut(batch).data)
     body["status"] = state_of(batch)
     if body["status"] in (BatchStatus.RECEIVED, BatchStatus.RUNNING):
         body["rows_received"] = 0
@@ -101,12 +103,12 @@ def asked_format(request: Request) -> str:
 
 ROWS = {
     "application/x-ndjson": {
-        "description": "One JSON object a line.",
-        "oneOf": [row_schema(feed) for feed in FEEDS],
+        "description": "One JSON object a line, of the feed's row.",
+        "oneOf": [{"$ref": f"#/components/schemas/{row_name(feed)}"} for feed in FEEDS],
     },
     "text/csv": {
         "type": "string",
-        "description": "With a header line of column names.",
+        "description": "With a header line of column names: the members of the feed's row.",
         "example": csv_example("customers"),
     },
     "application/gzip": {"type": "string", "format": "binary", "description": "Either of them, packed."},

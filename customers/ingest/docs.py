@@ -33,16 +33,28 @@ def column_schema(column: Column) -> dict[str, Any]:
     return schema
 
 
+def row_name(feed: Feed) -> str:
+    """standing-orders -> StandingOrdersRow: what a row of the feed is called in the API's schema."""
+    return "".join(part.capitalize() for part in feed.name.split("-")) + "Row"
+
+
 def row_schema(feed: Feed) -> dict[str, Any]:
     """JSON schema of one row of a feed."""
     return {
-        "title": feed.name,
+        "title": row_name(feed),
         "description": feed.description,
         "type": "object",
         "additionalProperties": False,
         "required": list(feed.required),
         "properties": {column.name: column_schema(column) for column in feed.columns},
     }
+
+
+def add_rows(result: dict[str, Any], generator: Any, request: Any, public: bool) -> dict[str, Any]:
+    """Post-processing of the API's schema: every feed's row by name, so that a generated client has its type."""
+    rows = {row_name(feed): row_schema(feed) for feed in FEEDS}
+    result.setdefault("components", {}).setdefault("schemas", {}).update(rows)
+    return result
 
 
 def cell_of(column: Column, value: Any) -> str:

@@ -40,6 +40,7 @@ from customers.models.parties import (
     RelationKind,
     SearchToken,
 )
+from customers.models.people import BuyingRole, ContactPerson, LeftReason, Post
 from customers.models.standing import BusinessDay, MonthEnd, PortfolioMonth, Standing
 from customers.models.views import ExportRecord, SavedView
 
@@ -54,9 +55,11 @@ __all__ = [
     "BatchError",
     "BatchStatus",
     "BusinessDay",
+    "BuyingRole",
     "Card",
     "Channel",
     "ColumnMapping",
+    "ContactPerson",
     "ContactPoint",
     "Customer",
     "CustomerKind",
@@ -69,12 +72,14 @@ __all__ = [
     "Identifier",
     "IdentifierScheme",
     "Interaction",
+    "LeftReason",
     "Loan",
     "LoanBalance",
     "LoanInstalment",
     "LoanStatus",
     "MonthEnd",
     "PortfolioMonth",
+    "Post",
     "Product",
     "ProductFamily",
     "Relation",

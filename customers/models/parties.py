@@ -122,6 +122,8 @@ class Customer(TenantModel):
                 fields=["bank_id", "id"], condition=Q(is_related_party=True), name="customer_related_parties"
             ),
             models.Index(fields=["bank_id", "changed_at", "id"], name="customer_changed"),
+            # With the id: what a branch's customers are joined to is found without reading their wide rows.
+            models.Index(fields=["bank_id", "home_branch", "id"], name="customer_branch"),
         ]
 
     def __str__(self) -> str:

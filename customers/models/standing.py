@@ -15,6 +15,8 @@ from crm_site.lib.permissions import Actor
 from crm_site.lib.tenancy import BankField, BankForeignKey, TenantManager, TenantModel, TenantQuerySet
 from customers.models.parties import Customer, CustomerKind, visible_rows
 
+# From this churn probability on a customer counts as "high churn risk", on pages, worklists and in summaries.
+ALARM_BP = 3000
 VALUE_TIERS = {3: "high", 2: "mid", 1: "general"}
 WEALTH_LEVELS = {
     7: "black_gold", 6: "diamond", 5: "premier_platinum", 4: "platinum", 3: "premier_gold", 2: "gold", 1: "standard",
@@ -94,6 +96,11 @@ class Standing(TenantModel):
                 fields=["bank_id", "home_branch", "loans", "customer"],
                 condition=Q(overdue_amount__gt=money(0)),
                 name="standing_overdue",
+            ),
+            models.Index(
+                fields=["bank_id", "home_branch", "churn_bp", "customer"],
+                condition=Q(churn_bp__gte=ALARM_BP),
+                name="standing_alarm",
             ),
             models.Index(
                 fields=["bank_id", "home_branch", "deposits_adb", "customer"],

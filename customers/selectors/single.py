@@ -92,6 +92,11 @@ def seen_customer(actor: Actor, customer_id: int) -> Customer:
     return Customer.objects.visible_to(actor).select_related("responsible", "home_branch").get(pk=customer_id)
 
 
+def sees_customer(actor: Actor, customer_id: int) -> bool:
+    """Whether the actor may see a customer. One statement."""
+    return bool(Customer.objects.visible_to(actor).filter(pk=customer_id).exists())
+
+
 @dataclass(frozen=True, slots=True)
 class TabCounts:
     """How much there is behind the tabs of a customer's page."""
@@ -103,20 +108,22 @@ class TabCounts:
 
 
 _COUNTS = """
-    select (select count(*) from customers_accountholder h where h.bank_id = c.bank_id and h.customer_id = c.id),
+    select (select count(*) from customers_accountholder h
+       join customers_account a on a.bank_id = h.bank_id and a.id = h.account_id
+       where h.bank_id = c.bank_id and h.customer_id = c.id and a.opened_date <= %(as_of)s),
       (select count(*) from customers_loan l
-       where l.bank_id = c.bank_id and l.customer_id = c.id and l.status = 'active'),
+       where l.bank_id = c.bank_id and l.customer_id = c.id and l.status = 'active' and l.granted_date <= %(as_of)s),
       (select count(*) from customers_interaction i where i.bank_id = c.bank_id and i.customer_id = c.id),
       (select count(*) from customers_relation r
        where r.bank_id = c.bank_id and (r.customer_id = c.id or r.other_id = c.id))
-    from customers_customer c where c.bank_id = %s and c.id = %s
+    from customers_customer c where c.bank_id = %(bank)s and c.id = %(customer)s
 """
 
 
-def tab_counts(actor: Actor, customer: Customer) -> TabCounts:
-    """Counts for the tabs of a customer that the caller has seen. One statement."""
+def tab_counts(actor: Actor, customer: Customer, *, as_of: dt.date) -> TabCounts:
+    """Counts for the tabs of a customer that the caller has seen, of what the panels show. One statement."""
     with connection.cursor() as cursor:
-        cursor.execute(_COUNTS, [actor.bank_id, customer.pk])
+        cursor.execute(_COUNTS, {"bank": actor.bank_id, "customer": customer.pk, "as_of": as_of})
         return TabCounts(*cursor.fetchone())
 
 

@@ -9,6 +9,8 @@ from itertools import pairwise
 
 from django.utils.translation import gettext as _
 
+from crm_site.accounts.models import Bank
+from crm_site.accounts.selectors import working_day
 from crm_site.lib import formats
 from crm_site.lib.permissions import Actor
 from crm_site.work.models import Task
@@ -75,8 +77,9 @@ def contact_text(contact: Interaction) -> str:
 
 
 def products(actor: Actor, customer: Customer, before: dt.datetime, limit: int) -> Sequence[Moment]:
-    """Accounts opened and closed, loans granted and repaid, as the core reported them."""
+    """Accounts opened and closed, loans granted and repaid, as the core reported them: up to the day people work on."""
     source = _("Core banking")
+    before = min(before, start_of(working_day(Bank.objects.get(pk=actor.bank_id)) + dt.timedelta(days=1)))
     moments = []
     for account in Account.objects.visible_to(actor).filter(owner=customer).order_by("-opened_date", "-id"):
         words = {"kind": account.get_kind_display(), "tail": account.number[-4:]}

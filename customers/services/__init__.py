@@ -2,18 +2,22 @@
 
 from customers.services.exports import Export, csv_chunks, export_customers, workbook
 from customers.services.interactions import correct_interaction, may_correct, record_interaction
+from customers.services.merging import EditConflict, FieldConflict
+from customers.services.people import add_person, change_person, person_left
 from customers.services.placement import Placement, place_customers
 from customers.services.privacy import reveal_identifier
-from customers.services.profile import FieldConflict, ProfileConflict, create_prospect, update_profile
+from customers.services.profile import create_prospect, update_profile
 from customers.services.saved_views import change_view, remove_view, save_view
 from customers.services.search import locate_customer
 from customers.services.tasks import create_customer_tasks
 
 __all__ = [
+    "EditConflict",
     "Export",
     "FieldConflict",
     "Placement",
-    "ProfileConflict",
+    "add_person",
+    "change_person",
     "change_view",
     "correct_interaction",
     "create_customer_tasks",
@@ -22,6 +26,7 @@ __all__ = [
     "export_customers",
     "locate_customer",
     "may_correct",
+    "person_left",
     "place_customers",
     "record_interaction",
     "remove_view",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
@@ -20,26 +19,9 @@ from customers import tokens
 from customers.identifiers import normalise, phone_e164
 from customers.models import Address, ContactPoint, Customer, Identifier, SearchToken, Standing
 from customers.models.parties import CRM_OWNED
+from customers.services.merging import merge
 
 PROSPECT_SOURCE = "crm"
-
-
-@dataclass(frozen=True, slots=True)
-class FieldConflict:
-    """A field that two people changed at once: what I typed, what the other saved meanwhile."""
-
-    field: str
-    mine: str
-    theirs: str
-
-
-class ProfileConflict(Conflict):
-    """Somebody else changed the same fields meanwhile. Nothing was saved; `current` is how the record stands."""
-
-    def __init__(self, current: Customer, conflicts: list[FieldConflict]) -> None:
-        super().__init__(_("Somebody changed the same fields meanwhile."), code="profile_conflict")
-        self.current = current
-        self.conflicts = conflicts
 
 
 def update_profile(
@@ -48,20 +30,12 @@ def update_profile(
     """Save the CRM-owned fields that the actor changed; returns their names.
 
     `base`: the values the form was opened with. What only the other person changed stays theirs, what only the
-    actor changed is saved; a field both changed differently raises ProfileConflict and saves nothing.
+    actor changed is saved; a field both changed differently raises EditConflict and saves nothing.
     """
     require(actor, "customer.write")
     with transaction.atomic():
         current = Customer.objects.visible_to(actor).select_for_update(of=("self",)).get(pk=customer.pk)
-        mine = [name for name in CRM_OWNED if name in typed and typed[name] != base.get(name, "")]
-        conflicts = [
-            FieldConflict(name, typed[name], getattr(current, name))
-            for name in mine
-            if getattr(current, name) not in (base.get(name, ""), typed[name])
-        ]
-        if conflicts:
-            raise ProfileConflict(current, conflicts)
-        changed = [name for name in mine if getattr(current, name) != typed[name]]
+        changed = merge({name: getattr(current, name) for name in CRM_OWNED}, base, typed)
         if changed:
             for name in changed:
                 setattr(current, name, typed[name])

@@ -18,13 +18,13 @@ from crm_site.lib.errors import DomainError
 from crm_site.lib.permissions import may
 from customers import services
 from customers.forms import ContactForm, CorrectionForm, ProfileForm, ProspectForm, RevealForm
-from customers.models import Channel, ContactPoint, Identifier, Interaction
+from customers.models import Channel, Interaction
 from customers.models.parties import crm_owned
 from customers.selectors.timeline import CHANNEL_ICONS
+from customers.services.privacy import PROTECTED, protected_row
 from customers.views.guard import as_of, get_customer, is_partial, page
 
 LAST_CHANNEL = "customer-channel"
-REVEALED: dict[str, Any] = {"identifier": Identifier, "contact": ContactPoint}
 
 
 def form_answer(request: Any, name: str, context: dict[str, Any], *, status: int = 200) -> HttpResponse:
@@ -100,9 +100,7 @@ def contact_edit(request: Any, customer_id: int, contact_id: int) -> HttpRespons
 def reveal(request: Any, customer_id: int, kind: str, pk: int) -> HttpResponse:
     """Ask for the reason, then show one identifier or phone in full; the record has it first."""
     customer = get_customer(request, customer_id)
-    if kind not in REVEALED:
-        raise Http404
-    row = REVEALED[kind].objects.visible_to(request.actor).filter(customer=customer, pk=pk).first()
+    row = protected_row(request.actor, customer=customer, kind=kind, pk=pk)
     if row is None:
         raise Http404
     form, value = RevealForm(request.POST or None), ""
@@ -114,6 +112,7 @@ def reveal(request: Any, customer_id: int, kind: str, pk: int) -> HttpResponse:
         except DomainError as error:
             form.refuse(error)
     context = {"customer": customer, "row": row, "kind": kind, "form": form, "value": value}
+    context |= PROTECTED[kind].shown(row)
     return form_answer(request, "reveal", context, status=422 if form.errors else 200)
 
 
@@ -138,13 +137,12 @@ def profile_edit(request: Any, customer_id: int) -> HttpResponse:
             )
             messages.success(request, _("Profile saved.") if changed else _("Nothing was changed."))
             return done(request, f"{reverse('customers:customer', args=[customer.pk])}?tab=information")
-        except services.ProfileConflict as conflict:
+        except services.EditConflict as conflict:
             conflicts = conflict.conflicts
-            theirs = {name: getattr(conflict.current, name) for name in owned}
             # Sending again means: I have seen theirs.
             form.data = {
                 **request.POST.dict(),
-                "base": json.dumps(theirs),
+                "base": json.dumps(conflict.theirs),
             }  # a new mapping: the request's is frozen
             for field in conflicts:
                 form.add_error(field.field, _("Changed meanwhile to: %s") % (field.theirs or "–"))

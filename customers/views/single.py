@@ -79,9 +79,9 @@ def customer(request: Any, customer_id: int) -> HttpResponse:
         "figures_of": figures_of(header.standing, day),
         "tabs": TABS,
         "tab": tab if tab in TABS else "overview",
-        "panels": panels_of(actor, tab if tab in TABS else "overview", customer_id),
+        "panels": panels_of(actor, tab if tab in TABS else "overview", header.customer),
         "quick_panels": quick_panels(actor, customer_id),
-        "counts": single.tab_counts(actor, header.customer),
+        "counts": single.tab_counts(actor, header.customer, as_of=day),
         "maturity": single.next_maturity(actor, header.customer, as_of=day),
         "tasks": lists.next_things(actor, [customer_id], until=day + dt.timedelta(days=SOON_DAYS)).get(
             customer_id
@@ -123,14 +123,16 @@ def quick_panels(actor: Actor, customer_id: int) -> list[dict[str, Any]]:
     ]
 
 
-def panels_of(actor: Actor, tab: str, customer_id: int) -> dict[str, list[dict[str, Any]]]:
-    """The registered panels of a tab that the actor may see, for the wide column and the narrow one."""
+def panels_of(actor: Actor, tab: str, customer: Customer) -> dict[str, list[dict[str, Any]]]:
+    """The panels of a tab for a customer of its kind that the actor may see, for the wide column and the narrow one."""
     found: dict[str, list[dict[str, Any]]] = {"main": [], "aside": []}
     for panel in sorted(PANELS, key=lambda panel: panel.order):
         if panel.tab != tab or not may(actor, panel.permission):
             continue
+        if panel.kinds and customer.kind not in panel.kinds:
+            continue
         try:
-            url = reverse(panel.url_name, args=[customer_id])
+            url = reverse(panel.url_name, args=[customer.pk])
         except NoReverseMatch:  # a room announces a panel that it does not serve: the page stands without it
             log.warning("panel without an address", extra={"fields": {"panel": panel.name}})
             continue

@@ -307,6 +307,11 @@ def overdue(scope: Scope) -> Overdue:
     return Overdue(rows[0][-2], rows[0][-1], longest)
 
 
+def leavers_url(scope: Scope) -> str:
+    """Everybody at or above the alarm, of any tier: what the column of the branches counts."""
+    return scope.url(fact_is("churn", str(CHURN_ALARM_PCT), ">="), sort="-churn")
+
+
 def churn_url(scope: Scope, tier: str = "") -> str:
     alarm = fact_is("churn", str(CHURN_ALARM_PCT), ">=")
     which = fact_is("value_tier", tier) if tier else fact_is("value_tier", "mid", ">=")
@@ -401,7 +406,7 @@ def _branch_urls(scope: Scope) -> dict[str, str]:
         "high": scope.url(fact_is("value_tier", "high")),
         "mid": scope.url(fact_is("value_tier", "mid")),
         "loans": scope.url(fact_is("loans", "0", ">"), sort="-loans"),
-        "churn": scope.url(fact_is("churn", str(CHURN_ALARM_PCT), ">="), sort="-churn"),
+        "churn": leavers_url(scope),
         "overdue": overdue_url(scope),
     }
 

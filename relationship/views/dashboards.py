@@ -10,7 +10,7 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
-from credit_rating.selectors.cases import inbox, listed
+from credit_rating.selectors.cases import inbox, listed, todo_count
 from credit_rating.selectors.waiting import ratings_to_decide
 from credit_rating.selectors.warnings import WarningQuery, warning_count
 from crm_site.accounts.models import OrgUnit
@@ -25,14 +25,16 @@ from customers.models import CustomerKind
 from customers.models.standing import VALUE_TIERS
 from relationship import charts, links
 from relationship.selectors import dashboards
-from relationship.selectors.dashboards import Moves, Scope
+from relationship.selectors.dashboards import Month, Moves, Scope
 from relationship.selectors.loads import Load, loads, owners_of, totals
 from relationship.selectors.queue import in_queue
 from relationship.selectors.units import readable_unit
 from segmentation.models import TierPolicy
+from segmentation.selectors.churn import champions
 
 # Cases that a home names.
 HOME_CASES = 5
+FULLEST = 12  # managers that a branch's dashboard lists; the page of all staff has the others
 
 
 def _scope(request: Any, unit: OrgUnit) -> Scope:
@@ -94,6 +96,11 @@ def _balances(request: Any, scope: Scope) -> dict[str, Any]:
     }
 
 
+def _churn_known(newest: Month | None) -> bool:
+    """Whether a 0 of the likely leavers means nobody: without an approved model there is no score to count."""
+    return bool(newest and newest.total.churn_high) or bool(champions())
+
+
 def _changes(context: dict[str, Any]) -> dict[str, float | None]:
     now, before = context["newest"], context["before"]
     names = ("customers", "deposits_adb", "loans")
@@ -109,6 +116,7 @@ def _scope_urls(scope: Scope) -> dict[str, str]:
         "overdue": dashboards.overdue_url(scope),
         **{code: scope.url(fact_is("value_tier", code)) for code in VALUE_TIERS.values()},
         "churn": dashboards.churn_url(scope),
+        "leavers": dashboards.leavers_url(scope),
         **{f"churn_{code}": dashboards.churn_url(scope, code) for code in VALUE_TIERS.values()},
     }
 
@@ -132,15 +140,19 @@ def branch(request: Any, pk: int | None = None) -> HttpResponse:
         "day": day,
         "quarter_days": (quarter_end(day) - day).days,
         "changes": _changes(context),
-        "managers": [(row, links.list_url(links.of_person(row.staff))) for row in managers],
+        "managers": [(row, links.list_url(links.of_person(row.staff))) for row in managers[:FULLEST]],
+        "more_managers": max(len(managers) - FULLEST, 0),
         "manager_totals": totals(managers),
         "teller_totals": totals(row for row in people if row.is_teller),
         "late_tasks": sum(row.late_tasks for row in people),
         "over_cap": [row for row in managers if row.fill and row.fill.is_over],
         "waiting": in_queue(request.actor, unit).count(),
-        "cases": len(inbox(request.actor, "todo", day=day)) if may(request.actor, "credit.decide") else 0,
-        "ratings": ratings_to_decide(request.actor).count() if may(request.actor, "rating.decide") else 0,
+        "cases": todo_count(request.actor, day) if may(request.actor, "credit.decide") else 0,
+        "ratings": ratings_to_decide(request.actor, day).count()
+        if may(request.actor, "rating.decide")
+        else 0,
         "warnings": warning_count(request.actor, WarningQuery(level="risk")) if may_decide else 0,
+        "churn_known": _churn_known(context["newest"]),
         "leavers": dashboards.likely_to_leave(scope, request.bank.currency),
         "overdue": dashboards.overdue(scope),
         "urls": _scope_urls(scope),
@@ -194,12 +206,15 @@ def bank(request: Any) -> HttpResponse:
     context |= {
         "branch": head_office,
         **_to_decide(request.actor, day),
-        "ratings": ratings_to_decide(request.actor).count() if may(request.actor, "rating.decide") else 0,
+        "ratings": ratings_to_decide(request.actor, day).count()
+        if may(request.actor, "rating.decide")
+        else 0,
         "day": day,
         "quarter_days": (quarter_end(day) - day).days,
         "changes": _changes(context),
         "lines": lines,
         "columns": _columns(),
+        "churn_known": _churn_known(newest),
         "churn": sum(newest.by_tier[rank].churn_high for rank in (3, 2) if rank in newest.by_tier)
         if newest
         else 0,

@@ -31,7 +31,7 @@ def trend_chart(
         return None
     totals = [sum((cell["d"] for cell in cells.values()), Decimal(0)) for cells in days.values()]
     unit = formats.column_unit(totals)
-    heads = [day.strftime("%Y-%m") if day != max(days) else day.isoformat() for day in days]
+    heads = [formats.month(day) for day in days]
     ranks = dict(RANKS[scheme]) if scheme == "value" else {0: "all"}
     series, rows = [], [[head] for head in heads]
     for rank, code in ranks.items():

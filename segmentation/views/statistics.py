@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
+from crm_site.lib import formats
 from crm_site.lib.guards import allowed
 from customers.links import urls_for_condition
 from customers.models import CustomerKind
@@ -129,6 +130,7 @@ def _table(lines: Any, labels: Any, condition: Any) -> dict[str, Any]:
         "rows": rows, "total": total, "average": average,
         "url": urls_for_condition(condition) if condition else "",
         "amounts": [total["deposits_adb"], total["loans"]],
+        "averages": formats.column_unit([average, *(line.average for line in lines)]),
     }  # fmt: skip
 
 
@@ -168,11 +170,11 @@ def matrix(moved: book.Movement, scheme: str, form: ScopeForm) -> dict[str, Any]
             )
     return {
         "corner": _("From, rows. To, columns"),
-        "total_head": moved.before.isoformat(),
+        "total_head": formats.month(moved.before),
         "columns": [{"key": code, "label": TIER_LABELS[code]} for code in ranks.values()],
         "rows": rows,
         "total": {
-            "label": moved.as_of.isoformat(),
+            "label": formats.month(moved.as_of),
             "cells": [
                 *(sum(n for (_a, b), (n, _d) in moved.cells.items() if b == end) for end in ranks),
                 sum(n for n, _d in moved.cells.values()),

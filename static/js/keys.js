@@ -1,5 +1,5 @@
 // The keyboard: j k ↵ x d in lists, c and t for the customer, / and Ctrl-K to search, ? for help.
-// A page offers an action by data-key="c" on its link or button; next and previous customer by data-key="j", "k".
+// A page offers an action by data-key="c" on its link or button; next and previous customer or case by data-key="j", "k".
 import { openDialog } from "./dialogs.js";
 import { currentRow, rows, step, toggle } from "./rows.js";
 import { openSearch } from "./search.js";

@@ -179,20 +179,48 @@ def test_the_second_administrator_of_a_fresh_bank_is_appointed_by_the_first_and_
                 first, Person(hired, house.bank), house, "administrator", unit_id=house.head_office.pk
             )
             assert grant.status == status
+        second = Person(Staff.objects.get(number="a2"), house.bank)
+        assert decide_grant(second.actor, grant_id=grant.pk, approve=True, now=NOW).status == "effective"
 
 
 def test_who_was_let_in_by_the_proposer_waits_before_deciding_for_him(
     inside: House, rm: Person, administrator: Person, administrator_two: Person
 ) -> None:
     grant = propose(administrator, rm, inside)
-    reset_password(administrator.actor, staff_id=administrator_two.staff.pk, now=NOW)
+    reset_at = NOW + dt.timedelta(minutes=1)
+    reset_password(administrator.actor, staff_id=administrator_two.staff.pk, now=reset_at)
     with pytest.raises(DomainError) as refused:
-        decide_grant(administrator_two.actor, grant_id=grant.pk, approve=True, now=NOW)
+        decide_grant(administrator_two.actor, grant_id=grant.pk, approve=True, now=reset_at)
     assert refused.value.code == "foreign_hands"
     later = NOW + dt.timedelta(hours=73)
     assert (
         decide_grant(administrator_two.actor, grant_id=grant.pk, approve=True, now=later).status
         == "effective"
+    )
+
+
+def test_who_let_the_proposer_in_waits_before_deciding_for_him(
+    inside: House, rm: Person, administrator: Person, administrator_two: Person
+) -> None:
+    """With the colleague's new password he could propose in his name and approve in his own."""
+    before = propose(administrator_two, rm, inside)
+    reset_password(
+        administrator.actor, staff_id=administrator_two.staff.pk, now=NOW + dt.timedelta(minutes=1)
+    )
+    after = propose(
+        administrator_two,
+        rm,
+        inside,
+        role="risk",
+        unit_id=inside.head_office.pk,
+        now=NOW + dt.timedelta(minutes=2),
+    )
+    later = NOW + dt.timedelta(hours=1)
+    with pytest.raises(DomainError) as refused:
+        decide_grant(administrator.actor, grant_id=after.pk, approve=True, now=later)
+    assert refused.value.code == "foreign_hands"
+    assert (
+        decide_grant(administrator.actor, grant_id=before.pk, approve=True, now=later).status == "effective"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any
 
 from allauth.idp.oidc.models import Client
@@ -36,7 +37,17 @@ from crm_site.jobs.models import Run
 from crm_site.lib.permissions import Actor, Grant, Role
 from crm_site.lib.tenancy import bank
 from crm_site.work.models import Notification, Task
-from customers.models import Batch, Customer, Identifier, Interaction, Loan, Product, SavedView, Standing
+from customers.models import (
+    Batch,
+    ContactPerson,
+    Customer,
+    Identifier,
+    Interaction,
+    Loan,
+    Product,
+    SavedView,
+    Standing,
+)
 from relationship.models import AssignmentProposal
 from segmentation.models import ChurnModel, TierPolicy
 from segmentation.services import ensure_default_policies
@@ -214,6 +225,11 @@ def place(house: House, what: str, responsible: Staff | None) -> dict[str, Any]:
                 result="agreed",
             )
             return {"customer_id": customer.pk, "contact_id": found.pk}
+        elif what == "person":
+            person = ContactPerson.objects.create(
+                customer=customer, name="Matrix", post="other", title="x", submission=uuid.uuid4()
+            )
+            return {"customer_id": customer.pk, "person_id": person.pk}
         elif what == "identifier":
             value = vault_of(house.id).encrypt("X", place="identifier.value", row=f"{customer.number}|other")
             row = Identifier.objects.get_or_create(

@@ -44,10 +44,10 @@ def test_a_table_that_stacks_on_a_phone_says_what_each_figure_is(path: Path) -> 
     """There its head is gone: a cell names its column, or is one that needs no name (a whole line of its own)."""
     for table in _STACKED.findall((FOLDER / path).read_text()):
         head, body = table.split("</thead>")
-        columns = set(re.findall(r'<th[^>]*>\{% translate "([^"]+)" %\}', head))
+        columns = set(re.findall(r'<th[^>]*>\{% translate "([^"]+)"(?: context "[^"]+")? %\}', head))
         cells = _CELL.findall(body)
         assert len(cells) >= len(columns)
         for attributes, empty in cells:
-            label = re.search(r"data-label=\"\{% translate '([^']+)' %\}\"", attributes)
+            label = re.search(r"data-label=\"\{% translate '([^']+)'(?: context '[^']+')? %\}\"", attributes)
             assert label or empty or "wide-cell" in attributes, attributes
             assert label is None or label[1] in columns

@@ -15,7 +15,7 @@ from crm_site.composition.demo import BACKFILL, train_churn
 from crm_site.jobs.models import Run
 from crm_site.jobs.services import NIGHTLY
 from crm_site.lib import tenancy
-from crm_site.lib.dates import add_months, month_start
+from crm_site.lib.dates import add_months, month_end, month_start
 from tests.bench import limits, limits_credit
 from tests.bench.rows import Row, work_row
 from tests.rig import Rig, Spent, Work
@@ -107,14 +107,17 @@ def run(rig: Rig, code: str, customers: int, wanted: set[str], day: dt.date) -> 
     bank = Bank.objects.get(code=code).pk
     with rig.admin() as admin:
         if "nightly_full" in wanted:
+            if _newest(bank) >= day:
+                # A kept bank, which has had this night: the next month-end, everybody moved.
+                day = month_end(_newest(bank) + dt.timedelta(days=1))
+                _move_balances(admin, bank, day, every=1)
             yield _whole(rig, admin, "nightly_full", code, bank, customers, day, every=1)
         elif _newest(bank) < day:
             night(rig, code, day)
-        if (
-            "nightly_delta" in wanted
-        ):  # before the tiers' rows, which would leave it everybody's tasks to turn round
-            then = day + dt.timedelta(days=1)
-            _move_balances(admin, bank, then)
+        # Before the tiers' rows, which would leave it everybody's tasks to turn round.
+        if "nightly_delta" in wanted:
+            then = max(day, _newest(bank)) + dt.timedelta(days=1)
+            _move_balances(admin, bank, then, every=SHARE)
             yield _whole(rig, admin, "nightly_delta", code, bank, customers, then, every=SHARE)
         # Steps alone, each on a new day: one before the newest would go the longer way of nights that are made up for.
         day = max(day, _newest(bank)) + dt.timedelta(days=1)
@@ -198,8 +201,8 @@ def _whole(
     return work_row(name, customers, spent(rig, told, work), limit, aim=2.0, peak_mib=work.mib, note=note)
 
 
-def _move_balances(admin: Any, bank: int, day: dt.date) -> None:
-    """One account in fifty has another balance on the day, with its balance-days carried on."""
+def _move_balances(admin: Any, bank: int, day: dt.date, every: int) -> None:
+    """One account in `every` has another balance on the day, with its balance-days carried on."""
     admin.execute("SELECT banyan_ensure_month('customers_balancechange', %s)", [day])
     admin.execute(
         """INSERT INTO customers_balancechange (bank_id, account_id, date, balance, positive_days, negative_days)
@@ -210,5 +213,5 @@ def _move_balances(admin: Any, bank: int, day: dt.date) -> None:
                SELECT * FROM customers_balancechange b WHERE b.bank_id = a.bank_id AND b.account_id = a.id
                ORDER BY b.date DESC LIMIT 1) b ON true
            WHERE a.bank_id = %(bank)s AND a.id %% %(every)s = 0 AND a.closed_date IS NULL AND b.date < %(day)s""",
-        {"bank": bank, "day": day, "every": SHARE},
+        {"bank": bank, "day": day, "every": every},
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -189,6 +190,12 @@ def test_the_schema_is_whole(call: Call) -> None:
     schema = call("get", "schema/?format=json").json()
     flow = schema["components"]["securitySchemes"]["oauth2"]["flows"]["clientCredentials"]
     operations = [operation for path in schema["paths"].values() for operation in path.values()]
+    refusals = {
+        json.dumps(o["responses"][code]["content"]) for o in operations for code in ("401", "404", "500")
+    }
+    assert refusals == {
+        '{"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}'
+    }  # one type for every refusal: what a generated client catches
     asked = {scope for operation in operations for way in operation["security"] for scope in way["oauth2"]}
     assert asked <= set(flow["scopes"])
     for name, part in schema["components"]["schemas"].items():

@@ -57,7 +57,7 @@ def with_customer(desk: Desk) -> Desk:
     return desk
 
 
-def terms(amount: int = 20_000_000, **changed: Any) -> Terms:
+def terms(amount: int | Decimal = 20_000_000, **changed: Any) -> Terms:
     given: dict[str, Any] = {
         "kind": "new", "product": a_product(), "currency": "CNY", "amount": D(amount), "term_months": 12,
         "purpose": "Working capital", **changed,
@@ -65,7 +65,7 @@ def terms(amount: int = 20_000_000, **changed: Any) -> Terms:
     return Terms(**given)
 
 
-def a_case(desk: Desk, amount: int = 20_000_000, **changed: Any) -> CreditCase:
+def a_case(desk: Desk, amount: int | Decimal = 20_000_000, **changed: Any) -> CreditCase:
     """Submitted, at the branch; not rated, so it goes to the president."""
     asked = terms(amount, **changed)
     case = cases.create_case(desk.rm.actor, customer=desk.customer, terms=asked, now=NOW)
@@ -79,7 +79,8 @@ def say(person: Person, case: CreditCase, verdict: str = "approve", **changed: A
     given: dict[str, Any] = {
         "case_id": case.pk, "verdict": verdict, "text": "Seen and weighed.", "dossier_hash": case.dossier_hash,
         "now": LATER, "today": TODAY,
-        "conditions": ["Settlement share 65%"] if verdict == "conditional" else (), **changed,
+        "conditions": ["Settlement share 65%"] if verdict == "conditional" else (),
+        "cap_ground": "Its deposits secure what is above.", **changed,
     }  # fmt: skip
     found = cases.decide(person.actor, **given)
     case.refresh_from_db()

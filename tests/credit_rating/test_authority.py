@@ -44,7 +44,7 @@ def oracle(rows: list[Authority], asked: Asked) -> str:
                 and asked.kind in row.kinds
                 and all(g in row.guarantees for g in secured_by)
             ):
-                return "president" if asked.above_limit else stage
+                return "president" if asked.above_limit or asked.breaks_cap or asked.uncalculated else stage
     return "president"
 
 
@@ -58,6 +58,8 @@ def oracle(rows: list[Authority], asked: Asked) -> str:
     guarantees=st.frozensets(st.sampled_from(GUARANTEES)),
     above=st.booleans(),
     without=st.booleans(),
+    breaks=st.booleans(),
+    uncalculated=st.booleans(),
 )
 def test_the_route_is_the_oracles_at_every_boundary(
     rows: list[Authority],
@@ -68,8 +70,11 @@ def test_the_route_is_the_oracles_at_every_boundary(
     guarantees: frozenset[str],
     above: bool,
     without: bool,
+    breaks: bool,
+    uncalculated: bool,
 ) -> None:
-    asked = Asked(max(rows[pick % len(rows)].up_to + step, CENT), grade, kind, guarantees, above, without)
+    amount = max(rows[pick % len(rows)].up_to + step, CENT)
+    asked = Asked(amount, grade, kind, guarantees, above, without, breaks, uncalculated)
     route = find_route(rows, asked, GRADES)
     decides = oracle(rows, asked)
     if without:  # nobody at the branch: it is never asked, and headquarters decides in its place
@@ -90,6 +95,25 @@ def test_every_boundary_of_the_default_matrix_on_both_sides() -> None:
                         assert find_route(DEFAULT, asked, GRADES).decides == oracle(list(DEFAULT), asked)
                         tried += 1
     assert tried == 5 * 3 * 11 * 4 * 4
+
+
+@pytest.mark.parametrize(
+    ("usable", "stages", "pct"),
+    [
+        (Decimal("800000.01"), ("branch",), None),
+        (Decimal("800000.00"), ("branch",), None),
+        (Decimal("799999.99"), ("branch", "headquarters"), 99),
+        (Decimal("320000.00"), ("branch", "headquarters"), 40),
+        (Decimal("1.00"), ("branch", "headquarters"), 0),
+    ],
+)
+def test_guarantees_open_a_row_when_they_cover_the_whole_amount(
+    usable: Decimal, stages: tuple[str, ...], pct: int | None
+) -> None:
+    asked = Asked(Decimal(800_000), "A", "sme", frozenset({"mortgage"}), usable=usable)
+    assert (find_route(DEFAULT, asked, GRADES).stages, asked.covered_pct) == (stages, pct)
+    unsecured = Asked(Decimal(800_000), "A", "sme", frozenset(), usable=Decimal(0))
+    assert (find_route(DEFAULT, unsecured, GRADES).decides, unsecured.covered_pct) == ("headquarters", None)
 
 
 def test_a_policy_may_send_all_that_the_committee_approves_to_the_president() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from credit_rating.models import CreditCase
 from credit_rating.services import cases
 from credit_rating.services.guarantees import Thing
 from crm_site.lib.tenancy import bank
-from customers.models import Relation
+from customers.models import ContactPerson, Relation
 from tests.conftest import NOW, TODAY, House, Person
 from tests.credit_rating import book
 from tests.credit_rating import desk as tables
@@ -44,12 +45,15 @@ def _statements(client: Client, case: CreditCase) -> list[str]:
 
 
 def _grown(desk: Desk, case: CreditCase, first: int) -> None:
-    """A member of the group, files of the case and a guarantee more. Call inside the bank."""
+    """A member of the group, files of the case, a key person and a guarantee more. Call inside the bank."""
     for n in range(first, first + 4):
         daughter = make_customer(f"Daughter {n}", kind="corporate", home_branch=desk.house.north)
         Relation.objects.create(customer=daughter, other=desk.customer, kind="parent_company", share=1)
         upload = SimpleUploadedFile(f"{n}.png", PNG + bytes([n]) * 20)
         cases.add_files(desk.rm.actor, case_id=case.pk, uploads=[upload], now=NOW, today=TODAY)
+        ContactPerson.objects.create(
+            customer=desk.customer, name=f"Chair {n}", post="chair", submission=uuid.uuid4()
+        )
         thing = Thing("residence", f"D-{n}", f"Flat {n}")
         book.mortgage(desk.rm.actor, desk.customer, thing=thing)
 

@@ -138,3 +138,27 @@ def test_when_the_only_manager_takes_no_part_headquarters_goes_on(desk: Desk) ->
     assert (case.status, case.route[0]) == ("headquarters", "headquarters")
     say(desk.reviewer, case)
     assert case.status == CaseStatus.COMMITTEE
+
+
+def test_in_the_night_headquarters_takes_what_nobody_at_the_branch_may_decide_any_more(desk: Desk) -> None:
+    case = a_case(desk)
+    assert cases.close_due(now=LATER, today=TODAY) == 0
+    _related(desk.manager, desk.customer)
+    assert cases.close_due(now=LATER, today=TODAY) == 1
+    case.refresh_from_db()
+    assert (case.status, case.route[0]) == ("headquarters", "headquarters")
+    assert cases.close_due(now=LATER, today=TODAY) == 0
+
+
+def test_only_who_sees_the_same_customers_stands_in(desk: Desk, house: House) -> None:
+    elsewhere = hire(house, "elsewhere", Role.BRANCH_MANAGER, house.south)
+    beside = hire(house, "beside", Role.BRANCH_MANAGER, house.north)
+    offered = set(selectors.stand_ins(desk.manager.actor, TODAY))
+    assert {beside.staff, desk.reviewer.staff, desk.president.staff} <= offered
+    assert not {elsewhere.staff, desk.manager.staff, desk.rm.staff} & offered
+    assert desk.manager.staff not in selectors.stand_ins(desk.reviewer.actor, TODAY)
+    with pytest.raises(cases.CaseFault) as refused:
+        cases.delegate(
+            desk.manager.actor, to_id=elsewhere.staff.pk, from_date=TODAY, to_date=TODAY, now=NOW, today=TODAY
+        )
+    assert set(refused.value.fields) == {"to"}

@@ -24,7 +24,7 @@ from credit_rating.models import (
 from credit_rating.selectors import cases as selectors
 from credit_rating.selectors.cases import dossier
 from credit_rating.services import cases, lines
-from credit_rating.services.cases import CaseFault, Stale, making
+from credit_rating.services.cases import CaseFault, Stale
 from crm_site.lib.errors import Conflict, DomainError
 from crm_site.lib.permissions import Actor, Grant, Role
 from crm_site.lib.tenancy import bank
@@ -318,21 +318,87 @@ def hire_risk(desk: Desk) -> Actor:
     return Actor(desk.house.id, "risk", staff_id=desk.reviewer.staff.pk, grants=(Grant(Role.RISK, 0, 99),))
 
 
+class Shelf:
+    """The evidence of a customer, in place of saved ratings and calculations: `now` is what is in force."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.kept: dict[tuple[str, int], Evidence] = {}
+        self.now: dict[str, Evidence] = {}
+        monkeypatch.setattr(
+            dossier,
+            "find_evidence",
+            lambda name, _customer, key: self.kept.get((name, key)) if key else self.now.get(name),
+        )
+
+    def put(self, name: str, evidence: Evidence) -> Evidence:
+        self.kept[name, evidence.id] = self.now[name] = evidence
+        return evidence
+
+
 def test_the_rating_in_force_gives_the_grade_and_its_makers_never_decide(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rating = Evidence(77, "PJ-1", "f" * 64, TODAY, "A", (desk.reviewer.staff.pk,))
-    found = {"rating": rating}
-    monkeypatch.setattr(dossier, "find_evidence", lambda name, _customer, _key: found.get(name))
-    monkeypatch.setattr(making, "find_evidence", lambda name, _customer, _key: found.get(name))
-    case = a_case(desk)
+    shelf = Shelf(monkeypatch)
+    shelf.put("rating", Evidence(77, "PJ-1", "f" * 64, TODAY, "A", (desk.reviewer.staff.pk,)))
+    shelf.put("calculation", Evidence(5, "CS-1", "e" * 64, TODAY, "A", (), D(30_000_000)))
+    case = a_case(desk, calculation_id=5)
     assert case.rating_id == 77
     assert case.route_why == "president_sees"
     say(desk.manager, case)
     with pytest.raises(CaseFault) as refused:
         say(desk.reviewer, case)
     assert refused.value.code == "four_eyes_maker"
-    found.clear()
+    shelf.kept.clear()
     with pytest.raises(DomainError) as gone:
         say(desk.president, case)
     assert gone.value.code == "evidence"
+
+
+def test_another_rating_voids_what_was_said_and_gives_its_own_grade(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf = Shelf(monkeypatch)
+    shelf.put("rating", Evidence(77, "PJ-1", "f" * 64, TODAY, "A", ()))
+    shelf.put("calculation", Evidence(5, "CS-1", "e" * 64, TODAY, "A", (), D(30_000_000)))
+    case = a_case(desk, calculation_id=5)
+    say(desk.manager, case)
+    shelf.put("rating", Evidence(78, "PJ-2", "d" * 64, TODAY, "B", ()))
+    with pytest.raises(Stale):
+        say(desk.reviewer, case)
+    case.refresh_from_db()
+    assert (case.status, case.rating_id) == ("branch", 78)
+    assert not case.opinions.filter(voided_at__isnull=True).exists()
+    # Expired: nobody is stuck, the case goes on as one of somebody unrated.
+    del shelf.now["rating"]
+    with pytest.raises(Stale):
+        say(desk.manager, case)
+    case.refresh_from_db()
+    assert (case.rating_id, case.route_why) == (None, "no_row")
+    say(desk.manager, case, "return")
+    assert case.status == "returned"
+
+
+@pytest.mark.parametrize(
+    ("rated", "calculated", "why"),
+    [
+        ("A", ("A", 0), "president_sees"),
+        ("A", ("BBB", 90), "president_sees"),  # reckoned as somebody worse, and just recent enough
+        ("A", ("A", 91), "uncalculated"),
+        ("A", ("AA", 0), "uncalculated"),
+        ("A", None, "uncalculated"),
+        ("", ("AAA", 0), "no_row"),  # what the maker typed into the calculation is no rating
+    ],
+)
+def test_a_case_without_a_fitting_calculation_is_an_exception(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, rated: str, calculated: tuple[str, int] | None, why: str
+) -> None:
+    shelf = Shelf(monkeypatch)
+    if rated:
+        shelf.put("rating", Evidence(77, "PJ-1", "f" * 64, TODAY, rated, ()))
+    if calculated:
+        grade, age = calculated
+        made = TODAY - dt.timedelta(days=age)
+        shelf.put("calculation", Evidence(5, "CS-1", "e" * 64, made, grade, (), D(30_000_000)))
+    case = a_case(desk, calculation_id=5 if calculated else None)
+    assert case.route_why == why
+    assert case.route[-1] == "president"

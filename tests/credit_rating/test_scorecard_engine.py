@@ -357,3 +357,17 @@ class TestFiles:
         assert [text_of(v) for v in (2.0, True, None, float("nan"), " NA ", "none")] == [
             "2", "true", "", "", "", "none",
         ]  # fmt: skip
+
+
+def test_a_column_that_tells_the_outcome_is_named_and_one_beyond_all_figures_is_unknown() -> None:
+    dice = np.random.default_rng(5)
+    bad = dice.random(600) < 0.3
+    columns = {
+        "age": number_column(dice.normal(40, 10, 600) - 5 * bad),
+        "repaid": number_column(np.where(bad, 0, 1)),
+        "beyond": number_column(np.where(bad, np.inf, 1e300)),
+    }
+    found = develop(columns, bad)
+    assert found.suspects == ["repaid"]
+    assert found.card.factors[0].name == "repaid"
+    assert np.isnan(number_column(["1e300", "-1e31", "1e30"]).numbers).tolist() == [True, True, False]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import uuid
 from decimal import Decimal
 from itertools import pairwise
 from typing import Any
@@ -25,8 +26,9 @@ from crm_site.lib.registry import WORK_REASONS, RunContext
 from crm_site.work.models import Task
 from crm_site.work.services import finish_task
 from customers.conditions import Matches
-from customers.models import Customer, Loan, LoanBalance, Relation, Standing
+from customers.models import ContactPerson, Customer, Loan, LoanBalance, Relation, Standing
 from customers.nightly import customer_ranges
+from customers.services import person_left
 from tests.architecture.places import a_customer
 from tests.conftest import NOW, TODAY, House, Person
 from tests.credit_rating import book
@@ -198,6 +200,36 @@ def test_a_warning_opens_once_ends_by_itself_and_opens_anew(
     night(inside, in_days(2), step="warnings")
     assert Signal.objects.count() == 2
     assert Task.objects.open().count() == 1
+
+
+def test_a_key_person_who_left_is_a_warning_with_a_task_for_a_month(
+    inside: House, debtor: Customer, rm: Person
+) -> None:
+    a_loan(debtor, "L1")
+    night(inside, step="warnings")
+    assert not Signal.objects.filter(code="key_person")
+    director = ContactPerson.objects.create(
+        customer=debtor,
+        name="吴敏",
+        post="finance_director",
+        from_date=in_days(-900),
+        submission=uuid.uuid4(),
+    )
+    person_left(rm.actor, person=director, left_date=in_days(-21), reason="left", now=NOW)
+    night(inside, step="warnings")
+    signal = Signal.objects.get(code="key_person")
+    assert (signal.level, signal.owner, signal.figures) == (
+        "watch",
+        rm.staff,
+        {"key_person_change_days": "21"},
+    )
+    assert Task.objects.open().get().owner == rm.staff
+    night(inside, in_days(9), step="warnings")
+    signal.refresh_from_db()
+    assert signal.ended_on is None
+    night(inside, in_days(10), step="warnings")
+    signal.refresh_from_db()
+    assert signal.ended_on == in_days(10)
 
 
 def test_an_answered_warning_is_not_asked_again_while_its_cause_lasts(

@@ -28,7 +28,7 @@ from crm_site.launcher.postgres import free_port
 from crm_site.launcher.processes import die_with_parent
 from tests.prove.conftest import Promise
 from tests.prove.databases import ROOT, address, bank_id, database, environment, manage
-from tests.prove.test_kill_storm import children
+from tests.prove.storm import children
 
 CALLS, CLIENTS, KILLS, TRIES = 1_000, 32, 12, 200
 LIMIT_MINOR = 150_000  # half of what is asked for

@@ -65,7 +65,9 @@ def book(house: House, rm: Person, teller: Person, branch_manager: Person) -> Ho
                 standing={"overdue_amount": Decimal("12.50"), "days_past_due": 40, "churn_bp": 3000},
             ),
             customer(house.north, teller.staff, tier=1, deposits="500.00", standing={"churn_bp": 2999}),
-            customer(house.south, None, tier=1, deposits="700.00", kind="household"),
+            customer(
+                house.south, None, tier=1, deposits="700.00", kind="household", standing={"churn_bp": 4000}
+            ),
             customer(house.north, None, tier=2, deposits="100000.00"),
         ]  # fmt: skip
         customer(house.north, rm.staff, tier=0, is_prospect=True, deposits="0.00")

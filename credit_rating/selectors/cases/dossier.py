@@ -11,9 +11,11 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from credit_rating.engine.authority import Asked, Route
+from credit_rating.engine.exposure import CapUse
 from credit_rating.evidence import Evidence, find_evidence
 from credit_rating.models import (
     CaseDossier,
+    CaseKind,
     CreditCase,
     CreditLine,
     CreditPolicy,
@@ -24,14 +26,16 @@ from credit_rating.models import (
 from credit_rating.models.calculations import content_hash
 from credit_rating.models.cases import STAGES
 from credit_rating.models.guarantees import LIVE
-from credit_rating.models.lines import LIVING
+from credit_rating.models.lines import LIVING, PROMISED
 from credit_rating.policies import SHAPES, Body, read
-from credit_rating.policies.authority import kin_steps_of, route_of
+from credit_rating.policies.authority import calculation_days_of, kin_steps_of, route_of
+from credit_rating.policies.grades import GRADES
 from credit_rating.selectors.cases.files import told_files
 from credit_rating.selectors.cases.people import without_branch
-from credit_rating.selectors.exposure import home_rates, related_customers
+from credit_rating.selectors.exposure import broken_caps, home_rates, related_customers
 from credit_rating.selectors.external import newest_report
-from credit_rating.selectors.guarantees import newest_valuations
+from credit_rating.selectors.guarantees import newest_valuations, security_of
+from credit_rating.selectors.makers import hands_on
 from credit_rating.selectors.policies import policy_on
 from crm_site.accounts.banks import home_currency
 from crm_site.lib.errors import DomainError
@@ -65,6 +69,7 @@ class Dossier:
     majority_pct: int
     kin_steps: int
     makers: tuple[tuple[int, str], ...]
+    rating_id: int | None
 
     @property
     def hash(self) -> str:
@@ -87,7 +92,7 @@ def _asked_amount(case: CreditCase, day: dt.date) -> Decimal:
 
     So that nobody stays below an authority by asking in pieces.
     """
-    lines = CreditLine.objects.filter(customer=case.customer, status__in=LIVING)
+    lines = CreditLine.objects.filter(PROMISED, customer=case.customer)
     others = CreditCase.objects.filter(customer=case.customer, status__in=STAGES).exclude(pk=case.pk)
     return total_asked(case, lines, others, day)
 
@@ -100,28 +105,55 @@ def total_asked(
     changed = {other.line_id for other in others if other.line_id}
     amounts = [(case.amount, case.currency)]
     amounts += [(other.amount, other.currency) for other in others]
-    amounts += [(line.limit, line.currency) for line in lines if line.pk not in changed]
+    amounts += [(line.promised, line.currency) for line in lines if line.pk not in changed]
     rates = home_rates({currency for _amount, currency in amounts}, day)
     return sum((round_cents(Decimal(amount) * rates[currency]) for amount, currency in amounts), Decimal(0))
 
 
-def asked_of(case: CreditCase, day: dt.date) -> tuple[Asked, Evidence | None, Evidence | None]:
-    """What the matrix is asked about a case, and the evidence it rests on. The rating's grade goes before the
-    calculation's. Raises DomainError when named evidence is gone or no longer what was saved."""
-    found = {}
-    for name, key in (("calculation", case.calculation_id), ("rating", case.rating_id)):
-        found[name] = find_evidence(name, case.customer_id, key) if key else None
-        if key and found[name] is None:
-            message = _("The evidence is not there any more, or is not what was saved.")
-            raise DomainError(message, code="evidence", fields={name: message})
-    calculation, rating = found["calculation"], found["rating"]
-    grade = next((e.grade for e in (rating, calculation) if e is not None), "")
+def broken_by(case: CreditCase, today: dt.date) -> tuple[CapUse, ...]:
+    """The regulator's caps that are broken once the customer has all that is asked for, by what is at stake today."""
+    amount = _asked_amount(case, case.as_of or today)
+    return broken_caps({case.customer_id: amount}, today).get(case.customer_id, ())
+
+
+def asked_of(
+    case: CreditCase, day: dt.date, *, grade: str | None = None
+) -> tuple[Asked, Evidence | None, Evidence | None]:
+    """What the matrix is asked about a case, and the evidence it rests on: the calculation that it names, and the
+    customer's rating in force, whichever the case began with. What a calculation assumes of somebody unrated is no
+    grade. `grade`: of a rating that is decided together with the case. Raises DomainError when evidence is gone or no
+    longer what was saved."""
+    calculation = _named("calculation", case, case.calculation_id)
+    _named("rating", case, case.rating_id)
+    rating = find_evidence("rating", case.customer_id, None)
+    grade = grade if grade is not None else rating.grade if rating else ""
     own = in_bank_currency(Decimal(case.amount), case.currency, day)
     above = calculation is not None and calculation.limit is not None and own > calculation.limit
-    kinds = Guarantee.objects.filter(customer=case.customer, status__in=LIVE).values_list("kind", flat=True)
+    kinds, usable = security_of(case.customer, day)
     amount = _asked_amount(case, day)
-    asked = Asked(amount, grade, str(credit_kind(case.customer)), frozenset(kinds), above)
+    asked = Asked(
+        amount, grade, str(credit_kind(case.customer)), kinds, above, usable=usable,
+        uncalculated=_is_uncalculated(case, calculation, grade, day),
+    )  # fmt: skip
     return asked, calculation, rating
+
+
+def _named(name: str, case: CreditCase, key: int | None) -> Evidence | None:
+    found = find_evidence(name, case.customer_id, key) if key else None
+    if key and found is None:
+        message = _("The evidence is not there any more, or is not what was saved.")
+        raise DomainError(message, code="evidence", fields={name: message})
+    return found
+
+
+def _is_uncalculated(case: CreditCase, calculation: Evidence | None, grade: str, day: dt.date) -> bool:
+    """Whether no calculation carries the case: there is none, it is too old, or it takes the customer for better than
+    his rating says. Less than there is needs none."""
+    if case.kind == CaseKind.DECREASE:
+        return False
+    if calculation is None or grade not in GRADES or GRADES.index(calculation.grade) < GRADES.index(grade):
+        return True
+    return (day - calculation.as_of).days > calculation_days_of(authority_policy(day)[1])
 
 
 def dossier_of(case: CreditCase, day: dt.date, today: dt.date) -> Dossier:
@@ -130,13 +162,14 @@ def dossier_of(case: CreditCase, day: dt.date, today: dt.date) -> Dossier:
     version, body = authority_policy(day)
     quorum, majority = int(body.params["quorum"]), int(body.params["majority_pct"])
     customer = case.customer
-    guarantees, enterers = _guarantees(customer, today)
-    makers = [(case.prepared_by_id, "case"), *((s, "guarantee") for s in enterers)]
+    guarantees = _guarantees(customer, today)
+    makers = [(case.prepared_by_id, "case"), *sorted(hands_on([customer.pk], today)[customer.pk])]
     makers += [(s, "calculation") for s in (calculation.makers if calculation else ())]
     makers += [(s, "rating") for s in (rating.makers if rating else ())]
     steps = kin_steps_of(body)
     is_without = without_branch(case, [staff for staff, _part in makers], today, steps)
-    asked = replace(asked, without_branch=is_without)
+    breaks = bool(broken_caps({customer.pk: asked.amount}, today))
+    asked = replace(asked, without_branch=is_without, breaks_cap=breaks)
     route = route_of(body, asked)
     content: dict[str, Any] = {
         "case": {
@@ -162,11 +195,21 @@ def dossier_of(case: CreditCase, day: dt.date, today: dt.date) -> Dossier:
         },
     }  # fmt: skip
     # Only where there are any: a case that began before they were known keeps its hash.
+    if asked.uncalculated:
+        content["authority"]["uncalculated"] = True
+    if breaks:  # that it does, not by how much: figures of the whole group move every day
+        content["authority"]["breaks_cap"] = True
+    if asked.covered_pct is not None:
+        content["authority"]["covered_pct"] = asked.covered_pct
+    if case.sub_limits:
+        content["case"]["sub_limits"] = "; ".join(f"{p} {a}" for p, a in sorted(case.sub_limits.items()))
     if files := told_files(case):
         content["files"] = files
     if report := newest_report(ExternalExposure.objects.filter(customer=customer), today):
         content["other_banks"] = [_told_exposure(row) for row in report]
-    return Dossier(content, route, quorum, majority, steps, tuple(dict.fromkeys(makers)))
+    return Dossier(
+        content, route, quorum, majority, steps, tuple(dict.fromkeys(makers)), rating.id if rating else None
+    )
 
 
 def _told_exposure(row: ExternalExposure) -> dict[str, Any]:
@@ -186,8 +229,8 @@ def _told(evidence: Evidence | None) -> dict[str, Any] | None:
     }  # fmt: skip
 
 
-def _guarantees(customer: Customer, day: dt.date) -> tuple[list[dict[str, Any]], list[int]]:
-    """The live guarantees as facts (without what a day makes of them), and who entered them."""
+def _guarantees(customer: Customer, day: dt.date) -> list[dict[str, Any]]:
+    """The live guarantees as facts (without what a day makes of them)."""
     found = Guarantee.objects.filter(customer=customer, status__in=LIVE).order_by("id")
     rows = list(found.select_related("collateral"))
     values = newest_valuations([g.collateral_id for g in rows if g.collateral_id], day)
@@ -200,7 +243,7 @@ def _guarantees(customer: Customer, day: dt.date) -> tuple[list[dict[str, Any]],
             "value": str(value.value) if value else None,
             "valued_on": value.valued_on.isoformat() if value else None,
         })  # fmt: skip
-    return told, [g.entered_by_id for g in rows if g.entered_by_id]
+    return told
 
 
 def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[tuple[str, str, str]]:

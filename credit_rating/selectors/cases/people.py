@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from django.db import connection
@@ -22,7 +22,7 @@ from credit_rating.models import (
 from credit_rating.models.cases import STAGES
 from credit_rating.models.guarantees import LIVE
 from crm_site.accounts.models import RoleGrant, Staff
-from crm_site.lib.permissions import ACTIONS, Actor, Role
+from crm_site.lib.permissions import ACTIONS, SUBTREE, WHOLE_BANK, Actor, Role
 from crm_site.lib.tenancy import require_bank
 from customers.models import Customer
 
@@ -87,13 +87,28 @@ def objections(case: CreditCase, staff_id: int, day: dt.date) -> list[str]:
     """Why a person must not decide a case: "maker", "own", "relative", "decided", "recused"; empty: he may."""
     # `all()` instead of filters: the page of a case has read these rows together (record.with_record).
     spoken = {who for o in _said(case) for who in (o.staff_id, o.on_behalf_of_id)}
+    makers = {case.prepared_by_id, *(m.staff_id for m in case.makers.all())}
     kin = kin_of(staff_id, day, case.kin_steps)
+    found = against(staff_id, makers, case.customer.responsible_id, _debtors(case) if kin else set(), kin)
+    if staff_id in spoken:
+        found.append("decided")
+    if any(s.staff_id == staff_id and s.recused for s in _seats(case)):
+        found.append("recused")
+    return found
+
+
+def against(
+    staff_id: int,
+    makers: Collection[int | None],
+    responsible_id: int | None,
+    debtors: set[int],
+    kin: set[int],
+) -> list[str]:
+    """What keeps a person from deciding anything of credit, a case or a rating: "maker", "own", "relative"."""
     found = {
-        "maker": staff_id in {case.prepared_by_id, *(m.staff_id for m in case.makers.all())},
-        "own": case.customer.responsible_id == staff_id,
-        "relative": bool(kin) and not _debtors(case).isdisjoint(kin),
-        "decided": staff_id in spoken,
-        "recused": any(s.staff_id == staff_id and s.recused for s in _seats(case)),
+        "maker": staff_id in makers,
+        "own": responsible_id == staff_id,
+        "relative": not debtors.isdisjoint(kin),
     }
     return [code for code, holds in found.items() if holds]
 
@@ -179,3 +194,17 @@ def deciding_staff(day: dt.date) -> QuerySet[Staff]:
     roles = [role.value for role in ACTIONS["credit.decide"]]
     held = RoleGrant.objects.in_force(day).filter(staff_id=OuterRef("pk"), role__in=roles)
     return Staff.objects.active().filter(Exists(held)).order_by("number")
+
+
+def stand_ins(actor: Actor, day: dt.date) -> QuerySet[Staff]:
+    """Whom one may name to decide in one's place: of the deciding staff those who see whatever one decides on."""
+    found = deciding_staff(day).exclude(pk=actor.staff_id or 0)
+    held = RoleGrant.objects.in_force(day).filter(staff_id=OuterRef("pk"))
+    sees_all = Exists(held.filter(role__in=WHOLE_BANK))
+    if actor.has(WHOLE_BANK):
+        return found.filter(sees_all)
+    for lft, rgt in actor.intervals(SUBTREE):
+        found = found.filter(
+            sees_all | Exists(held.filter(role__in=SUBTREE, unit__lft__lte=lft, unit__rgt__gte=rgt))
+        )
+    return found

@@ -15,7 +15,7 @@ from django.utils.timezone import localdate
 from credit_rating.engine.exposure import CapUse
 from credit_rating.models import CaseDossier, CreditCase, CreditLine
 from credit_rating.models.cases import STAGES
-from credit_rating.models.lines import LIVING
+from credit_rating.models.lines import PROMISED
 from credit_rating.policies.caps import CAPS
 from credit_rating.selectors.cases.dossier import total_asked
 from credit_rating.selectors.exposure import cap_uses
@@ -32,6 +32,7 @@ class Listed:
     is_late: bool
     grade: str = ""
     above_limit: bool = False
+    uncalculated: bool = False
     use: CapUse | None = None
     cap: str = ""
 
@@ -51,7 +52,7 @@ def listed(cases: Iterable[CreditCase], today: dt.date) -> list[Listed]:
         result.append(
             Listed(
                 case, _age(case, today), _is_late(case, today), told.get("grade", ""), bool(told.get("above_limit")),
-                use, str(CAPS[use.code][0]) if use else "",
+                bool(told.get("uncalculated")), use, str(CAPS[use.code][0]) if use else "",
             )
         )  # fmt: skip
     return result
@@ -63,7 +64,7 @@ def _nearest(cases: Sequence[CreditCase], today: dt.date) -> dict[int, CapUse]:
     if not customers:
         return {}
     lines: dict[int, list[CreditLine]] = defaultdict(list)
-    for line in CreditLine.objects.filter(customer_id__in=customers, status__in=LIVING):
+    for line in CreditLine.objects.filter(PROMISED, customer_id__in=customers):
         lines[line.customer_id].append(line)
     under_way: dict[int, list[CreditCase]] = defaultdict(list)
     for other in CreditCase.objects.filter(customer_id__in=customers, status__in=STAGES):

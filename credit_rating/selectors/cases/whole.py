@@ -23,6 +23,8 @@ from credit_rating.selectors.lines import lines_of
 from credit_rating.selectors.warnings import warnings_of
 from crm_site.lib.errors import DomainError
 from crm_site.lib.permissions import Actor
+from customers.models import CustomerKind
+from customers.selectors.people import People, people_of
 
 MOST_DECISIONS = 10
 
@@ -51,7 +53,8 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Whole:
-    """Everything of the page that is live. `group` is None while an exchange rate is missing: `fault` says which."""
+    """Everything of the page that is live. `group` is None while an exchange rate is missing: `fault` says which. `people`:
+    of a company, None for others."""
 
     group: Group | None
     fault: str
@@ -59,6 +62,7 @@ class Whole:
     elsewhere: Elsewhere | None
     warnings: list[Signal]
     decisions: list[CreditCase]
+    people: People | None
 
 
 def whole_of(actor: Actor, case: CreditCase, day: dt.date) -> Whole:
@@ -79,6 +83,7 @@ def whole_of(actor: Actor, case: CreditCase, day: dt.date) -> Whole:
         elsewhere_of(actor, case.customer, day),
         warnings_of(actor, case.customer_id),
         [one for one in others if one.status in ENDED][:MOST_DECISIONS],
+        people_of(actor, case.customer, day=day) if case.customer.kind == CustomerKind.CORPORATE else None,
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
@@ -29,8 +30,8 @@ from credit_rating.models import (
 from credit_rating.models.calculations import content_hash
 from credit_rating.selectors import campaign_batches as shown
 from credit_rating.selectors.campaign_review import (
+    beyond_branch,
     case_of,
-    decided_by_branch,
     judge,
     reckon_again,
     standing_of,
@@ -131,13 +132,11 @@ def _judge_again(
         now_reckoned=reckon_again(zone.campaign, members, customers, today),
     )  # fmt: skip
     at = standing_of(zone.campaign, list(customers), today, currency)
-    for member in members:
-        if not found[member.pk]:
-            case = case_of(
-                zone.campaign, member, customers[member.customer_id], at[member.customer_id].line, currency
-            )
-            if not decided_by_branch(case, today):
-                found[member.pk] = ("beyond_authority",)
+    ready = {m.customer_id: m for m in members if not found[m.pk]}
+    would_be = [case_of(zone.campaign, m, customers[key], at[key].line, currency) for key, m in ready.items()]
+    grades = {key: m.rating.grade for key, m in ready.items() if m.rating is not None}
+    for customer in beyond_branch(would_be, grades, today):
+        found[ready[customer].pk] = ("beyond_authority",)
     return found
 
 
@@ -266,7 +265,9 @@ def carry_out(
         raise CampaignFault(_("The signed list is not what was signed."), code="batch_broken")
     signed = {row["member"]: row for row in batch.content["rows"]}
     rows = _members(_left(batch_id).filter(pk__gte=members[0], pk__lte=members[1]))
-    maker, approver = (_actor(who, today) for who in (batch.proposed_by, batch.decided_by))
+    maker, approver = (
+        replace(_actor(who, today), reason=batch.number) for who in (batch.proposed_by, batch.decided_by)
+    )
     for member in rows:
         _one(batch, member, signed.get(member.pk), maker, approver, now, today)
     # The one notice of the batch tells it; those of each case and rating stay on record, read.
@@ -320,11 +321,11 @@ def _decide(
 ) -> None:
     rating = member.rating
     assert rating is not None  # noqa: S101 - narrows the type: it was signed with its rating
-    act_as(approver, reason=batch.number)
+    act_as(approver)
     decide_rating(
         approver, rating_id=rating.pk, seen=rating.stamp, approve=True, note=batch.number, day=today, now=now
     )
-    act_as(maker, reason=batch.number)
+    act_as(maker)
     member.campaign = batch.campaign
     terms = terms_of(member)
     case = cases.create_case(maker, customer=member.customer, terms=terms, now=now)
@@ -332,7 +333,7 @@ def _decide(
     case = cases.submit_case(maker, case_id=case.pk, now=now, today=today)
     if case.route != ["branch"]:
         raise Conflict(_("It is beyond the branch's authority."), code="beyond_authority")
-    act_as(approver, reason=batch.number)
+    act_as(approver)
     cases.decide(
         approver, case_id=case.pk, verdict="approve", text=batch.note, dossier_hash=case.dossier_hash, now=now,
         today=today,

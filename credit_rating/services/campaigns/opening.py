@@ -105,6 +105,38 @@ def _check(plan: Plan) -> None:
         raise CampaignFault(next(iter(faults.values())), code="campaign", fields=faults)
 
 
+def change_campaign(actor: Actor, *, campaign_id: int, plan: Plan) -> Campaign:
+    """Change what a campaign is to be: a draft wholly but for its kind once somebody is listed, a running one its name
+    and the last days of its phases (ratings and lines were reckoned by the rest). Raises CampaignFault with the fields
+    that are wrong, Conflict once it is closed."""
+    require_person(actor, MANAGE)
+    with transaction.atomic():
+        campaign = _mine(actor, campaign_id)
+        if campaign.status == CampaignStatus.CLOSED:
+            raise Conflict(_("The campaign is closed."), code="campaign_status")
+        if not manages(actor, plan.kind):
+            raise fault("kind", _("These customers are of another line department."), "line")
+        _check(plan)
+        for name in fixed_of(campaign):
+            if getattr(plan, name) != getattr(campaign, name):
+                raise fault(name, _("This cannot be changed any more."), "fixed")
+        for name in Plan.__slots__:
+            setattr(campaign, name, getattr(plan, name))
+        try:
+            with transaction.atomic():
+                campaign.save(update_fields=list(Plan.__slots__))
+        except IntegrityError as error:
+            raise fault("name", _("There is a campaign of this name."), "name") from error
+    return campaign
+
+
+def fixed_of(campaign: Campaign) -> tuple[str, ...]:
+    """Fields of Plan that a campaign keeps."""
+    if campaign.status == CampaignStatus.DRAFT:
+        return ("kind",) if campaign.members.exists() else ()
+    return ("kind", "product", "ceiling", "term_months", "purpose")
+
+
 def list_members(
     actor: Actor,
     *,

@@ -32,6 +32,7 @@ from credit_rating.selectors.ratings import as_content
 from credit_rating.services.campaigns.opening import bank_currency
 from credit_rating.services.campaigns.rules import (
     RATE,
+    CampaignFault,
     collect_stage,
     collected_among,
     fault,
@@ -48,7 +49,8 @@ from credit_rating.services.campaigns.writing import (
 )
 from credit_rating.services.scorecards import ensure_default_scorecards
 from crm_site.jobs.models import Run
-from crm_site.jobs.services import start_run
+from crm_site.jobs.services import cancel_run, start_run
+from crm_site.lib.errors import Conflict
 from crm_site.lib.money import to_minor
 from crm_site.lib.permissions import Actor, may, require_person
 from customers.models import Customer
@@ -68,20 +70,54 @@ def start_rating(
     staff_id = require_person(actor, RATE)
     campaign = running(Campaign.objects.get(pk=campaign_id))
     if zone_id is not None:
-        zone = CampaignZone.objects.select_related("branch").get(pk=zone_id, campaign=campaign)
-        if not manages(actor, campaign.kind) and (zone.branch is None or not may(actor, RATE, zone.branch)):
-            raise PermissionDenied(RATE)
-    elif not manages(actor, campaign.kind):
-        raise fault(
-            "zone", _("Rate a zone that your branch has taken; the whole campaign is headquarters'."), "zone"
-        )
+        CampaignZone.objects.get(pk=zone_id, campaign=campaign)
+    _require_reach(actor, campaign, zone_id)
     if not _rateable(campaign, zone_id).exists() and not _newly_collected(campaign, zone_id, day):
         raise fault("campaign", _("Nobody is collected yet: there is nothing to rate."), "nobody")
     ensure_default_scorecards(now)
     params = {"campaign": campaign.pk, "by": staff_id, "zone": zone_id}
-    return start_run(
-        actor, pipeline=RATE_PIPELINE, business_date=day, params=params, key=str(campaign.pk), now=now
-    )
+    try:
+        return start_run(
+            actor, pipeline=RATE_PIPELINE, business_date=day, params=params, key=str(campaign.pk), now=now
+        )
+    except Conflict as error:
+        raise Conflict(
+            _("Another part of this campaign is being rated; start again when it is done."), code=error.code
+        ) from error
+
+
+def stop_rating(actor: Actor, *, campaign_id: int, run_id: int, now: dt.datetime) -> Run:
+    """Stop a campaign's job after the pieces in hand, by who might have started it; what is rated stays, and starting
+    it again goes through the rest. Raises Run.DoesNotExist for a run that is not this campaign's, Conflict once it has ended.
+    """
+    require_person(actor, RATE)
+    campaign = Campaign.objects.get(pk=campaign_id)
+    run = Run.objects.get(pk=run_id, pipeline=RATE_PIPELINE, key=str(campaign.pk))
+    _require_reach(actor, campaign, run.params["zone"])
+    return cancel_run(actor, run_id=run.pk, now=now)
+
+
+def _require_reach(actor: Actor, campaign: Campaign, zone_id: int | None) -> None:
+    """Headquarters' department reaches the whole campaign, a branch manager a zone that his branch has taken."""
+    if manages(actor, campaign.kind):
+        return
+    if zone_id is None:
+        raise fault(
+            "zone", _("Rate a zone that your branch has taken; the whole campaign is headquarters'."), "zone"
+        )
+    zone = CampaignZone.objects.select_related("branch").get(pk=zone_id, campaign=campaign)
+    if zone.branch is None or not may(actor, RATE, zone.branch):
+        raise PermissionDenied(RATE)
+
+
+def may_rate(actor: Actor, campaign: Campaign, zone_id: int | None) -> bool:
+    """Whether the actor may start, and so stop, the job for a campaign or one zone of it."""
+    try:
+        require_person(actor, RATE)
+        _require_reach(actor, campaign, zone_id)
+    except (PermissionDenied, CampaignFault):
+        return False
+    return True
 
 
 def _rateable(campaign: Campaign, zone_id: int | None) -> Any:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from django.utils.timezone import localdate
 from django.utils.translation import gettext as _
 
+from credit_rating.collection import read_values
 from credit_rating.models import (
     Campaign,
     CampaignMember,
@@ -17,6 +18,7 @@ from credit_rating.models import (
     MemberStage,
     customer_kind,
 )
+from credit_rating.selectors.calculations import needed_of
 from credit_rating.selectors.campaigns import campaign_policy
 from crm_site.lib.dates import add_months
 from crm_site.lib.errors import Conflict, DomainError
@@ -58,15 +60,21 @@ def running(campaign: Campaign) -> Campaign:
 
 
 def collected_among(customers: Iterable[int], kind: str, day: dt.date) -> set[int]:
-    """Of some customers those whose newest submitted form is complete enough and not too old, by the policy."""
+    """Of some customers those whose newest submitted form is complete enough and not too old, by the policy, and tells
+    what the line calculation cannot do without: who lacks that is to be visited again, not to be rated in vain."""
     params = campaign_policy(day, kind).params
     forms = InformationForm.objects.filter(customer_id__in=list(customers), status=CollectionStatus.SUBMITTED)
     newest = forms.order_by("customer_id", "-submitted_at", "-id").distinct("customer_id")
     since = add_months(day, -int(params["form_months"]))
+    needed = needed_of(kind)
+    found = newest.values_list("customer_id", "completeness_pct", "submitted_at", "values")
     return {
         customer
-        for customer, pct, at in newest.values_list("customer_id", "completeness_pct", "submitted_at")
-        if pct >= params["complete_pct"] and at is not None and localdate(at) >= since
+        for customer, pct, at, values in found
+        if pct >= params["complete_pct"]
+        and at is not None
+        and localdate(at) >= since
+        and needed <= set(read_values(values))
     }
 
 

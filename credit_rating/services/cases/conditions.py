@@ -16,6 +16,7 @@ from credit_rating.services.cases.files import Upload, keep
 from credit_rating.services.cases.rules import MANAGE, PREPARE, CaseFault
 from crm_site.lib.errors import Conflict
 from crm_site.lib.permissions import Actor, require_person
+from crm_site.lib.tenancy import act_as
 
 
 def evidence_condition(
@@ -39,7 +40,8 @@ def evidence_condition(
 
 
 def accept_condition(actor: Actor, *, condition_id: int, now: dt.datetime) -> CaseCondition:
-    """A second person has seen the evidence. The line is freed by services.lines.activate_line when all are met."""
+    """A second person has seen the evidence. When all are met services.lines.activate_line frees a new line, and
+    services.lines.effect_change lets a change of one take effect."""
     staff_id = require_person(actor, MANAGE)
     with transaction.atomic():
         condition = _condition(actor, condition_id)
@@ -58,6 +60,7 @@ def accept_condition(actor: Actor, *, condition_id: int, now: dt.datetime) -> Ca
 def _condition(actor: Actor, condition_id: int) -> CaseCondition:
     found = CaseCondition.objects.visible_to(actor).select_for_update(of=("self",))
     condition: CaseCondition = found.select_related("case").get(pk=condition_id)
+    act_as(actor, reason=condition.case.number)
     if condition.case.status != CaseStatus.APPROVED:
         raise Conflict(_("The case is not approved."), code="case_status")
     return condition

@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, transaction
@@ -21,7 +22,13 @@ from credit_rating.models import (
 )
 from credit_rating.selectors import cases as selectors
 from credit_rating.selectors.cases import Capacity
-from credit_rating.services.cases.flow import bring_up_to_date, count_when_all_are_in, move_on, sync_tasks
+from credit_rating.services.cases.flow import (
+    bring_up_to_date,
+    count_when_all_are_in,
+    keep_seen,
+    move_on,
+    sync_tasks,
+)
 from credit_rating.services.cases.rules import DECIDE, CaseFault, Stale, locked, objection
 from crm_site.lib.errors import Conflict, DomainError
 from crm_site.lib.permissions import Actor, require_person
@@ -39,12 +46,13 @@ def decide(
     now: dt.datetime,
     today: dt.date,
     conditions: Sequence[str] = (),
+    cap_ground: str = "",
 ) -> Opinion:
     """Say what one thinks of a case: the decision of a stage, a vote of the committee, an added signer's opinion.
 
     `dossier_hash`: of what was shown. Raises Stale when that is not what is there (a dossier that has changed voids the
     earlier opinions of the round and begins again), Conflict when the stage's time is up or somebody was first,
-    CaseFault when the person must not decide or the form lacks something, PermissionDenied without any part in it.
+    DomainError when the caps cannot be counted for want of an exchange rate, CaseFault when the person must not decide or the form lacks something, PermissionDenied without any part in it.
     """
     staff_id = require_person(actor, DECIDE)
     refused = bring_up_to_date(actor, case_id, now, today)
@@ -58,8 +66,23 @@ def decide(
                 _("The case is not what you were shown."), selectors.changes_since(case, dossier_hash)
             )
         kept = [line.strip()[:300] for line in conditions if line.strip()]
-        _check_opinion(case, stands, verdict, text, kept)
-        opinion = _say(case, staff_id, stands, verdict, text, now, today)
+        # Who agrees answers for every cap that the case breaks, as it is counted now.
+        broken = selectors.broken_by(case, today) if selectors.approving(verdict) else ()
+        ground = cap_ground.strip() if broken else ""
+        _check_opinion(case, stands, verdict, text, kept, lacks_ground=bool(broken) and not ground)
+        told = [use.as_json for use in broken]
+        opinion = _say(
+            case,
+            staff_id,
+            stands,
+            now,
+            today,
+            verdict=verdict,
+            text=text.strip(),
+            broken_caps=told,
+            seen_hash=keep_seen(case, today, now),
+            cap_ground=ground,
+        )
         if verdict == Verdict.CONDITIONAL:
             CaseCondition.objects.bulk_create(
                 CaseCondition(case=case, opinion=opinion, text=line) for line in dict.fromkeys(kept)
@@ -87,7 +110,13 @@ def stand(actor: Actor, case: CreditCase, today: dt.date) -> Capacity:
 
 
 def _check_opinion(
-    case: CreditCase, stands: Capacity, verdict: str, text: str, conditions: Sequence[str]
+    case: CreditCase,
+    stands: Capacity,
+    verdict: str,
+    text: str,
+    conditions: Sequence[str],
+    *,
+    lacks_ground: bool,
 ) -> None:
     faults = {}
     if verdict not in Verdict.values or (verdict == Verdict.ABSTAIN and stands.part != OpinionPart.VOTE):
@@ -98,6 +127,8 @@ def _check_opinion(
         faults["conditions"] = _("Write at least one condition.")
     if verdict != Verdict.CONDITIONAL and conditions:
         faults["conditions"] = _("Conditions need the opinion that agrees with conditions.")
+    if lacks_ground:
+        faults["cap_ground"] = _("The case breaks a regulator's cap: say why it may be exceeded.")
     is_given_back = verdict == Verdict.RETURN and case.status == CaseStatus.PRESIDENT
     if is_given_back and not selectors.president_may_return(case):
         faults["verdict"] = _("The president has returned this case once already.")
@@ -109,20 +140,13 @@ def _check_opinion(
 
 
 def _say(
-    case: CreditCase,
-    staff_id: int,
-    stands: Capacity,
-    verdict: str,
-    text: str,
-    now: dt.datetime,
-    today: dt.date,
+    case: CreditCase, staff_id: int, stands: Capacity, now: dt.datetime, today: dt.date, **said: Any
 ) -> Opinion:
     try:
         with transaction.atomic():
             return Opinion.objects.create(
                 case=case, round=case.round, stage=case.status, part=stands.part, staff_id=staff_id,
-                on_behalf_of_id=stands.on_behalf_of, verdict=verdict, text=text.strip(),
-                dossier_hash=case.dossier_hash, at=now, day=today,
+                on_behalf_of_id=stands.on_behalf_of, dossier_hash=case.dossier_hash, at=now, day=today, **said,
             )  # fmt: skip
     except IntegrityError as error:
         raise Conflict(_("Somebody has decided here meanwhile."), code="four_eyes") from error

@@ -19,18 +19,20 @@ from credit_rating.models import (
     CaseDossier,
     CaseMaker,
     CaseSeat,
+    CaseSeen,
     CaseStatus,
     CreditCase,
     OpinionPart,
     SeatKind,
     Verdict,
 )
+from credit_rating.models.calculations import content_hash
 from credit_rating.models.cases import BY_RULE, STAGES
 from credit_rating.selectors import cases as selectors
 from credit_rating.selectors.cases import Dossier
 from credit_rating.services.campaigns.progress import note_case_ended
 from credit_rating.services.cases.rules import Stale, address, locked
-from credit_rating.services.lines import change_line, open_line
+from credit_rating.services.lines import change_line, decided_sub_limits, open_line
 from crm_site.lib.dates import add_months
 from crm_site.lib.errors import Conflict, DomainError
 from crm_site.lib.permissions import Actor, Grant, Role
@@ -41,17 +43,30 @@ from crm_site.work.services import TaskRow, notify, put_tasks
 def bind(case: CreditCase, today: dt.date, now: dt.datetime) -> Dossier:
     """Compute dossier, route and makers anew and keep what was shown."""
     dossier = selectors.dossier_of(case, today, today)
-    case.as_of, case.dossier_hash = today, dossier.hash
+    case.as_of, case.dossier_hash, case.rating_id = today, dossier.hash, dossier.rating_id
     case.route, case.route_why = list(dossier.route.stages), dossier.route.why
     case.quorum, case.majority_pct, case.kin_steps = dossier.quorum, dossier.majority_pct, dossier.kin_steps
     CaseDossier.objects.get_or_create(
         case=case, hash=dossier.hash, defaults={"content": dossier.content, "at": now}
     )
+    _keep_makers(case, dossier)
+    return dossier
+
+
+def _keep_makers(case: CreditCase, dossier: Dossier) -> None:
+    """Put on record who had a hand in what a case rests on; the database asks these rows. Nobody ever leaves them."""
     CaseMaker.objects.bulk_create(
         [CaseMaker(case=case, staff_id=staff_id, part=part) for staff_id, part in dossier.makers],
         ignore_conflicts=True,
     )
-    return dossier
+
+
+def keep_seen(case: CreditCase, today: dt.date, now: dt.datetime) -> str:
+    """Keep what stands beside the dossier now, once for each content. Returns its hash."""
+    content = selectors.seen_content(case, today)
+    digest = content_hash(content)
+    CaseSeen.objects.get_or_create(case=case, hash=digest, defaults={"content": content, "at": now})
+    return digest
 
 
 def enter(case: CreditCase, stage: CaseStatus, now: dt.datetime, today: dt.date) -> None:
@@ -148,7 +163,9 @@ def move_on(actor: Actor, case: CreditCase, verdict: str, now: dt.datetime, toda
 
 
 def end(case: CreditCase, status: CaseStatus, now: dt.datetime, today: dt.date) -> None:
-    """Close a case and tell its maker and those it was copied to."""
+    """Close a case with what was seen of it, and tell its maker and those it was copied to."""
+    said = selectors.newest_opinion(case) if status in (CaseStatus.APPROVED, CaseStatus.REJECTED) else None
+    case.seen_hash = said.seen_hash if said else keep_seen(case, today, now)
     case.status, case.closed_at = status, now
     case.save()
     note_case_ended(case)
@@ -158,18 +175,20 @@ def end(case: CreditCase, status: CaseStatus, now: dt.datetime, today: dt.date) 
 
 
 def carry_out(actor: Actor, case: CreditCase, now: dt.datetime, today: dt.date) -> None:
-    """The approval opens its line, pending while conditions are open, or changes the one it is about."""
+    """The approval opens its line or changes the one it is about; while conditions are open neither gives room."""
+    waits = selectors.open_conditions(case.pk) > 0
     until = add_months(today, case.term_months)
     if case.line is not None:
         change_line(
             actor, line_id=case.line.pk, limit=Decimal(case.amount), expires_on=max(until, case.line.expires_on),
-            case_id=case.pk, now=now, reason=case.number,
+            case_id=case.pk, now=now, conditions_open=waits, reason=case.number,
+            sub_limits=decided_sub_limits(case.sub_limits),
         )  # fmt: skip
         return
     case.line = open_line(
         actor, customer=case.customer, product=case.product, currency=case.currency, limit=Decimal(case.amount),
         starts_on=today, expires_on=until, now=now, case_id=case.pk, reason=case.number,
-        conditions_open=selectors.open_conditions(case.pk) > 0,
+        conditions_open=waits, sub_limits=decided_sub_limits(case.sub_limits),
     )  # fmt: skip
     case.save(update_fields=["line"])
 
@@ -205,7 +224,10 @@ def _settle(case: CreditCase, now: dt.datetime, today: dt.date) -> bool:
 
 
 def void_if_changed(case: CreditCase, now: dt.datetime, today: dt.date) -> bool:
-    if selectors.dossier_of(case, case.as_of or today, today).hash == case.dossier_hash:
+    found = selectors.dossier_of(case, case.as_of or today, today)
+    if found.hash == case.dossier_hash:
+        # What was typed since without changing the dossier (what a guarantor can carry, say) has a maker as well.
+        _keep_makers(case, found)
         return False
     case.opinions.filter(round=case.round, voided_at__isnull=True).update(voided_at=now)
     _clear_seats(case, *SeatKind.values)
@@ -215,9 +237,10 @@ def void_if_changed(case: CreditCase, now: dt.datetime, today: dt.date) -> bool:
 
 
 def close_due(*, now: dt.datetime, today: dt.date, customers: tuple[int, int] | None = None) -> int:
-    """The night's act: cases past a deadline are counted or expire. Returns how many. Safe to repeat."""
+    """The night's act: cases past a deadline are counted or expire; a branch at which nobody may decide any more, a new
+    relative say, is left out. Returns how many moved. Safe to repeat."""
     over = Q(status__in=STAGES, deadline__lt=today) | Q(status=CaseStatus.RETURNED, expires_on__lt=today)
-    found = CreditCase.objects.filter(over)
+    found = CreditCase.objects.filter(over | Q(status=CaseStatus.BRANCH))
     if customers is not None:
         found = found.filter(customer_id__gte=customers[0], customer_id__lte=customers[1])
     closed = 0
@@ -225,11 +248,17 @@ def close_due(*, now: dt.datetime, today: dt.date, customers: tuple[int, int] | 
         with transaction.atomic():
             case = CreditCase.objects.select_for_update(of=("self",)).get(pk=case_id)
             if case.is_waiting:
-                closed += _settle_or_expire(case, now, today)
+                closed += _settle_or_expire(case, now, today) or _leave_branch(case, now, today)
             elif case.status == CaseStatus.RETURNED:
                 end(case, CaseStatus.EXPIRED, now, today)
                 closed += 1
     return closed
+
+
+def _leave_branch(case: CreditCase, now: dt.datetime, today: dt.date) -> bool:
+    """Hand a case on to headquarters that nobody at its branch may decide."""
+    is_stuck = case.status == CaseStatus.BRANCH and selectors.without_branch(case, (), today, case.kin_steps)
+    return is_stuck and void_if_changed(case, now, today)
 
 
 def _settle_or_expire(case: CreditCase, now: dt.datetime, today: dt.date) -> bool:

@@ -105,13 +105,14 @@ def copy_case(actor: Actor, *, case_id: int, staff_id: int, now: dt.datetime, to
 def delegate(
     actor: Actor, *, to_id: int, from_date: dt.date, to_date: dt.date, now: dt.datetime, today: dt.date
 ) -> Delegation:
-    """Name who decides in one's place while away: somebody who decides on credit himself. It is not passed on."""
+    """Name who decides in one's place while away: somebody who decides on credit himself and sees the same customers.
+    It is not passed on."""
     staff_id = require_person(actor, DECIDE)
     faults = {}
     if to_date < from_date or from_date < today:
         faults["to_date"] = _("It begins today at the earliest and does not end before it begins.")
-    if to_id == staff_id or not selectors.deciding_staff(today).filter(pk=to_id).exists():
-        faults["to"] = _("Choose a colleague who decides on credit.")
+    if not selectors.stand_ins(actor, today).filter(pk=to_id).exists():
+        faults["to"] = _("Choose a colleague who decides on credit and sees the same customers.")
     if faults:
         raise CaseFault(next(iter(faults.values())), code="delegation", fields=faults)
     return Delegation.objects.create(

@@ -14,6 +14,7 @@ from crm_site.accounts.models import Staff
 from crm_site.accounts.selectors import actor_for
 from crm_site.lib.errors import Conflict, DomainError
 from crm_site.lib.permissions import Actor, may
+from crm_site.lib.tenancy import act_as
 
 PREPARE, DECIDE, READ = "credit.prepare", "credit.decide", "credit.read"
 REGISTER, MANAGE = "credit_register.manage", "line.manage"
@@ -49,9 +50,11 @@ def objection(codes: Iterable[str]) -> CaseFault:
 
 
 def locked(actor: Actor, case_id: int) -> CreditCase:
-    """The case, locked. Raises CreditCase.DoesNotExist for one that the actor does not see."""
+    """The case, locked; what is changed from here on stands in the record with its number, unless the actor brings a
+    reason. Raises CreditCase.DoesNotExist for one that the actor does not see."""
     found = CreditCase.objects.visible_to(actor).select_for_update(of=("self",))
     case: CreditCase = found.get(pk=case_id)
+    act_as(actor, reason=actor.reason or case.number)
     return case
 
 

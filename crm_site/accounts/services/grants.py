@@ -13,7 +13,7 @@ from crm_site.accounts.services.staff import end_sessions, locked, require_two_a
 from crm_site.lib.errors import Conflict, DomainError
 from crm_site.lib.permissions import HEADQUARTERS, Actor, Role, require
 
-# Who had his sign-in reset by the proposer waits so long before deciding what that proposer proposed.
+# So long one of the two who propose and decide may not have had his sign-in from the other.
 FOREIGN_HANDS_HOURS = 72
 
 
@@ -157,19 +157,32 @@ def _is_first_of_two(actor: Actor, role: Role) -> bool:
 
 
 def _check_hands(actor: Actor, grant: RoleGrant, now: dt.datetime) -> None:
-    """A proposer who has just reset a colleague's sign-in could be that colleague: the decision waits."""
-    decider = Staff.objects.get(pk=actor.staff_id or 0)
-    if (
-        decider.issued_by_id == grant.proposed_by_id
-        and decider.issued_at is not None
-        and now - decider.issued_at < dt.timedelta(hours=FOREIGN_HANDS_HOURS)
+    """Who has just reset a colleague's sign-in could be that colleague, as decider or as proposer: the decision waits."""
+    decider, proposer = Staff.objects.get(pk=actor.staff_id or 0), grant.proposed_by
+    if proposer is not None and (
+        _let_in(decider, by=proposer, used_at=now, now=now)
+        or _let_in(proposer, by=decider, used_at=grant.proposed_at, now=now)
     ):
         raise DomainError(
             _(
-                "The proposer gave you your sign-in less than 72 hours ago: another administrator decides, or you later."
+                "One of you gave the other the sign-in less than 72 hours ago: somebody else decides, or you later."
             ),
             code="foreign_hands",
         )
+
+
+def _let_in(person: Staff, *, by: Staff, used_at: dt.datetime, now: dt.datetime) -> bool:
+    """Whether `person` acted at `used_at` with a sign-in that `by` gave lately.
+
+    The sign-in that came before a founding appointment does not count: the first administrator chose the second one
+    alone, and a new bank would have nobody to decide for three days. Any later reset does.
+    """
+    given = person.issued_at
+    if person.issued_by_id != by.pk or given is None or given > used_at:
+        return False
+    if now - given >= dt.timedelta(hours=FOREIGN_HANDS_HOURS):
+        return False
+    return not RoleGrant.objects.filter(staff=person, founding=True, decided_at__gte=given).exists()
 
 
 def _locked_grant(grant_id: int) -> RoleGrant:

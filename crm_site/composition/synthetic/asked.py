@@ -61,7 +61,6 @@ class Begun:
     case: CreditCase
     dice: random.Random
     age: int
-    rating_id: int
     shown: str = ""
 
 
@@ -106,7 +105,7 @@ def begin(wanted: int, products: Mapping[str, Product], date: dt.date, seed: int
             customer=customer, prepared_by=customer.responsible, prepared_at=at, year=at.year,
             purpose=dice.choice(PURPOSES[customer.kind]), investigation=dice.choice(FOUND[customer.kind]), **asked,
         )  # fmt: skip
-        begun.append(Begun(case, dice, age, rating.pk, shown))
+        begun.append(Begun(case, dice, age, shown))
     weigh_loans(customers, date)
     kept = _calculated(begun, {key: rating.grade for key, rating in ratings.items()}, held)
     return sorted(kept, key=lambda one: (-one.age, one.case.customer_id))

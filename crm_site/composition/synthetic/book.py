@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from crm_site.composition.synthetic.contact_people import make_contact_people
 from crm_site.composition.synthetic.holdings import (
     make_accounts,
     make_cards,
@@ -79,4 +80,5 @@ def make_chunk(plan: Plan, org: Organisation, index: int) -> Book:
     book.tables["fees"] = make_fees(rng, plan, who, first)
     book.tables["relations"] = make_relations(rng, who, customers)
     book.tables["contacts"] = make_contacts(rng, plan, who, fate, first)
+    book.tables["people"] = make_contact_people(plan, index, customers, book.tables["relations"])
     return book

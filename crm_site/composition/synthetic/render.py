@@ -17,6 +17,7 @@ from crm_site.composition.synthetic.organisation import make_organisation
 from crm_site.composition.synthetic.parties import Columns
 from crm_site.composition.synthetic.plan import CHUNK, Plan
 from crm_site.lib.crypto import Vault, mask
+from customers.identifiers import PERSON_PHONE, person_phone_row
 from customers.tokens import name_tokens, sort_key
 
 POSTGRES_EPOCH = 10_957  # 2000-01-01 in days since 1970
@@ -78,6 +79,7 @@ def render_chunk(plan: Plan, index: int, ids: Ids, keys: BankKeys) -> list[Strea
         _phones(book, ids, vault, seen),
         _tokens(book, ids, seen),
         *_plain(book, ids, plan.day),
+        _people(book, ids, vault),
         _ledger(book, ids),
         _entries(book, ids),
     ]
@@ -246,6 +248,21 @@ def _contacts(c: Columns, ids: Ids) -> Stream:
         [_number(ids.customers[c["customer"]]), c["reference"], [s[0] for s in said], [f"{t}+00" for t in at],
          _or_null(_mapped(ids.staff, c["staff"])), [s[1] for s in said], [s[2] for s in said], [s[3] for s in said],
          _date(c["promise_date"])], "contact",
+    )  # fmt: skip
+
+
+def _people(book: Book, ids: Ids, vault: Vault) -> Stream:
+    p, numbers = book.tables["people"], book.customers["number"]
+    sealed = [
+        f"\\\\x{vault.encrypt(phone, place=PERSON_PHONE, row=person_phone_row(numbers[at], sent)).hex()}"
+        if phone
+        else "\\N"
+        for at, phone, sent in zip(p["customer"].tolist(), p["phone"], p["submission"], strict=True)
+    ]
+    return _text(
+        [_number(ids.customers[p["customer"]]), p["name"], p["post"], p["title"], p["roles"], sealed,
+         [mask(phone, head=6) if phone else "" for phone in p["phone"]], _or_null(_mapped(ids.customers, p["party"])),
+         _date(p["from_date"]), _date(p["left_date"]), p["submission"]], "person",
     )  # fmt: skip
 
 

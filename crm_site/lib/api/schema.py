@@ -12,8 +12,24 @@ from drf_spectacular.utils import OpenApiParameter
 from crm_site.lib.api.changes import HEADER, tracks_changes
 from crm_site.lib.api.scopes import SCOPES
 
+DESCRIPTION = """REST API of the bank CRM for core banking and other systems. What holds for every operation:
+
+- **Bank**: the host name says which bank; a token is good for its own bank alone (elsewhere 401).
+- **Token**: client credentials at `tokenUrl` of the same host (form fields `grant_type`, `client_id`, `client_secret`,
+  `scope`); keep it until `expires_in` is over. A missing scope is 403 and named.
+- **Errors** are `application/problem+json` (`Problem`): `code` is for machines and stable; `errors[]` points at the
+  members of the body, query or row. Unknown members and parameters are errors. Another bank's object is 404.
+- **Lists** page by key: follow `next` as `?cursor=` with the same filters and sort until it is null.
+- **Changes**: keep the header `Changes-Until` of the first page and send it as `changed_since` the next time.
+- **Writing twice**: send `Idempotency-Key` with POST and PATCH; the same key and body give the first answer again
+  for 48 hours (`Idempotent-Replay: true`), while it is in flight 409, with another body 422.
+- **Money** is a string with at most two decimals beside a currency (ISO 4217); dates and times are ISO 8601.
+- **Waiting**: 429 and 503 carry `Retry-After` in seconds.
+- Answers may gain members within v1: ignore what you do not know."""
+PROBLEM = "#/components/schemas/Problem"
 PROBLEM_SCHEMA = {
     "type": "object",
+    "description": "RFC 9457. `code` is stable and for machines, `detail` for people.",
     "required": ["type", "title", "status"],
     "properties": {
         "type": {"type": "string"},
@@ -26,13 +42,30 @@ PROBLEM_SCHEMA = {
             "items": {
                 "type": "object",
                 "properties": {
-                    "pointer": {"type": "string"},
+                    "pointer": {"type": "string", "description": "JSON pointer", "examples": ["#/phone"]},
                     "code": {"type": "string"},
                     "detail": {"type": "string"},
                 },
             },
         },
     },
+}
+REFUSALS = {
+    "400": "Not readable or not valid; `errors` says where",
+    "401": "No token, or one that is not good at this bank",
+    "403": "The token lacks a scope",
+    "404": "Not there, or not this bank's",
+    "405": "No such method",
+    "406": "No such representation",
+    "429": "Too many requests; see Retry-After",
+    "500": "A defect of ours",
+}
+REFUSALS_OF_WRITES = {
+    "409": "Conflict with what stands; `code` says which",
+    "413": "Too large",
+    "415": "No such content type",
+    "422": "A rule refused it; `code` says which",
+    "503": "Busy just now; see Retry-After",
 }
 UNTIL = OpenApiParameter(
     HEADER, dt.datetime, OpenApiParameter.HEADER, response=[200],
@@ -58,6 +91,7 @@ class OAuth2Scheme(OpenApiAuthenticationExtension):
 
 class MoneySchema(OpenApiSerializerFieldExtension):
     target_class = "crm_site.lib.api.fields.MoneyString"
+    match_subclasses = True
 
     def map_serializer_field(self, auto_schema: Any, direction: str) -> dict[str, Any]:
         return {"type": "string", "pattern": r"^-?\d{1,15}(\.\d{1,2})?$", "examples": ["1234.50"]}
@@ -68,17 +102,10 @@ class BanyanSchema(AutoSchema):
 
     def _get_response_bodies(self, direction: str = "response") -> Any:
         bodies = super()._get_response_bodies(direction)
-        codes = ["400", "401", "403", "404", "405", "406", "429", "500"]
-        if self.method != "GET":
-            codes += ["409", "413", "415", "422", "503"]
-        for code in codes:
-            bodies.setdefault(
-                code,
-                {
-                    "description": "Problem",
-                    "content": {"application/problem+json": {"schema": PROBLEM_SCHEMA}},
-                },
-            )
+        refusals = REFUSALS if self.method == "GET" else REFUSALS | REFUSALS_OF_WRITES
+        for code, text in refusals.items():
+            content = {"application/problem+json": {"schema": {"$ref": PROBLEM}}}
+            bodies.setdefault(code, {"description": text, "content": content})
         return bodies
 
     def get_auth(self) -> list[dict[str, Any]]:
@@ -107,8 +134,11 @@ class BanyanSchema(AutoSchema):
 
 
 def close_requests(result: dict[str, Any], generator: Any, request: Any, public: bool) -> dict[str, Any]:
-    """Post-processing: unknown members are refused, and the schema says so."""
-    for name, schema in result.get("components", {}).get("schemas", {}).items():
+    """Post-processing: what holds for every operation: closed bodies, one Problem, the rules in words."""
+    schemas = result.setdefault("components", {}).setdefault("schemas", {})
+    for name, schema in schemas.items():
         if name.endswith("Request") and schema.get("type") == "object":
             schema["additionalProperties"] = False
+    schemas["Problem"] = PROBLEM_SCHEMA
+    result["info"]["description"] = DESCRIPTION
     return result

@@ -90,6 +90,8 @@ class Command(BanyanCommand):
         self.say(
             f"AUC {folds['auc']:.4f}  KS {folds['ks']:.4f}  Gini {folds['gini']:.4f} (mean of {folds['count']} folds)"
         )
+        for name in record.get("suspects", ()):
+            self.say(f"{name} tells the outcome nearly by itself: was it known before? Else --drop it.")
         self.say(f"See it at /credit/scorecards/{draft.pk}/: one person proposes it, another publishes it.")
         return {
             "scorecard": draft.pk, "version": draft.version, "kind": draft.kind, "name": draft.name,

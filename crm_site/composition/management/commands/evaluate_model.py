@@ -159,6 +159,8 @@ class Command(BanyanCommand):
             for b in factor.bins:
                 rate = f"{b.bad_rate:7.1%}" if b.count else f"{'':7}"
                 self.say(f"  {b.points:+6g}  {b.count:>8,} {rate}  {b.label}")
+        for name in development.suspects:
+            self.say(f"{name} tells the outcome nearly by itself: was it known before? Else --drop it.")
         for left in (c for c in development.considered if c.reason):
             self.say(f"{left.name} left out: {left.reason} (information value {left.iv:.3f})")
 

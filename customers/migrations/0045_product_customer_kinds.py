@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies: ClassVar = [("customers", "0043_month_ends_keys")]
+    dependencies: ClassVar = [("customers", "0044_branch_indexes")]
     operations: ClassVar = [
         migrations.AddField(
             model_name="product",
