@@ -98,7 +98,9 @@ class PositiveMoney(MoneyString):
 
 
 class AmountIn(StrictSerializer):
-    """`reference`: core banking's own name for the payment. `product` (a code) draws on its sub-limit as well."""
+    """`reference`: core banking's own name for the payment. `product` (a code) draws on its sub-limit as well, or
+    frees it; a repayment without one frees the sub-limits drawn on under its `reference`, then what was drawn outside any,
+    then the oldest."""
 
     amount = PositiveMoney()
     currency = serializers.RegexField(r"^[A-Z]{3}$", max_length=3)

@@ -25,6 +25,7 @@ from crm_site.lib.permissions import HEADQUARTERS, SUBTREE, Actor
 
 MAX_ROWS = 200
 ALL = "all"
+LINE_ACTS = ("activate", "effect", "freeze", "unfreeze", "review", "lower", "close")
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +135,7 @@ class LineActForm(forms.Form):
     """What is done to a credit line, and why. `limit`: the new one, when it is lowered."""
 
     act = forms.ChoiceField(
-        choices=[(act, act) for act in ("activate", "freeze", "unfreeze", "review", "lower", "close")],
+        choices=[(act, act) for act in LINE_ACTS],
         widget=forms.HiddenInput,
     )
     limit = AmountField(label=_("New limit"), required=False)

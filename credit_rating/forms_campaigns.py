@@ -21,6 +21,7 @@ from credit_rating.policies.campaign import EXCEPTION_LABELS
 from credit_rating.selectors.campaigns import LEFT, REACHED, MemberQuery
 from credit_rating.services.campaigns.opening import Plan
 from crm_site.accounts.models import OrgUnit, Staff
+from crm_site.lib.choices import offer
 from crm_site.lib.encodings import read_text
 from crm_site.lib.permissions import Actor
 from customers.models import Product, SavedView
@@ -100,7 +101,7 @@ class ListForm(NumbersMixin, RefusableForm):
         self.kind = kind
         label = gettext("all: %s") % CreditKind(kind).label
         mine = [(key, view.name) for key, view in self.views.items()]
-        self.fields["view"].choices = [("", ""), ("all", label), *mine]  # type: ignore[attr-defined]
+        offer(self, "view", [("", ""), ("all", label), *mine])
 
     def condition(self) -> Mapping[str, Any] | None:
         chosen = self.cleaned_data.get("view", "")

@@ -12,22 +12,28 @@ from django.utils.translation import gettext_lazy as _
 from credit_rating.engine.authority import Asked
 from credit_rating.forms import FilterMenu, ListFilter
 from credit_rating.forms_case import RefusableForm, day_field
-from credit_rating.models import CaseKind, CreditLine, LineCalculation, Verdict
+from credit_rating.models import CaseKind, CreditLine, LineCalculation, SubLimit, Verdict
 from credit_rating.models.cases import STAGES, CreditCase
 from credit_rating.models.lines import LIVING
 from credit_rating.policies.authority import GUARANTEES, KINDS
 from credit_rating.policies.grades import GRADES
+from credit_rating.selectors.lines import SUB_LIMIT_FAMILIES
 from credit_rating.selectors.waiting import AGES, LATE
 from credit_rating.services.cases import Terms
 from crm_site.accounts.models import Staff
+from crm_site.lib.errors import DomainError
 from crm_site.lib.money import AmountField, PercentField
 from customers.models import Customer, Product
 
 HUNDRED = Decimal(100)
+SUB_ROWS = 4
 
 
 class CaseForm(RefusableForm):
-    """What is asked for, and what the manager's investigation found. `rate` is written in per cent a year."""
+    """What is asked for, and what the manager's investigation found. `rate` is written in per cent a year.
+
+    Sub-limits: SUB_ROWS pairs of a product and an amount; 0 takes one away, what is not named stays as it is.
+    """
 
     kind = forms.ChoiceField(label=_("Kind of case"), choices=CaseKind.choices)
     line: Any = forms.ModelChoiceField(
@@ -66,6 +72,49 @@ class CaseForm(RefusableForm):
         _offer(self.fields["line"], lines)
         _offer(self.fields["product"], fitting, lambda product: product.name)
         _offer(self.fields["calculation"], calculations, _named_calculation)
+        held = Product.objects.filter(pk__in=SubLimit.objects.filter(line__in=lines).values("product_id"))
+        drawn_for = Product.objects.for_customers(customer.kind).filter(family__in=SUB_LIMIT_FAMILIES) | held
+        choices = [("", "–"), *drawn_for.order_by("code").values_list("code", "name").distinct()]
+        for row in range(SUB_ROWS):
+            self.fields[f"sub_product_{row}"] = forms.ChoiceField(
+                label=_("Product"), choices=choices, required=False
+            )
+            self.fields[f"sub_amount_{row}"] = AmountField(
+                label=_("Sub-limit"), min_value=Decimal(0), required=False
+            )
+
+    @property
+    def main_fields(self) -> list[forms.BoundField]:
+        return [field for field in self.visible_fields() if not field.name.startswith("sub_")]
+
+    @property
+    def sub_rows(self) -> list[tuple[forms.BoundField, forms.BoundField]]:
+        return [(self[f"sub_product_{row}"], self[f"sub_amount_{row}"]) for row in range(SUB_ROWS)]
+
+    @property
+    def has_sub_limits(self) -> bool:
+        return any(product.value() or product.errors or amount.errors for product, amount in self.sub_rows)
+
+    def clean(self) -> dict[str, Any]:
+        given = super().clean() or {}
+        seen: set[str] = set()
+        for row in range(SUB_ROWS):
+            product, amount = given.get(f"sub_product_{row}"), given.get(f"sub_amount_{row}")
+            if product in seen:
+                self.add_error(f"sub_product_{row}", _("Each product once."))
+            if product and amount is None and f"sub_amount_{row}" not in self.errors:
+                self.add_error(f"sub_amount_{row}", _("This is needed."))
+            if amount is not None and not product and f"sub_product_{row}" not in self.errors:
+                self.add_error(f"sub_product_{row}", _("Choose one."))
+            seen |= {product} if product else set()
+        return given
+
+    def refuse(self, error: DomainError) -> None:
+        """A refusal of the sub-limits stands beside the first of them."""
+        named = {
+            "sub_amount_0" if name == "sub_limits" else name: text for name, text in error.fields.items()
+        }
+        super().refuse(DomainError(error.message, code=error.code, fields=named))
 
     def asked(self) -> Terms:
         """The terms as the service takes them."""
@@ -75,8 +124,13 @@ class CaseForm(RefusableForm):
             kind=given["kind"], product=given["product"], currency=given["currency"].upper(), amount=given["amount"],
             term_months=given["term_months"], purpose=given["purpose"], line=given["line"],
             rate_bp=None if rate is None else int(rate * HUNDRED),
-            calculation_id=calculation.pk if calculation else None,
+            calculation_id=calculation.pk if calculation else None, sub_limits=self._sub_limits(),
         )  # fmt: skip
+
+    def _sub_limits(self) -> dict[str, str]:
+        given = self.cleaned_data
+        rows = [(given[f"sub_product_{row}"], given[f"sub_amount_{row}"]) for row in range(SUB_ROWS)]
+        return {product: f"{amount:.2f}" for product, amount in rows if product}
 
 
 def _offer(field: Any, rows: Any, named: Callable[[Any], str] = str) -> None:
@@ -95,6 +149,8 @@ def first_values(case: CreditCase) -> dict[str, Any]:
         "currency": case.currency, "term_months": case.term_months, "purpose": case.purpose,
         "rate": None if case.rate_bp is None else Decimal(case.rate_bp) / HUNDRED,
         "calculation": case.calculation_id, "investigation": case.investigation,
+        **{f"sub_product_{row}": code for row, code in enumerate(case.sub_limits)},
+        **{f"sub_amount_{row}": Decimal(amount) for row, amount in enumerate(case.sub_limits.values())},
     }  # fmt: skip
 
 

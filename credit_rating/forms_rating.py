@@ -12,6 +12,7 @@ from credit_rating.forms_case import RefusableForm
 from credit_rating.models import Rating
 from credit_rating.scorecards import in_language
 from credit_rating.selectors.ratings import Line
+from crm_site.lib.choices import offer
 
 NO_ANSWER = ("", "–")
 
@@ -58,7 +59,7 @@ class SubmitRatingForm(RefusableForm):
         initial = {"seen": rating.stamp, "grade": rating.grade}
         super().__init__(data, initial=initial)
         rows = rating.grade_policy.body["tables"]["scale"]
-        self.fields["grade"].choices = [(r["grade"], r["grade"]) for r in rows]  # type: ignore[attr-defined]
+        offer(self, "grade", [(r["grade"], r["grade"]) for r in rows])
 
 
 class DecideRatingForm(RefusableForm):

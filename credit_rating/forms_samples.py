@@ -14,6 +14,7 @@ from credit_rating.forms_case import RefusableForm
 from credit_rating.models import CreditKind
 from credit_rating.sample_words import reason_text
 from credit_rating.services.developing import Order, own_source
+from crm_site.lib.choices import offer
 from crm_site.lib.errors import DomainError
 
 BAD, GOOD, NEITHER = "bad", "good", ""
@@ -53,7 +54,7 @@ class TargetForm(forms.Form):
 
     def __init__(self, data: Any = None, *, targets: Sequence[str]) -> None:
         super().__init__(data)
-        self.fields["target"].choices = [(name, name) for name in targets]  # type: ignore[attr-defined]
+        offer(self, "target", [(name, name) for name in targets])
 
 
 class PurposeForm(RefusableForm):

@@ -17,6 +17,7 @@ from credit_rating.policies.warnings import LEVELS as GRAVITY
 from credit_rating.policies.warnings import name_of
 from credit_rating.selectors import warnings as selectors
 from credit_rating.selectors.warnings import WarningQuery
+from crm_site.lib.choices import offer
 from crm_site.lib.permissions import Actor
 
 STATES = (
@@ -41,7 +42,7 @@ class AnswerForm(forms.Form):
     def __init__(self, actor: Actor, day: dt.date, *given: Any) -> None:
         super().__init__(*given)
         people = selectors.receivers(actor, day)
-        self.fields["to"].choices = [("", ""), *((p.pk, p.name) for p in people)]  # type: ignore[attr-defined]
+        offer(self, "to", [("", ""), *((p.pk, p.name) for p in people)])
 
     def clean(self) -> dict[str, Any]:
         given = super().clean() or {}

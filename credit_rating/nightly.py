@@ -21,7 +21,7 @@ from credit_rating.models.lines import LIVING
 from credit_rating.policies import Body
 from credit_rating.selectors.lines import control_policy
 from credit_rating.services.cases import close_due
-from credit_rating.services.lines import expire_lines
+from credit_rating.services.lines import expire_lines, lapse_changes
 from crm_site.lib import formats
 from crm_site.lib.dates import month_end
 from crm_site.lib.money import from_minor
@@ -52,6 +52,8 @@ def lines(context: RunContext, chunk: Mapping[str, Any]) -> Counts:
         customer_id__gte=first, customer_id__lte=last, status__in=LIVING, expires_on__lte=day
     )
     expired = expire_lines(over.values_list("pk", flat=True), now=timezone.now())
+    stale = CreditLine.objects.filter(customer_id__gte=first, customer_id__lte=last, waiting_until__lte=day)
+    expired += lapse_changes(stale.values_list("pk", flat=True), now=timezone.now())
     policy = control_policy(day)
     counts = put_tasks(
         context.bank_id,

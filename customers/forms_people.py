@@ -27,13 +27,13 @@ class _Known(ServiceForm):
         label=_("Title"), max_length=60, required=False, help_text=_("what the company calls the post")
     )
     from_date = forms.DateField(
-        label=_("In this post since"),
+        label=_("In post since"),
         required=False,
         widget=_day(),
         help_text=_("empty where it is not known"),
     )
     roles = forms.MultipleChoiceField(
-        label=_("Part in what the company buys"),
+        label=_("Buying roles"),
         choices=BuyingRole,
         required=False,
         widget=forms.CheckboxSelectMultiple,

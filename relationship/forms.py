@@ -6,6 +6,8 @@ from django import forms
 from django.http import QueryDict
 from django.utils.translation import gettext_lazy as _
 
+from crm_site.lib.choices import offer
+
 
 class DecisionForm(forms.Form):
     """Which proposals: the ticked ones, or everything that the filter shows (`everything` = the filter's count)."""
@@ -18,4 +20,4 @@ class DecisionForm(forms.Form):
     def __init__(self, data: QueryDict) -> None:
         super().__init__(data)
         ticked = data.getlist("selected")
-        self.fields["selected"].choices = [(x, x) for x in ticked if x.isdigit() and len(x) < 19]  # type: ignore[attr-defined]
+        offer(self, "selected", [(x, x) for x in ticked if x.isdigit() and len(x) < 19])

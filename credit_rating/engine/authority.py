@@ -30,7 +30,8 @@ class Asked:
     """What is to be decided. `amount`: everything the customer then has. `grade` "": not rated. `guarantees` empty:
     unsecured. `above_limit`: more is asked for than was calculated. `without_branch`: nobody at the branch may decide,
     because its managers have made the case, say. `breaks_cap`: a cap of the regulator is broken once it is granted.
-    `uncalculated`: no calculation with the grade in force, or a worse one, is recent enough."""
+    `uncalculated`: no calculation with the grade in force, or a worse one, is recent enough.
+    `usable`: what the guarantees count for in a line calculation; None: as much as is asked."""
 
     amount: Decimal
     grade: str
@@ -40,6 +41,19 @@ class Asked:
     without_branch: bool = False
     breaks_cap: bool = False
     uncalculated: bool = False
+    usable: Decimal | None = None
+
+    @property
+    def secured_by(self) -> frozenset[str]:
+        """The kinds of guarantees that count: all of them while together they cover the whole amount, else none."""
+        return self.guarantees if self.usable is None or self.usable >= self.amount else frozenset()
+
+    @property
+    def covered_pct(self) -> int | None:
+        """Of guarantees that do not cover the amount: how much of it they cover, in whole percent rounded down."""
+        if not self.guarantees or self.usable is None or self.usable >= self.amount:
+            return None
+        return int(self.usable * 100 / self.amount)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +91,7 @@ def misses(row: Authority, asked: Asked, grades: Sequence[str]) -> tuple[str, ..
         "amount": asked.amount > row.up_to,
         "grade": rank > grades.index(row.worst_grade),
         "kind": asked.kind not in row.kinds,
-        "guarantee": not (asked.guarantees or {"credit"}) <= set(row.guarantees),
+        "guarantee": not (asked.secured_by or {"credit"}) <= set(row.guarantees),
     }
     return tuple(name for name, is_missed in found.items() if is_missed)
 

@@ -4,7 +4,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('credit_rating', '0080_cap_grounds'),
+        ('credit_rating', '0086_case_sub_limits'),
     ]
 
     operations = [

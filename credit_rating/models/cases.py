@@ -51,10 +51,12 @@ ENDED = (CaseStatus.APPROVED, CaseStatus.REJECTED, CaseStatus.WITHDRAWN, CaseSta
 
 class CreditCase(TenantModel):
     """A case. `amount` in `currency`; `rate_bp` the suggested rate in basis points; `line`: the one it changes, or has
-    opened. `calculation_id` and `rating_id` name evidence (credit_rating.evidence), plain numbers.
+    opened. `sub_limits`: product's code -> amount ("0.00" takes one away), of those that are asked for or changed; what
+    is not named stays as it is. `calculation_id` and `rating_id` name evidence (credit_rating.evidence), plain numbers.
 
     `dossier_hash`: the SHA-256 of everything that is shown to who decides (CaseDossier). `route`: the stages it goes
     through, recomputed with the dossier, by the policy and the rates of `as_of`. A round begins with each submission.
+    `seen_hash`: what stood beside the dossier when the case ended (CaseSeen).
     `deadline` is the stage's last day. `kin_steps`: how many relations away a relative still is one, by the policy.
     """
 
@@ -68,6 +70,7 @@ class CreditCase(TenantModel):
     amount = MoneyField()
     term_months = models.PositiveSmallIntegerField()
     rate_bp = models.PositiveIntegerField(null=True)
+    sub_limits = models.JSONField(default=dict)
     purpose = models.CharField(max_length=400)
     investigation = models.TextField(blank=True)
     calculation_id = models.BigIntegerField(null=True)
@@ -88,6 +91,7 @@ class CreditCase(TenantModel):
     kin_steps = models.PositiveSmallIntegerField(default=2)
     as_of = models.DateField(null=True)
     dossier_hash = models.CharField(max_length=64, blank=True)
+    seen_hash = models.CharField(max_length=64, blank=True)
 
     objects = CustomerOwnedManager()
 
@@ -172,6 +176,25 @@ class MakerPart(models.TextChoices):
     FILE = "file", _("File")
 
 
+class CaseSeen(TenantModel):
+    """What stood beside the dossier when somebody decided or the case ended (selectors.cases.seen), once for each
+    content: `content` in its canonical form has this `hash`. Never changed or deleted; the database refuses it."""
+
+    audited: ClassVar = False  # never changes, and its hash stands in audited opinions and cases
+
+    case = BankForeignKey(CreditCase, on_delete=models.CASCADE, related_name="seen")
+    hash = models.CharField(max_length=64)
+    content = models.JSONField()
+    at = models.DateTimeField()
+
+    objects = CaseOwnedManager()
+
+    class Meta(TenantModel.Meta):
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["bank_id", "case", "hash"], name="caseseen_once")
+        ]
+
+
 class CaseMaker(TenantModel):
     """Somebody who had a hand in what the case rests on, and so never decides it: `part` says in what."""
 
@@ -244,7 +267,8 @@ class Opinion(TenantModel):
 
     `on_behalf_of`: who was away. The president of a bank vetoes by REJECT and returns a case once in its life.
     `broken_caps`: of an opinion that agrees, the regulator's caps that the case broke at that moment
-    (engine.exposure.CapUse.as_json), and `cap_ground`: why they may be exceeded.
+    (engine.exposure.CapUse.as_json), and `cap_ground`: why they may be exceeded. `seen_hash`: of what stood beside the
+    dossier (CaseSeen).
     """
 
     case = BankForeignKey(CreditCase, on_delete=models.CASCADE, related_name="opinions")
@@ -258,6 +282,7 @@ class Opinion(TenantModel):
     broken_caps = models.JSONField(default=list)
     cap_ground = models.TextField(blank=True)
     dossier_hash = models.CharField(max_length=64)
+    seen_hash = models.CharField(max_length=64, blank=True)
     at = models.DateTimeField()
     day = models.DateField()
     voided_at = models.DateTimeField(null=True)

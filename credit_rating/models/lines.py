@@ -69,6 +69,10 @@ class Room(TenantModel):
         return self.used / Decimal(self.limit) if self.limit else Decimal(0)
 
 
+# What a customer has or has been promised: also a line that has ended and whose renewal waits for its conditions.
+PROMISED = Q(status__in=LIVING) | Q(waiting_case_id__isnull=False)
+
+
 def standing(status: str, day: dt.date) -> Q:
     """Which lines stand so on a day (CreditLine.status_on says the same of one)."""
     living = Q(expires_on__gte=day)
@@ -94,6 +98,10 @@ class CreditLine(Room):
     `status` is what people and the night have decided; on a day it stands as `status_on` says. Pending: approved, but
     its conditions are open. `expires_on` is its last day. `case_id`: the approval that opened it, where there is one.
     `changed_at`: any change, of its terms or its use.
+
+    `terms_case_id`: the approval that its present limit and end come from. `waiting_*`: a raise or an extension that an
+    approval has decided and whose conditions are open: the line stands as it is until it is put into effect. Trigger
+    `creditline_terms` (migration 0085) holds the database to both.
     """
 
     # Its terms change with an audited LineEvent; a trigger on its counters would cost every reservation a record
@@ -110,6 +118,10 @@ class CreditLine(Room):
     expires_on = models.DateField()
     review_on = models.DateField(null=True)
     case_id = models.BigIntegerField(null=True)
+    terms_case_id = models.BigIntegerField(null=True)
+    waiting_case_id = models.BigIntegerField(null=True)
+    waiting_limit = MoneyField(null=True)
+    waiting_until = models.DateField(null=True)
     opened_at = models.DateTimeField()
     changed_at = models.DateTimeField()
 
@@ -129,6 +141,15 @@ class CreditLine(Room):
                 name="creditline_closed_empty",
                 condition=~Q(status="closed") | Q(reserved=money(0), utilised=money(0)),
             ),
+            models.CheckConstraint(
+                name="creditline_waiting",
+                condition=Q(waiting_case_id=None, waiting_limit=None, waiting_until=None)
+                | Q(
+                    waiting_case_id__isnull=False,
+                    waiting_limit__gt=money(0),
+                    waiting_until__gte=F("expires_on"),
+                ),
+            ),
             *counter_constraints("creditline"),
         ]
 
@@ -139,6 +160,11 @@ class CreditLine(Room):
     def number(self) -> str:
         """What people call it: SX (授信), the year, and a running number of the bank."""
         return f"SX-{self.year}-{self.serial:06d}"
+
+    @property
+    def promised(self) -> Decimal:
+        """The limit, or the higher one that an approval has decided and that waits for its conditions."""
+        return max(Decimal(self.limit), Decimal(self.waiting_limit or 0))
 
     def status_on(self, day: dt.date) -> LineStatus:
         """How it stands on a day: a line past its last day has expired, whether or not the night has said so yet."""
@@ -270,6 +296,9 @@ class LineEventKind(models.TextChoices):
     UNFROZEN = "unfrozen", _("Unfrozen")
     LIMIT_CHANGED = "limit_changed", _("Limit changed")
     EXTENDED = "extended", _("Extended")
+    SUBS_CHANGED = "subs_changed", _("Sub-limits changed")
+    CHANGE_WAITS = "change_waits", _("Change approved, waits for its conditions")
+    CHANGE_LAPSED = "change_lapsed", _("Approved change has lapsed")
     REVIEWED = "reviewed", _("Reviewed")
     EXPIRED = "expired", _("Expired")
     CLOSED = "closed", pgettext_lazy("line", "Closed")

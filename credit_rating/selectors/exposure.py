@@ -104,12 +104,14 @@ _NO_LINES = (ZERO, ZERO, ZERO)
 
 
 def _lines_of(customers: list[int], day: dt.date) -> dict[int, tuple[Decimal, Decimal, Decimal]]:
-    """customer -> (limits, drawn, reserved) of the lines that may be drawn on. Frozen ones count: they may thaw.
+    """customer -> (limits, drawn, reserved) of the lines that may be drawn on. Frozen ones count: they may thaw; a raise
+    or renewal that is approved and waits for its conditions counts as well.
 
     Raises DomainError for a currency without an exchange rate: a line that is left out would look like room.
     """
-    living = CreditLine.objects.filter(customer_id__in=customers, status__in=LIVING, expires_on__gte=day)
-    rows = list(living.values_list("customer_id", "currency", "limit", "reserved", "utilised"))
+    counts = Q(status__in=LIVING, expires_on__gte=day) | Q(waiting_until__gte=day)
+    lines = list(CreditLine.objects.filter(counts, customer_id__in=customers))
+    rows = [(x.customer_id, x.currency, x.promised, x.reserved, x.utilised) for x in lines]
     rates = home_rates({currency for _customer, currency, *_amounts in rows}, day)
     found: dict[int, tuple[Decimal, Decimal, Decimal]] = {}
     for customer, currency, limit, reserved, utilised in rows:

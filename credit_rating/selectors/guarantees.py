@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 
-from django.db.models import Sum
+from django.db.models import QuerySet, Sum
 
 from credit_rating.engine.guarantees import (
     Claim,
@@ -61,19 +61,29 @@ class GuaranteeRow:
 
 def guarantees_of(actor: Actor, customer: Customer, *, day: dt.date) -> list[GuaranteeRow]:
     """The live guarantees of a customer in the order of the form, with what each counts for on a day."""
-    rows = list(
-        Guarantee.objects.visible_to(actor)
-        .filter(customer=customer, status__in=LIVE, from_date__lte=day)
-        .exclude(to_date__lt=day)
-        .select_related("collateral", "guarantor")
-        .order_by("id")
-    )
+    return _reckoned(_live(Guarantee.objects.visible_to(actor), customer, day), actor, day)
+
+
+def security_of(customer: Customer, day: dt.date) -> tuple[frozenset[str], Decimal]:
+    """(kinds of the live guarantees, all that they count for together): the figures of `guarantees_of`."""
+    rows = _live(Guarantee.objects.all(), customer, day)
+    usable = sum((row.usable.amount for row in _reckoned(rows, None, day)), ZERO) if rows else ZERO
+    return frozenset(g.kind for g in rows), usable
+
+
+def _live(found: QuerySet[Guarantee], customer: Customer, day: dt.date) -> list[Guarantee]:
+    found = found.filter(customer=customer, status__in=LIVE, from_date__lte=day).exclude(to_date__lt=day)
+    return list(found.select_related("collateral", "guarantor").order_by("id"))
+
+
+def _reckoned(rows: list[Guarantee], actor: Actor | None, day: dt.date) -> list[GuaranteeRow]:
+    """What each counts for on a day. Without an actor guarantors stay without their names."""
     policy = policy_on("haircuts", day).body
     things = [g.collateral_id for g in rows if g.collateral_id]
     people = [g.guarantor_id for g in rows if g.guarantor_id]
     valuations, claims = newest_valuations(things, day), claims_on(things)
     capacities, promised = capacities_of(people, day, policy), promises_of(people)
-    seen = set(Customer.objects.visible_to(actor).filter(pk__in=people).values_list("pk", flat=True))
+    seen = _seen(actor, people) if actor else set()
     found = []
     for g in rows:
         if g.collateral is not None:
@@ -89,6 +99,10 @@ def guarantees_of(actor: Actor, customer: Customer, *, day: dt.date) -> list[Gua
             unsecured = Usable(ZERO, None, False, ZERO)
             found.append(GuaranteeRow(g, "", unsecured, ZERO, None, None, "", ZERO, None, "ok"))
     return found
+
+
+def _seen(actor: Actor, customers: list[int]) -> set[int]:
+    return set(Customer.objects.visible_to(actor).filter(pk__in=customers).values_list("pk", flat=True))
 
 
 def _thing(

@@ -23,6 +23,7 @@ from django.db.models import (
 from django.db.models.functions import Cast
 
 from credit_rating.models import (
+    CreditCase,
     CreditLine,
     CreditPolicy,
     LineEntry,
@@ -42,10 +43,11 @@ from crm_site.accounts.models import OrgUnit
 from crm_site.lib.dates import add_months, month_start
 from crm_site.lib.money import MoneyField, money
 from crm_site.lib.permissions import Actor
-from customers.models import Customer
+from customers.models import Customer, Product, ProductFamily
 
 PAGE = 50
 SUBJECT = "line_control"
+SUB_LIMIT_FAMILIES = (ProductFamily.LOAN, ProductFamily.TRADE)  # what a line may be drawn for
 # Rungs of the expiry ladder: living lines that end within so many days, each without the rung below it.
 LADDER = (30, 90, 180, 365)
 LIVES = "lives"  # may be drawn on, now or later
@@ -256,6 +258,28 @@ def seen_line(actor: Actor, line_id: int) -> CreditLine:
 
 def sub_limits(line: CreditLine) -> list[SubLimit]:
     return list(SubLimit.objects.filter(line=line).select_related("product").order_by("product__code"))
+
+
+@dataclass(frozen=True, slots=True)
+class AskedSubLimit:
+    """A sub-limit that a case asks for; `amount` 0 takes it away. `now`: what the line has for the product, if any."""
+
+    product: Product
+    amount: Decimal
+    now: Decimal | None
+
+
+def asked_sub_limits(case: CreditCase) -> list[AskedSubLimit]:
+    """By code. No statement for a case that asks for none."""
+    if not case.sub_limits:
+        return []
+    held = (
+        {s.product_id: Decimal(s.limit) for s in SubLimit.objects.filter(line=case.line_id)}
+        if case.line_id
+        else {}
+    )
+    products = Product.objects.filter(code__in=list(case.sub_limits)).order_by("code")
+    return [AskedSubLimit(p, Decimal(case.sub_limits[p.code]), held.get(p.pk)) for p in products]
 
 
 def open_reservations(line: CreditLine) -> tuple[list[Reservation], int]:

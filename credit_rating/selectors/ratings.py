@@ -297,7 +297,7 @@ def rating_list(
     force and due for review or expired; all: in force; decided: in force or ended.
     """
     rule = {
-        "todo": Q(pk__in=ratings_to_decide(actor).values("pk")),
+        "todo": Q(pk__in=ratings_to_decide(actor, day).values("pk")),
         "waiting": Q(status=RatingStatus.SUBMITTED),
         "mine": Q(status__in=(RatingStatus.DRAFT, RatingStatus.RETURNED), generated_by=actor.staff_id),
         "due": Q(status=RatingStatus.EXPIRED) | Q(status=RatingStatus.APPROVED)

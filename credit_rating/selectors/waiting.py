@@ -9,6 +9,7 @@ from django.db.models import Case, CharField, Count, Exists, OuterRef, Q, QueryS
 
 from credit_rating.models import BatchStatus, CampaignMember, CreditCase, Rating, RatingStatus
 from credit_rating.models.cases import STAGES
+from credit_rating.selectors.rating_people import free_of
 from crm_site.lib.dates import end_of
 from crm_site.lib.permissions import SUBTREE, Actor, Role, may
 
@@ -75,8 +76,9 @@ def waiting_ratings(actor: Actor) -> int:
     return Rating.objects.visible_to(actor).filter(status=RatingStatus.SUBMITTED).count()
 
 
-def ratings_to_decide(actor: Actor) -> QuerySet[Rating]:
-    """Ratings that wait and that the actor may decide: of his branch or, as a reviewer, of the bank; never his own.
+def ratings_to_decide(actor: Actor, day: dt.date) -> QuerySet[Rating]:
+    """Ratings that wait and that the actor may decide: of his branch or, as a reviewer, of the bank; never his own, of
+    his own customer or of a relative.
 
     Those of a campaign's batch are decided by the one signature for it and are nobody's work one by one.
     """
@@ -89,6 +91,4 @@ def ratings_to_decide(actor: Actor) -> QuerySet[Rating]:
             branches |= Q(customer__home_branch__lft__gte=lft, customer__home_branch__rgt__lte=rgt)
         waits = waits.filter(branches)
     batched = CampaignMember.objects.filter(rating=OuterRef("pk"), batch__status=BatchStatus.PROPOSED)
-    waits = waits.exclude(Exists(batched))
-    # A maker may be unknown (a job's): then nobody is refused for having made it.
-    return waits.exclude(Q(generated_by=actor.staff_id) | Q(submitted_by=actor.staff_id))
+    return free_of(waits.exclude(Exists(batched)), actor, day)

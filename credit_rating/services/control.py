@@ -230,18 +230,50 @@ def repay(
 ) -> CreditLine:
     """Take back what was drawn: on a frozen or expired line too. More than is drawn: Conflict.
 
+    `product` (a code) with a sub-limit: what was drawn within that. Without, the sub-limits are freed as `_portions`
+    says, each with its own row of the ledger.
+
     Raises CreditLine.DoesNotExist, Conflict `repayment_exceeds_utilised`, DomainError for another currency.
     """
     require(actor, CONTROL)
     _positive(amount)
-    values = {**_values(actor, now), "line": line_id, "amount": to_minor(amount), "currency": currency,
-              "product": _product(product), "reference": reference}  # fmt: skip
-    row = _guarded(_REPAY, values, product, _too_much_repaid)
-    line = _read(line_id)
-    if row is None:
-        _same_currency(line, currency)
-        raise _too_much_repaid()
-    return line
+    values = {**_values(actor, now), "line": line_id, "currency": currency, "reference": reference}
+    with transaction.atomic():
+        for product_id, portion in _portions(line_id, _product(product), amount, reference):
+            given = {**values, "amount": to_minor(portion), "product": product_id}
+            if _guarded(_REPAY, given, product, _too_much_repaid) is None:
+                _same_currency(_read(line_id), currency)
+                raise _too_much_repaid()
+    return _read(line_id)
+
+
+def _portions(
+    line_id: int, product_id: int | None, amount: Decimal, reference: str
+) -> list[tuple[int | None, Decimal]]:
+    """(product, amount) of a repayment, so that what is drawn within the sub-limits never exceeds what is drawn.
+
+    A product with a sub-limit takes all. Otherwise, while something is drawn in each: the products that were drawn under
+    this very reference, what was drawn outside every sub-limit, then the sub-limits from the oldest on.
+    """
+    if not SubLimit.objects.filter(line_id=line_id).exists():
+        return [(product_id, amount)]
+    line = CreditLine.objects.select_for_update(of=("self",)).get(pk=line_id)
+    drawn = {s.product_id: Decimal(s.utilised) for s in SubLimit.objects.filter(line=line).order_by("id")}
+    if product_id in drawn or amount > line.utilised:
+        return [(product_id, amount)]
+    room: dict[int | None, Decimal] = {product_id: Decimal(line.utilised) - sum(drawn.values())}
+    room.update(drawn.items())
+    committed = Reservation.objects.filter(
+        line=line, reference=reference, status=ReservationStatus.COMMITTED, product__in=drawn
+    )
+    first = committed.order_by("id").values_list("product_id", flat=True)
+    portions: list[tuple[int | None, Decimal]] = []
+    for key in dict.fromkeys([*first, *room]):
+        portion = min(amount, room[key])
+        if portion > 0:
+            portions.append((key, portion))
+            amount -= portion
+    return portions
 
 
 def expire_due(line_id: int, *, now: dt.datetime) -> int:

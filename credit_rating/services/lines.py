@@ -1,7 +1,8 @@
 """The life of a credit line (C7): opened by an approval, frozen, lowered, reviewed, closed; each with its event.
 
-Raising and extending are decisions of credit and go through a new approval: `change_line` is for that alone. A change
-of terms takes the line's row first, as every reservation does, so that the two never cross.
+Raising and extending are decisions of credit and go through a new approval: `change_line` is for that alone. While
+conditions of that approval are open the line stands as it is, and `effect_change` is to it what `activate_line` is to a
+new line. A change of terms takes the line's row first, as every reservation does, so that the two never cross.
 """
 
 from __future__ import annotations
@@ -12,12 +13,20 @@ from decimal import Decimal
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import Max
+from django.db.models import Max, Sum
 from django.utils.timezone import localdate
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from credit_rating.models import CreditLine, LineEvent, LineEventKind, LineStatus, SubLimit
+from credit_rating.models import (
+    CreditCase,
+    CreditLine,
+    LineEntry,
+    LineEvent,
+    LineEventKind,
+    LineStatus,
+    SubLimit,
+)
 from credit_rating.models.lines import LIVING
 from credit_rating.selectors.cases import open_conditions
 from credit_rating.selectors.lines import control_policy
@@ -25,12 +34,17 @@ from credit_rating.services.control import expire_due
 from crm_site.lib.dates import add_months
 from crm_site.lib.errors import Conflict, DomainError
 from crm_site.lib.formats import money_full
+from crm_site.lib.money import MoneyField
 from crm_site.lib.permissions import Actor, require
 from crm_site.lib.tenancy import require_bank
 from customers.models import Customer, Product
 
 MANAGE = "line.manage"
 DECIDE = "credit.decide"
+_TERMS = (
+    *("limit", "status", "expires_on", "review_on", "terms_case_id"),
+    *("waiting_case_id", "waiting_limit", "waiting_until"),
+)
 
 
 def open_line(
@@ -62,6 +76,7 @@ def open_line(
             year=starts_on.year, serial=_next_serial(starts_on.year), customer=customer, product=product,
             currency=currency, limit=limit, reserved=Decimal(0), utilised=Decimal(0), starts_on=starts_on,
             expires_on=expires_on, review_on=review_on if review_on < expires_on else None, case_id=case_id,
+            terms_case_id=case_id,
             status=LineStatus.PENDING if conditions_open else LineStatus.ACTIVE, opened_at=now, changed_at=now,
         )  # fmt: skip
         SubLimit.objects.bulk_create(
@@ -80,11 +95,16 @@ def change_line(
     expires_on: dt.date,
     case_id: int,
     now: dt.datetime,
+    conditions_open: bool = False,
+    sub_limits: Mapping[Product, Decimal] | None = None,
     reason: str = "",
 ) -> CreditLine:
     """Raise, lower or extend a line as a new approval has decided; an expired line that is extended is active again.
 
     The approval has looked at the customer anew: the next review is due the policy's months from now.
+    `conditions_open`: what lowers the line is done at once, what raises or extends it waits (`effect_change`). A change
+    that still waits from an earlier approval lapses: this one was decided after it. `sub_limits`: those that it changes,
+    0 takes one away; they wait with it.
 
     Raises DomainError for a limit below what is used or an end before today's, Conflict for a closed line.
     """
@@ -93,20 +113,90 @@ def change_line(
         line = _locked(line_id)
         if line.status == LineStatus.CLOSED:
             raise _not_now(line)
-        _check_terms(limit, line.starts_on, expires_on, {})
+        asked = sub_limits or {}
+        _check_terms(limit, line.starts_on, expires_on, {p: amount for p, amount in asked.items() if amount})
         _check_used(line, limit)
-        if expires_on > line.expires_on:
-            line.status = LineStatus.ACTIVE if line.status == LineStatus.EXPIRED else line.status
-            line.expires_on = expires_on
-            _event(actor, line, LineEventKind.EXTENDED, reason, now, case_id)
-        if limit != line.limit:
-            _set_limit(line, limit)
-            _event(actor, line, LineEventKind.LIMIT_CHANGED, reason, now, case_id)
-        today = localdate(now)
-        following = add_months(today, int(control_policy(today).params["review_months"]))
-        line.review_on = following if following < line.expires_on else None
+        _lapse(actor, line, reason, now)
+        if conditions_open and (limit > line.limit or expires_on > line.expires_on or asked):
+            _wait(actor, line, limit, expires_on, case_id, reason, now)
+        else:
+            _put_into_effect(actor, line, limit, expires_on, case_id, reason, now, asked)
         _save(line, now)
     return line
+
+
+def effect_change(actor: Actor, *, line_id: int, reason: str, now: dt.datetime) -> CreditLine:
+    """The conditions of an approved change are met: the line is raised or extended as was decided.
+
+    Raises Conflict `no_change` when none waits (somebody was first, or it has lapsed) and `conditions_open`.
+    """
+    require(actor, MANAGE)
+    _needs_reason(reason)
+    with transaction.atomic():
+        line = _locked(line_id)
+        case_id, limit, until = line.waiting_case_id, line.waiting_limit, line.waiting_until
+        if case_id is None or limit is None or until is None or until < localdate(now):
+            raise Conflict(_("No approved change of this line waits now."), code="no_change")
+        _check_conditions(case_id)
+        expire_due(line_id, now=now)
+        line.refresh_from_db()
+        _check_used(line, limit)
+        line.waiting_case_id = line.waiting_limit = line.waiting_until = None
+        asked = decided_sub_limits(CreditCase.objects.get(pk=case_id).sub_limits)
+        _put_into_effect(actor, line, limit, until, case_id, reason, now, asked)
+        _save(line, now)
+    return line
+
+
+def _put_into_effect(
+    actor: Actor,
+    line: CreditLine,
+    limit: Decimal,
+    expires_on: dt.date,
+    case_id: int,
+    reason: str,
+    now: dt.datetime,
+    sub_limits: Mapping[Product, Decimal],
+) -> None:
+    line.terms_case_id = case_id
+    if expires_on > line.expires_on:
+        line.status = LineStatus.ACTIVE if line.status == LineStatus.EXPIRED else line.status
+        line.expires_on = expires_on
+        _event(actor, line, LineEventKind.EXTENDED, reason, now, case_id)
+    if limit != line.limit:
+        _set_limit(line, limit)
+        _event(actor, line, LineEventKind.LIMIT_CHANGED, reason, now, case_id)
+    if sub_limits:
+        _set_sub_limits(line, sub_limits)
+        _event(actor, line, LineEventKind.SUBS_CHANGED, reason, now, case_id)
+    today = localdate(now)
+    following = add_months(today, int(control_policy(today).params["review_months"]))
+    line.review_on = following if following < line.expires_on else None
+
+
+def _wait(
+    actor: Actor,
+    line: CreditLine,
+    limit: Decimal,
+    expires_on: dt.date,
+    case_id: int,
+    reason: str,
+    now: dt.datetime,
+) -> None:
+    if limit < line.limit:
+        _set_limit(line, limit)
+        _event(actor, line, LineEventKind.LIMIT_CHANGED, reason, now, case_id)
+    line.waiting_case_id, line.waiting_limit, line.waiting_until = case_id, limit, expires_on
+    _event(actor, line, LineEventKind.CHANGE_WAITS, reason, now, case_id)
+
+
+def _lapse(actor: Actor | None, line: CreditLine, reason: str, now: dt.datetime) -> None:
+    """End a change that waits, if there is one."""
+    if line.waiting_case_id is None:
+        return
+    kind, staff_id = LineEventKind.CHANGE_LAPSED, actor.staff_id if actor else None
+    _new_event(staff_id, line, kind, reason, now, line.waiting_case_id).save(force_insert=True)
+    line.waiting_case_id = line.waiting_limit = line.waiting_until = None
 
 
 def activate_line(actor: Actor, *, line_id: int, reason: str, now: dt.datetime) -> CreditLine:
@@ -136,6 +226,7 @@ def close_line(actor: Actor, *, line_id: int, reason: str, now: dt.datetime) -> 
                 % money_full(line.used, line.currency),
                 code="line_in_use",
             )
+        _lapse(actor, line, reason, now)
 
     return _move(actor, line_id, LineEventKind.CLOSED, moves, reason, now, empty)
 
@@ -191,6 +282,17 @@ def expire_lines(line_ids: Iterable[int], *, now: dt.datetime) -> int:
     return len(lines)
 
 
+def lapse_changes(line_ids: Iterable[int], *, now: dt.datetime) -> int:
+    """The night's act: approved changes whose own last day has passed before their conditions were met. Repeatable."""
+    found = CreditLine.objects.filter(pk__in=list(line_ids), waiting_case_id__isnull=False)
+    with transaction.atomic():
+        lines = list(found.select_for_update(of=("self",)).order_by("pk"))
+        for line in lines:
+            _lapse(None, line, "", now)
+            _save(line, now)
+    return len(lines)
+
+
 def _move(
     actor: Actor,
     line_id: int,
@@ -217,8 +319,12 @@ def _move(
 
 
 def _conditions_met(line: CreditLine) -> None:
-    count = open_conditions(line.case_id) if line.case_id else 0
-    if count:
+    if line.case_id:
+        _check_conditions(line.case_id)
+
+
+def _check_conditions(case_id: int) -> None:
+    if count := open_conditions(case_id):
         raise Conflict(
             ngettext(
                 "%(count)s condition of the approval is open.",
@@ -238,7 +344,7 @@ def _locked(line_id: int) -> CreditLine:
 def _save(line: CreditLine, now: dt.datetime) -> None:
     """Terms alone: the counters are the ledger's."""
     line.changed_at = now
-    line.save(update_fields=["limit", "status", "expires_on", "review_on", "changed_at"])
+    line.save(update_fields=[*_TERMS, "changed_at"])
 
 
 def _set_limit(line: CreditLine, limit: Decimal) -> None:
@@ -247,6 +353,47 @@ def _set_limit(line: CreditLine, limit: Decimal) -> None:
         if sub.limit > limit:
             sub.limit = limit
             sub.save(update_fields=["limit"])
+
+
+def decided_sub_limits(written: Mapping[str, str]) -> dict[Product, Decimal]:
+    """Sub-limits by product, as a case keeps them by code."""
+    products = {p.code: p for p in Product.objects.filter(code__in=list(written))}
+    return {products[code]: Decimal(amount) for code, amount in written.items()}
+
+
+def _set_sub_limits(line: CreditLine, asked: Mapping[Product, Decimal]) -> None:
+    """Make, change or take away sub-limits of a locked line. A new one begins with what its product has in use.
+
+    Raises DomainError for one below what is used of it.
+    """
+    there = {s.product_id: s for s in SubLimit.objects.select_for_update(of=("self",)).filter(line=line)}
+    for product, amount in asked.items():
+        sub = there.get(product.pk)
+        if not amount:
+            if sub is not None:
+                there.pop(product.pk).delete()
+            continue
+        if sub is None:
+            outside = Decimal(line.utilised) - sum(Decimal(s.utilised) for s in there.values())
+            reserved, drawn = _used_for(line, product)
+            sub = SubLimit(line=line, product=product, reserved=reserved, utilised=min(drawn, outside))
+        if amount < sub.used:
+            message = _("%(amount)s of %(product)s are in use; its sub-limit cannot be below that.") % {
+                "amount": money_full(sub.used, line.currency), "product": product.name,
+            }  # fmt: skip
+            raise DomainError(message, code="limit_below_use", fields={"sub_limits": message})
+        sub.limit = amount
+        sub.save()
+        there[product.pk] = sub
+
+
+def _used_for(line: CreditLine, product: Product) -> tuple[Decimal, Decimal]:
+    """(reserved, drawn) of a line for a product that had no sub-limit, by the ledger."""
+    found = LineEntry.objects.filter(line=line, product=product).aggregate(
+        reserved=Sum("reserved_change", output_field=MoneyField()),
+        drawn=Sum("utilised_change", output_field=MoneyField()),
+    )
+    return Decimal(found["reserved"] or 0), max(Decimal(found["drawn"] or 0), Decimal(0))
 
 
 def _next_serial(year: int) -> int:

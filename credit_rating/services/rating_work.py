@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy
 
 from credit_rating.models import Rating, RatingStatus
 from credit_rating.selectors.cases import authority_policy, role_holders
+from credit_rating.selectors.rating_people import free_to_decide
 from crm_site.lib.permissions import Role
 from crm_site.lib.registry import NoticeKind, WorkReason, add_notice, add_work_reason
 from crm_site.lib.tenancy import require_bank
@@ -22,13 +23,12 @@ DECIDE, RETURNED, DECIDED = "rating_decide", "rating_returned", "rating.decided"
 def deciders(found: Rating, day: dt.date) -> list[int]:
     """Who is asked to decide: the managers of the customer's branch, or the reviewers where none of them may.
 
-    Never who reckoned or confirmed it. Reviewers may always: they find it on the list.
+    Never whom the four eyes keep from it (`rating_objections`). Reviewers find it on the list as well.
     """
-    makers = {found.generated_by_id, found.submitted_by_id}
     for holders in (
         role_holders(Role.BRANCH_MANAGER, day, found.customer), role_holders(Role.CREDIT_REVIEWER, day),
     ):  # fmt: skip
-        if people := [staff_id for staff_id in holders if staff_id not in makers]:
+        if people := free_to_decide(found, holders, day):
             return people
     return []
 

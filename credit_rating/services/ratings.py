@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.utils.translation import gettext as _
 
@@ -15,6 +16,7 @@ from credit_rating.policies import grades as grade_scale
 from credit_rating.policies.grades import GRADES, notches, pd_of
 from credit_rating.policies.shapes import read
 from credit_rating.scorecards import in_language
+from credit_rating.selectors.rating_people import rating_objections
 from credit_rating.selectors.ratings import as_content, assess, content_changes
 from credit_rating.services.rating_work import sync_tasks, task_key, tell_makers
 from credit_rating.services.scorecards import ensure_default_scorecards
@@ -30,6 +32,15 @@ PREPARE, DECIDE = "credit.prepare", "rating.decide"
 
 class RatingFault(DomainError):
     """A rating that cannot be made, confirmed or decided like this."""
+
+
+def objection_words() -> dict[str, str]:
+    """Why somebody must not decide a rating, in the reader's words."""
+    return {
+        "maker": _("Who made a rating or typed what it rests on does not decide it."),
+        "own": _("Nobody decides on his own customer."),
+        "relative": _("Nobody decides on a relative or a company of his."),
+    }
 
 
 def rank_of(grade: str) -> int:
@@ -155,7 +166,7 @@ def decide_rating(
 ) -> Rating:
     """Approve a rating, which then holds for the policy's months and ends the one before, or return it with a word.
 
-    Never by who reckoned or confirmed it. The same decision again by the same person changes nothing. Raises
+    Never by who reckoned or confirmed it or typed what it rests on, nor of his own customer or a relative. The same decision again by the same person changes nothing. Raises
     RatingFault, Conflict when it was decided or changed meanwhile.
     """
     require(actor, DECIDE)
@@ -166,8 +177,10 @@ def decide_rating(
         if found.status == wanted and found.decided_by_id == actor.staff_id:
             return found  # a double click
         _expect(found, RatingStatus.SUBMITTED, seen)
-        if actor.staff_id is None or actor.staff_id in (found.generated_by_id, found.submitted_by_id):
-            raise RatingFault(_("Who made a rating does not decide it."), code="second_person")
+        if actor.staff_id is None:
+            raise PermissionDenied(DECIDE)
+        if codes := rating_objections(found, actor.staff_id, day):
+            raise RatingFault(objection_words()[codes[0]], code=f"four_eyes_{codes[0]}")
         if not approve and not note.strip():
             message = _("Say what is to be done again.")
             raise RatingFault(message, code="note", fields={"note": message})

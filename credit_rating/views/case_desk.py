@@ -69,7 +69,7 @@ def _inbox(request: Any, tab: str, *, is_asked: bool = True, **more: Any) -> Htt
         "onward_label": TAB_LABELS.get(onward, ""),
         "may_decide": may(request.actor, "credit.decide"),
         "may_batch": tab == "todo" and may(request.actor, "credit.decide"), "form": BatchForm(),
-        "ratings": ratings_to_decide(request.actor).count() if may(request.actor, RATE) else 0,
+        "ratings": ratings_to_decide(request.actor, today).count() if may(request.actor, RATE) else 0,
         "batches_to_sign": batches_to_sign(request.actor, today) if tab == "todo" else [], **more,
     }  # fmt: skip
     return render(request, "credit_rating/case_list.html", context)

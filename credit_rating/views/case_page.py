@@ -21,15 +21,16 @@ from credit_rating.models import (
     CreditCase,
     LineCalculation,
     Opinion,
+    OpinionPart,
     Rating,
     Verdict,
 )
-from credit_rating.models.cases import STAGES
+from credit_rating.models.cases import ENDED, STAGES
 from credit_rating.policies.authority import STAGE_LABELS
 from credit_rating.policies.classes import CODES
 from credit_rating.selectors import cases as selectors
 from credit_rating.selectors.calculations import calculation
-from credit_rating.selectors.guarantees import guarantees_of
+from credit_rating.selectors.lines import asked_sub_limits
 from credit_rating.selectors.ratings import rating
 from credit_rating.views.calculations import fine_unit, guarantee_scale, saved_context
 from credit_rating.views.case_rows import TONES
@@ -73,18 +74,24 @@ def the_case(request: Any, case_id: int) -> CreditCase:
 def shown(request: Any, found: CreditCase) -> dict[str, Any]:
     """What page and paper share, of a case read `with_record`."""
     record = selectors.record_of(request.actor, found)
+    decided = selectors.decided_by(request.actor, found)
     today = bank_today(request.bank)
-    rows = guarantees_of(request.actor, found.customer, day=today)
-    waits = found.is_waiting
-    live, saved, rated = _live(request, found, today), _calculation(request, found), _rating(request, found)
+    seen = decided.seen if decided else selectors.seen_by(request.actor, found, today)
+    rows, waits = seen.guarantees, found.is_waiting
+    beside, saved, rated = (
+        _beside(request, seen, today),
+        _calculation(request, found),
+        _rating(request, found),
+    )
     return {
         "case": found,
         "customer": found.customer,
         "tone": TONES.get(found.status, ""),
         "rate": None if found.rate_bp is None else Decimal(found.rate_bp) / 10_000,
-        "before": found.line.limit if found.line and found.status != CaseStatus.APPROVED else None,
+        "asked_subs": asked_sub_limits(found),
+        "before": _limit_before(found, seen),
         "stages": _stages(found, record),
-        "route_why": WHY.get(found.route_why, ""),
+        "route_why": _route_why(found),
         "is_without_branch": bool(found.route) and CaseStatus.BRANCH not in found.route,
         "opinions": [(o, TONES.get(o.verdict, ""), _broken(o)) for o in record.opinions],
         "hidden_votes": record.hidden_votes,
@@ -96,19 +103,61 @@ def shown(request: Any, found: CreditCase) -> dict[str, Any]:
         "accept": ",".join(kind.suffix for kind in KINDS.values()),
         "usable": sum((r.usable.amount for r in rows), ZERO),
         "guarantee_scale": guarantee_scale(rows),
-        **live,
+        **beside,
+        **_seen_when(request, found, decided, seen, today),
         "saved": saved,
         "rated": rated,
-        "sources": sources_of(saved, rated, live["whole"].elsewhere, rows),
+        "sources": sources_of(saved, rated, seen.whole.elsewhere, rows),
         "copies": list(found.copies.all()),
     }
 
 
-def _live(request: Any, found: CreditCase, today: dt.date) -> dict[str, Any]:
-    """What stands beside the dossier: the group of the day, lines, other banks, warnings, earlier decisions."""
-    whole = selectors.whole_of(request.actor, found, today)
+def _route_why(found: CreditCase) -> str:
+    """Why the case takes its route, and whether its guarantees counted."""
+    why, pct = str(WHY.get(found.route_why, "")), selectors.covered_pct(found)
+    if pct is None:
+        return why
+    return _("%(why)s; guarantees cover %(pct)s%%: counts as unsecured") % {"why": why, "pct": pct}
+
+
+def _limit_before(found: CreditCase, seen: selectors.Seen) -> Decimal | None:
+    """The limit of the line that the case was to change, as it was seen; None once it has changed it."""
+    if found.line is None or found.status == CaseStatus.APPROVED:
+        return None
+    return next((line.limit for line in seen.whole.lines if line.pk == found.line_id), found.line.limit)
+
+
+def _seen_when(
+    request: Any, found: CreditCase, decided: selectors.Decided | None, seen: selectors.Seen, today: dt.date
+) -> dict[str, Any]:
+    """Of which day the figures beside the dossier are, and what has moved since somebody last spoke of the case."""
+    moved = selectors.moved_since(request.actor, found, seen)
+    by, day = decided.opinion if decided else None, today
+    if decided and found.closed_at:
+        day = by.day if by else localdate(found.closed_at)
+    seen_line = _("as of %s") % day.isoformat()
+    if by is not None:
+        who = STAGE_LABELS[by.stage] if by.part == OpinionPart.VOTE else by.staff.name
+        seen_line = _("as seen on %(day)s by %(who)s") % {"day": day.isoformat(), "who": who}
+    return {
+        "is_kept": decided is not None,
+        "is_lost": decided is None and found.status in ENDED,
+        "seen_line": seen_line,
+        "moved": moved,
+        "moved_caps": [(was, now, words.CAPS[now.code]) for was, now in moved.caps] if moved else [],
+        "moved_warnings": drawn_warnings(request.actor, moved.warnings, today) if moved else [],
+        "moved_classes": [(now, _class(was.level), _class(now.level)) for was, now in moved.classes] if moved else [],
+    }  # fmt: skip
+
+
+def _class(level: int) -> str:
+    return CODES[Level(level)] if level else ""
+
+
+def _beside(request: Any, seen: selectors.Seen, today: dt.date) -> dict[str, Any]:
+    """What stands beside the dossier: the group, lines, other banks, warnings, earlier decisions."""
+    whole = seen.whole
     context: dict[str, Any] = {
-        "today": today,
         "whole": whole,
         "warnings": drawn_warnings(request.actor, whole.warnings, today),
         "decisions": [(case, TONES.get(case.status, "")) for case in whole.decisions],
@@ -118,7 +167,7 @@ def _live(request: Any, found: CreditCase, today: dt.date) -> dict[str, Any]:
         rows, together = whole.group.rows, whole.group.concentration
         amounts = [together.lent, together.credit_after, *(use.cap for use in together.uses)]
         context |= {
-            "members": [(row, CODES[Level(row.level)] if row.level else "") for row in rows],
+            "members": [(row, _class(row.level)) for row in rows],
             "uses": [(use, words.CAPS[use.code]) for use in together.uses],
             "broken": [(use, words.CAPS[use.code]) for use in together.breaches],
             "group_scale": fine_unit(amounts),

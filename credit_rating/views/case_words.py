@@ -48,6 +48,11 @@ def told_against(case: CreditCase, stands: Capacity, staff_id: int) -> list[str]
 
 def followed(case: CreditCase) -> str:
     """What became of a case by the opinion that was just given."""
+    if case.status == CaseStatus.APPROVED and case.line and case.line.waiting_case_id == case.pk:
+        return (
+            _("The case is approved; the change of credit line %s waits for its conditions.")
+            % case.line.number
+        )
     if case.status == CaseStatus.APPROVED and case.line:
         return _("The case is approved; credit line %(line)s is %(state)s.") % {
             "line": case.line.number, "state": case.line.get_status_display(),
@@ -63,7 +68,7 @@ def choices_of(case: CreditCase, *, is_vote: bool, may_return: bool) -> list[tup
     """(verdict, label, what it brings) of the opinions that somebody may give at the case's stage."""
     brings = {
         Verdict.APPROVE: "",
-        Verdict.CONDITIONAL: _("The line stays pending until each condition is met."),
+        Verdict.CONDITIONAL: _("Nothing of it may be drawn until each condition is met."),
         Verdict.REJECT: "" if is_vote else _("The case ends."),
         Verdict.RETURN: "" if is_vote else _("Its maker completes it; a new round begins."),
         Verdict.ABSTAIN: _("Counts as a vote cast."),

@@ -43,6 +43,7 @@ ACTS = {
 }
 DONE = {
     "activate": gettext_lazy("The line may be drawn on now."),
+    "effect": gettext_lazy("The approved change is in effect."),
     "freeze": gettext_lazy("The line is frozen."),
     "unfreeze": gettext_lazy("The line is free again."),
     "review": gettext_lazy("The review is recorded."),
@@ -117,9 +118,14 @@ def _page(request: Any, found: CreditLine, form: LineActForm, status: int) -> Ht
         "older_url": f"?{urlencode({'before': older})}" if older else "",
         "is_newest": not before,
         "form": form,
-        "acts": ACTS[LineStatus(found.status)] if manages else (),
+        "acts": _acts(found) if manages else (),
     }
     return render(request, "credit_rating/line.html", context, status=status)
+
+
+def _acts(found: CreditLine) -> tuple[str, ...]:
+    acts = ACTS[LineStatus(found.status)]
+    return acts if found.waiting_case_id is None else ("effect", *acts)
 
 
 def _figures(request: Any, found: CreditLine) -> dict[str, Any]:
@@ -157,6 +163,7 @@ def line_act(request: Any, line_id: int) -> HttpResponse:
 def _act(request: Any, act: str) -> Callable[..., object]:
     doing: dict[str, Callable[..., object]] = {
         "activate": services.activate_line,
+        "effect": services.effect_change,
         "freeze": services.freeze_line,
         "unfreeze": services.unfreeze_line,
         "review": services.record_review,

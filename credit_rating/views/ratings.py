@@ -17,6 +17,7 @@ from credit_rating.policies.grades import GRADES
 from credit_rating.policies.rating_rules import MEASURES
 from credit_rating.selectors import ratings as selectors
 from credit_rating.selectors import scorecards as cards
+from credit_rating.selectors.rating_people import rating_objections
 from credit_rating.services import ratings as services
 from credit_rating.views.case import case_customer, is_partial, page
 from credit_rating.views.rating_rows import factor_rows, history_chart
@@ -165,9 +166,9 @@ def _page(
     submit: SubmitRatingForm | None = None,
     decide: DecideRatingForm | None = None,
 ) -> HttpResponse:
-    me = request.actor.staff_id
-    is_maker = me in (found.generated_by_id, found.submitted_by_id)
     waits = found.status == RatingStatus.SUBMITTED
+    decides = waits and may(request.actor, services.DECIDE, found.customer.home_branch)
+    against = _against(request, found) if decides else []
     context = {
         **drawn_rating(found),
         "before": next(
@@ -176,11 +177,19 @@ def _page(
         "submit_form": submit or SubmitRatingForm(rating=found),
         "decide_form": decide or DecideRatingForm(initial={"seen": found.stamp}),
         "may_submit": found.status == RatingStatus.DRAFT and may(request.actor, services.PREPARE),
-        "may_decide": waits and not is_maker and may(request.actor, services.DECIDE, found.customer.home_branch),
-        "is_maker": waits and is_maker,
+        "may_decide": decides and not against,
+        "against": against,
+        "is_maker": waits and request.actor.staff_id in (found.generated_by_id, found.submitted_by_id),
         "notches_up": found.content["notches_up"],
     }  # fmt: skip
     return page(request, "credit_rating/rating.html", found.customer, context, tab="rating", status=status)
+
+
+def _against(request: Any, found: Rating) -> list[str]:
+    """Why the reader, who decides on ratings, must not decide this one."""
+    words = services.objection_words()
+    codes = rating_objections(found, request.actor.staff_id or 0, bank_today(request.bank))
+    return [words[code] for code in codes]
 
 
 @allowed("credit.read")

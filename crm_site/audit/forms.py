@@ -8,6 +8,7 @@ from django.utils.translation import gettext_lazy as _
 from crm_site.audit.models import Action
 from crm_site.audit.selectors import customer_of, staff_of
 from crm_site.audit.subjects import NAMES
+from crm_site.lib.choices import offer
 
 
 class SearchForm(forms.Form):
@@ -23,7 +24,7 @@ class SearchForm(forms.Form):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         subjects = sorted(((table, str(name)) for table, name in NAMES.items()), key=lambda item: item[1])
-        self.fields["object_table"].choices = [("", _("Any")), *subjects]  # type: ignore[attr-defined]
+        offer(self, "object_table", [("", _("Any")), *subjects])
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}

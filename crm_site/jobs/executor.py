@@ -16,7 +16,7 @@ import time
 import uuid
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 from django.db import DatabaseError, close_old_connections, connection, transaction
@@ -40,6 +40,7 @@ MAX_TRIES = 5  # a chunk whose workers do not come back
 BACKOFF_SECONDS = (2, 10)
 PROGRESS_SECONDS = 0.5
 _HOST = socket.gethostname()
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,14 +180,19 @@ def _notice_dead_clients() -> None:
 
 def _do(spec: StepSpec, context: RunContext, chunk: Chunk) -> Counts:
     if chunk.kind == ChunkKind.PLAN:
-        assert spec.plan is not None  # noqa: S101 - narrows the type: only such steps get a plan chunk
-        payloads = list(spec.plan(context))
+        payloads = list(_of(spec.plan, spec, chunk)(context))
         runs.add_chunks(chunk.bank_id, chunk.run_id, chunk.step_id, payloads)
         return Counts()
     if chunk.kind == ChunkKind.FINISH:
-        assert spec.finish is not None  # noqa: S101 - as above
-        return spec.finish(context) or Counts()
+        return _of(spec.finish, spec, chunk)(context) or Counts()
     return spec.work(context, chunk.payload)
+
+
+def _of(part: T | None, spec: StepSpec, chunk: Chunk) -> T:
+    """The part of a step that a chunk asks for. A release may take it away while a run is under way."""
+    if part is None:
+        raise LookupError(f"step {spec.name} has no {chunk.kind} any more")
+    return part
 
 
 def _tick_off(chunk: Chunk, spec: StepSpec, counts: Counts) -> None:

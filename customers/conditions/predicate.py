@@ -7,7 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import BooleanField, F, Func
+from django.db.models.sql.compiler import SQLCompiler
 from django.utils.translation import gettext as _
 
 from crm_site.lib.money import to_minor
@@ -112,10 +114,20 @@ class Matches(Func):
         self.condition, self.as_of, self.actor = condition, as_of, actor
         parse(condition, actor=actor)
 
-    def as_sql(  # type: ignore[override]  # no function's template: the compiled condition itself
-        self, compiler: Any, connection: Any, **context: Any
-    ) -> tuple[str, list[Any]]:
+    def as_sql(
+        self,
+        compiler: SQLCompiler,
+        connection: BaseDatabaseWrapper,
+        function: str | None = None,
+        template: str | None = None,
+        arg_joiner: str | None = None,
+        **extra_context: Any,
+    ) -> tuple[str, tuple[Any, ...]]:
+        """No function's template: the compiled condition itself."""
         customer, standing = (
             compiler.quote_name_unless_alias(e.alias) for e in self.get_source_expressions()
         )
-        return compile_condition(self.condition, c=customer, s=standing, as_of=self.as_of, actor=self.actor)
+        sql, params = compile_condition(
+            self.condition, c=customer, s=standing, as_of=self.as_of, actor=self.actor
+        )
+        return sql, tuple(params)

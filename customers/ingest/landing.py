@@ -412,5 +412,5 @@ def remove_ended(landing: Landing) -> Counts:
 # What tells rows of a feed that stand already in all they give, with everything derived from them: (further tables to
 # join, condition), over the staged row p and the standing one t.
 SAME: dict[str, Callable[[Landing], tuple[str, str]]] = {}
-# How each feed lands, where not the plain way. The rooms beside this one add theirs (customers.ingest.services).
+# How each feed lands, where not the plain way. The rooms beside this one add theirs (customers.ingest.jobs).
 LANDINGS: dict[str, Callable[[Landing], Counts]] = {"relations": land_removable}

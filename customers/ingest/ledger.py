@@ -322,8 +322,10 @@ def land_holdings(landing: Landing) -> Counts:
     return counts
 
 
-LANDINGS["accounts"] = land_accounts
-LANDINGS["holders"] = land_holders
-LANDINGS["transactions"] = land_transactions
-LANDINGS["balances"] = land_balances
-LANDINGS["holdings"] = land_holdings
+def register() -> None:
+    """Enter how these feeds land."""
+    LANDINGS["accounts"] = land_accounts
+    LANDINGS["holders"] = land_holders
+    LANDINGS["transactions"] = land_transactions
+    LANDINGS["balances"] = land_balances
+    LANDINGS["holdings"] = land_holdings

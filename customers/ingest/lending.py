@@ -135,5 +135,7 @@ def land_arrears(landing: Landing) -> Counts:
     return counts
 
 
-LANDINGS["loans"] = land_loans
-LANDINGS["arrears"] = land_arrears
+def register() -> None:
+    """Enter how these feeds land."""
+    LANDINGS["loans"] = land_loans
+    LANDINGS["arrears"] = land_arrears

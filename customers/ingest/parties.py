@@ -446,5 +446,7 @@ def _addresses(landing: Landing) -> set[int]:
     return {n for (n,) in landing.rows("SELECT n FROM moved")}
 
 
-for _feed in ("customers", "prospects"):
-    LANDINGS[_feed], SAME[_feed] = land_parties, same_party
+def register() -> None:
+    """Enter how these feeds land."""
+    for feed in ("customers", "prospects"):
+        LANDINGS[feed], SAME[feed] = land_parties, same_party

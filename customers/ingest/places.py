@@ -140,6 +140,8 @@ def land_interactions(landing: Landing) -> Counts:
     return Counts(inserted=inserted, updated=updated, unchanged=total - inserted - updated)
 
 
-LANDINGS["organisation"] = land_organisation
-LANDINGS["staff"] = land_staff
-LANDINGS["interactions"] = land_interactions
+def register() -> None:
+    """Enter how these feeds land."""
+    LANDINGS["organisation"] = land_organisation
+    LANDINGS["staff"] = land_staff
+    LANDINGS["interactions"] = land_interactions

@@ -25,7 +25,6 @@ from crm_site.accounts.selectors import business_date as bank_business_date
 from crm_site.lib.errors import Conflict
 from crm_site.lib.permissions import Actor, require
 from crm_site.lib.tenancy import require_bank
-from customers.ingest import ledger, lending, parties, places  # noqa: F401  each adds its landings
 from customers.ingest.columns import REGION_OF_CURRENCY, Place
 from customers.ingest.feeds import FEEDS, Feed
 from customers.ingest.handwriting import as_meant

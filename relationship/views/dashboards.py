@@ -148,7 +148,9 @@ def branch(request: Any, pk: int | None = None) -> HttpResponse:
         "over_cap": [row for row in managers if row.fill and row.fill.is_over],
         "waiting": in_queue(request.actor, unit).count(),
         "cases": todo_count(request.actor, day) if may(request.actor, "credit.decide") else 0,
-        "ratings": ratings_to_decide(request.actor).count() if may(request.actor, "rating.decide") else 0,
+        "ratings": ratings_to_decide(request.actor, day).count()
+        if may(request.actor, "rating.decide")
+        else 0,
         "warnings": warning_count(request.actor, WarningQuery(level="risk")) if may_decide else 0,
         "churn_known": _churn_known(context["newest"]),
         "leavers": dashboards.likely_to_leave(scope, request.bank.currency),
@@ -204,7 +206,9 @@ def bank(request: Any) -> HttpResponse:
     context |= {
         "branch": head_office,
         **_to_decide(request.actor, day),
-        "ratings": ratings_to_decide(request.actor).count() if may(request.actor, "rating.decide") else 0,
+        "ratings": ratings_to_decide(request.actor, day).count()
+        if may(request.actor, "rating.decide")
+        else 0,
         "day": day,
         "quarter_days": (quarter_end(day) - day).days,
         "changes": _changes(context),

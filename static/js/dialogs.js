@@ -26,13 +26,14 @@ document.addEventListener("htmx:afterSwap", (event) => {
   if (begins) dialog.querySelector("input:not([type=hidden]), select, textarea")?.focus();
 });
 
-const ask = (element) =>
+// The answer's word is that of the button pressed: a form may hold more text than its button.
+const ask = (element, button = element) =>
   new Promise((resolve) => {
     const dialog = document.getElementById("confirm-dialog");
     const { confirm, confirmTitle, confirmYes } = element.dataset;
-    dialog.querySelector("[data-confirm-title]").textContent = confirmTitle ?? element.textContent.trim();
+    dialog.querySelector("[data-confirm-title]").textContent = confirmTitle ?? button.textContent.trim();
     dialog.querySelector("[data-confirm-text]").textContent = confirm;
-    dialog.querySelector("[data-confirm-yes]").textContent = confirmYes ?? element.textContent.trim();
+    dialog.querySelector("[data-confirm-yes]").textContent = confirmYes ?? button.textContent.trim();
     dialog.returnValue = "";
     dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true });
     openDialog(dialog);
@@ -44,7 +45,7 @@ document.addEventListener("submit", async (event) => {
   event.preventDefault();
   event.stopImmediatePropagation();
   const { target, submitter } = event;
-  if (!(await ask(asked))) return;
+  if (!(await ask(asked, submitter ?? asked))) return;
   if (!target.isConnected) {
     // A page that refreshes itself has put a new copy of the form in its place meanwhile; gone: too late.
     const copy = document.querySelector(`form[action="${CSS.escape(target.getAttribute("action") ?? "")}"]`);

@@ -97,6 +97,25 @@ def test_every_boundary_of_the_default_matrix_on_both_sides() -> None:
     assert tried == 5 * 3 * 11 * 4 * 4
 
 
+@pytest.mark.parametrize(
+    ("usable", "stages", "pct"),
+    [
+        (Decimal("800000.01"), ("branch",), None),
+        (Decimal("800000.00"), ("branch",), None),
+        (Decimal("799999.99"), ("branch", "headquarters"), 99),
+        (Decimal("320000.00"), ("branch", "headquarters"), 40),
+        (Decimal("1.00"), ("branch", "headquarters"), 0),
+    ],
+)
+def test_guarantees_open_a_row_when_they_cover_the_whole_amount(
+    usable: Decimal, stages: tuple[str, ...], pct: int | None
+) -> None:
+    asked = Asked(Decimal(800_000), "A", "sme", frozenset({"mortgage"}), usable=usable)
+    assert (find_route(DEFAULT, asked, GRADES).stages, asked.covered_pct) == (stages, pct)
+    unsecured = Asked(Decimal(800_000), "A", "sme", frozenset(), usable=Decimal(0))
+    assert (find_route(DEFAULT, unsecured, GRADES).decides, unsecured.covered_pct) == ("headquarters", None)
+
+
 def test_a_policy_may_send_all_that_the_committee_approves_to_the_president() -> None:
     asked = Asked(Decimal(20_000_000), "A", "corporate", frozenset({"mortgage"}))
     body = SHAPE.default("")

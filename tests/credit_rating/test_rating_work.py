@@ -7,15 +7,17 @@ from collections.abc import Callable
 import pytest
 from django.test import Client
 
-from credit_rating.models import Rating
+from credit_rating.models import InformationForm, Rating, StaffRelation, Statement
 from credit_rating.selectors.waiting import ratings_to_decide
+from credit_rating.services.ratings import RatingFault
 from crm_site.lib.permissions import Role
 from crm_site.lib.registry import NOTICES, WORK_REASONS
 from crm_site.work.models import Notification, Task
-from customers.models import Customer
-from tests.conftest import House, Person, hire
+from customers.models import Customer, Relation
+from tests.conftest import NOW, TODAY, House, Person, hire
 from tests.credit_rating import book
 from tests.credit_rating.test_ratings import COLLECTED, company, decide, make, submit
+from tests.customers.factories import make_customer
 
 SignIn = Callable[[Person], Client]
 
@@ -35,7 +37,7 @@ def work() -> dict[str, int | None]:
 
 
 def numbers(person: Person) -> list[str]:
-    return [r.number for r in ratings_to_decide(person.actor)]
+    return [r.number for r in ratings_to_decide(person.actor, TODAY)]
 
 
 def test_what_waits_is_the_branch_managers_work_and_the_reviewers_list(
@@ -82,6 +84,60 @@ def test_a_returned_rating_is_its_makers_work_until_it_is_reckoned_again(
     assert Task.objects.get(reason="rating_decide").status == "done"
     make(rm, firm)
     assert work() == {}
+
+
+def own(firm: Customer, manager: Person) -> None:
+    Customer.objects.filter(pk=firm.pk).update(responsible=manager.staff)
+
+
+def relative(firm: Customer, manager: Person) -> None:
+    """His wife holds a company that holds this one: two relations away."""
+    other = make_customer("Holding", kind="corporate", home_branch=firm.home_branch)
+    Relation.objects.create(customer=firm, other=other, kind="parent_company", share=1)
+    StaffRelation.objects.create(
+        staff=manager.staff, customer=other, basis="wife", from_date=TODAY, entered_at=NOW
+    )
+
+
+def typed_accounts(firm: Customer, manager: Person) -> None:
+    Statement.objects.filter(customer=firm, year=2024).update(entered_by=manager.staff)
+
+
+def typed_form(firm: Customer, manager: Person) -> None:
+    InformationForm.objects.filter(customer=firm).update(submitted_by=manager.staff)
+
+
+@pytest.mark.parametrize(
+    ("tie", "code", "said"),
+    [
+        (own, "own", "Nobody decides on his own customer."),
+        (relative, "relative", "Nobody decides on a relative or a company of his."),
+        (typed_accounts, "maker", "Who made a rating or typed what it rests on does not decide it."),
+        (typed_form, "maker", "Who made a rating or typed what it rests on does not decide it."),
+    ],
+)
+def test_the_grade_of_ones_own_a_relatives_or_ones_own_figures_is_anothers_to_decide(
+    inside: House,
+    firm: Customer,
+    branch_manager: Person,
+    hq_credit: Person,
+    client_for: SignIn,
+    tie: Callable[[Customer, Person], None],
+    code: str,
+    said: str,
+) -> None:
+    """The manager neither has it on his worklist and list nor decides it, by page or service; headquarters does."""
+    tie(firm, branch_manager)
+    second = hire(inside, "second", Role.BRANCH_MANAGER, inside.north)
+    waits = submit(second, make(second, firm))
+    assert work() == {"rating_decide": hq_credit.staff.pk}
+    assert (numbers(branch_manager), numbers(hq_credit)) == ([], [waits.number])
+    for approve in (True, False):
+        with pytest.raises(RatingFault) as refused:
+            decide(branch_manager, waits, approve=approve, note="x")
+        assert (refused.value.code, refused.value.message) == (f"four_eyes_{code}", said)
+    assert said in client_for(branch_manager).get(f"/credit/ratings/{waits.pk}/").content.decode()
+    assert decide(hq_credit, waits).status == "approved"
 
 
 def test_inbox_and_homes_name_it(

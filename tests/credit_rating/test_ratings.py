@@ -154,7 +154,7 @@ def test_nobody_decides_what_he_made(
     mine = submit(branch_manager, make(branch_manager, firm))
     with pytest.raises(RatingFault) as caught:
         decide(branch_manager, mine)
-    assert caught.value.code == "second_person"
+    assert caught.value.code == "four_eyes_maker"
     for other in (rm, hq_risk):  # the role does not decide
         with pytest.raises(PermissionDenied):
             decide(other, mine)

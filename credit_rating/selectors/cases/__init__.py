@@ -14,7 +14,7 @@ from credit_rating.selectors.cases.dossier import (
     who_would_decide,
 )
 from credit_rating.selectors.cases.files import files_of, may_add_files, told_files
-from credit_rating.selectors.cases.inbox import TABS, filled_tab, inbox, seen_case, todo_count
+from credit_rating.selectors.cases.inbox import TABS, covered_pct, filled_tab, inbox, seen_case, todo_count
 from credit_rating.selectors.cases.people import (
     STAGE_ROLES,
     Capacity,
@@ -38,6 +38,16 @@ from credit_rating.selectors.cases.record import (
     votes_are_hidden,
     with_record,
 )
+from credit_rating.selectors.cases.seen import (
+    Decided,
+    Moved,
+    Seen,
+    decided_by,
+    moved_since,
+    newest_opinion,
+    seen_by,
+    seen_content,
+)
 from credit_rating.selectors.cases.stakes import Listed, listed
 from credit_rating.selectors.cases.turn import Turn, president_may_return, said_already, tally, turn_of
 from credit_rating.selectors.cases.whole import Group, GroupRow, Whole, whole_of
@@ -46,11 +56,14 @@ __all__ = [
     "STAGE_ROLES",
     "TABS",
     "Capacity",
+    "Decided",
     "Dossier",
     "Group",
     "GroupRow",
     "Listed",
+    "Moved",
     "Record",
+    "Seen",
     "Turn",
     "Whole",
     "approving",
@@ -61,6 +74,8 @@ __all__ = [
     "changes",
     "changes_since",
     "conditions_of",
+    "covered_pct",
+    "decided_by",
     "deciding_staff",
     "delegators",
     "dossier_of",
@@ -70,6 +85,8 @@ __all__ = [
     "inbox",
     "listed",
     "may_add_files",
+    "moved_since",
+    "newest_opinion",
     "objections",
     "open_conditions",
     "open_signers",
@@ -77,7 +94,9 @@ __all__ = [
     "record_of",
     "role_holders",
     "said_already",
+    "seen_by",
     "seen_case",
+    "seen_content",
     "stage_people",
     "stand_ins",
     "tally",

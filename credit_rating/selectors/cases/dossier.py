@@ -26,7 +26,7 @@ from credit_rating.models import (
 from credit_rating.models.calculations import content_hash
 from credit_rating.models.cases import STAGES
 from credit_rating.models.guarantees import LIVE
-from credit_rating.models.lines import LIVING
+from credit_rating.models.lines import LIVING, PROMISED
 from credit_rating.policies import SHAPES, Body, read
 from credit_rating.policies.authority import calculation_days_of, kin_steps_of, route_of
 from credit_rating.policies.grades import GRADES
@@ -34,7 +34,7 @@ from credit_rating.selectors.cases.files import told_files
 from credit_rating.selectors.cases.people import without_branch
 from credit_rating.selectors.exposure import broken_caps, home_rates, related_customers
 from credit_rating.selectors.external import newest_report
-from credit_rating.selectors.guarantees import newest_valuations
+from credit_rating.selectors.guarantees import newest_valuations, security_of
 from credit_rating.selectors.makers import hands_on
 from credit_rating.selectors.policies import policy_on
 from crm_site.accounts.banks import home_currency
@@ -92,7 +92,7 @@ def _asked_amount(case: CreditCase, day: dt.date) -> Decimal:
 
     So that nobody stays below an authority by asking in pieces.
     """
-    lines = CreditLine.objects.filter(customer=case.customer, status__in=LIVING)
+    lines = CreditLine.objects.filter(PROMISED, customer=case.customer)
     others = CreditCase.objects.filter(customer=case.customer, status__in=STAGES).exclude(pk=case.pk)
     return total_asked(case, lines, others, day)
 
@@ -105,7 +105,7 @@ def total_asked(
     changed = {other.line_id for other in others if other.line_id}
     amounts = [(case.amount, case.currency)]
     amounts += [(other.amount, other.currency) for other in others]
-    amounts += [(line.limit, line.currency) for line in lines if line.pk not in changed]
+    amounts += [(line.promised, line.currency) for line in lines if line.pk not in changed]
     rates = home_rates({currency for _amount, currency in amounts}, day)
     return sum((round_cents(Decimal(amount) * rates[currency]) for amount, currency in amounts), Decimal(0))
 
@@ -129,10 +129,10 @@ def asked_of(
     grade = grade if grade is not None else rating.grade if rating else ""
     own = in_bank_currency(Decimal(case.amount), case.currency, day)
     above = calculation is not None and calculation.limit is not None and own > calculation.limit
-    kinds = Guarantee.objects.filter(customer=case.customer, status__in=LIVE).values_list("kind", flat=True)
+    kinds, usable = security_of(case.customer, day)
     amount = _asked_amount(case, day)
     asked = Asked(
-        amount, grade, str(credit_kind(case.customer)), frozenset(kinds), above,
+        amount, grade, str(credit_kind(case.customer)), kinds, above, usable=usable,
         uncalculated=_is_uncalculated(case, calculation, grade, day),
     )  # fmt: skip
     return asked, calculation, rating
@@ -199,6 +199,10 @@ def dossier_of(case: CreditCase, day: dt.date, today: dt.date) -> Dossier:
         content["authority"]["uncalculated"] = True
     if breaks:  # that it does, not by how much: figures of the whole group move every day
         content["authority"]["breaks_cap"] = True
+    if asked.covered_pct is not None:
+        content["authority"]["covered_pct"] = asked.covered_pct
+    if case.sub_limits:
+        content["case"]["sub_limits"] = "; ".join(f"{p} {a}" for p, a in sorted(case.sub_limits.items()))
     if files := told_files(case):
         content["files"] = files
     if report := newest_report(ExternalExposure.objects.filter(customer=customer), today):

@@ -5,10 +5,11 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
-from django.db.models import Case, Exists, OuterRef, Q, When
+from django.db.models import Case, Exists, OuterRef, Q, Subquery, When
 
 from credit_rating.models import (
     CaseCopy,
+    CaseDossier,
     CaseMaker,
     CaseSeat,
     CaseStatus,
@@ -166,5 +167,14 @@ def _of_kin(staff_id: int, day: dt.date) -> Q:
 def seen_case(actor: Actor, case_id: int) -> CreditCase:
     """A case that the actor may see. Raises CreditCase.DoesNotExist."""
     related = ("customer__home_branch", "customer__responsible", "product", "prepared_by", "line")
-    found: CreditCase = CreditCase.objects.visible_to(actor).select_related(*related).get(pk=case_id)
+    shown = CaseDossier.objects.filter(case=OuterRef("pk"), hash=OuterRef("dossier_hash"))
+    covered = Subquery(shown.values("content__authority__covered_pct")[:1])
+    seen = CreditCase.objects.visible_to(actor).select_related(*related).annotate(covered_pct=covered)
+    found: CreditCase = seen.get(pk=case_id)
+    return found
+
+
+def covered_pct(case: CreditCase) -> int | None:
+    """How much of the amount asked guarantees cover that by the dossier do not cover it all, of a `seen_case`."""
+    found: int | None = getattr(case, "covered_pct", None)
     return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from django.db import connection
@@ -87,13 +87,28 @@ def objections(case: CreditCase, staff_id: int, day: dt.date) -> list[str]:
     """Why a person must not decide a case: "maker", "own", "relative", "decided", "recused"; empty: he may."""
     # `all()` instead of filters: the page of a case has read these rows together (record.with_record).
     spoken = {who for o in _said(case) for who in (o.staff_id, o.on_behalf_of_id)}
+    makers = {case.prepared_by_id, *(m.staff_id for m in case.makers.all())}
     kin = kin_of(staff_id, day, case.kin_steps)
+    found = against(staff_id, makers, case.customer.responsible_id, _debtors(case) if kin else set(), kin)
+    if staff_id in spoken:
+        found.append("decided")
+    if any(s.staff_id == staff_id and s.recused for s in _seats(case)):
+        found.append("recused")
+    return found
+
+
+def against(
+    staff_id: int,
+    makers: Collection[int | None],
+    responsible_id: int | None,
+    debtors: set[int],
+    kin: set[int],
+) -> list[str]:
+    """What keeps a person from deciding anything of credit, a case or a rating: "maker", "own", "relative"."""
     found = {
-        "maker": staff_id in {case.prepared_by_id, *(m.staff_id for m in case.makers.all())},
-        "own": case.customer.responsible_id == staff_id,
-        "relative": bool(kin) and not _debtors(case).isdisjoint(kin),
-        "decided": staff_id in spoken,
-        "recused": any(s.staff_id == staff_id and s.recused for s in _seats(case)),
+        "maker": staff_id in makers,
+        "own": responsible_id == staff_id,
+        "relative": not debtors.isdisjoint(kin),
     }
     return [code for code, holds in found.items() if holds]
 

@@ -15,7 +15,7 @@ from django.utils.timezone import localdate
 from credit_rating.engine.exposure import CapUse
 from credit_rating.models import CaseDossier, CreditCase, CreditLine
 from credit_rating.models.cases import STAGES
-from credit_rating.models.lines import LIVING
+from credit_rating.models.lines import PROMISED
 from credit_rating.policies.caps import CAPS
 from credit_rating.selectors.cases.dossier import total_asked
 from credit_rating.selectors.exposure import cap_uses
@@ -64,7 +64,7 @@ def _nearest(cases: Sequence[CreditCase], today: dt.date) -> dict[int, CapUse]:
     if not customers:
         return {}
     lines: dict[int, list[CreditLine]] = defaultdict(list)
-    for line in CreditLine.objects.filter(customer_id__in=customers, status__in=LIVING):
+    for line in CreditLine.objects.filter(PROMISED, customer_id__in=customers):
         lines[line.customer_id].append(line)
     under_way: dict[int, list[CreditCase]] = defaultdict(list)
     for other in CreditCase.objects.filter(customer_id__in=customers, status__in=STAGES):

@@ -6,7 +6,16 @@ import datetime as dt
 from collections import Counter
 from dataclasses import dataclass, field
 
-from credit_rating.models import CaseStatus, CreditCase, Delegation, Opinion, OpinionPart, SeatKind, Verdict
+from credit_rating.models import (
+    CaseStatus,
+    CreditCase,
+    Delegation,
+    LineEventKind,
+    Opinion,
+    OpinionPart,
+    SeatKind,
+    Verdict,
+)
 from credit_rating.models.cases import APPROVING
 from credit_rating.selectors.cases.people import objections, stage_people
 from credit_rating.selectors.cases.record import conditions_of
@@ -27,12 +36,13 @@ class Asked:
 class Turn:
     """`asked`: who may decide at the case's stage, of the committee its voting members; at most MOST_NAMES, `more`
     are not named. `said`: the opinions that gave it back or ended it; several of a committee. `open_conditions`: of an
-    approval."""
+    approval. `change`: of an approved change of a line under conditions, "waits" or "lapsed"; "" once in effect."""
 
     asked: list[Asked] = field(default_factory=list)
     more: int = 0
     said: list[Opinion] = field(default_factory=list)
     open_conditions: int = 0
+    change: str = ""
 
 
 def turn_of(case: CreditCase, day: dt.date) -> Turn:
@@ -40,12 +50,23 @@ def turn_of(case: CreditCase, day: dt.date) -> Turn:
     if case.is_waiting:
         return _waiting(case, day)
     if case.status == CaseStatus.APPROVED:
-        return Turn(open_conditions=sum(1 for one in conditions_of(case) if one.accepted_at is None))
+        count = sum(1 for one in conditions_of(case) if one.accepted_at is None)
+        return Turn(open_conditions=count, change=_change(case))
     wanted = {CaseStatus.RETURNED: Verdict.RETURN, CaseStatus.REJECTED: Verdict.REJECT}.get(
         CaseStatus(case.status)
     )
     said = [o for o in _of_round(case) if o.verdict == wanted and o.part != OpinionPart.SIGNER]
     return Turn(said=said)
+
+
+def _change(case: CreditCase) -> str:
+    line = case.line
+    if line is None or line.case_id == case.pk:
+        return ""
+    if line.waiting_case_id == case.pk:
+        return "waits"
+    told = {event.kind for event in line.events.all() if event.case_id == case.pk}
+    return "lapsed" if LineEventKind.CHANGE_LAPSED in told else ""
 
 
 def president_may_return(case: CreditCase) -> bool:

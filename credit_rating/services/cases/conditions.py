@@ -40,7 +40,8 @@ def evidence_condition(
 
 
 def accept_condition(actor: Actor, *, condition_id: int, now: dt.datetime) -> CaseCondition:
-    """A second person has seen the evidence. The line is freed by services.lines.activate_line when all are met."""
+    """A second person has seen the evidence. When all are met services.lines.activate_line frees a new line, and
+    services.lines.effect_change lets a change of one take effect."""
     staff_id = require_person(actor, MANAGE)
     with transaction.atomic():
         condition = _condition(actor, condition_id)

@@ -22,7 +22,13 @@ from credit_rating.models import (
 )
 from credit_rating.selectors import cases as selectors
 from credit_rating.selectors.cases import Capacity
-from credit_rating.services.cases.flow import bring_up_to_date, count_when_all_are_in, move_on, sync_tasks
+from credit_rating.services.cases.flow import (
+    bring_up_to_date,
+    count_when_all_are_in,
+    keep_seen,
+    move_on,
+    sync_tasks,
+)
 from credit_rating.services.cases.rules import DECIDE, CaseFault, Stale, locked, objection
 from crm_site.lib.errors import Conflict, DomainError
 from crm_site.lib.permissions import Actor, require_person
@@ -74,6 +80,7 @@ def decide(
             verdict=verdict,
             text=text.strip(),
             broken_caps=told,
+            seen_hash=keep_seen(case, today, now),
             cap_ground=ground,
         )
         if verdict == Verdict.CONDITIONAL:

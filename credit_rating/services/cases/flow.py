@@ -19,18 +19,20 @@ from credit_rating.models import (
     CaseDossier,
     CaseMaker,
     CaseSeat,
+    CaseSeen,
     CaseStatus,
     CreditCase,
     OpinionPart,
     SeatKind,
     Verdict,
 )
+from credit_rating.models.calculations import content_hash
 from credit_rating.models.cases import BY_RULE, STAGES
 from credit_rating.selectors import cases as selectors
 from credit_rating.selectors.cases import Dossier
 from credit_rating.services.campaigns.progress import note_case_ended
 from credit_rating.services.cases.rules import Stale, address, locked
-from credit_rating.services.lines import change_line, open_line
+from credit_rating.services.lines import change_line, decided_sub_limits, open_line
 from crm_site.lib.dates import add_months
 from crm_site.lib.errors import Conflict, DomainError
 from crm_site.lib.permissions import Actor, Grant, Role
@@ -57,6 +59,14 @@ def _keep_makers(case: CreditCase, dossier: Dossier) -> None:
         [CaseMaker(case=case, staff_id=staff_id, part=part) for staff_id, part in dossier.makers],
         ignore_conflicts=True,
     )
+
+
+def keep_seen(case: CreditCase, today: dt.date, now: dt.datetime) -> str:
+    """Keep what stands beside the dossier now, once for each content. Returns its hash."""
+    content = selectors.seen_content(case, today)
+    digest = content_hash(content)
+    CaseSeen.objects.get_or_create(case=case, hash=digest, defaults={"content": content, "at": now})
+    return digest
 
 
 def enter(case: CreditCase, stage: CaseStatus, now: dt.datetime, today: dt.date) -> None:
@@ -153,7 +163,9 @@ def move_on(actor: Actor, case: CreditCase, verdict: str, now: dt.datetime, toda
 
 
 def end(case: CreditCase, status: CaseStatus, now: dt.datetime, today: dt.date) -> None:
-    """Close a case and tell its maker and those it was copied to."""
+    """Close a case with what was seen of it, and tell its maker and those it was copied to."""
+    said = selectors.newest_opinion(case) if status in (CaseStatus.APPROVED, CaseStatus.REJECTED) else None
+    case.seen_hash = said.seen_hash if said else keep_seen(case, today, now)
     case.status, case.closed_at = status, now
     case.save()
     note_case_ended(case)
@@ -163,18 +175,20 @@ def end(case: CreditCase, status: CaseStatus, now: dt.datetime, today: dt.date) 
 
 
 def carry_out(actor: Actor, case: CreditCase, now: dt.datetime, today: dt.date) -> None:
-    """The approval opens its line, pending while conditions are open, or changes the one it is about."""
+    """The approval opens its line or changes the one it is about; while conditions are open neither gives room."""
+    waits = selectors.open_conditions(case.pk) > 0
     until = add_months(today, case.term_months)
     if case.line is not None:
         change_line(
             actor, line_id=case.line.pk, limit=Decimal(case.amount), expires_on=max(until, case.line.expires_on),
-            case_id=case.pk, now=now, reason=case.number,
+            case_id=case.pk, now=now, conditions_open=waits, reason=case.number,
+            sub_limits=decided_sub_limits(case.sub_limits),
         )  # fmt: skip
         return
     case.line = open_line(
         actor, customer=case.customer, product=case.product, currency=case.currency, limit=Decimal(case.amount),
         starts_on=today, expires_on=until, now=now, case_id=case.pk, reason=case.number,
-        conditions_open=selectors.open_conditions(case.pk) > 0,
+        conditions_open=waits, sub_limits=decided_sub_limits(case.sub_limits),
     )  # fmt: skip
     case.save(update_fields=["line"])
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
@@ -19,6 +20,7 @@ from credit_rating.models import (
     CreditLine,
 )
 from credit_rating.selectors import cases as selectors
+from credit_rating.selectors.lines import SUB_LIMIT_FAMILIES, sub_limits
 from credit_rating.services.cases.flow import bind, end, enter
 from credit_rating.services.cases.rules import PREPARE, CaseFault, locked
 from crm_site.lib.errors import Conflict
@@ -31,7 +33,7 @@ EDITABLE = (CaseStatus.DRAFT, CaseStatus.RETURNED)
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What is asked for; `rate_bp` in basis points."""
+    """What is asked for; `rate_bp` in basis points; `sub_limits` as CreditCase keeps them."""
 
     kind: str
     product: Product
@@ -42,6 +44,7 @@ class Terms:
     rate_bp: int | None = None
     line: CreditLine | None = None
     calculation_id: int | None = None
+    sub_limits: Mapping[str, str] = field(default_factory=dict)
 
 
 def create_case(actor: Actor, *, customer: Customer, terms: Terms, now: dt.datetime) -> CreditCase:
@@ -91,20 +94,42 @@ def _check_terms(customer: Customer, terms: Terms) -> None:
     if line is None and terms.kind in (CaseKind.INCREASE, CaseKind.DECREASE, CaseKind.REVIEW):
         faults["line"] = _("Choose the line.")
     if line is not None:
-        if (line.customer_id, line.product_id, line.currency) != (
-            customer.pk,
-            terms.product.pk,
-            terms.currency,
-        ):
-            faults["line"] = _("The line is of another customer, product or currency.")
-        elif terms.kind == CaseKind.NEW:
-            faults["line"] = _("A new line changes none.")
-        elif terms.kind == CaseKind.INCREASE and terms.amount <= line.limit:
-            faults["amount"] = _("It must be above the line's limit.")
-        elif terms.kind == CaseKind.DECREASE and terms.amount >= line.limit:
-            faults["amount"] = _("It must be below the line's limit.")
+        faults |= _line_faults(customer, terms, line)
+    if fault := _sub_limit_fault(customer, terms):
+        faults["sub_limits"] = fault
     if faults:
         raise CaseFault(next(iter(faults.values())), code="terms", fields=faults)
+
+
+def _line_faults(customer: Customer, terms: Terms, line: CreditLine) -> dict[str, str]:
+    if (line.customer_id, line.product_id, line.currency) != (customer.pk, terms.product.pk, terms.currency):
+        return {"line": _("The line is of another customer, product or currency.")}
+    if terms.kind == CaseKind.NEW:
+        return {"line": _("A new line changes none.")}
+    if terms.kind == CaseKind.INCREASE and terms.amount <= line.limit:
+        return {"amount": _("It must be above the line's limit.")}
+    if terms.kind == CaseKind.DECREASE and terms.amount >= line.limit:
+        return {"amount": _("It must be below the line's limit.")}
+    return {}
+
+
+def _sub_limit_fault(customer: Customer, terms: Terms) -> str:
+    """Why the sub-limits cannot be asked for; "" when they can."""
+    if not terms.sub_limits:
+        return ""
+    fitting = Product.objects.for_customers(customer.kind).filter(family__in=SUB_LIMIT_FAMILIES)
+    held = sub_limits(terms.line) if terms.line else []
+    there = {one.product.code for one in held}
+    known = {*fitting.values_list("code", flat=True), *there}
+    for code, written in terms.sub_limits.items():
+        amount = Decimal(written)
+        if code not in known:
+            return _("This product is not for these customers.")
+        if amount == 0 and code not in there:
+            return _("There is no sub-limit to take away.")
+        if not 0 <= amount <= terms.amount:
+            return _("A sub-limit lies between zero and the limit.")
+    return ""
 
 
 def submit_case(actor: Actor, *, case_id: int, now: dt.datetime, today: dt.date) -> CreditCase:

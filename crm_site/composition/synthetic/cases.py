@@ -9,12 +9,14 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from credit_rating.models import (
     CaseCondition,
     CaseDossier,
     CaseMaker,
     CaseSeat,
+    CaseSeen,
     CaseStatus,
     CreditCase,
     Opinion,
@@ -23,6 +25,7 @@ from credit_rating.models import (
     StaffRelation,
     Verdict,
 )
+from credit_rating.models.calculations import content_hash
 from credit_rating.selectors.cases import (
     Dossier,
     approving,
@@ -30,6 +33,7 @@ from credit_rating.selectors.cases import (
     broken_by,
     dossier_of,
     role_holders,
+    seen_content,
 )
 from credit_rating.services.cases.flow import carry_out, case_tasks
 from crm_site.composition.synthetic.asked import ENDED_AGES, Begun, at_hour, begin
@@ -70,6 +74,8 @@ class _Way(Begun):
     when the case ended (while it waits: the day it was handed over)."""
 
     dossier: Dossier = field(init=False)
+    seen: Any = None
+    seen_hash: str = ""
     broken_caps: list[dict[str, str]] = field(default_factory=list)
     goal: str = ""
     agreed: int = 0
@@ -129,6 +135,8 @@ def _begin(begun: Sequence[Begun], date: dt.date) -> list[_Way]:
         way.case.round = 1
         way.dossier = dossier_of(way.case, date, date)
         way.case.rating_id = way.dossier.rating_id
+        way.seen = seen_content(way.case, date)
+        way.seen_hash = content_hash(way.seen)
         if way.dossier.content["authority"].get("breaks_cap"):
             way.broken_caps = [use.as_json for use in broken_by(way.case, date)]
     return ways
@@ -237,7 +245,7 @@ _BOUND = (
 
 def _submit(ways: Sequence[_Way], stage_days: Mapping[str, int]) -> None:
     """Bind each case to its dossier and hand it to the first stage of its route."""
-    dossiers, makers = [], []
+    dossiers, makers, seen = [], [], []
     for way in ways:
         case, dossier = way.case, way.dossier
         at = at_hour(way.days[0], 2, way.dice)
@@ -250,8 +258,10 @@ def _submit(ways: Sequence[_Way], stage_days: Mapping[str, int]) -> None:
         )
         _enter(way, 0, stage_days)
         dossiers.append(CaseDossier(case=case, hash=case.dossier_hash, content=dossier.content, at=at))
+        seen.append(CaseSeen(case=case, hash=way.seen_hash, content=way.seen, at=at))
         makers += [CaseMaker(case=case, staff_id=staff, part=part) for staff, part in dossier.makers]
     CaseDossier.objects.bulk_create(dossiers, batch_size=500)
+    CaseSeen.objects.bulk_create(seen, batch_size=500)
     CaseMaker.objects.bulk_create(makers, batch_size=1000)
     CreditCase.objects.bulk_update([way.case for way in ways], _BOUND, batch_size=200)
 
@@ -279,7 +289,9 @@ def _step(ways: Sequence[_Way], step: int, people: _People, stage_days: Mapping[
     )
     moved = [way for way in ways if _move(way, step, stage_days)]
     CreditCase.objects.bulk_update(
-        [way.case for way in moved], ("status", "stage_since", "deadline", "closed_at"), batch_size=200
+        [way.case for way in moved],
+        ("status", "stage_since", "deadline", "closed_at", "seen_hash"),
+        batch_size=200,
     )
 
 
@@ -312,7 +324,7 @@ def _opinions(way: _Way, step: int, people: _People) -> Iterator[Opinion]:
         yield Opinion(
             case=way.case, round=1, stage=stage, part=part, staff_id=staff, verdict=verdict, text=dice.choice(words),
             broken_caps=broken, cap_ground=GROUND if broken else "", dossier_hash=way.case.dossier_hash,
-            at=at_hour(day, 6, dice), day=day,
+            seen_hash=way.seen_hash, at=at_hour(day, 6, dice), day=day,
         )  # fmt: skip
 
 
@@ -341,7 +353,7 @@ def _move(way: _Way, step: int, stage_days: Mapping[str, int]) -> bool:
     if way.goal == "returned":
         case.stage_since, case.deadline = at_hour(way.days[-1], 6, way.dice), None
     else:
-        case.closed_at = at_hour(way.days[-1], 6, way.dice)
+        case.closed_at, case.seen_hash = at_hour(way.days[-1], 6, way.dice), way.seen_hash
     return True
 
 

@@ -79,7 +79,7 @@ WITH used AS (
         (SELECT coalesce(sum(outstanding), 0)::bigint / 100 AS most FROM customers_loan
          WHERE bank_id = %(bank)s AND status = 'active') w
 )
-SELECT customer_id, kind, room, used, starts_on, expires_on, extract(year FROM starts_on)::int AS year,
+SELECT customer_id, kind, room, used, drawn, starts_on, expires_on, extract(year FROM starts_on)::int AS year,
     row_number() OVER (PARTITION BY extract(year FROM starts_on) ORDER BY starts_on, number) AS serial,
     CASE WHEN expires_on < %(date)s AND used = 0 THEN 'closed' WHEN expires_on < %(date)s THEN 'expired'
         WHEN used = 0 AND fate < 1200 THEN 'pending' WHEN fate < 500 THEN 'frozen' ELSE 'active' END AS status,
@@ -99,24 +99,28 @@ JOIN LATERAL (SELECT id FROM customers_product WHERE bank_id = %(bank)s AND code
 """
 _SUB_LIMITS = """
 INSERT INTO credit_rating_sublimit (bank_id, line_id, product_id, limit_amount, reserved, utilised)
-SELECT %(bank)s, l.id, p.id, l.limit_amount / 2, 0, 0
-FROM credit_rating_creditline l
-JOIN customers_customer c ON c.bank_id = l.bank_id AND c.id = l.customer_id AND c.kind = 'corporate'
-JOIN customers_product p ON p.bank_id = l.bank_id AND p.code = %(trade)s
-WHERE l.bank_id = %(bank)s
+SELECT %(bank)s, l.id, p.id,
+    CASE p.code WHEN %(trade)s THEN l.limit_amount / 2 ELSE greatest(l.limit_amount / 5 * 4, m.drawn) END, 0,
+    CASE p.code WHEN %(trade)s THEN 0 ELSE l.utilised END
+FROM made_line m
+JOIN credit_rating_creditline l ON l.bank_id = %(bank)s AND l.year = m.year AND l.serial = m.serial
+JOIN customers_product p ON p.bank_id = l.bank_id
+    AND (p.code = %(trade)s OR p.code = %(corporate)s AND l.serial %% 2 = 0)
+WHERE m.kind = 'corporate'
 """
 _RESERVATIONS = """
-INSERT INTO credit_rating_reservation (bank_id, line_id, amount, committed, status, reference, reserved_at, expires_at,
-    closed_at)
-SELECT %(bank)s, l.id, d.drawn, d.drawn, 'committed', d.number, d.drawn_on + interval '10 hours',
+INSERT INTO credit_rating_reservation (bank_id, line_id, product_id, amount, committed, status, reference,
+    reserved_at, expires_at, closed_at)
+SELECT %(bank)s, l.id, s.product_id, d.drawn, d.drawn, 'committed', d.number, d.drawn_on + interval '10 hours',
     d.drawn_on + interval '10 hours 30 minutes', d.drawn_on + interval '10 hours 2 minutes'
 FROM made_drawn d
 JOIN made_line m ON m.customer_id = d.customer_id
 JOIN credit_rating_creditline l ON l.bank_id = %(bank)s AND l.year = m.year AND l.serial = m.serial
+LEFT JOIN credit_rating_sublimit s ON s.bank_id = l.bank_id AND s.line_id = l.id AND s.product_id = l.product_id
 WHERE d.is_new ORDER BY d.drawn_on, d.loan_id
 """
 _ENTRIES = """
-INSERT INTO credit_rating_lineentry (bank_id, line_id, reservation_id, kind, at, amount, reserved_change,
+INSERT INTO credit_rating_lineentry (bank_id, line_id, reservation_id, product_id, kind, at, amount, reserved_change,
     utilised_change, reserved_after, utilised_after, reference, made_by)
 WITH repaid AS (
     SELECT d.customer_id, d.number, b.date, coalesce(lag(b.outstanding) OVER by_day, d.drawn) - b.outstanding AS amount
@@ -135,11 +139,12 @@ WITH repaid AS (
     UNION ALL SELECT customer_id, number, 'repay', date + interval '18 hours', amount, 0, -amount FROM repaid
     WHERE amount > 0
 )
-SELECT %(bank)s, l.id, r.id, a.kind, a.at, a.amount, a.reserved_change, a.utilised_change,
+SELECT %(bank)s, l.id, r.id, s.product_id, a.kind, a.at, a.amount, a.reserved_change, a.utilised_change,
     sum(a.reserved_change) OVER so_far, sum(a.utilised_change) OVER so_far, a.number, '核心系统'
 FROM acts a
 JOIN made_line m ON m.customer_id = a.customer_id
 JOIN credit_rating_creditline l ON l.bank_id = %(bank)s AND l.year = m.year AND l.serial = m.serial
+LEFT JOIN credit_rating_sublimit s ON s.bank_id = l.bank_id AND s.line_id = l.id AND s.product_id = l.product_id
 LEFT JOIN credit_rating_reservation r ON r.bank_id = %(bank)s AND r.line_id = l.id AND r.reference = a.number
     AND a.kind IN ('reserve', 'commit')
 WINDOW so_far AS (PARTITION BY l.id ORDER BY a.at, a.kind, a.number ROWS UNBOUNDED PRECEDING)
@@ -159,7 +164,8 @@ WHERE l.bank_id = %(bank)s AND e.happened ORDER BY e.at, l.id
 """
 
 
-# What lines are for (words.PRODUCTS), by kind of customer; companies have a sub-limit for trade finance.
+# What lines are for (words.PRODUCTS), by kind of customer; companies have a sub-limit for trade finance, every second
+# one another for the working capital that it draws.
 PRODUCTS = {"corporate": "L201", "household": "L301", "personal": "L102", "trade": "T101"}
 SINGLE = ["L101", "L202"]  # loans that are decided one by one, never under a line
 
@@ -179,7 +185,9 @@ def make_lines(bank_id: int, *, currency: str, date: dt.date, seed: int) -> int:
             cursor.execute(statement, values)
         made = cursor.rowcount
         analyze(TABLES[:1])
-        for statement in (_SUB_LIMITS, _RESERVATIONS, _ENTRIES, _EVENTS):
+        cursor.execute(_SUB_LIMITS, values)
+        analyze(TABLES[1:2])
+        for statement in (_RESERVATIONS, _ENTRIES, _EVENTS):
             cursor.execute(statement, values)
         cursor.execute("DROP TABLE made_line, made_drawn, made_span")
     return made

@@ -1,0 +1,192 @@
+"""What stood beside a case's dossier when somebody decided: kept as JSON, read again as what the page draws (C6).
+
+It is read for the whole bank and kept with every name; a reader is told the names that he may see himself.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass, fields, is_dataclass, replace
+from decimal import Decimal
+from types import NoneType, UnionType
+from typing import Any, get_args, get_origin, get_type_hints
+
+from django.db.models import Model
+
+from credit_rating.engine.exposure import CapUse
+from credit_rating.models import (
+    BankCapital,
+    CaseSeen,
+    CaseStatus,
+    Collateral,
+    CreditCase,
+    CreditLine,
+    ExternalExposure,
+    Guarantee,
+    Opinion,
+    Signal,
+)
+from credit_rating.models.cases import ENDED
+from credit_rating.selectors.cases.whole import GroupRow, Whole, whole_of
+from credit_rating.selectors.guarantees import GuaranteeRow, guarantees_of
+from crm_site.lib.permissions import Actor, system_actor
+from customers.models import Customer, Product
+
+# What of a row is kept: all that page and paper draw of it.
+KEPT: dict[type[Model], tuple[str, ...]] = {
+    BankCapital: ("as_of", "net_capital", "tier1_net_capital"),
+    Collateral: ("id", "asset_type", "registration_number"),
+    CreditCase: ("id", "year", "serial", "product", "currency", "amount", "status", "closed_at"),
+    CreditLine: (
+        "id", "year", "serial", "product", "currency", "limit", "utilised", "status", "starts_on", "expires_on",
+    ),
+    ExternalExposure: (
+        "source", "report_date", "lender", "reference", "kind", "currency", "granted", "outstanding", "overdue",
+        "level", "maturity_date",
+    ),
+    Guarantee: ("id", "kind", "status", "amount", "lien_order", "collateral", "guarantor_id"),
+    Product: ("name",),
+    Signal: ("id", "code", "name", "level", "state", "figures", "is_raised", "opened_on", "due_on"),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The panels beside the dossier: the group against the caps, lines, other banks, warnings, decisions, guarantees."""
+
+    whole: Whole
+    guarantees: list[GuaranteeRow]
+
+
+def seen_by(actor: Actor, case: CreditCase, day: dt.date) -> Seen:
+    """The panels as they stand on a day, for a reader."""
+    return Seen(whole_of(actor, case, day), guarantees_of(actor, case.customer, day=day))
+
+
+def seen_content(case: CreditCase, day: dt.date) -> Any:
+    """The panels of a day in JSON, every name included; amounts and dates as text."""
+    return _told(seen_by(system_actor(case.bank_id, "seen"), case, day))
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """The panels as they were at the end of a case; `opinion`: the one that ended it, None when it ended by itself."""
+
+    seen: Seen
+    opinion: Opinion | None
+
+
+def decided_by(actor: Actor, case: CreditCase) -> Decided | None:
+    """What was seen when an ended case ended. None for one that has not, or of which nothing was kept."""
+    if case.status not in ENDED or not case.seen_hash:
+        return None
+    last = newest_opinion(case) if case.status in (CaseStatus.APPROVED, CaseStatus.REJECTED) else None
+    return Decided(_kept(actor, case, case.seen_hash), last)
+
+
+def newest_opinion(case: CreditCase) -> Opinion | None:
+    """The newest opinion of this round that counts, of a case read `with_record`."""
+    said = [o for o in case.opinions.all() if o.round == case.round and o.voided_at is None]
+    return max(said, key=lambda o: o.pk, default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """What has moved since an opinion: caps whose level is another (before, now), warnings that are new, and members
+    whose class is another (before, now)."""
+
+    opinion: Opinion
+    caps: list[tuple[CapUse, CapUse]]
+    warnings: list[Signal]
+    classes: list[tuple[GroupRow, GroupRow]]
+
+
+def moved_since(actor: Actor, case: CreditCase, now: Seen) -> Moved | None:
+    """What has moved since the newest opinion on a case under way; None when nothing has, or nobody has spoken."""
+    last = newest_opinion(case)
+    if not case.is_waiting or last is None or not last.seen_hash:
+        return None
+    before = _kept(actor, case, last.seen_hash)
+    warned = {signal.pk for signal in before.whole.warnings}
+    new = [signal for signal in now.whole.warnings if signal.pk not in warned]
+    caps: list[tuple[CapUse, CapUse]] = []
+    classes: list[tuple[GroupRow, GroupRow]] = []
+    if before.whole.group and now.whole.group:
+        uses = {use.code: use for use in before.whole.group.concentration.uses}
+        found = now.whole.group.concentration.uses
+        caps = [(uses[u.code], u) for u in found if u.code in uses and uses[u.code].level != u.level]
+        rows = {row.member.customer_id: row for row in before.whole.group.rows}
+        pairs = [(rows.get(row.member.customer_id), row) for row in now.whole.group.rows]
+        classes = [(old, row) for old, row in pairs if old is not None and old.level != row.level]
+    return Moved(last, caps, new, classes) if caps or new or classes else None
+
+
+def _kept(actor: Actor, case: CreditCase, digest: str) -> Seen:
+    """What was kept under a hash, with the names that the reader may see."""
+    found: Seen = _read(Seen, CaseSeen.objects.get(case=case, hash=digest).content)
+    whole, rows = found.whole, found.guarantees
+    people = {row.guarantee.guarantor_id for row in rows if row.guarantee.guarantor_id}
+    if whole.group is not None:
+        people |= {member.customer_id for member in whole.group.concentration.members}
+    named = set(Customer.objects.visible_to(actor).filter(pk__in=people).values_list("pk", flat=True))
+    if whole.group is not None:
+        together = whole.group.concentration
+        members = [m if m.customer_id in named else replace(m, name="") for m in together.members]
+        group = replace(
+            whole.group,
+            rows=[replace(row, member=m) for row, m in zip(whole.group.rows, members, strict=True)],
+            concentration=replace(together, members=members),
+        )
+        whole = replace(whole, group=group)
+    told = [
+        replace(row, name="") if row.guarantee.guarantor_id not in (None, *named) else row for row in rows
+    ]
+    return Seen(whole, told)
+
+
+# -- JSON and back --------------------------------------------------------------------------------------------------
+
+
+def _told(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return str(value)
+    if isinstance(value, dt.date):  # a moment is a date as well
+        return value.isoformat()
+    if isinstance(value, Model):
+        return {name: _told(getattr(value, name)) for name in KEPT[type(value)]}
+    if is_dataclass(value):
+        return {field.name: _told(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, list | tuple):
+        return [_told(one) for one in value]
+    return value
+
+
+def _read(shape: Any, told: Any) -> Any:
+    """A value of a shape (dataclass, row, list, tuple, date, amount) from what `_told` made of it."""
+    inner = get_args(shape)
+    if get_origin(shape) is UnionType:  # X | None
+        return None if told is None else _read(next(one for one in inner if one is not NoneType), told)
+    if get_origin(shape) is list:
+        return [_read(inner[0], one) for one in told]
+    if get_origin(shape) is tuple:
+        shapes = [inner[0]] * len(told) if inner[-1] is Ellipsis else inner
+        return tuple(_read(one, value) for one, value in zip(shapes, told, strict=True))
+    if shape is Decimal:
+        return Decimal(told)
+    if shape is dt.date:
+        return dt.date.fromisoformat(told)
+    if is_dataclass(shape):
+        hints = get_type_hints(shape)
+        made: Any = shape
+        return made(**{name: _read(hints[name], value) for name, value in told.items()})
+    return _row(shape, told) if shape in KEPT else told
+
+
+def _row(model: type[Model], told: dict[str, Any]) -> Model:
+    """A row as it was, for reading alone."""
+    given = {}
+    for name, value in told.items():
+        field: Any = model._meta.get_field(name)
+        is_other = field.is_relation and name == field.name and value is not None
+        given[name] = _row(field.related_model, value) if is_other else field.to_python(value)
+    return model(**given)

@@ -1,0 +1,54 @@
+"""Who must not decide a rating: the grade sets the authority, so the four eyes of a case hold for it as well (C2, C6)."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+
+from django.db.models import Q, QuerySet
+
+from credit_rating.models import Rating
+from credit_rating.policies.authority import kin_steps_of
+from credit_rating.selectors.cases import authority_policy
+from credit_rating.selectors.cases.people import against, kin_of
+from credit_rating.selectors.makers import typed_by
+from crm_site.lib.permissions import Actor, may
+
+PREPARE = "credit.prepare"
+
+
+def rating_objections(found: Rating, staff_id: int, day: dt.date) -> list[str]:
+    """Why a person must not decide a rating: "maker" (who reckoned or confirmed it, or typed statements or the form it
+    rests on), "own", "relative"; empty: he may."""
+    return _against(found, [staff_id], day)[staff_id]
+
+
+def free_to_decide(found: Rating, people: Sequence[int], day: dt.date) -> list[int]:
+    """Those of some people whom nothing keeps from deciding a rating."""
+    return [staff_id for staff_id, codes in _against(found, people, day).items() if not codes]
+
+
+def _against(found: Rating, people: Sequence[int], day: dt.date) -> dict[int, list[str]]:
+    customer, steps = found.customer, kin_steps_of(authority_policy(day)[1])
+    makers = {found.generated_by_id, found.submitted_by_id}
+    makers |= {staff_id for staff_id, _part in typed_by([customer.pk])[customer.pk]}
+    return {
+        staff_id: against(
+            staff_id, makers, customer.responsible_id, {customer.pk}, kin_of(staff_id, day, steps)
+        )
+        for staff_id in people
+    }
+
+
+def free_of(waits: QuerySet[Rating], actor: Actor, day: dt.date) -> QuerySet[Rating]:
+    """Of ratings that wait those that nothing keeps the actor from deciding; `rating_objections` says the same of one."""
+    me = actor.staff_id or 0
+    # A maker may be unknown (a job's), and so a manager: then nobody is refused for it.
+    waits = waits.exclude(Q(generated_by=me) | Q(submitted_by=me) | Q(customer__responsible=me))
+    if kin_of(me, day, 0):
+        waits = waits.exclude(customer__in=kin_of(me, day, kin_steps_of(authority_policy(day)[1])))
+    if may(actor, PREPARE):  # who types figures leads a branch: its few ratings that wait
+        customers = list(waits.order_by().values_list("customer_id", flat=True))
+        typed = [key for key, hands in typed_by(customers).items() if me in {staff for staff, _part in hands}]
+        waits = waits.exclude(customer__in=typed)
+    return waits
