@@ -156,6 +156,6 @@ def test_a_waiting_batch_is_in_the_inbox_of_who_signs_it_and_its_ratings_in_nobo
     batch, _out = batches.propose_batch(season.rm.actor, zone_id=season.zone.pk, today=TODAY, now=NOW)
     assert batches_to_sign(season.manager.actor, TODAY) == [batch]
     assert batches_to_sign(season.rm.actor, TODAY) == batches_to_sign(season.rural.actor, TODAY) == []
-    assert not ratings_to_decide(season.manager.actor).exists()
+    assert not ratings_to_decide(season.manager.actor, TODAY).exists()
     batches.return_batch(season.manager.actor, batch_id=batch.pk, text="Again.", today=TODAY, now=NOW)
     assert batches_to_sign(season.manager.actor, TODAY) == []
