@@ -16,7 +16,7 @@ from crm_site.lib.api.fields import MoneyString, Text
 from crm_site.lib.api.paging import KeyPagination
 from segmentation.models import ChurnScore, TierHistory
 from segmentation.selectors.churn import current_scores, score_rows
-from segmentation.selectors.positions import current_tiers, tier_rows
+from segmentation.selectors.positions import current_tiers, has_scheme, tier_rows
 
 
 class TierOut(serializers.Serializer):
@@ -54,11 +54,18 @@ class ScoresQuery(Changes):
 
 
 class TiersQuery(ScoresQuery):
-    scheme = serializers.ChoiceField(["value", "wealth"], required=False)
+    scheme = Text(
+        max_length=20, required=False, help_text="value, wealth, or the code of a scheme of the bank's own."
+    )
+
+    def validate_scheme(self, code: str) -> str:
+        if not has_scheme(code):
+            raise serializers.ValidationError("The bank has no such scheme.", code="invalid_choice")
+        return code
 
 
 class TierListView(ApiView, generics.ListAPIView):
-    """Current tiers of every scheme; `?scheme=value` or `wealth` for one."""
+    """Current tiers of every scheme; `?scheme=` for one of them."""
 
     required_scopes: ClassVar = {"GET": "customers:read"}
     query: ClassVar = {"GET": TiersQuery}

@@ -12,7 +12,7 @@ from crm_site.accounts.models import Bank
 from crm_site.jobs.models import Run
 from crm_site.lib.permissions import Actor
 from crm_site.lib.tenancy import require_bank
-from segmentation.models import TierHistory
+from segmentation.models import Scheme, TierHistory
 
 
 def runs_since(moment: dt.datetime) -> list[int]:
@@ -43,6 +43,11 @@ def current_tiers(
     if changed_since is not None:
         found = found.filter(run_id__in=runs_since(changed_since))
     return found
+
+
+def has_scheme(code: str) -> bool:
+    """Whether the bank ranks by this scheme."""
+    return Scheme.objects.filter(code=code).exists()
 
 
 def tier_rows(periods: Iterable[Any], currency: str) -> list[dict[str, Any]]:
