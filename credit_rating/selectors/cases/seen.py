@@ -6,6 +6,7 @@ It is read for the whole bank and kept with every name; a reader is told the nam
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from decimal import Decimal
 from types import NoneType, UnionType
@@ -30,7 +31,7 @@ from credit_rating.models.cases import ENDED
 from credit_rating.selectors.cases.whole import GroupRow, Whole, whole_of
 from credit_rating.selectors.guarantees import GuaranteeRow, guarantees_of
 from crm_site.lib.permissions import Actor, system_actor
-from customers.models import Customer, Product
+from customers.models import ContactPerson, Customer, Product
 
 # What of a row is kept: all that page and paper draw of it.
 KEPT: dict[type[Model], tuple[str, ...]] = {
@@ -130,6 +131,9 @@ def _kept(actor: Actor, case: CreditCase, digest: str) -> Seen:
     if whole.group is not None:
         people |= {member.customer_id for member in whole.group.concentration.members}
     named = set(Customer.objects.visible_to(actor).filter(pk__in=people).values_list("pk", flat=True))
+    if whole.people is not None:  # whether one has a page of his own is no matter of the case
+        present = [replace(row, party_id=None) for row in whole.people.present]
+        whole = replace(whole, people=replace(whole.people, present=present))
     if whole.group is not None:
         together = whole.group.concentration
         members = [m if m.customer_id in named else replace(m, name="") for m in together.members]
