@@ -44,7 +44,7 @@ class CaseForm(RefusableForm):
     currency = forms.CharField(label=_("Currency"), max_length=3, min_length=3)
     term_months = forms.IntegerField(label=_("Term, months"), min_value=1, max_value=360)
     rate = PercentField(
-        label=_("Suggested rate"),
+        label=_("Rate asked for"),
         max_digits=6,
         decimal_places=2,
         min_value=0,

@@ -132,7 +132,7 @@ DOSSIER_FIELDS = {
     "sub_limits": _("Sub-limits"),
     "amount": _("Amount"), "as_of": _("As of"), "grade": _("Grade"),
     "limit": _("Limit"), "status": _("Status"), "expires_on": _("Ends"),
-    "rate_bp": _("Suggested rate, basis points"), "is_related": _("Related party"),
+    "rate_bp": _("Rate, basis points"), "is_related": _("Related party"),
     "lien_order": _("Rank"), "prior_liens": _("Claims of others that come before"),
     "value": _("Value"), "valued_on": _("Valued on"),
     "policy_version": _("Policy version"), "guarantees": _("Guarantees"),

@@ -178,6 +178,11 @@ MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not IS_HTTPS
 MFA_TOTP_ISSUER = "Banyan"
+MFA_ADAPTER = "crm_site.accounts.second_factor.MFAAdapter"
+MFA_FORMS = {
+    "authenticate": "crm_site.accounts.second_factor.OnceAuthenticateForm",
+    "reauthenticate": "crm_site.accounts.second_factor.OnceReauthenticateForm",
+}
 USERSESSIONS_TRACK_ACTIVITY = False  # accounts.sessions notes it once a minute
 IDP_OIDC_ADAPTER = "crm_site.accounts.oidc.OIDCAdapter"
 IDP_OIDC_ACCESS_TOKEN_EXPIRES_IN = 1800

@@ -17,12 +17,25 @@ from typing import Any
 import numpy as np
 from django.db import connection
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from numpy.typing import NDArray
 
 from crm_site.lib.dates import is_month_end, month_start
 from crm_site.lib.modelling import validation
-from crm_site.lib.registry import Counts, Pipeline, RunContext, Step, add_pipeline, add_step
+from crm_site.lib.permissions import Role
+from crm_site.lib.registry import (
+    Counts,
+    Pipeline,
+    RunContext,
+    Step,
+    WorkReason,
+    add_pipeline,
+    add_step,
+    add_work_reason,
+)
+from crm_site.work.selectors import staff_with_role
+from crm_site.work.services import TaskRow, put_tasks
 from customers.models import MonthEnd
 from customers.nightly import customer_ranges
 from segmentation.engine import churn
@@ -35,6 +48,7 @@ SAMPLE = 400_000  # rows of a training sample at most, over all its months
 # Leavers that a model for all kinds, and one for a kind of its own, must have seen: in training, in validation.
 LEAVERS = {False: (50, 15), True: (300, 100)}
 SETTLED_DAYS = 15
+DRIFTED, DRIFT_DAYS = "churn_drift", 10  # the task of risk, and how many days it has
 # Standing tells no scores apart that pages read as "<1%" (formats.chance): most customers' are such, nearly all of them move
 # every night, and each move would cost all of Standing's indexes an entry. ChurnScore has them as they are.
 TOLD_APART_BP = 50
@@ -293,9 +307,11 @@ def _write(context: RunContext, lo: int, hi: int, columns: list[NDArray[Any]]) -
 
 
 def finish_churn(context: RunContext) -> Counts:
-    """Measure how far the scores have drifted from those of training, per champion."""
+    """Measure how far the scores have drifted from those of training, per champion; risk is told of one that moved."""
     if not context.is_newest:
         return Counts()
+    alarms: list[TaskRow] = []
+    risk = sorted(staff_with_role(Role.RISK, context.business_date))
     for model, _kinds in champions():
         cuts = Scorecard.from_json(model.card).cuts
         points = [round(cut * 10_000) for cut in cuts]
@@ -314,7 +330,24 @@ def finish_churn(context: RunContext) -> Counts:
         ChurnModel.objects.filter(pk=model.pk).exclude(drift=drift, drift_date=context.business_date).update(
             drift=drift, drift_date=context.business_date
         )
+        if drift > validation.MOVED:
+            alarms += [_alarm(model, drift, staff_id, context.business_date) for staff_id in risk]
+    put_tasks(
+        context.bank_id, alarms, sources=[f"{DRIFTED}:"], as_of=context.business_date, run_id=context.run_id
+    )
     return Counts()
+
+
+def _alarm(model: ChurnModel, drift: float, staff_id: int, day: dt.date) -> TaskRow:
+    """Once a version and month for each of risk: done, it comes again in the next month while the drift lasts."""
+    return TaskRow(
+        reason=DRIFTED, source_key=f"{DRIFTED}:{model.pk}:{day:%Y-%m}:{staff_id}", owner_id=staff_id, urgency=60,
+        due_date=day + dt.timedelta(days=DRIFT_DAYS), params={"model": str(model), "psi": f"{drift:.2f}"},
+    )  # fmt: skip
+
+
+def _say_drifted(params: Mapping[str, Any]) -> str:
+    return gettext("Churn scores of %(model)s have drifted (PSI %(psi)s): train a new version") % params
 
 
 # -- training ---------------------------------------------------------------------------------------------------------
@@ -436,3 +469,8 @@ def register() -> None:
     add_step(Step("churn", _("Churn scores"), score, after=("tiers",), plan=plan_churn, finish=finish_churn))
     add_pipeline(Pipeline(TRAIN, _("Train churn models"), action="model.train", serial=True))
     add_step(Step("train", _("Develop and validate"), train, pipeline=TRAIN))
+    add_work_reason(
+        WorkReason(
+            DRIFTED, _("Churn model has drifted"), "alert-triangle", _say_drifted, "watch", needs_result=True
+        )
+    )

@@ -86,6 +86,32 @@ def suggested_rate(p: PriceParts) -> Price:
     return Price((funding, lgd, loss, operating, capital, margin, discount, raw, rate), p.lpr)
 
 
+@dataclass(frozen=True, slots=True)
+class AskedRate:
+    """The rate that a case asks for beside its calculation's: fractions a year, None where there is none."""
+
+    asked: Decimal | None
+    suggested: Decimal | None = None
+    floor: Decimal | None = None
+
+    @property
+    def is_below_floor(self) -> bool:
+        return self.asked is not None and self.floor is not None and self.asked < self.floor
+
+    @property
+    def is_below(self) -> bool:
+        """Below the suggested rate, or below the policy's lowest."""
+        return self.is_below_floor or (
+            self.asked is not None and self.suggested is not None and self.asked < self.suggested
+        )
+
+
+def asked_rate(asked: Decimal | None, suggested: Decimal | None, steps: Sequence[Step]) -> AskedRate:
+    """`steps`: those of the calculation's price, empty without one."""
+    floor = next((t.value for s in steps for t in s.terms if t.code == "floor_rate"), None)
+    return AskedRate(asked, suggested, floor)
+
+
 def instalments(principal: Decimal, annual_rate: Decimal, months: int) -> list[Decimal]:
     """Equal monthly instalments (等额本息), to the cent; the last settles the rest."""
     cent = Decimal("0.01")

@@ -50,7 +50,7 @@ ENDED = (CaseStatus.APPROVED, CaseStatus.REJECTED, CaseStatus.WITHDRAWN, CaseSta
 
 
 class CreditCase(TenantModel):
-    """A case. `amount` in `currency`; `rate_bp` the suggested rate in basis points; `line`: the one it changes, or has
+    """A case. `amount` in `currency`; `rate_bp` the rate asked for in basis points; `line`: the one it changes, or has
     opened. `sub_limits`: product's code -> amount ("0.00" takes one away), of those that are asked for or changed; what
     is not named stays as it is. `calculation_id` and `rating_id` name evidence (credit_rating.evidence), plain numbers.
 

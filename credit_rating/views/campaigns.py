@@ -377,12 +377,7 @@ def campaign_stop(request: Any, campaign_id: int) -> HttpResponse:
     run_id = int(given) if given.isdecimal() and len(given) < 19 else 0
 
     def stop() -> Run:
-        try:
-            return rating.stop_rating(
-                request.actor, campaign_id=campaign_id, run_id=run_id, now=timezone.now()
-            )
-        except Run.DoesNotExist:
-            raise Http404 from None
+        return rating.stop_rating(request.actor, campaign_id=campaign_id, run_id=run_id, now=timezone.now())
 
     return _acted(
         request, campaign_id, stop, _("Rating stops after the part in hand; starting it again goes through the rest.")

@@ -15,7 +15,8 @@ from credit_rating import words
 from credit_rating.case_files import KINDS
 from credit_rating.engine.classes import Level
 from credit_rating.engine.exposure import CapUse
-from credit_rating.engine.steps import ZERO
+from credit_rating.engine.pricing import AskedRate, asked_rate
+from credit_rating.engine.steps import ZERO, from_data
 from credit_rating.models import (
     CaseStatus,
     CreditCase,
@@ -88,7 +89,7 @@ def shown(request: Any, found: CreditCase) -> dict[str, Any]:
         "case": found,
         "customer": found.customer,
         "tone": TONES.get(found.status, ""),
-        "rate": None if found.rate_bp is None else Decimal(found.rate_bp) / 10_000,
+        "rate": _asked_rate(found, saved),
         "asked_subs": asked_sub_limits(found),
         "before": _limit_before(found, seen),
         "stages": _stages(found, record),
@@ -183,6 +184,15 @@ def _calculation(request: Any, found: CreditCase) -> dict[str, Any] | None:
         return saved_context(calculation(request.actor, found.calculation_id))
     except LineCalculation.DoesNotExist:
         return None
+
+
+def _asked_rate(found: CreditCase, saved: dict[str, Any] | None) -> AskedRate:
+    """The rate asked for, beside the one that the case's calculation suggests."""
+    asked = None if found.rate_bp is None else Decimal(found.rate_bp) / 10_000
+    if saved is None:
+        return AskedRate(asked)
+    price = saved["content"]["price"]
+    return asked_rate(asked, saved["rate"], from_data(price["steps"]) if price else [])
 
 
 def _rating(request: Any, found: CreditCase) -> dict[str, Any] | None:

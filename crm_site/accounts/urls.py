@@ -8,6 +8,7 @@ app_name = "accounts"
 urlpatterns = [
     path("", organisation.settings, name="settings"),
     path("me/", me.me, name="me"),
+    path("me/sessions/<int:session_id>/end/", me.session_end, name="session-end"),
     path("organisation/", organisation.unit_list, name="unit-list"),
     path("organisation/new/", organisation.unit_add, name="unit-add"),
     path("organisation/<int:unit_id>/", organisation.unit, name="unit"),

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from customers.ingest.columns import Column
-from customers.ingest.feeds import FEEDS, ROW_ERRORS, Feed
+from customers.ingest.feeds import FEEDS, Feed
+from customers.ingest.row_errors import ROW_ERRORS
 
 _JSON_TYPES = {"integer": "integer", "boolean": "boolean"}
 _FORMATS = {"date": "date", "datetime": "date-time", "email": "email"}

@@ -17,8 +17,9 @@ from crm_site.jobs.models import Run
 from crm_site.jobs.selectors import share_done, step_views
 from crm_site.lib.formats import is_chinese
 from crm_site.lib.permissions import Actor, require
-from customers.ingest.feeds import FEEDS, ROW_ERRORS
+from customers.ingest.feeds import FEEDS
 from customers.ingest.handwriting import choice_word
+from customers.ingest.row_errors import ROW_ERRORS
 from customers.ingest.staging import opened
 from customers.models.ingest import Batch, BatchError, BatchStatus
 

@@ -16,8 +16,9 @@ from typing import Any
 
 from crm_site.lib.crypto import Vault
 from customers.ingest.columns import Bad, Column, Parser, Place, parser_of
-from customers.ingest.feeds import ROW_ERRORS, Feed
+from customers.ingest.feeds import Feed
 from customers.ingest.reading import Row, Shape
+from customers.ingest.row_errors import ROW_ERRORS
 
 PART_ROWS = 100_000
 _BLOCK_ROWS = 250  # parsed and copied at once: few enough to be gone before the collector looks at them

@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 
 from crm_site.lib.dates import add_months
 from crm_site.lib.permissions import Actor
@@ -29,7 +29,7 @@ class Present:
 
 @dataclass(frozen=True, slots=True)
 class Gone:
-    """Somebody who has left. `successor`: who holds the post now, "" for nobody known; `is_recent`: a key person who has
+    """Somebody who has left. `successor`: who held the post next, "" for nobody known; `is_recent`: a key person who has
     left lately."""
 
     person: ContactPerson
@@ -60,34 +60,37 @@ class People:
 
 
 def people_of(actor: Actor, customer: Customer, *, day: dt.date) -> People:
-    """The people at a company. One statement, two where somebody is a customer of the bank as well."""
-    seen = (
-        ContactPerson.objects.visible_to(actor)
-        .filter(customer=customer)
-        .exclude(left_reason=LeftReason.MISTAKE)
-    )
+    """The people at a company. One statement."""
+    sees_party = Exists(Customer.objects.visible_to(actor).filter(pk=OuterRef("party_id")))
+    seen = ContactPerson.objects.visible_to(actor).filter(customer=customer).annotate(sees_party=sees_party)
+    seen = seen.exclude(left_reason=LeftReason.MISTAKE)
     rows = list(seen.filter(Q(left_date__isnull=True) | Q(left_date__gt=add_months(day, -MONTHS_SHOWN))))
     present = sorted((row for row in rows if row.left_date is None), key=_rank)
     gone = sorted(
         (row for row in rows if row.left_date), key=lambda row: (row.left_date, row.pk), reverse=True
     )
-    parties = {row.party_id for row in present if row.party_id}
-    known = (
-        set(Customer.objects.visible_to(actor).filter(pk__in=parties).values_list("pk", flat=True))
-        if parties
-        else set()
-    )
-    holders = {row.post: row.name for row in reversed(present) if row.post != Post.OTHER}
+    followers = {row.post: row.name for row in reversed(present)}
+    left: list[Gone] = []
+    for row in gone:  # newest first: who left later followed who left before
+        left.append(
+            Gone(
+                row,
+                followers.get(row.post, "") if row.post != Post.OTHER else "",
+                row.is_key and _lately(row.left_date, day),
+            )
+        )
+        followers[row.post] = row.name
     return People(
         [
-            Present(row, row.party_id if row.party_id in known else None, row.is_key and _lately(row.from_date, day))
+            Present(
+                row,
+                row.party_id if row.sees_party else None,
+                row.is_key and _lately(row.from_date, day),
+            )
             for row in present
         ],
-        [
-            Gone(row, holders.get(row.post, ""), row.is_key and _lately(row.left_date, day))
-            for row in gone
-        ],
-    )  # fmt: skip
+        left,
+    )
 
 
 def person_of(actor: Actor, customer: Customer, person_id: int) -> ContactPerson | None:

@@ -1,8 +1,14 @@
 // <dialog> by attributes: data-dialog-open="id" opens, data-dialog-close closes, a click beside it closes.
 // data-confirm="question" (data-confirm-title, data-confirm-yes) asks before a form is sent or htmx asks the server.
 // A response loaded into an element inside a closed dialog with data-dialog-auto opens it, at its first field.
+// The second click of a double click lands beside the dialog that the first one has opened, and must not close it.
+const DOUBLE_CLICK = 500; // milliseconds
+let openedAt = 0;
+
 export const openDialog = (dialog) => {
-  if (dialog && !dialog.open) dialog.showModal();
+  if (!dialog || dialog.open) return;
+  openedAt = performance.now();
+  dialog.showModal();
 };
 
 document.addEventListener("click", (event) => {
@@ -14,7 +20,7 @@ document.addEventListener("click", (event) => {
   }
   const closer = event.target.closest("[data-dialog-close]");
   if (closer) closer.closest("dialog")?.close();
-  else if (event.target instanceof HTMLDialogElement && event.target.open) event.target.close();
+  else if (event.target instanceof HTMLDialogElement && event.target.open && performance.now() - openedAt > DOUBLE_CLICK) event.target.close();
   if (event.target.closest("[data-print]")) window.print();
 });
 

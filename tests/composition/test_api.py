@@ -12,6 +12,7 @@ import pytest
 from allauth.idp.oidc.models import Token
 from django.test import Client
 
+from crm_site.accounts.clients import ClientThrottle
 from crm_site.accounts.models import Bank
 from crm_site.accounts.services import create_api_client
 from crm_site.lib.permissions import Actor, Grant, Role
@@ -72,6 +73,19 @@ def test_the_single_view_says_money_as_strings(call: Call) -> None:
     view = call("get", "customers/M-1/view").json()
     assert view["deposits_adb"] == "0.00"
     assert view["customer"]["number"] == "M-1"
+
+
+def test_a_runaway_client_is_told_when_to_come_back_and_holds_up_no_other(
+    call: Call, house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ClientThrottle, "rate", "3/min")
+    other = caller(house, "customers:read jobs:run")
+    assert [call("get", "customers").status_code for _ in range(4)] == [200, 200, 200, 429]
+    refused = call("get", "customers")
+    assert refused["Content-Type"] == "application/problem+json"
+    assert (refused.json()["status"], refused.json()["code"]) == (429, "throttled")
+    assert 0 < int(refused["Retry-After"]) <= 61
+    assert other("get", "customers").status_code == 200
 
 
 def test_a_missing_scope_is_named(call: Call) -> None:

@@ -268,7 +268,8 @@ def test_a_bank_made_before_is_topped_up_once_and_no_other_bank_ever() -> None:
 def test_the_ledger_of_a_line_tells_the_story_of_its_loans(inside: Bank) -> None:
     loans = {loan.number: loan for loan in Loan.objects.all()}
     drawn: Counter[str] = Counter()
-    for line in CreditLine.objects.prefetch_related("entries__reservation", "events").all():
+    most_sub_limits = 0
+    for line in CreditLine.objects.prefetch_related("entries__reservation", "events", "sub_limits").all():
         entries = sorted(line.entries.all(), key=lambda e: (e.at, e.pk))
         held = used = Decimal(0)
         for entry in entries:
@@ -288,4 +289,10 @@ def test_the_ledger_of_a_line_tells_the_story_of_its_loans(inside: Bank) -> None
         ended = next((e for e in line.events.all() if e.kind == "expired"), None)
         if ended:
             assert ended.utilised == sum(e.utilised_change for e in entries if e.at <= ended.at)
+        for sub in line.sub_limits.all():
+            told = [e for e in entries if e.product_id == sub.product_id]
+            assert sub.utilised == sum(e.utilised_change for e in told)
+            assert line.limit >= sub.limit
+        most_sub_limits = max(most_sub_limits, len(line.sub_limits.all()))
+    assert most_sub_limits == 2
     assert min(drawn[kind] for kind in ("brought_in", "reserve", "commit", "repay")) > 3

@@ -47,6 +47,25 @@ def _asked(desk: Desk) -> CreditCase:
     return a_case(desk, 31_000_000, calculation_id=saved.pk)
 
 
+@pytest.mark.parametrize(("above", "flagged"), [(-1, True), (0, False)])
+def test_the_rate_asked_for_stands_beside_the_suggested_one(
+    desk: Desk, client_for: SignIn, above: int, flagged: bool
+) -> None:
+    with bank(desk.house.id):
+        asked = Terms("A", 12, Decimal(31_000_000))
+        saved = save_calculation(desk.rm.actor, customer=desk.customer, terms=asked, day=TODAY, now=NOW)
+        assert saved.rate_bp is not None
+        case = a_case(desk, 31_000_000, calculation_id=saved.pk, rate_bp=saved.rate_bp + above)
+    client = client_for(desk.manager)
+    suggested = f"suggested {saved.rate_bp / 100:.2f}%"
+    for address in (f"/credit/cases/{case.pk}/", f"/credit/cases/{case.pk}/print/"):
+        text = client.get(address).content.decode()
+        assert "Rate asked for" in text and suggested in text
+        assert ("below the suggested rate" in text) is flagged
+    text = client.get(f"/credit/cases/{case.pk}/").content.decode()
+    assert ("below what the calculation suggests" in text) is flagged
+
+
 def test_a_case_that_breaks_a_cap_says_so_before_it_is_opened(desk: Desk, client_for: SignIn) -> None:
     with bank(desk.house.id):
         case = _asked(desk)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from credit_rating.engine.pricing import PriceParts, annualised, instalments, suggested_rate
+from credit_rating.engine.pricing import PriceParts, annualised, asked_rate, instalments, suggested_rate
 from credit_rating.engine.steps import settle
 
 D = Decimal
@@ -18,6 +18,20 @@ PARTS = PriceParts(
     operating=D("0.0055"), risk_weight=D(1), capital_ratio=D("0.105"), return_on_capital=D("0.07"),
     margin=D("0.0095"), discount=D("0.0020"), floor=D("0.02"), lpr=D("0.03"),
 )  # fmt: skip
+
+
+def test_a_rate_that_is_asked_for_is_held_against_the_price_and_the_floor() -> None:
+    price = suggested_rate(PARTS)
+
+    def told(asked: str) -> tuple[bool, bool]:
+        found = asked_rate(D(asked), price.rate, price.steps)
+        return found.is_below, found.is_below_floor
+
+    assert told("0.0398") == (False, False)
+    assert told("0.0397") == (True, False)
+    assert told("0.0199") == (True, True)
+    assert not asked_rate(None, price.rate, price.steps).is_below
+    assert not asked_rate(D("0.01"), None, ()).is_below
 
 
 def test_the_parts_make_the_rate() -> None:

@@ -23,7 +23,7 @@ from crm_site.lib.registry import WORK_REASONS, RunContext
 from crm_site.lib.tenancy import bank
 from crm_site.work.models import Task
 from customers.conditions import Matches
-from customers.models import Customer, Standing
+from customers.models import Customer, MonthEnd, Standing
 from customers.nightly import customer_ranges
 from tests.conftest import NOW, TODAY, House, Person
 from tests.credit_rating import book
@@ -220,6 +220,43 @@ def test_grades_are_held_against_what_came_later(firm: Customer, rm: Person, hq_
     assert (open_row.grade, open_row.count, open_row.whole, open_row.observed) == (done.grade, 1, 0, None)
     (whole,) = backtest(TODAY + dt.timedelta(days=365))
     assert (whole.whole, whole.defaults, whole.expected) == (1, 0, done.pd)
+
+
+def month_end(customer: Customer, day: dt.date, late: int) -> None:
+    """How many days past due the customer was at a month-end."""
+    with connection.cursor() as cursor:
+        cursor.execute("select banyan_ensure_month('customers_monthend', %s)", [day])
+    money = dict.fromkeys(("deposits_adb", "deposits_balance", "loans", "aum", "inflow", "outflow"), D(0))
+    MonthEnd.objects.create(
+        bank_id=customer.bank_id, customer=customer, month_end=day, days_past_due=late, open_accounts=1,
+        transactions=0, value_tier=1, wealth_level=1, **money,
+    )  # fmt: skip
+
+
+def test_defaults_are_counted_by_grade_as_one_counts_by_hand(
+    inside: House, rm: Person, hq_credit: Person
+) -> None:
+    firms = [company(inside, rm) for _ in range(6)]
+    for n, firm in enumerate(firms):
+        made = make(rm, firm)
+        grade = {} if n < 4 else {"grade": "CC", "reason": "strike"}
+        decide(hq_credit, submit(rm, made, **grade))
+    over = TODAY + dt.timedelta(days=365)
+    inside_it, after = over.replace(day=1) - dt.timedelta(days=1), over + dt.timedelta(days=40)
+    month_end(firms[0], inside_it, 91)  # a default, and once however often it is late
+    month_end(firms[0], inside_it.replace(day=1) - dt.timedelta(days=1), 200)
+    month_end(firms[1], inside_it, 90)  # to the day is not beyond
+    month_end(firms[2], after, 400)  # after its year
+    month_end(firms[3], TODAY, 400)  # known on the day of the rating
+    month_end(firms[4], inside_it, 180)  # a default of the lower grade
+    own = Rating.objects.filter(customer=firms[0]).get()
+    low = Rating.objects.filter(customer=firms[4]).get()
+    found = {row.grade: row for row in backtest(over)}
+    assert set(found) == {own.grade, "CC"} and own.grade != "CC"
+    assert [(r.count, r.whole, r.defaults) for r in (found[own.grade], found["CC"])] == [(4, 4, 1), (2, 2, 1)]
+    assert (found[own.grade].observed, found["CC"].observed) == (D("0.25"), D("0.5"))
+    assert (found[own.grade].expected, found["CC"].expected) == (4 * own.pd, 2 * low.pd)
+    assert [r.whole for r in backtest(over - dt.timedelta(days=1))] == [0, 0], "the year is not over yet"
 
 
 @pytest.mark.django_db(transaction=True)

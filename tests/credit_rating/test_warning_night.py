@@ -205,7 +205,7 @@ def test_a_warning_opens_once_ends_by_itself_and_opens_anew(
 def test_a_key_person_who_left_is_a_warning_with_a_task_for_a_month(
     inside: House, debtor: Customer, rm: Person
 ) -> None:
-    a_loan(debtor, "L1")
+    set_days(a_loan(debtor, "L1"), 0)
     night(inside, step="warnings")
     assert not Signal.objects.filter(code="key_person")
     director = ContactPerson.objects.create(

@@ -12,8 +12,9 @@ from django.utils import translation
 from crm_site.jobs.models import Run
 from crm_site.lib.errors import Conflict, DomainError
 from crm_site.lib.permissions import Role
-from crm_site.lib.registry import Counts, RunContext
+from crm_site.lib.registry import WORK_REASONS, Counts, RunContext
 from crm_site.lib.tenancy import bank
+from crm_site.work.models import Task
 from customers.models import Customer, Standing
 from segmentation import churn_nightly, churn_services
 from segmentation.models import ChurnModel, ChurnScore, ModelStatus
@@ -285,3 +286,29 @@ def test_a_manager_sees_the_reasons_of_own_customers_alone(
     assert "<ol" in page.content.decode()
     assert client.get(f"/segmentation/customers/{other}/churn/").status_code == 404
     assert client.get("/segmentation/churn/").status_code == 403
+
+
+def test_scores_that_have_drifted_are_work_for_risk_once_a_version_and_month(
+    inside: House, risk: Person, president: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    book(inside)
+    model = championed(inside, risk, president)
+    with monkeypatch.context() as still:
+        still.setattr(churn_nightly.validation, "stability", lambda *_given: 0.25)
+        score(inside)
+    assert not Task.objects.filter(reason="churn_drift").exists(), "not above the alarm: nothing to do"
+    ChurnScore.objects.filter(model=model).update(score_bp=0)  # everybody stands in the lowest tenth now
+    for _night in range(2):
+        churn_nightly.finish_churn(context(inside))
+    (task,) = Task.objects.filter(reason="churn_drift")
+    model.refresh_from_db()
+    assert model.drift is not None and model.drift > 0.25
+    assert (task.owner_id, task.status) == (risk.staff.pk, "open")
+    assert f"{model.drift:.2f}" in WORK_REASONS["churn_drift"].sentence(task.params)
+    Task.objects.filter(pk=task.pk).update(status="done")
+    churn_nightly.finish_churn(context(inside))
+    assert Task.objects.get(reason="churn_drift").status == "done", "told once a month"
+    monkeypatch.setattr(churn_nightly.validation, "stability", lambda *_given: 0.05)
+    Task.objects.filter(pk=task.pk).update(status="open")
+    churn_nightly.finish_churn(context(inside))
+    assert Task.objects.get(reason="churn_drift").status == "cancelled", "it ends with its cause"

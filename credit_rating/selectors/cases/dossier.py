@@ -263,7 +263,13 @@ def _leaves(value: Any, place: str = "") -> Iterable[tuple[str, str]]:
         for number, inner in enumerate(value, start=1):
             yield from _leaves(inner, f"{place} {number}")
     else:
-        yield place, "–" if value is None else str(value)
+        yield place, _leaf_text(value)
+
+
+def _leaf_text(value: Any) -> str:
+    if isinstance(value, bool):
+        return _("yes") if value else _("no")
+    return "–" if value is None else str(value)
 
 
 def changes_since(case: CreditCase, hash_seen: str) -> list[tuple[str, str, str]]:

@@ -37,6 +37,7 @@ KEPT: dict[type[Model], tuple[str, ...]] = {
     BankCapital: ("as_of", "net_capital", "tier1_net_capital"),
     Collateral: ("id", "asset_type", "registration_number"),
     CreditCase: ("id", "year", "serial", "product", "currency", "amount", "status", "closed_at"),
+    ContactPerson: ("name", "post", "title", "roles", "from_date", "left_date", "left_reason"),
     CreditLine: (
         "id", "year", "serial", "product", "currency", "limit", "utilised", "status", "starts_on", "expires_on",
     ),
@@ -166,7 +167,7 @@ def _read(shape: Any, told: Any) -> Any:
     inner = get_args(shape)
     if get_origin(shape) is UnionType:  # X | None
         return None if told is None else _read(next(one for one in inner if one is not NoneType), told)
-    if get_origin(shape) is list:
+    if get_origin(shape) in (list, Sequence):
         return [_read(inner[0], one) for one in told]
     if get_origin(shape) is tuple:
         shapes = [inner[0]] * len(told) if inner[-1] is Ellipsis else inner

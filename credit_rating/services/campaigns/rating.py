@@ -88,11 +88,13 @@ def start_rating(
 
 def stop_rating(actor: Actor, *, campaign_id: int, run_id: int, now: dt.datetime) -> Run:
     """Stop a campaign's job after the pieces in hand, by who might have started it; what is rated stays, and starting
-    it again goes through the rest. Raises Run.DoesNotExist for a run that is not this campaign's, Conflict once it has ended.
+    it again goes through the rest. Raises Conflict once it has ended.
     """
     require_person(actor, RATE)
     campaign = Campaign.objects.get(pk=campaign_id)
-    run = Run.objects.get(pk=run_id, pipeline=RATE_PIPELINE, key=str(campaign.pk))
+    run = Run.objects.filter(pk=run_id, pipeline=RATE_PIPELINE, key=str(campaign.pk)).first()
+    if run is None:
+        raise Conflict(_("This run has ended already."), code="run_ended")
     _require_reach(actor, campaign, run.params["zone"])
     return cancel_run(actor, run_id=run.pk, now=now)
 

@@ -29,6 +29,7 @@ from crm_site.accounts.services.staff import (
     NewLogin,
     change_staff,
     deactivate_staff,
+    end_session,
     end_sessions,
     hire_staff,
     reactivate_staff,
@@ -39,7 +40,7 @@ from crm_site.accounts.services.staff import (
 
 __all__ = [
     "ONE_TIME_HOURS", "PLATFORM_CODE", "FoundedBank", "NewClient", "NewLogin", "add_unit", "change_staff", "change_unit",
-    "close_bank", "close_unit", "create_api_client", "create_bank", "deactivate_staff", "decide_grant", "end_sessions",
+    "close_bank", "close_unit", "create_api_client", "create_bank", "deactivate_staff", "decide_grant", "end_session", "end_sessions",
     "found_bank", "hire_staff", "one_time_password", "propose_grant", "reactivate_staff", "renumber_tree", "reopen_bank",
     "reopen_unit", "reset_password", "reset_second_factor", "revoke_api_client", "revoke_grant", "set_capacity",
     "set_sign_in_policy", "unlock_sign_in", "withdraw_grant",

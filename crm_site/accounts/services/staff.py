@@ -169,6 +169,14 @@ def end_sessions(staff_id: int, *, but: str = "") -> int:
     return len(keys)
 
 
+def end_session(staff_id: int, session_id: int) -> bool:
+    """Sign a person out in one place; False when it is none of his sessions."""
+    held = UserSession.objects.filter(user_id=staff_id, pk=session_id)
+    ended, _kinds = Session.objects.filter(session_key__in=held.values("session_key")).delete()
+    held.delete()
+    return bool(ended)
+
+
 def require_two_administrators(leaving: Staff, day: dt.date) -> None:
     """Grants need two administrators: who is one of the last two stays one. Raises DomainError."""
     held = RoleGrant.objects.in_force(day).filter(

@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crm_site.composition.synthetic import words
-from crm_site.composition.synthetic.book import ACCOUNT_KINDS, Book, Columns, make_chunk
+from crm_site.composition.synthetic.book import Book, make_chunk
+from crm_site.composition.synthetic.holdings import ACCOUNT_KINDS
 from crm_site.composition.synthetic.ledger import Ints
 from crm_site.composition.synthetic.organisation import make_organisation
+from crm_site.composition.synthetic.parties import Columns
 from crm_site.composition.synthetic.plan import CHUNK, Plan
 from crm_site.lib.crypto import Vault, mask
 from customers.identifiers import PERSON_PHONE, person_phone_row

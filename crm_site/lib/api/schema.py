@@ -24,7 +24,8 @@ DESCRIPTION = """REST API of the bank CRM for core banking and other systems. Wh
 - **Writing twice**: send `Idempotency-Key` with POST and PATCH; the same key and body give the first answer again
   for 48 hours (`Idempotent-Replay: true`), while it is in flight 409, with another body 422.
 - **Money** is a string with at most two decimals beside a currency (ISO 4217); dates and times are ISO 8601.
-- **Waiting**: 429 and 503 carry `Retry-After` in seconds.
+- **Waiting**: 429 and 503 carry `Retry-After` in seconds. A client may ask 1,200 times a minute of each web process: a guard
+  against runaways, not a quota.
 - Answers may gain members within v1: ignore what you do not know."""
 PROBLEM = "#/components/schemas/Problem"
 PROBLEM_SCHEMA = {
