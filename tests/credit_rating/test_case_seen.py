@@ -101,6 +101,7 @@ def test_a_decided_case_shows_for_ever_what_its_decider_saw(
     for text in after:
         assert f"as seen on {TODAY.isoformat()} by {desk.president.staff.name}" in text
         assert "Daughter Casting" in text and "later_alarm" not in text
+        assert "As it stands today" not in text and "this moment" not in text
     assert "first_alarm" in after[0]
     assert f'href="/credit/customers/{desk.customer.pk}/calculation/"' in after[0]
 
