@@ -357,7 +357,7 @@ NAMES: Mapping[str, Promise] = {
     "tier": _("Tier"),
     "tier1_net_capital": _("Tier-1 net capital"),
     "tiers": _("Tiers"),
-    "title": _("Job title"),
+    "title": _("Title"),
     "to_account": _("To account"),
     "to_bank": _("To bank"),
     "to_date": _("To date"),
