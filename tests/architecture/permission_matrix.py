@@ -92,7 +92,7 @@ MATRIX: dict[str, Line] = {
     # settings
     "accounts:settings": page("organisation.manage"),
     "accounts:me": page(""),
-    "accounts:session-end": act(""),
+    "accounts:session-end": act("", "session", "own"),
     "accounts:unit-list": page("organisation.manage"),
     "accounts:unit-add": form("organisation.manage"),
     "accounts:unit": form("organisation.manage", "unit"),

@@ -6,6 +6,7 @@ import uuid
 from typing import Any
 
 from allauth.idp.oidc.models import Client
+from allauth.usersessions.models import UserSession
 from django.utils import timezone
 
 from credit_rating.models import (
@@ -241,6 +242,12 @@ def place(house: House, what: str, responsible: Staff | None) -> dict[str, Any]:
         elif what == "saved view":
             owner = responsible or Staff.objects.earliest("id")
             key = SavedView.objects.get_or_create(staff=owner, name="Matrix")[0].pk
+        elif what == "session":
+            owner = responsible or Staff.objects.earliest("id")
+            held = UserSession.objects.create(
+                user=owner, ip="192.0.2.1", session_key=uuid.uuid4().hex, user_agent="Phone"
+            )
+            return {"session_id": held.pk}
         elif what == "audit entry":
             key = Entry.objects.latest("id").id
         elif what == "run":

@@ -172,8 +172,8 @@ def end_sessions(staff_id: int, *, but: str = "") -> int:
 def end_session(staff_id: int, session_id: int) -> bool:
     """Sign a person out in one place; False when it is none of his sessions."""
     held = UserSession.objects.filter(user_id=staff_id, pk=session_id)
-    ended, _kinds = Session.objects.filter(session_key__in=held.values("session_key")).delete()
-    held.delete()
+    Session.objects.filter(session_key__in=held.values("session_key")).delete()
+    ended, _kinds = held.delete()
     return bool(ended)
 
 
