@@ -14,6 +14,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from django.db.models import Model
 
+from credit_rating.engine.classes import Level
 from credit_rating.engine.exposure import CapUse
 from credit_rating.models import (
     BankCapital,
@@ -119,7 +120,12 @@ def moved_since(actor: Actor, case: CreditCase, now: Seen) -> Moved | None:
         caps = [(uses[u.code], u) for u in found if u.code in uses and uses[u.code].level != u.level]
         rows = {row.member.customer_id: row for row in before.whole.group.rows}
         pairs = [(rows.get(row.member.customer_id), row) for row in now.whole.group.rows]
-        classes = [(old, row) for old, row in pairs if old is not None and old.level != row.level]
+        # Who is classed for the first time, and as normal, has not moved.
+        classes = [
+            (old, row)
+            for old, row in pairs
+            if old is not None and (old.level or Level.NORMAL) != (row.level or Level.NORMAL)
+        ]
     return Moved(last, caps, new, classes) if caps or new or classes else None
 
 
