@@ -136,7 +136,9 @@ def test_a_card_is_made_in_a_page_and_published_by_another(
     assert maker.get(f"{address}edit/").status_code == 200
     wrong = maker.post(f"{address}edit/", posted(CreditKind.SME) | {"factors-0-weight": "13"})
     assert wrong.status_code == 422 and "they must be 100" in text(wrong)
-    saved = maker.post(f"{address}edit/", posted(CreditKind.SME))
+    sharper = posted(CreditKind.SME)
+    sharper["factors-0-neutral"] = str(int(sharper["factors-0-neutral"]) - 1)
+    saved = maker.post(f"{address}edit/", sharper)
     draft = saved.headers["Location"]
     assert f"against {first}, which is in force before it" in text(maker.get(draft))
     assert maker.post(f"{draft}propose/", {"valid_from": "2099-01-01"}).status_code == 302
