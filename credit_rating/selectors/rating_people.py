@@ -48,7 +48,9 @@ def free_of(waits: QuerySet[Rating], actor: Actor, day: dt.date) -> QuerySet[Rat
     if kin_of(me, day, 0):
         waits = waits.exclude(customer__in=kin_of(me, day, kin_steps_of(authority_policy(day)[1])))
     if may(actor, PREPARE):  # who types figures leads a branch: its few ratings that wait
-        customers = list(waits.order_by().values_list("customer_id", flat=True))
-        typed = [key for key, hands in typed_by(customers).items() if me in {staff for staff, _part in hands}]
-        waits = waits.exclude(customer__in=typed)
+        found = list(waits.order_by().values_list("pk", "customer_id"))
+        hands = typed_by(sorted({customer for _pk, customer in found}))
+        typed = {key for key, people in hands.items() if me in {staff for staff, _part in people}}
+        # By their ids, which have been read: a branch's customers are not looked through once more.
+        waits = Rating.objects.filter(pk__in=[pk for pk, customer in found if customer not in typed])
     return waits

@@ -16,7 +16,9 @@ class Migration(migrations.Migration):
     operations: ClassVar = [
         migrations.AddIndex(
             model_name="customer",
-            index=models.Index(fields=["bank_id", "home_branch", "id"], name="customer_branch"),
+            index=models.Index(
+                fields=["bank_id", "home_branch", "id"], include=["responsible"], name="customer_branch"
+            ),
         ),
         migrations.RunSQL(
             f"DROP INDEX IF EXISTS {OLD}",

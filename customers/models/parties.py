@@ -123,7 +123,9 @@ class Customer(TenantModel):
             ),
             models.Index(fields=["bank_id", "changed_at", "id"], name="customer_changed"),
             # With the id: what a branch's customers are joined to is found without reading their wide rows.
-            models.Index(fields=["bank_id", "home_branch", "id"], name="customer_branch"),
+            models.Index(
+                fields=["bank_id", "home_branch", "id"], include=["responsible"], name="customer_branch"
+            ),
         ]
 
     def __str__(self) -> str:
