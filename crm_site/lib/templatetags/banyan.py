@@ -199,6 +199,12 @@ def day(context: Context, value: date | None) -> str:
     return formats.day(value, _today(context))
 
 
+@register.filter(expects_localtime=True)
+def day_full(value: date | None) -> str:
+    """2026-11-27 · 27 Nov 2026: a date with its year, as in sentences and on forms."""
+    return formats.day(value)
+
+
 @register.simple_tag(takes_context=True)
 def weekday(context: Context, value: date | None) -> str:
     """11-24 周二 · Tue 24 Nov."""
