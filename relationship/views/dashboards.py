@@ -31,7 +31,7 @@ from relationship.selectors.loads import Load, loads, owners_of, totals
 from relationship.selectors.queue import in_queue
 from relationship.selectors.units import readable_unit
 from segmentation.models import TierPolicy
-from segmentation.selectors.churn import champions
+from segmentation.selectors.churn import churn_known
 
 # Cases that a home names.
 HOME_CASES = 5
@@ -100,9 +100,8 @@ def _balances(request: Any, scope: Scope, day: dt.date) -> dict[str, Any]:
     }
 
 
-def _churn_known(newest: Month | None) -> bool:
-    """Whether a 0 of the likely leavers means nobody: without an approved model there is no score to count."""
-    return bool(newest and newest.total.churn_high) or bool(champions())
+def _likely(newest: Month | None) -> int:
+    return newest.total.churn_high if newest else 0
 
 
 def _changes(context: dict[str, Any]) -> dict[str, float | None]:
@@ -152,7 +151,7 @@ def branch(request: Any, pk: int | None = None) -> HttpResponse:
         "over_cap": [row for row in managers if row.fill and row.fill.is_over],
         "waiting": in_queue(request.actor, unit).count(),
         "reads_credit": may(request.actor, "credit.read"),
-        "churn_known": _churn_known(context["newest"]),
+        "churn_known": churn_known(_likely(context["newest"])),
         "leavers": dashboards.likely_to_leave(scope, request.bank.currency),
         "overdue": dashboards.overdue(scope),
         "urls": _scope_urls(scope),
@@ -214,7 +213,7 @@ def bank(request: Any) -> HttpResponse:
         "changes": _changes(context),
         "lines": lines,
         "columns": _columns(),
-        "churn_known": _churn_known(newest),
+        "churn_known": churn_known(_likely(newest)),
         "churn": sum(newest.by_tier[rank].churn_high for rank in (3, 2) if rank in newest.by_tier)
         if newest
         else 0,

@@ -237,6 +237,17 @@ def test_the_home_says_what_it_hides(house: House, rm: Person, client_for: SignI
     assert page.count("worklist-also") == 8
 
 
+def test_nobody_likely_to_leave_is_said_only_where_somebody_is_scored(
+    house: House, rm: Person, client_for: SignIn
+) -> None:
+    with bank(house.id):
+        customer(house.north, rm.staff)
+    assert "No churn model is approved" in client_for(rm).get("/").content.decode()
+    with bank(house.id):
+        customer(house.north, rm.staff, standing={"churn_bp": 9000})
+    assert "No churn model is approved" not in client_for(rm).get("/").content.decode()
+
+
 def test_a_person_with_two_roles_gets_the_wider_home(house: House, rm: Person, client_for: SignIn) -> None:
     both = hire(house, "both", Role.BRANCH_MANAGER, house.north)
     page = client_for(both).get("/").content.decode()
