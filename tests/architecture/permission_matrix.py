@@ -236,6 +236,7 @@ MATRIX: dict[str, Line] = {
     "credit_rating:waiting": page("credit.read"),
     "credit_rating:class-list": page("credit.read"),
     "credit_rating:inbox": page("credit.read"),
+    "credit_rating:desk-counts": page("credit.read"),
     "credit_rating:case-batch": act("credit.decide"),
     "credit_rating:case": page("credit.read", "credit case", "customer"),
     "credit_rating:case-decide": act("credit.decide", "credit case", "customer"),
