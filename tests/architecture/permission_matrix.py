@@ -259,6 +259,7 @@ MATRIX: dict[str, Line] = {
     "credit_rating:line-panel": page("credit.read", "customer", "customer"),
     "segmentation:policy-list": page("policy.read"),
     "segmentation:policy": page("policy.read", "tier policy"),
+    "segmentation:policy-effect": page("segmentation.read", "tier policy"),
     "segmentation:policy-edit": form("policy.draft", "tier policy"),
     "segmentation:policy-propose": act("policy.draft", "tier policy"),
     "segmentation:policy-publish": act("policy.publish", "tier policy"),

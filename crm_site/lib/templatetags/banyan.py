@@ -114,6 +114,12 @@ def money_in(value: Decimal | None, scale: formats.Unit) -> str:
 
 
 @register.filter
+def money_change_in(value: Decimal | None, scale: formats.Unit) -> str:
+    """The bare change of a column whose head names the unit, with its sign."""
+    return formats.money_change_in(value, scale)
+
+
+@register.filter
 def number(value: Decimal | int | None, decimals: int = 0) -> str:
     """12,345 or, with decimals, 12,345.6."""
     return formats.number(value, decimals)
