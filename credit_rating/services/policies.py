@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 
 from credit_rating.models import CreditPolicy
 from credit_rating.policies import SHAPES, read
+from credit_rating.services.trials import try_proposal
 from crm_site.accounts import versions
 from crm_site.accounts.versions import VersionError, VersionStatus
 from crm_site.lib.permissions import Actor, require
@@ -55,10 +56,14 @@ def draft_policy(
 def propose_policy(
     actor: Actor, *, policy_id: int, valid_from: dt.date, today: dt.date, now: dt.datetime
 ) -> CreditPolicy:
-    """Hand a draft to a second person. It may begin today at the earliest: decisions are never re-made."""
-    return versions.propose(
+    """Hand a draft to a second person. It may begin today at the earliest: decisions are never re-made.
+
+    Rules of early warning are tried on the book for that person (services.trials)."""
+    version = versions.propose(
         actor, CreditPolicy, policy_id, action=DRAFT, valid_from=valid_from, now=now, earliest=today
     )
+    try_proposal(actor, version, now=now)
+    return version
 
 
 def publish_policy(actor: Actor, *, policy_id: int, today: dt.date, now: dt.datetime) -> CreditPolicy:

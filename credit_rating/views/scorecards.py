@@ -46,7 +46,8 @@ def scorecard_list(request: Any) -> HttpResponse:
     return render(request, "credit_rating/scorecard_list.html", context)
 
 
-def _version(scorecard_id: int) -> Scorecard:
+def find_card(scorecard_id: int) -> Scorecard:
+    """A version, or Http404."""
     try:
         return selectors.scorecard(scorecard_id)
     except Scorecard.DoesNotExist:
@@ -100,7 +101,7 @@ def _page(request: Any, found: Scorecard, form: ProposalForm, status: int) -> Ht
 @require_http_methods(["GET", "POST"])
 def scorecard_edit(request: Any, scorecard_id: int) -> HttpResponse:
     """The next version of an expert's card (or of another name, the first); the names of a developed draft's factors."""
-    base = _version(scorecard_id)
+    base = find_card(scorecard_id)
     if base.origin == CardOrigin.DEVELOPED and base.status != "draft":
         raise Http404  # its points come from a sample: develop_scorecard makes the next version
     if request.method == "POST":
@@ -144,7 +145,7 @@ def _edit_page(
 
 
 LIFE = VersionLife(
-    "credit_rating:scorecard", "credit_rating:scorecard-list", _version, _page,
+    "credit_rating:scorecard", "credit_rating:scorecard-list", find_card, _page,
     VersionActs(
         DRAFT, PUBLISH, "scorecard_id", services.propose_scorecard, services.publish_scorecard, services.return_scorecard,
         services.discard_scorecard,

@@ -151,6 +151,8 @@ MATRIX: dict[str, Line] = {
     "credit_rating:policy-publish": act("credit_policy.publish", "credit policy"),
     "credit_rating:policy-return": act("credit_policy.publish", "credit policy"),
     "credit_rating:policy-discard": act("credit_policy.draft", "credit policy"),
+    "credit_rating:policy-trial": form("credit_policy.try", "credit policy"),
+    "credit_rating:scorecard-trial": form("credit_policy.try", "scorecard"),
     "credit_rating:scorecard-list": page("credit.read"),
     "credit_rating:scorecard": page("credit.read", "scorecard"),
     "credit_rating:scorecard-edit": form("credit_policy.draft", "scorecard"),
