@@ -8,6 +8,7 @@ from typing import Any
 
 from credit_rating.models import CreditPolicy, Scorecard, Trial, WorkStatus
 from credit_rating.policies.warnings import name_of
+from credit_rating.scorecards import in_language
 from credit_rating.selectors.samples import Work, work_of
 from credit_rating.services.trials import is_triable, said_by
 from crm_site.accounts.versions import OPEN
@@ -57,4 +58,13 @@ def warning_rows(actor: Actor, result: Mapping[str, Any]) -> Sequence[Mapping[st
             "gone_customers": [(key, names[key]) for key in row["gone_names"] if key in names],
         }
         for row in result["rules"]
+    ]
+
+
+def known_rows(result: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """The factors of a card's trial by name, with the share of the ratings that keep a value of each."""
+    rows = result["rows"]
+    return [
+        {"label": in_language(row, "label"), "share": row["known"] / rows if rows else None}
+        for row in result["known"]
     ]

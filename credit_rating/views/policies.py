@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import messages
+from django.forms import Form
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
@@ -19,7 +20,6 @@ from credit_rating.policies import SHAPES, Shape
 from credit_rating.selectors import policies
 from credit_rating.selectors.trials import tried, warning_rows
 from credit_rating.services import policies as services
-from crm_site.accounts.forms import ProposalForm
 from crm_site.accounts.selectors import bank_today
 from crm_site.accounts.versions import OPEN, is_second_person, states
 from crm_site.accounts.views.versions import VersionActs, VersionLife
@@ -53,7 +53,7 @@ def policy(request: Any, policy_id: int) -> HttpResponse:
     return LIFE.show(request, policy_id)
 
 
-def _page(request: Any, found: CreditPolicy, form: ProposalForm, status: int) -> HttpResponse:
+def _page(request: Any, found: CreditPolicy, form: Form, status: int) -> HttpResponse:
     shape = SHAPES[found.subject]
     today = bank_today(request.bank)
     versions = policies.policy_versions(found.subject)
@@ -70,6 +70,7 @@ def _page(request: Any, found: CreditPolicy, form: ProposalForm, status: int) ->
         **_tried(request.actor, found),
         "form": form,
         "kinds": [(k, label) for k, label in CreditKind.choices if k != found.kind] if shape.by_kind else [],
+        "may_withdraw": may(request.actor, services.PUBLISH),
         "may_draft": may(request.actor, services.DRAFT),
         "may_publish": may(request.actor, services.PUBLISH) and is_second_person(request.actor, found),
         "is_own": not is_second_person(request.actor, found),
@@ -140,7 +141,7 @@ LIFE = VersionLife(
     "credit_rating:policy", "credit_rating:policy-list", find_policy, _page,
     VersionActs(
         services.DRAFT, services.PUBLISH, "policy_id", services.propose_policy, services.publish_policy, services.return_policy,
-        services.discard_draft,
+        services.discard_draft, services.withdraw_policy,
     ),
 )  # fmt: skip
-policy_propose, policy_publish, policy_return, policy_discard = LIFE.views()
+policy_propose, policy_publish, policy_return, policy_discard, policy_withdraw = LIFE.views()
