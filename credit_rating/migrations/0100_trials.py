@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('credit_rating', '0095_line_guarantees'),
+        ('credit_rating', '0097_core_credit'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
