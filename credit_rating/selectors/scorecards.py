@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
 from django.db.models import (
     Count,
@@ -112,7 +113,7 @@ class Outcome:
         return self.expected / self.whole if self.whole else None
 
 
-def with_outcomes(ratings: QuerySet[Rating]) -> QuerySet[Rating]:
+def with_outcomes(ratings: QuerySet[Rating]) -> QuerySet[Any]:
     """Ratings with `defaulted`: more than 90 days past due at a month-end of the year after, or a loan classed
     substandard or worse in it."""
     until = ExpressionWrapper(F("as_of") + WINDOW, output_field=DateField())
