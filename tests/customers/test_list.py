@@ -235,6 +235,16 @@ def test_a_view_saves_the_list_as_it_was_filtered_last(portfolio: Any, rm: Any, 
     assert 'name="c"' not in dialog
 
 
+def test_an_empty_list_says_what_the_reader_can_do(
+    house: Any, rm: Any, branch_manager: Any, client_for: Any
+) -> None:
+    own = client_for(rm).get("/customers/").content.decode()
+    assert "your branch manager assigns them" in own
+    seen = client_for(branch_manager).get("/customers/").content.decode()
+    assert "core banking delivers them" in seen
+    assert "your branch manager" not in seen
+
+
 def test_the_filter_dialog_makes_the_condition(portfolio: Any, rm: Any, client_for: Any) -> None:
     client = client_for(rm)
     assert client.get("/customers/filter/", headers={"HX-Request": "true"}).status_code == 200
