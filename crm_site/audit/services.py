@@ -48,7 +48,7 @@ def record(
             with month as (select banyan_ensure_month('audit_entry', clock_timestamp()::date))
             insert into audit_entry (bank_id, at, tx, actor_kind, actor_id, actor_label, address, request_id, run_id,
                 action, object_table, object_id, customer_id, changes, reason)
-            select %s, clock_timestamp(), pg_current_xact_id()::text::bigint, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s,
+            select %s, clock_timestamp(), banyan_record_tx(), %s, %s, %s, %s, %s, %s, %s, %s, %s, %s,
                 %s::jsonb, %s from month
             """,
             [
@@ -88,7 +88,8 @@ def seal(bank_id: int, now: dt.datetime) -> int:
         cursor.execute("select pg_try_advisory_xact_lock(hashtextextended('audit seal', %s))", [bank_id])
         if not cursor.fetchone()[0]:
             return 0
-        horizon = _final_before(cursor)
+        shift = Bank.objects.values_list("record_shift", flat=True).get(pk=bank_id)
+        horizon = _final_before(cursor) + shift
         cursor.execute(
             "select seq, tx_to, hash from audit_seal where bank_id = %s order by seq desc limit 1", [bank_id]
         )
