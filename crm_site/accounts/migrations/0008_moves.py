@@ -52,7 +52,12 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="BankMove",
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
                 ("bank_id", models.BigIntegerField()),
                 ("code", models.CharField(max_length=30)),
                 ("name", models.CharField(max_length=120)),
