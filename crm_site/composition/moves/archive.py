@@ -166,7 +166,7 @@ class Reader:
         self._zip.close()
 
     @property
-    def bytes(self) -> int:
+    def size(self) -> int:
         return sum(entry["bytes"] for entry in self.members.values())
 
     def blocks(self, name: str) -> Iterator[bytes]:
@@ -185,7 +185,7 @@ class Reader:
 
     def verify(self, show: Callable[[str, float], None]) -> None:
         """Read everything once. Raises DomainError for the first member that is not as it was written."""
-        done, whole = 0, self.bytes or 1
+        done, whole = 0, self.size or 1
         for name in self.members:
             for block in self.blocks(name):
                 done += len(block)

@@ -160,8 +160,7 @@ def _rows(table: Table, bank_id: int, show: Show, share: float) -> Iterator[byte
     columns = quoted(table.carried)
     query = f"COPY (SELECT {columns} FROM {quoted([table.name])} WHERE bank_id = {int(bank_id)}{table.only}) TO STDOUT"
     with connection.cursor() as cursor, cursor.copy(query) as copy:
-        for data in copy:
-            yield data
+        yield from copy
         show(table.name, share)
 
 

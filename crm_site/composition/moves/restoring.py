@@ -28,7 +28,6 @@ from crm_site.composition.moves.archive import Reader, broken
 from crm_site.composition.moves.backing_up import FACTS, lock_bank, operator
 from crm_site.composition.moves.catalogue import (
     FILE_COLUMN,
-    NEW_KEYS,
     OF_THE_ORIGINAL,
     Catalogue,
     Table,

@@ -67,7 +67,8 @@ _WHEN = re.compile(r"^CREATE TRIGGER (.*?)(?: WHEN \((.*)\))? EXECUTE FUNCTION (
 def gated(definition: str) -> str:
     """The statement that makes a trigger anew, as pg_get_triggerdef says it, with the gate."""
     found = _WHEN.match(definition)
-    assert found, definition
+    if found is None:
+        raise ValueError(f"not a trigger's definition: {definition}")
     head, condition, call = found.groups()
     when = f"({condition}) AND ({GATE})" if condition else GATE
     return f"CREATE OR REPLACE TRIGGER {head} WHEN ({when}) EXECUTE FUNCTION {call}"
