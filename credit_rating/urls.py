@@ -29,6 +29,7 @@ from credit_rating.views import (
 app_name = "credit_rating"
 urlpatterns = [
     path("", case_desk.inbox, name="inbox"),
+    path("desk-counts/", case_desk.desk_counts, name="desk-counts"),
     path("dashboard/", overview.dashboard, name="dashboard"),
     path("cases/waiting/", overview.waiting, name="waiting"),
     path("cases/batch/", case_desk.case_batch, name="case-batch"),

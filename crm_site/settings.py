@@ -134,7 +134,14 @@ CACHES = {
         "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
         # Banks have people of the same staff number: one's failed sign-ins must not lock the other out.
         "KEY_FUNCTION": "crm_site.lib.tenancy.cache_key",
-    }
+    },
+    # Parts of pages under a key of all that they are drawn from: never stale, and apart from the sign-in's counters,
+    # which must not be thrown out for them. 12 kB each.
+    "drawn": {
+        "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
+        "LOCATION": "drawn",
+        "KEY_FUNCTION": "crm_site.lib.tenancy.cache_key",
+    },
 }
 SESSION_ENGINE = "django.contrib.sessions.backends.db"
 SESSION_COOKIE_NAME = "banyan"

@@ -30,7 +30,7 @@ from credit_rating.models.cases import (
 )
 from credit_rating.models.collection import CollectionStatus, InformationForm
 from credit_rating.models.exposure import BankCapital, RelatedKind, RelatedParty
-from credit_rating.models.external import ExposureKind, ExposureSource, ExternalExposure
+from credit_rating.models.external import ExposureKind, ExposureSource, ExternalExposure, Impairment
 from credit_rating.models.guarantees import (
     Collateral,
     Guarantee,
@@ -114,6 +114,7 @@ __all__ = [
     "GuaranteeKind",
     "GuaranteeStatus",
     "GuarantorCapacity",
+    "Impairment",
     "InformationForm",
     "LineCalculation",
     "LineEntry",

@@ -46,6 +46,7 @@ NAMES: dict[str, Promise] = {
     "credit_rating_creditpolicy": _("Credit policy"),
     "credit_rating_externalexposure": _("Exposure at another bank"),
     "credit_rating_guarantee": _("Guarantee"),
+    "credit_rating_impairment": _("Expected loss on a loan"),
     "credit_rating_guarantorcapacity": _("Capacity of a guarantor"),
     "credit_rating_informationform": _("Information form"),
     "credit_rating_linecalculation": _("Line calculation"),

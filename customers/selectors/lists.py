@@ -201,6 +201,11 @@ def customer_list(
     )
 
 
+def in_order(actor: Actor, query: CustomerQuery, *, as_of: dt.date) -> Any:
+    """All Standing rows of a list, as the list sorts them."""
+    return _ordered(_listed(actor, query, as_of=as_of), query, forward=True)
+
+
 def neighbours(
     actor: Actor, query: CustomerQuery, standing: Standing, *, as_of: dt.date
 ) -> tuple[Customer | None, Customer | None]:

@@ -27,9 +27,11 @@ from segmentation.models import TierPolicy
 from segmentation.models.tiers import SCHEME_LABELS, tier_label
 from segmentation.own_schemes import standing_in
 from segmentation.selectors import policies
+from segmentation.selectors.effect import is_ahead
 
 
-def _policy(policy_id: int) -> TierPolicy:
+def find_policy(policy_id: int) -> TierPolicy:
+    """A version, or Http404."""
     try:
         return policies.policy_version(policy_id)
     except TierPolicy.DoesNotExist:
@@ -78,7 +80,7 @@ def scheme_add(request: Any) -> HttpResponse:
 @require_POST
 def policy_kind(request: Any, policy_id: int) -> HttpResponse:
     """Begin a policy of its own for one kind of customer."""
-    base, form = _policy(policy_id), KindForm(request.POST)
+    base, form = find_policy(policy_id), KindForm(request.POST)
     if not form.is_valid():
         messages.error(request, _("Choose a kind of customer."))
         return redirect("segmentation:policy", base.pk)
@@ -136,6 +138,7 @@ def _policy_page(request: Any, found: TierPolicy, form: ProposalForm, status: in
         else [],
         "is_value": found.scheme.code == "value",
         "state": stands[found.pk],
+        "is_ahead": is_ahead(found, stands[found.pk]),
         "before": before,
         "changes": differences(_said(before), _said(found)) if before else [],
         "versions": [(v, stands[v.pk]) for v in versions],
@@ -154,7 +157,7 @@ def _policy_page(request: Any, found: TierPolicy, form: ProposalForm, status: in
 @require_http_methods(["GET", "POST"])
 def policy_edit(request: Any, policy_id: int) -> HttpResponse:
     """The thresholds of the next version, beginning with those of this one."""
-    base = _policy(policy_id)
+    base = find_policy(policy_id)
     form = ThresholdForm(base, request.actor, request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
         try:
@@ -172,7 +175,7 @@ def policy_edit(request: Any, policy_id: int) -> HttpResponse:
 
 
 LIFE = VersionLife(
-    "segmentation:policy", "segmentation:policy-list", _policy, _policy_page,
+    "segmentation:policy", "segmentation:policy-list", find_policy, _policy_page,
     VersionActs(
         services.DRAFT, services.PUBLISH, "policy_id", services.propose_policy, services.publish_policy, services.return_policy,
         services.discard_draft, from_today=False,

@@ -97,7 +97,8 @@ def test_the_branch_manager_is_told_of_grave_warnings_of_the_branch(
             )
     client = client_for(branch_manager)
     page = client.get("/").content.decode()
-    assert 'href="/credit/warnings/?level=risk"><b>1</b>' in page
+    assert (counts := "/credit/desk-counts/") in page
+    assert 'href="/credit/warnings/?level=risk"><b>1</b>' in client.get(counts).content.decode()
     assert list_count(client, "/credit/warnings/?level=risk") == 1
 
 
@@ -110,6 +111,24 @@ def test_every_figure_of_the_branch_opens_a_list_of_that_length(
     assert len(figures) > 10
     for url, text in figures:
         assert list_count(client, html.unescape(url)) == int(text.replace(",", "")), url
+
+
+def test_a_drawing_is_kept_for_its_figures_and_no_others(
+    book: House, rm: Person, branch_manager: Person, client_for: SignIn
+) -> None:
+    client = client_for(branch_manager)
+
+    def drawn(language: str = "en") -> str:
+        page = client.get("/relationship/branch/", HTTP_ACCEPT_LANGUAGE=language).content.decode()
+        return page[page.index("data-chart=") : page.index("</figure>")]
+
+    first = drawn()
+    assert drawn() == first
+    assert drawn("zh-hans") != first
+    with bank(book.id):
+        customer(book.north, rm.staff, tier=3, deposits="2000000.00")
+        count_summaries(book)
+    assert drawn() not in {first, ""}
 
 
 def test_branch_figures(book: House, branch_manager: Person) -> None:
@@ -216,6 +235,17 @@ def test_the_home_says_what_it_hides(house: House, rm: Person, client_for: SignI
     assert "2 more not listed, CNY 2,000.00 at stake" in page  # customers: what each lacks stands in its row
     assert "Churn risk 2" in page
     assert page.count("worklist-also") == 8
+
+
+def test_nobody_likely_to_leave_is_said_only_where_somebody_is_scored(
+    house: House, rm: Person, client_for: SignIn
+) -> None:
+    with bank(house.id):
+        customer(house.north, rm.staff)
+    assert "No churn model is approved" in client_for(rm).get("/").content.decode()
+    with bank(house.id):
+        customer(house.north, rm.staff, standing={"churn_bp": 9000})
+    assert "No churn model is approved" not in client_for(rm).get("/").content.decode()
 
 
 def test_a_person_with_two_roles_gets_the_wider_home(house: House, rm: Person, client_for: SignIn) -> None:
