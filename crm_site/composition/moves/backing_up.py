@@ -24,6 +24,7 @@ from crm_site.composition.moves.catalogue import (
     Table,
     migrations,
     months_of,
+    one_line,
     quoted,
     read_catalogue,
 )
@@ -66,7 +67,7 @@ def back_up(of: Bank, target: Path, *, now: dt.datetime, show: Show) -> BackedUp
 
     One read-only transaction sees every table as it was when it began, and nobody waits for it.
     """
-    with whole_file(target) as file:
+    with one_line(), whole_file(target) as file:
         writer = Writer(file)
         try:
             with transaction.atomic():

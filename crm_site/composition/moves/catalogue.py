@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from typing import Any
 
-from django.db import connection
+from django.db import DatabaseError, connection
+
+from crm_site.lib.errors import DomainError
 
 # Rows that stay behind, and why.
 LEFT_OUT = {
@@ -87,6 +90,16 @@ def read_catalogue() -> Catalogue:
     order = TopologicalSorter(parents).static_order()
     own = tuple(name for child, parent, name in keys if child == parent and child in found)
     return Catalogue(tuple(found[name] for name in order), own)
+
+
+@contextmanager
+def one_line() -> Iterator[None]:
+    """What the database refuses or breaks off is said to the operator in one line; its transaction is undone."""
+    try:
+        yield
+    except DatabaseError as error:
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        raise DomainError(f"The database broke off, nothing was changed: {first}", code="database") from error
 
 
 def quoted(names: Iterable[str]) -> str:

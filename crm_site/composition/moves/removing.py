@@ -17,7 +17,7 @@ from crm_site.accounts.models import Bank, BankMove, MoveKind
 from crm_site.audit.models import Action
 from crm_site.audit.services import hold_seals, record
 from crm_site.composition.moves.backing_up import bank_files, lock_bank, operator
-from crm_site.composition.moves.catalogue import count_rows, quoted, read_catalogue
+from crm_site.composition.moves.catalogue import count_rows, one_line, quoted, read_catalogue
 from crm_site.composition.moves.restoring import remove_files, set_heads_aside
 from crm_site.jobs.models import UNFINISHED, Run
 from crm_site.lib.errors import Conflict, DomainError
@@ -63,7 +63,7 @@ def remove(of: Bank, *, now: dt.datetime, show: Show, patience: float = PATIENCE
         show("waiting for who is inside", 0.0)
         time.sleep(patience)
     files = len(bank_files(of.pk))
-    with transaction.atomic():
+    with one_line(), transaction.atomic():
         Bank.objects.select_for_update().get(pk=of.pk)
         with bank(of.pk):
             lock_bank(of.pk, shared=False)

@@ -152,7 +152,7 @@ def _put_back(
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("select pg_current_xact_id()::text::bigint")
         shift = max(0, facts["record"]["ends_before"] - cursor.fetchone()[0])
-        made = Bank.objects.create(
+        made = Bank(
             **{name: its[name] for name in FACTS}
             | ({"name": f"{its['name']} ({code})"[:120]} if is_copy else {}),
             code=code,
@@ -164,6 +164,10 @@ def _put_back(
             sealed_as=its["sealed_as"],
             record_shift=shift,
         )
+        try:
+            made.save()  # waits for another restore of this code to end
+        except IntegrityError as error:
+            raise Conflict(f"A bank with code {code} or host {host} exists.", code="bank_exists") from error
         with bank(made.pk), _folders(made.pk) as put_file:
             lock_bank(made.pk, shared=False)
             said = f"{its['code']} as of {facts['made_at'][:16]}"
@@ -278,11 +282,15 @@ def _folders(bank_id: int) -> Iterator[Callable[[str, Iterator[bytes]], None]]:
     def put(name: str, blocks: Iterator[bytes]) -> None:
         folder, _slash, file_name = name.partition("/")
         path = root / folder / str(bank_id) / file_name
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.writelines(blocks)
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+                file.writelines(blocks)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            text = f"The bank's files cannot be written, nothing was restored: {error.strerror} ({path})."
+            raise DomainError(text, code="file") from error
 
     try:
         yield put
