@@ -110,7 +110,7 @@ def _database(url: str) -> dict[str, str]:
 _APPLICATION = _database(os.environ.get("DATABASE_URL", "postgresql://banyan_app@127.0.0.1:1/banyan"))
 _OWNER = _database(os.environ["DATABASE_OWNER_URL"]) if "DATABASE_OWNER_URL" in os.environ else {}
 # Only migrations and a bank's removal act as the owner of the tables.
-AS_OWNER = bool(_OWNER) and len(sys.argv) > 1 and sys.argv[1] in {"migrate", "sqlmigrate"}
+AS_OWNER = bool(_OWNER) and len(sys.argv) > 1 and sys.argv[1] in {"migrate", "sqlmigrate", "remove_bank"}
 APPLICATION_ROLE = _APPLICATION["USER"]
 DATABASES = {
     "default": {
