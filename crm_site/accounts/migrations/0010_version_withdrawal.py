@@ -30,7 +30,7 @@ END $$;
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('accounts', '0007_grant_withdrawn'),
+        ('accounts', '0008_moves'),
     ]
 
     operations = [migrations.RunSQL(GUARD, "DROP FUNCTION accounts_version_withdrawal();")]
