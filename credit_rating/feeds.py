@@ -1,5 +1,5 @@
 """Feeds of this room's tables: `financials`, companies' statements, a row a year; `external-exposures`, what customers owe
-to other banks, a row an exposure.
+to other banks, a row an exposure; `impairments`, the expected loss on loans, a row a loan.
 
 Declared here because the tables are this room's; everything else of a feed follows from the declaration.
 """
@@ -21,6 +21,7 @@ from customers.ingest.landing import LANDINGS, Counts, Landing
 
 NAME = "financials"
 EXTERNAL = "external-exposures"
+IMPAIRED = "impairments"
 _CUSTOMER = ("customer number", "客户号", "客户编号")
 
 
@@ -93,9 +94,32 @@ EXPOSURES = Feed(
         Column("outstanding", "money", "outstanding or drawn on the date of the report", "2400000.00", required=True,
                positive=True, synonyms=("余额", "贷款余额")),
         Column("overdue", "money", "of it overdue", "0.00", positive=True, default="0", synonyms=("逾期金额", "逾期总额")),
+        Column("days_past_due", "integer", "longest days overdue on the date of the report; empty: not told", "0",
+               positive=True, synonyms=("逾期天数",)),
         Column("level", "choice", "five-level class at the lender", "normal", choices=tuple(LEVELS),
                synonyms=("五级分类",)),
         Column("maturity_date", "date", "final maturity", "2026-11-30", synonyms=("到期日", "到期日期")),
+        AS_OF,
+    ),
+)  # fmt: skip
+IMPAIRMENTS = Feed(
+    IMPAIRED,
+    _("Expected losses on loans"),
+    "What the bank's impairment system expects to lose on a loan: a row a loan, the newest report_date stands. Balance and "
+    "expected loss are of that date and in the loan's currency. The five-level classes rest on it where it is delivered; "
+    "of a loan without a row no expected loss is assumed.",
+    "credit_rating_impairment",
+    ("loan",),
+    (
+        Column("loan", "code", "loan number", "L2026000123", reference="loan", required=True, most=40,
+               synonyms=("loan number", "借据号", "贷款账号")),
+        Column("report_date", "date", "date of the figures", "2026-01-31", required=True, synonyms=("报告日期", "数据日期")),
+        Column("stage", "choice", "stage of impairment; 3 is credit-impaired", "1", choices=("1", "2", "3"), required=True,
+               synonyms=("减值阶段", "阶段")),
+        Column("balance", "money", "gross balance that the loss was reckoned for", "2400000.00", required=True,
+               positive=True, synonyms=("账面余额",)),
+        Column("expected_loss", "money", "expected credit loss recorded for it, at most the balance", "36000.00",
+               required=True, positive=True, synonyms=("预期信用损失", "减值准备")),
         AS_OF,
     ),
 )  # fmt: skip
@@ -134,8 +158,23 @@ def land_financials(landing: Landing) -> Counts:
     return Counts(inserted=inserted, updated=updated, unchanged=total - inserted - updated)
 
 
+def land_impairments(landing: Landing) -> Counts:
+    """Refuse a loss above its balance; what is of an earlier date than what stands changes nothing."""
+    beyond = landing.rows("SELECT n FROM part WHERE expected_loss > balance")
+    landing.reject((n, "expected_loss", Bad("beyond_balance")) for (n,) in beyond)
+    total = landing.count_part()
+    landing.run(
+        "DELETE FROM part p USING credit_rating_impairment t"
+        " WHERE t.bank_id = %(bank)s AND t.id = p.found_id AND p.report_date < t.report_date"
+    )
+    updated, inserted = landing.update_changed(), landing.insert_new()
+    return Counts(inserted=inserted, updated=updated, unchanged=total - inserted - updated)
+
+
 def register() -> None:
     """Make the feeds known to ingest (AppConfig.ready)."""
     FEEDS.add(NAME, FINANCIALS)
     LANDINGS[NAME] = land_financials
     FEEDS.add(EXTERNAL, EXPOSURES)
+    FEEDS.add(IMPAIRED, IMPAIRMENTS)
+    LANDINGS[IMPAIRED] = land_impairments

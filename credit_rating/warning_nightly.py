@@ -1,6 +1,7 @@
 """Two steps of the night: `classes` (five-level classification) and `warnings` (early warning). Both safe to repeat.
 
-classes   reads Loan (arrears), LoanBalance, Downgrade, the policy   writes LoanClass: a row for a change
+classes   reads Loan (arrears), LoanBalance, Impairment, Downgrade, ExternalExposure, the policy
+          writes LoanClass: a row for a change
 warnings  reads the facts that the policy's rules name               writes Signal, Task
 """
 
@@ -18,23 +19,22 @@ from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext_lazy
 
-from credit_rating.contagion import touched_by_group
-from credit_rating.engine.classes import Claim, Level, Rules, Verdict, classify
+from credit_rating.engine.classes import NOTHING, Claim, Level, classify
 from credit_rating.models import Signal, SignalAct, SignalActKind, SignalState, credit_kind
 from credit_rating.policies.classes import SUBJECT, rules_of
-from credit_rating.policies.warnings import GROUP, GROUP_RULE, Rule, contagion_of
+from credit_rating.policies.warnings import GROUP_RULE, Rule
+from credit_rating.selectors.external import debts_of_many, told_bad
 from credit_rating.selectors.policies import Policy, policy_on
 from credit_rating.selectors.warnings import OPEN, rules_on, rules_then
 from credit_rating.services.policies import ensure_default_policies
 from credit_rating.services.warnings import REASON, SOURCE, URGENCY, owner_of, risk_people
+from credit_rating.warning_rules import debtors_in, signalled
 from credit_rating.warning_words import say, task_params
 from crm_site.lib.money import from_minor
 from crm_site.lib.postgres.statistics import analyze
 from crm_site.lib.registry import Counts, RunContext, Step, WorkReason, add_step, add_work_reason
 from crm_site.work.models import Task, TaskStatus
 from crm_site.work.services import TaskRow, put_tasks
-from customers.conditions import compile_condition
-from customers.facts import FACTS
 from customers.models import Customer, Standing
 from customers.nightly import customer_ranges
 
@@ -42,16 +42,18 @@ from customers.nightly import customer_ranges
 
 # The claims of a range: as they stand, in the bank's currency, with the class so far and what is set by hand. Left out are
 # debtors of whom nothing calls for another class: all claims normal so far, none overdue by more than the first step of
-# the ladders, none set by hand.
+# the ladders, none set by hand, none impaired or with a great expected loss, no bad debt told of at another bank.
 CLAIMS = """
 WITH claims AS MATERIALIZED (
     SELECT l.bank_id, l.customer_id, l.id, l.days_past_due, l.overdue_amount, l.currency, l.outstanding, l.product_id,
-        d.level AS by_hand, k.level, k.reason, k.id AS class_id,
-        bool_and(l.days_past_due <= %(grace)s AND d.id IS NULL AND k.level IS NOT DISTINCT FROM 1 AND k.reason = 'none')
-            OVER (PARTITION BY l.customer_id) AS stays
+        d.level AS by_hand, k.level, k.reason, k.id AS class_id, i.stage, i.balance, i.expected_loss, i.report_date,
+        bool_and(l.days_past_due <= %(grace)s AND d.id IS NULL AND k.level IS NOT DISTINCT FROM 1 AND k.reason = 'none'
+            AND (i.id IS NULL OR i.stage <> '3' AND i.expected_loss < %(loss_share)s * i.balance)
+            AND l.customer_id <> ALL(%(told_bad)s::bigint[])) OVER (PARTITION BY l.customer_id) AS stays
     FROM customers_loan l
     LEFT JOIN credit_rating_downgrade d ON d.bank_id = %(bank)s AND d.loan_id = l.id AND d.lifted_at IS NULL
     LEFT JOIN credit_rating_loanclass k ON k.bank_id = %(bank)s AND k.loan_id = l.id AND k.until IS NULL
+    LEFT JOIN credit_rating_impairment i ON i.bank_id = %(bank)s AND i.loan_id = l.id AND i.report_date <= %(day)s
     WHERE l.bank_id = %(bank)s AND l.customer_id BETWEEN %(lo)s AND %(hi)s AND l.status = 'active' AND l.outstanding > 0
 )
 SELECT l.customer_id, c.kind, c.size, l.id, l.days_past_due,
@@ -63,7 +65,8 @@ SELECT l.customer_id, c.kind, c.size, l.id, l.days_past_due,
         SELECT min(n.date) FROM customers_loanbalance n WHERE n.bank_id = l.bank_id AND n.loan_id = l.id
             AND n.date <= %(day)s AND n.date > (
                 SELECT max(o.date) FROM customers_loanbalance o WHERE o.bank_id = l.bank_id AND o.loan_id = l.id
-                    AND o.date <= %(day)s AND o.overdue_amount > 0)) END
+                    AND o.date <= %(day)s AND o.overdue_amount > 0)) END,
+    l.stage, l.balance, l.expected_loss, l.report_date
 FROM claims l
 JOIN customers_customer c ON c.bank_id = %(bank)s AND c.id = l.customer_id
 JOIN accounts_bank b ON b.id = l.bank_id
@@ -107,10 +110,11 @@ def classes(context: RunContext, chunk: Mapping[str, Any]) -> Counts:
     if not context.is_newest:
         return Counts()
     policy = policy_on(SUBJECT, context.business_date)
-    ladders = rules_of(policy.body).ladders.values()
-    values = {
-        "bank": context.bank_id, "day": context.business_date, "run": context.run_id, "lo": chunk["lo"],
-        "hi": chunk["hi"], "grace": min(days for ladder in ladders for days in ladder.values()),
+    rules, span = rules_of(policy.body), (int(chunk["lo"]), int(chunk["hi"]))
+    values: dict[str, Any] = {
+        "bank": context.bank_id, "day": context.business_date, "run": context.run_id, "lo": span[0], "hi": span[1],
+        "grace": min(days for ladder in rules.ladders.values() for days in ladder.values()),
+        "loss_share": min(rules.losses.values()), "told_bad": told_bad(span, rules.late_days),
     }  # fmt: skip
     with connection.cursor() as cursor:
         cursor.execute(_GONE, values)
@@ -142,9 +146,14 @@ def _changed(rows: list[tuple[Any, ...]], policy: Policy, day: dt.date) -> Itera
     debtors: dict[int, list[tuple[Any, ...]]] = defaultdict(list)
     for row in rows:
         debtors[row[0]].append(row)
+    kinds = {one: credit_kind(Customer(kind=rows[0][1], size=rows[0][2])) for one, rows in debtors.items()}
+    asked = [one for one, kind in kinds.items() if kind in non_retail]
+    elsewhere = debts_of_many(asked, rules.late_days, day)
     for customer, claims in debtors.items():
-        kind = credit_kind(Customer(kind=claims[0][1], size=claims[0][2]))
-        verdicts = _verdicts(claims, rules, kind not in non_retail, day)
+        debts = elsewhere.get(customer, NOTHING)
+        verdicts = classify(
+            [_claim(row) for row in claims], rules, is_retail=kinds[customer] not in non_retail, day=day, elsewhere=debts
+        )  # fmt: skip
         for row, verdict in zip(claims, verdicts, strict=True):
             loan, days, amount, before, reason, key = row[3], row[4], row[5], row[8], row[9], row[10]
             if (verdict.level, verdict.reason) == (before, reason):
@@ -153,36 +162,33 @@ def _changed(rows: list[tuple[Any, ...]], policy: Policy, day: dt.date) -> Itera
                 "days_past_due": days, "outstanding": str(from_minor(amount)), "share": f"{verdict.share:.4f}",
                 "set_by_hand": row[7] if row[7] > Level.NORMAL else None,
                 "clean_since": row[11].isoformat() if row[11] else None,
-            }  # fmt: skip
+            } | _told_loss(row)  # fmt: skip
+            if customer in elsewhere and verdict.late_share is not None:
+                figures |= {"late_share": f"{verdict.late_share:.6f}"}
             said = json.dumps(figures)
             yield loan, customer, int(verdict.level), before, verdict.reason, said, key
 
 
-def _verdicts(claims: list[tuple[Any, ...]], rules: Rules, is_retail: bool, day: dt.date) -> list[Verdict]:
-    return classify(
-        [
-            Claim(
-                days_past_due=row[4], outstanding=Decimal(row[5]), asset="card" if row[6] else "loan",
-                by_hand=Level(row[7]), before=Level(row[8] or Level.NORMAL), clean_since=row[11],
-            )
-            for row in claims
-        ],
-        rules, is_retail=is_retail, day=day,
+def _claim(row: tuple[Any, ...]) -> Claim:
+    return Claim(
+        days_past_due=row[4], outstanding=from_minor(row[5]), asset="card" if row[6] else "loan", by_hand=Level(row[7]),
+        before=Level(row[8] or Level.NORMAL), clean_since=row[11], is_impaired=row[12] == "3",
+        balance=Decimal(row[13] or 0), expected_loss=None if row[14] is None else Decimal(row[14]),
     )  # fmt: skip
 
 
-# -- early warning --------------------------------------------------------------------------------------------------
+def _told_loss(row: tuple[Any, ...]) -> dict[str, str]:
+    """What the impairment system told of a claim, for the record; nothing where it told nothing."""
+    stage, balance, loss, told_on = row[12:16]
+    if stage is None:
+        return {}
+    return {
+        "stage": stage, "balance": str(from_minor(balance)), "expected_loss": str(from_minor(loss)),
+        "loss_date": told_on.isoformat(),
+    }  # fmt: skip
 
-# Early warning is about debtors: customers with a loan, a line that lives or is still drawn, or a guarantee they have given.
-_DEBTORS = """
-SELECT s.customer_id FROM customers_standing s
-WHERE s.bank_id = %(bank)s AND s.customer_id BETWEEN %(lo)s AND %(hi)s AND (s.loans > 0 OR s.overdue_amount > 0)
-UNION SELECT l.customer_id FROM credit_rating_creditline l WHERE l.bank_id = %(bank)s
-    AND l.customer_id BETWEEN %(lo)s AND %(hi)s
-    AND (l.status IN ('active', 'frozen') OR l.status = 'expired' AND l.reserved + l.utilised > 0)
-UNION SELECT g.guarantor_id FROM credit_rating_guarantee g WHERE g.bank_id = %(bank)s
-    AND g.guarantor_id BETWEEN %(lo)s AND %(hi)s AND g.status = 'active'
-"""
+
+# -- early warning --------------------------------------------------------------------------------------------------
 
 
 def warnings(context: RunContext, chunk: Mapping[str, Any]) -> Counts:
@@ -192,32 +198,12 @@ def warnings(context: RunContext, chunk: Mapping[str, Any]) -> Counts:
     day, span = context.business_date, (int(chunk["lo"]), int(chunk["hi"]))
     policy, rules = rules_on(day)
     _take_over_answers(span)
-    with connection.cursor() as cursor:
-        cursor.execute(_DEBTORS, {"bank": context.bank_id, "lo": span[0], "hi": span[1]})
-        debtors = [row[0] for row in cursor.fetchall()]
-    found = {rule.code: _found(context, rule, debtors) for rule in rules}
-    found[GROUP] = touched_by_group(debtors, contagion_of(policy.body), day)
+    debtors = debtors_in(context.bank_id, *span)
+    found = signalled(context.bank_id, policy.body, debtors, day)
     rules = [*rules, GROUP_RULE]
     changed = _end(found, day, span) + _open(context, policy, rules, found, span) + _follow_managers(span)
     counts = _put_tasks(context, span)
     return Counts(len(debtors), changed + counts)
-
-
-def _found(context: RunContext, rule: Rule, debtors: list[int]) -> dict[int, dict[str, Any]]:
-    """The debtors for whom a rule holds, with the figures it compares (as facts store them)."""
-    day = context.business_date
-    names = {"c": "c", "s": "s", "as_of": f"DATE '{day.isoformat()}'"}
-    facts = [FACTS[name] for name in rule.facts if FACTS[name].sql]
-    columns = "".join(f", ({fact.sql.format(**names)})::text" for fact in facts)
-    holds, params = compile_condition(rule.condition, c="c", s="s", as_of=day)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"SELECT c.id{columns} FROM customers_customer c JOIN customers_standing s ON s.bank_id = c.bank_id"
-            f" AND s.customer_id = c.id WHERE c.bank_id = %s AND c.id = ANY(%s::bigint[]) AND {holds}",
-            [context.bank_id, debtors, *params],
-        )
-        rows = cursor.fetchall()
-    return {row[0]: {fact.name: value for fact, value in zip(facts, row[1:], strict=True)} for row in rows}
 
 
 def _live(span: tuple[int, int]) -> Any:

@@ -13,3 +13,8 @@ def counted(kind: str, granted: Decimal, outstanding: Decimal) -> Decimal:
     if kind == "promise":
         return ZERO
     return max(granted, outstanding) if kind in ("line", "card") else outstanding
+
+
+def is_debt(kind: str) -> bool:
+    """Whether an exposure is a debt of the customer's own: everything but a guaranty for somebody else's."""
+    return kind != "promise"

@@ -30,7 +30,7 @@ from credit_rating.models.cases import (
 )
 from credit_rating.models.collection import CollectionStatus, InformationForm
 from credit_rating.models.exposure import BankCapital, RelatedKind, RelatedParty
-from credit_rating.models.external import ExposureKind, ExposureSource, ExternalExposure
+from credit_rating.models.external import ExposureKind, ExposureSource, ExternalExposure, Impairment
 from credit_rating.models.guarantees import (
     Collateral,
     Guarantee,
@@ -63,6 +63,7 @@ from credit_rating.models.samples import (
 )
 from credit_rating.models.scorecards import CardOrigin, Scorecard
 from credit_rating.models.statements import Statement, StatementSource
+from credit_rating.models.trials import Trial
 from credit_rating.models.warnings import (
     ClassReason,
     Downgrade,
@@ -114,6 +115,7 @@ __all__ = [
     "GuaranteeKind",
     "GuaranteeStatus",
     "GuarantorCapacity",
+    "Impairment",
     "InformationForm",
     "LineCalculation",
     "LineEntry",
@@ -143,6 +145,7 @@ __all__ = [
     "Statement",
     "StatementSource",
     "SubLimit",
+    "Trial",
     "Valuation",
     "Verdict",
     "WorkStatus",

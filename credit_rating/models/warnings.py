@@ -20,9 +20,13 @@ from customers.models.parties import CustomerOwnedManager, visible_rows
 
 class ClassReason(models.TextChoices):
     OVERDUE = "overdue", _("Days overdue")
+    LOSS_SHARE = "loss", _("Expected loss")
+    IMPAIRED = "impaired", _("Credit-impaired")
+    ALL_BANKS = "all_banks", _("Overdue debts at all banks")
     CURE = "cure", _("Not yet free of arrears for long enough")
     BY_HAND = "by_hand", _("Set by hand")
     CONTAGION = "contagion", _("Other claims on the debtor are non-performing")
+    BAD_DEBT = "bad_debt", _("Another debt is non-performing")
     NONE = "none", _("Nothing against it")
 
 

@@ -9,7 +9,17 @@ from typing import Any
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext_lazy
 
-from credit_rating.engine.classes import CONTAGION, CURE, NONE, OVERDUE, Level, Rules
+from credit_rating.engine.classes import (
+    ALL_BANKS,
+    BAD_DEBT,
+    CONTAGION,
+    CURE,
+    LOSS_SHARE,
+    NONE,
+    OVERDUE,
+    Level,
+    Rules,
+)
 from credit_rating.policies.shapes import Body, Column, Shape, Table
 from crm_site.lib.formats import percent
 
@@ -47,6 +57,12 @@ BY_HAND = (
     ("impaired", gettext_lazy("Credit-impaired by the accounting standard")),
     ("evades", gettext_lazy("The debtor evades its debts")),
 )
+NEVER = "never"
+# What the data tell of expected loss and of other banks, by the 2023 rule: a policy of before the question says the same.
+BY_DATA = {
+    "doubtful_loss_pct": "50", "loss_loss_pct": "90", "impaired_class": "substandard", "all_banks_pct": "20",
+    "all_banks_days": "90", "bad_debt_class": "special_mention",
+}  # fmt: skip
 
 
 def default(kind: str) -> Mapping[str, Any]:
@@ -61,7 +77,7 @@ def default(kind: str) -> Mapping[str, Any]:
         "evades": "doubtful",
     }  # fmt: skip
     return {
-        "params": {"share_pct": "10", "cure_months": "6", "non_retail": ["corporate"]},
+        "params": {"share_pct": "10", "cure_months": "6", "non_retail": ["corporate"], **BY_DATA},
         "tables": {
             "overdue": [
                 {"asset": asset, "level": level, "days": str(n)}
@@ -78,7 +94,25 @@ def rules_of(body: Body) -> Rules:
     ladders: dict[str, dict[Level, int]] = {asset: {} for asset, _label in ASSETS}
     for row in body.tables["overdue"]:
         ladders[row["asset"]][LEVELS[row["level"]]] = row["days"]
-    return Rules(ladders, body.params["share_pct"], body.params["cure_months"])
+    return Rules(
+        ladders, body.params["share_pct"], body.params["cure_months"],
+        losses={
+            Level.DOUBTFUL: _given(body, "doubtful_loss_pct"), Level.LOSS: _given(body, "loss_loss_pct"),
+        },
+        impaired=LEVELS.get(_given(body, "impaired_class")), late_share=_given(body, "all_banks_pct"),
+        late_days=_given(body, "all_banks_days"), bad_debt=LEVELS.get(_given(body, "bad_debt_class")),
+    )  # fmt: skip
+
+
+def _given(body: Body, code: str) -> Any:
+    """A parameter of BY_DATA, typed; the rule's own figure where the policy is older than the question."""
+    given = body.params[code]
+    if given is not None:
+        return given
+    text = BY_DATA[code]
+    if code.endswith("_pct"):
+        return Decimal(text) / 100
+    return int(text) if code.endswith("_days") else text
 
 
 def say_rule(body: Body, level: Level, reason: str, *, is_card: bool) -> str:
@@ -91,6 +125,13 @@ def say_rule(body: Body, level: Level, reason: str, *, is_card: bool) -> str:
         return _("free of arrears for less than %s months") % rules.cure_months
     if reason == CONTAGION:
         return _("more than %s of the claims on the debtor") % percent(rules.share, 0)
+    if reason == LOSS_SHARE and level in rules.losses:
+        return _("expected loss of %s of the balance or more") % percent(rules.losses[level], 0)
+    if reason == ALL_BANKS:
+        told = {"share": percent(rules.late_share, 0), "days": rules.late_days}
+        return _("over %(share)s of all debts overdue for more than %(days)s days") % told
+    if reason == BAD_DEBT:
+        return _("a debt of this debtor, here or at another bank, is non-performing")
     if reason == NONE:
         return _("not overdue for more than %s days") % min(ladder.values())
     return ""
@@ -98,7 +139,10 @@ def say_rule(body: Body, level: Level, reason: str, *, is_card: bool) -> str:
 
 def check(body: Body) -> Mapping[str, str]:
     """Each ladder has all four steps, and a worse class needs more days."""
-    for ladder in rules_of(body).ladders.values():
+    rules = rules_of(body)
+    if rules.losses[Level.DOUBTFUL] >= rules.losses[Level.LOSS]:
+        return {"loss_loss_pct": _("The class “Loss” needs a greater expected loss than “Doubtful”.")}
+    for ladder in rules.ladders.values():
         days = [ladder[level] for level in sorted(ladder)]
         if len(days) != len(WORSE) or days != sorted(set(days)):
             text = _("Loans and cards need each class once, the worse with more days.")
@@ -106,6 +150,7 @@ def check(body: Body) -> Mapping[str, str]:
     return {}
 
 
+_OLDER = gettext_lazy("empty: as the rule of 2023 says")
 SHAPE = Shape(
     subject=SUBJECT,
     label=gettext_lazy("Five-level classification"),
@@ -120,6 +165,18 @@ SHAPE = Shape(
         Column("non_retail", gettext_lazy("Holds for these debtors"), "choices", KINDS),
         Column("cure_months", gettext_lazy("A non-performing claim stays so until free of arrears for"), "whole",
                minimum=Decimal(0), maximum=Decimal(60), unit=gettext_lazy("months")),
+        Column("doubtful_loss_pct", gettext_lazy("At least doubtful from an expected loss of the balance of"), "percent",
+               required=False, minimum=Decimal(1), maximum=Decimal(100), unit="%", help=_OLDER),
+        Column("loss_loss_pct", gettext_lazy("Loss from an expected loss of the balance of"), "percent", required=False,
+               minimum=Decimal(1), maximum=Decimal(100), unit="%", help=_OLDER),
+        Column("impaired_class", gettext_lazy("A credit-impaired claim (stage 3) is at least"), "choice",
+               ((NEVER, gettext_lazy("Never")), *WORSE), required=False, help=_OLDER),
+        Column("all_banks_pct", gettext_lazy("All claims are non-performing when of the debts at all banks is overdue more than"),
+               "percent", required=False, minimum=Decimal(1), maximum=Decimal(100), unit="%", help=_OLDER),
+        Column("all_banks_days", gettext_lazy("… that is, overdue for more than"), "whole", required=False,
+               minimum=Decimal(1), maximum=Decimal(3650), unit=gettext_lazy("days"), help=_OLDER),
+        Column("bad_debt_class", gettext_lazy("Beside a non-performing debt here or at another bank, a claim is at least"),
+               "choice", ((NEVER, gettext_lazy("Never")), *WORSE), required=False, help=_OLDER),
     ),
     tables=(
         Table(
@@ -141,7 +198,9 @@ SHAPE = Shape(
             ),
             key=("rule",),
             minimum=0,
-            help=gettext_lazy("the bank's data do not tell; risk lowers the class of such a claim with a reason"),
+            help=gettext_lazy(
+                "where the bank's data do not tell it; risk lowers the class of such a claim with a reason"
+            ),
         ),
     ),
 )  # fmt: skip

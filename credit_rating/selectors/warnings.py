@@ -5,18 +5,32 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from django.db.models import Q, QuerySet
+from django.utils.translation import gettext as _
 
-from credit_rating.engine.classes import Level
-from credit_rating.models import CreditPolicy, Downgrade, LoanClass, Signal, SignalAct, SignalState
-from credit_rating.policies import SHAPES, Body, read
+from credit_rating.engine.classes import Claim, Level, late_share
+from credit_rating.models import (
+    ClassReason,
+    CreditPolicy,
+    Downgrade,
+    Impairment,
+    LoanClass,
+    Signal,
+    SignalAct,
+    SignalState,
+    credit_kind,
+)
+from credit_rating.policies import SHAPES, Body, classes, read
 from credit_rating.policies.classes import CODES, say_rule
 from credit_rating.policies.classes import SUBJECT as CLASSES
 from credit_rating.policies.warnings import GROUP, SUBJECT, Rule, rules_of, say_contagion
+from credit_rating.selectors.external import at_home, debts_in, elsewhere_of
 from credit_rating.selectors.policies import Policy, policy_on
 from crm_site.accounts.models import Staff
+from crm_site.lib import formats
 from crm_site.lib.permissions import SUBTREE, Actor, Role, may
 from crm_site.work.selectors import possible_owners, staff_with_role
 from customers.conditions import sentence
@@ -191,6 +205,56 @@ def say_class_rule(row: LoanClass, loan: Loan) -> str:
     return say_rule(body, Level(row.level), row.reason, is_card=is_card)
 
 
+def say_class_figure(row: LoanClass) -> str:
+    """The figure that put a row of class where it stands, in words; "" where the columns beside it say it."""
+    told = row.figures
+    if row.reason == ClassReason.LOSS_SHARE:
+        loss, balance = Decimal(told["expected_loss"]), Decimal(told["balance"])
+        share = formats.percent(loss / balance, 1)
+        words = {"loss": formats.number(loss, 2), "balance": formats.number(balance, 2), "share": share}
+        return _("%(loss)s of %(balance)s, %(share)s, on %(day)s") % (words | {"day": told["loss_date"]})
+    if row.reason == ClassReason.IMPAIRED:
+        return _("stage %(stage)s on %(day)s") % {"stage": told["stage"], "day": told["loss_date"]}
+    if row.reason == ClassReason.ALL_BANKS:
+        return _("%s of the debts at all banks") % formats.percent(Decimal(told["late_share"]), 1)
+    return ""
+
+
+@dataclass(frozen=True, slots=True)
+class AllDebts:
+    """A debtor's debts here and by the newest report of other banks, in the bank's currency, and what of them is overdue
+    for more than `days`. `share` None: a debt cannot be converted. `most`: the share that the policy bears."""
+
+    report_date: dt.date
+    elsewhere: Decimal | None
+    late: Decimal
+    share: Decimal | None
+    days: int
+    most: Decimal
+
+    @property
+    def is_over(self) -> bool:
+        return self.share is not None and self.share > self.most
+
+
+def all_debts(actor: Actor, customer: Customer, day: dt.date) -> AllDebts | None:
+    """What the rule about debts at all banks asks of a customer; None where it does not hold for him, or without a
+    report of other banks."""
+    body = policy_on(CLASSES, day).body
+    report = elsewhere_of(actor, customer, day)
+    if credit_kind(customer) not in body.params["non_retail"] or report is None:
+        return None
+    rules = classes.rules_of(body)
+    loans = Loan.objects.visible_to(actor).filter(customer=customer, status="active", outstanding__gt=0)
+    claims = [
+        Claim(one.days_past_due, at_home(one.outstanding, one.currency, day) or Decimal(0)) for one in loans
+    ]
+    told = debts_in([row for row, _counts in report.rows], rules.late_days, day)
+    own = sum((c.outstanding for c in claims if c.days_past_due > rules.late_days), Decimal(0))
+    share = late_share(claims, told, rules)
+    return AllDebts(report.report_date, told.total, own + told.late, share, rules.late_days, rules.late_share)
+
+
 def worst_class(actor: Actor, customer_id: int) -> LoanClass | None:
     """The class of a customer: that of the worst of the loans."""
     found = LoanClass.objects.visible_to(actor).filter(customer_id=customer_id, until__isnull=True)
@@ -214,11 +278,13 @@ def classes_of(actor: Actor, customer_id: int) -> list[dict[str, Any]]:
     }
     now = sorted((r for r in rows if r.until is None), key=lambda r: (-r.level, r.loan_id))
     loans = Loan.objects.select_related("product").in_bulk([r.loan_id for r in now])
+    losses = {i.loan_id: i for i in Impairment.objects.filter(loan_id__in=loans)}
     return [
         {
             "loan": loans[r.loan_id],
             "now": r,
             "by_hand": by_hand.get(r.loan_id),
+            "loss": losses.get(r.loan_id),
             "history": [h for h in rows if h.loan_id == r.loan_id],
         }
         for r in now

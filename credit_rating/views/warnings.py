@@ -177,16 +177,23 @@ def _classes(
                     _code(past),
                     Decimal(past.figures["share"]),
                     selectors.say_class_rule(past, row["loan"]),
+                    selectors.say_class_figure(past),
                 )
                 for past in row["history"]
             ],
+            "loss_share": row["loss"].share if row["loss"] else None,
             "hand_label": LABELS[CODES[Level(row["by_hand"].level)]] if row["by_hand"] else "",
             "form": form if row["loan"].pk == loan_id else DowngradeForm(auto_id=f"id_{row['loan'].pk}_%s"),
             "has_fault": row["loan"].pk == loan_id,
         }
         for row in selectors.classes_of(request.actor, customer.pk)
     ]
-    context = {"customer": customer, "rows": rows, "may_lower": may(request.actor, services.LOWER)}
+    context = {
+        "customer": customer,
+        "rows": rows,
+        "debts": selectors.all_debts(request.actor, customer, bank_today(request.bank)) if rows else None,
+        "may_lower": may(request.actor, services.LOWER),
+    }
     return render(request, "credit_rating/classes.html", context, status=status)
 
 
@@ -200,7 +207,15 @@ def class_list(request: Any) -> HttpResponse:
     rows = selectors.class_page(request.actor, level, after=key)
     shown = rows[: selectors.PAGE]
     context = {
-        "rows": [(row, CODES[Level(row.level)], selectors.say_class_rule(row, row.loan)) for row in shown],
+        "rows": [
+            (
+                row,
+                CODES[Level(row.level)],
+                selectors.say_class_rule(row, row.loan),
+                selectors.say_class_figure(row),
+            )
+            for row in shown
+        ],
         "levels": LABELS.items(),
         "count": selectors.class_count(request.actor, level) if not key else None,
         "chosen": chosen if level else "",

@@ -7,6 +7,7 @@ from django.utils.translation import gettext_lazy as _
 
 # table -> what one row of it is. A test holds this against the audited tables and what services record.
 NAMES: dict[str, Promise] = {
+    "accounts_bank": _("Bank"),
     "accounts_gradecapacity": _("Capacity of a grade"),
     "accounts_orgunit": _("Unit"),
     "accounts_rolegrant": _("Role granted"),
@@ -46,6 +47,7 @@ NAMES: dict[str, Promise] = {
     "credit_rating_creditpolicy": _("Credit policy"),
     "credit_rating_externalexposure": _("Exposure at another bank"),
     "credit_rating_guarantee": _("Guarantee"),
+    "credit_rating_impairment": _("Expected loss on a loan"),
     "credit_rating_guarantorcapacity": _("Capacity of a guarantor"),
     "credit_rating_informationform": _("Information form"),
     "credit_rating_linecalculation": _("Line calculation"),

@@ -20,12 +20,13 @@ from credit_rating.models import (
     Guarantee,
     GuaranteeStatus,
     GuarantorCapacity,
+    Impairment,
     RelatedParty,
     Statement,
     StatementSource,
     Valuation,
 )
-from credit_rating.selectors.exposure import quarter_end_before
+from credit_rating.selectors.at_stake import quarter_end_before
 from customers.models import Customer, CustomerKind, Loan
 
 MOST = 240
@@ -63,6 +64,7 @@ def make_credit_book(*, date: dt.date, now: dt.datetime, seed: int, region: str)
         _elsewhere(customer, date, now, _dice(seed, customer, "-3"))
         _guarantees(customer, loans[customer.pk], f"{region}({date.year - 4})", position, date, now, dice)
     _promises(chosen, loans, equity, date, now)
+    _impairments(date, now, seed)
     for customer in Customer.objects.filter(is_related_party=True).order_by("number")[:3]:
         RelatedParty.objects.create(
             customer=customer, kind="controlled" if customer.kind == CustomerKind.CORPORATE else "relative",
@@ -161,13 +163,16 @@ def _elsewhere(customer: Customer, date: dt.date, now: dt.datetime, dice: random
         return
     report = date - dt.timedelta(days=dice.randrange(2, 40))
     rows = []
+    is_strained = dice.random() < 0.06
     for number, lender in enumerate(dice.sample(LENDERS, dice.randrange(1, 4)), start=1):
         kind, granted = dice.choice(("loan", "loan", "line", "contingent")), dice.randrange(20, 300) * 10_000
         rows.append(
             ExternalExposure(
                 customer=customer, source="credit_bureau", report_date=report, lender=lender, reference=f"D{number:05d}",
                 kind=kind, currency="CNY", granted=granted, outstanding=granted * dice.randrange(3, 10) // 10,
-                level="normal", maturity_date=date + dt.timedelta(days=dice.randrange(30, 700)), source_as_of=now,
+                level="substandard" if is_strained and number == 1 else "normal",
+                overdue=granted // 10 if is_strained and number == 1 else 0,
+                days_past_due=dice.randrange(91, 200) if is_strained and number == 1 else 0, maturity_date=date + dt.timedelta(days=dice.randrange(30, 700)), source_as_of=now,
             )
         )  # fmt: skip
     ExternalExposure.objects.bulk_create(rows)
@@ -223,3 +228,22 @@ def _promises(
             or Decimal(10_000), from_date=date - dt.timedelta(days=200), status=GuaranteeStatus.ACTIVE,
             entered_by=debtor.responsible, entered_at=now,
         )  # fmt: skip
+
+
+def _impairments(date: dt.date, now: dt.datetime, seed: int) -> None:
+    """What the impairment system told at the last month-end: of loans in arrears, and of a few without."""
+    told_on = date.replace(day=1) - dt.timedelta(days=1)
+    loans = Loan.objects.filter(status="active", outstanding__gt=0, granted_date__lt=told_on)
+    rows = []
+    for loan in loans.filter(customer__kind=CustomerKind.CORPORATE).order_by("number"):
+        dice = random.Random(f"{seed}-{loan.number}-loss")  # noqa: S311 - a made-up bank, not a secret
+        days = loan.days_past_due
+        stage = "3" if days > 90 else "2" if days > 30 else "1"
+        share = {"1": 0.012, "2": 0.08, "3": 0.45}[stage] * dice.uniform(0.6, 1.8)
+        loss = (loan.outstanding * Decimal(share)).quantize(Decimal("0.01"))
+        rows.append(
+            Impairment(
+                loan=loan, report_date=told_on, stage=stage, balance=loan.outstanding, expected_loss=loss, source_as_of=now
+            )
+        )  # fmt: skip
+    Impairment.objects.bulk_create(rows, batch_size=1000)

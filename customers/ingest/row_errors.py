@@ -41,4 +41,5 @@ ROW_ERRORS = {
     "last_owner": gettext_noop("An account keeps its owner until another takes over."),
     "no_statement": gettext_noop("Only companies have statements, of a year from 1990 on."),
     "does_not_add_up": gettext_noop("The statement does not add up."),
+    "beyond_balance": gettext_noop("The expected loss is greater than the balance."),
 }

@@ -8,11 +8,11 @@ from decimal import Decimal
 import pytest
 
 from credit_rating.engine.elsewhere import counted
-from credit_rating.models import ExternalExposure
+from credit_rating.models import ExternalExposure, Impairment
 from credit_rating.selectors.calculations import Terms, reckon
 from credit_rating.selectors.external import elsewhere_of
 from credit_rating.services import collection
-from customers.models import Customer, FxRate
+from customers.models import Customer, FxRate, Loan
 from tests.conftest import NOW, TODAY, House, Person
 from tests.credit_rating import book
 from tests.customers.factories import make_customer
@@ -140,3 +140,33 @@ def test_a_currency_without_a_rate_is_missing_and_not_nothing(
     assert found.limit is None
     FxRate.objects.create(currency="USD", rate_date=dt.date(2026, 1, 2), rate=D("7.10"))
     assert _other_banks(rm, company) == (D(710_000), "credit_bureau", dt.date(2026, 3, 31))
+
+
+def test_an_expected_loss_lands_newest_first_and_never_above_its_balance(
+    company: Customer, deliver: Deliver
+) -> None:
+    Loan.objects.create(
+        number="L1", customer=company, currency="CNY", amount=D(900), outstanding=D(800), granted_date=dt.date(2025, 1, 1),
+        maturity_date=dt.date(2027, 1, 1),
+    )  # fmt: skip
+    head = "loan,report_date,stage,balance,expected_loss\n"
+    assert counts(deliver("impairments", f"{head}L1,2026-02-28,2,800.00,800.00\n")) == (1, 1, 0, 0, 0)
+    assert counts(deliver("impairments", f"{head}L1,2026-01-31,1,900.00,9.00\n")) == (1, 0, 0, 1, 0)
+    assert counts(deliver("impairments", f"{head}L1,2026-03-31,3,700.00,350.00\n")) == (1, 0, 1, 0, 0)
+    stands = Impairment.objects.get(loan__number="L1")
+    assert (stands.report_date, stands.stage, stands.share) == (dt.date(2026, 3, 31), "3", D("0.5"))
+    bad = deliver("impairments", f"{head}L1,2026-04-30,4,1.00,1.00\nL9,2026-04-30,1,1.00,1.01\n")
+    assert counts(bad) == (2, 0, 0, 0, 2)
+    above = deliver("impairments", f"{head}L1,2026-04-30,1,1.00,1.01\n")
+    assert errors(above) == [(2, "expected_loss", "beyond_balance")]
+
+
+def test_days_overdue_are_told_or_not_told(company: Customer, deliver: Deliver) -> None:
+    late = (
+        _report(_row("A", "5.00"))
+        .replace(",level,", ",days_past_due,level,")
+        .replace(",normal,", ",120,normal,")
+    )
+    assert counts(deliver("external-exposures", late)) == (1, 1, 0, 0, 0)
+    deliver("external-exposures", _report(_row("B", "5.00")))
+    assert dict(ExternalExposure.objects.values_list("reference", "days_past_due")) == {"A": 120, "B": None}

@@ -15,10 +15,24 @@ from django.utils import translation
 from credit_rating import warning_nightly
 from credit_rating.contagion import groups_reached
 from credit_rating.engine.classes import Level
-from credit_rating.models import CreditLine, CreditPolicy, LoanClass, Signal, SignalAct
+from credit_rating.models import (
+    CreditLine,
+    CreditPolicy,
+    ExternalExposure,
+    Impairment,
+    LoanClass,
+    Signal,
+    SignalAct,
+)
 from credit_rating.policies import SHAPES, PolicyFault, read
 from credit_rating.policies.warnings import Contagion, contagion_of, rules_of, say_contagion
-from credit_rating.selectors.warnings import member_names, rule_sentence
+from credit_rating.selectors.warnings import (
+    all_debts,
+    member_names,
+    rule_sentence,
+    say_class_figure,
+    say_class_rule,
+)
 from credit_rating.services import warnings as services
 from crm_site.lib.errors import Conflict, DomainError
 from crm_site.lib.permissions import system_actor
@@ -174,6 +188,82 @@ def test_lists_may_ask_for_classes(inside: House, debtor: Customer, hq_risk: Per
     assert found("loan_class", "=", "special_mention")
     assert not found("loan_class", ">=", "substandard")
     assert found("loan_class_worse_days", "=", 3)
+
+
+def told_loss(loan: Loan, loss: str, stage: str = "2", day: dt.date = DAY) -> None:
+    Impairment.objects.update_or_create(
+        loan=loan,
+        defaults={
+            "report_date": day, "stage": stage, "balance": "1000.00", "expected_loss": loss, "source_as_of": NOW,
+        },
+    )  # fmt: skip
+
+
+def test_the_expected_loss_that_the_books_tell_classes_a_loan_and_says_its_figure(
+    inside: House, debtor: Customer
+) -> None:
+    loan = a_loan(debtor, "L1")
+    told_loss(loan, "499.99")
+    night(inside)
+    assert levels() == {"L1": (1, "none")}
+    told_loss(loan, "500.00", day=in_days(2))
+    night(inside, in_days(1))
+    assert levels() == {"L1": (1, "none")}  # told of a later day
+    night(inside, in_days(2))
+    assert levels() == {"L1": (4, "loss")}
+    row = LoanClass.objects.get(until__isnull=True)
+    with translation.override("en"):
+        assert say_class_figure(row) == f"500.00 of 1,000.00, 50.0%, on {in_days(2).isoformat()}"
+        assert say_class_rule(row, loan) == "expected loss of 50% of the balance or more"
+    told_loss(loan, "10.00", stage="3", day=in_days(3))
+    night(inside, in_days(3))
+    assert levels() == {"L1": (3, "impaired")}
+    told_loss(loan, "10.00", stage="1", day=in_days(4))
+    night(inside, in_days(4))
+    assert levels() == {"L1": (1, "none")}
+    assert night(inside, in_days(5)) == 0
+
+
+def owes(customer: Customer, reference: str, outstanding: str, days: int | None, **more: Any) -> None:
+    ExternalExposure.objects.create(
+        customer=customer, source="credit_bureau", report_date=more.pop("told_on", DAY), lender="Other", currency="CNY",
+        reference=reference, kind=more.pop("kind", "loan"), outstanding=outstanding, days_past_due=days, source_as_of=NOW,
+        **more,
+    )  # fmt: skip
+
+
+def test_more_than_a_fifth_late_at_all_banks_makes_a_large_company_substandard(
+    inside: House, debtor: Customer, rm: Person
+) -> None:
+    debtor.size = "small"
+    debtor.save()
+    a_loan(debtor, "L1", 0, "1000.00")
+    night(inside)
+    owes(debtor, "A", "200.01", 91)
+    owes(debtor, "B", "800.04", None, overdue="800.04")  # how long is not told
+    owes(debtor, "C", "9000.00", 400, kind="promise")  # another's debt
+    night(inside, in_days(1))
+    assert levels() == {"L1": (1, "none")}  # a small business counts as retail
+    debtor.size = "large"
+    debtor.save()
+    night(inside, in_days(1))
+    assert levels() == {"L1": (1, "none")}  # 200.01 of 2,000.05 is no more than 20%
+    found = all_debts(rm.actor, debtor, DAY)
+    assert found is not None
+    assert (found.late, found.elsewhere, found.is_over) == (Decimal("200.01"), Decimal("1000.05"), False)
+    owes(debtor, "A", "250.01", 91, told_on=in_days(2))
+    owes(debtor, "D", "250.00", 91, told_on=in_days(2))
+    night(inside, in_days(2))
+    assert levels() == {"L1": (3, "all_banks")}
+    row = LoanClass.objects.get(until__isnull=True)
+    with translation.override("en"):
+        assert say_class_figure(row) == "33.3% of the debts at all banks"
+    owes(debtor, "A", "1.00", 0, told_on=in_days(3), level="doubtful")
+    night(inside, in_days(3))
+    assert levels() == {"L1": (2, "bad_debt")}
+    owes(debtor, "A", "1.00", 0, told_on=in_days(4))
+    night(inside, in_days(4))
+    assert levels() == {"L1": (1, "none")}
 
 
 # -- early warning --------------------------------------------------------------------------------------------------

@@ -9,13 +9,15 @@ import pytest
 from django.test import Client
 
 from credit_rating.engine.classes import Level
-from credit_rating.models import Downgrade, LoanClass, Signal
+from credit_rating.models import Downgrade, ExternalExposure, LoanClass, Signal
 from credit_rating.policies import SHAPES, read
 from credit_rating.policies.classes import default, say_rule
+from crm_site.lib import formats
 from crm_site.lib.tenancy import bank
+from customers.models import Customer, Loan
 from tests.architecture.places import a_customer
 from tests.conftest import House, Person
-from tests.credit_rating.test_warning_night import a_loan, night, set_days
+from tests.credit_rating.test_warning_night import a_loan, night, owes, set_days, told_loss
 
 SignIn = Callable[[Person], Client]
 
@@ -51,7 +53,7 @@ def test_a_colleague_of_another_branch_and_an_auditor_do_nothing_with_it(
     assert other.get(f"/credit/warnings/{signal.pk}/").status_code == 404
     page = client_for(auditor).get(f"/credit/warnings/{signal.pk}/").content.decode()
     assert 'name="act"' not in page
-    assert f"It is the turn of {rm.staff.name}, by {signal.due_on:%Y-%m-%d}" in page
+    assert f"It is the turn of {rm.staff.name}, by {formats.day(signal.due_on)}" in page
 
 
 def test_an_answer_needs_a_note_and_ends_the_work(
@@ -121,6 +123,24 @@ def test_a_class_names_the_threshold_that_decided_it(
         assert "overdue for more than 7 days" in client.get(page).content.decode(), page
 
 
+def test_the_page_of_classes_says_what_is_told_of_expected_loss_and_of_all_banks(
+    signal: Signal, house: House, rm: Person, client_for: SignIn
+) -> None:
+    page = f"/credit/customers/{signal.customer_id}/classes/"
+    before = client_for(rm).get(page).content.decode()
+    assert "not delivered: the class does not rest on it" in before and "Debts at all banks" not in before
+    with bank(house.id):
+        Customer.objects.update(size="large")
+        told_loss(Loan.objects.get(), "10.00")
+        owes(signal.customer, "A", "3000.00", 91)
+    shown = client_for(rm).get(page).content.decode()
+    assert "1.0% of the balance" in shown and "stage 2, as of" in shown
+    assert "75.0% is overdue for more than 90 days; above 20% all claims are at least substandard." in shown
+    with bank(house.id):
+        ExternalExposure.objects.update(currency="USD")
+    assert "no exchange rate is on record" in client_for(rm).get(page).content.decode()
+
+
 def test_each_rule_of_classes_is_said_with_the_policys_own_figure() -> None:
     given = dict(default(""))
     rows = [
@@ -133,6 +153,9 @@ def test_each_rule_of_classes_is_said_with_the_policys_own_figure() -> None:
         ("overdue", Level.SUBSTANDARD, False): "overdue for more than 90 days",
         ("cure", Level.SUBSTANDARD, False): "free of arrears for less than 6 months",
         ("contagion", Level.SUBSTANDARD, False): "more than 10% of the claims on the debtor",
+        ("loss", Level.DOUBTFUL, False): "expected loss of 50% of the balance or more",
+        ("loss", Level.LOSS, False): "expected loss of 90% of the balance or more",
+        ("all_banks", Level.SUBSTANDARD, False): "over 20% of all debts overdue for more than 90 days",
         ("none", Level.NORMAL, False): "not overdue for more than 7 days",
         ("by_hand", Level.LOSS, False): "",
     }

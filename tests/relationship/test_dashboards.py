@@ -97,7 +97,8 @@ def test_the_branch_manager_is_told_of_grave_warnings_of_the_branch(
             )
     client = client_for(branch_manager)
     page = client.get("/").content.decode()
-    assert 'href="/credit/warnings/?level=risk"><b>1</b>' in page
+    assert (counts := "/credit/desk-counts/") in page
+    assert 'href="/credit/warnings/?level=risk"><b>1</b>' in client.get(counts).content.decode()
     assert list_count(client, "/credit/warnings/?level=risk") == 1
 
 
@@ -110,6 +111,24 @@ def test_every_figure_of_the_branch_opens_a_list_of_that_length(
     assert len(figures) > 10
     for url, text in figures:
         assert list_count(client, html.unescape(url)) == int(text.replace(",", "")), url
+
+
+def test_a_drawing_is_kept_for_its_figures_and_no_others(
+    book: House, rm: Person, branch_manager: Person, client_for: SignIn
+) -> None:
+    client = client_for(branch_manager)
+
+    def drawn(language: str = "en") -> str:
+        page = client.get("/relationship/branch/", HTTP_ACCEPT_LANGUAGE=language).content.decode()
+        return page[page.index("data-chart=") : page.index("</figure>")]
+
+    first = drawn()
+    assert drawn() == first
+    assert drawn("zh-hans") != first
+    with bank(book.id):
+        customer(book.north, rm.staff, tier=3, deposits="2000000.00")
+        count_summaries(book)
+    assert drawn() not in {first, ""}
 
 
 def test_branch_figures(book: House, branch_manager: Person) -> None:

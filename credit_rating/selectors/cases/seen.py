@@ -45,7 +45,7 @@ KEPT: dict[type[Model], tuple[str, ...]] = {
     ),
     ExternalExposure: (
         "source", "report_date", "lender", "reference", "kind", "currency", "granted", "outstanding", "overdue",
-        "level", "maturity_date",
+        "level", "maturity_date", "days_past_due",
     ),
     Guarantee: ("id", "kind", "status", "amount", "lien_order", "collateral", "guarantor_id"),
     Product: ("name",),
