@@ -172,6 +172,7 @@ for _fact in (
     Fact("kind", "choice", _("Customer kind"), "{s}.kind", options=_choices(CustomerKind.choices), dated=True),
     Fact("status", "choice", _("Status"), "{c}.status", options=_choices(CustomerStatus.choices)),
     Fact("is_prospect", "bool", _("Prospect"), "{c}.is_prospect"),
+    Fact("is_excluded", "bool", _("On the exclusion list"), "{c}.is_excluded"),
     Fact(
         "value_tier", "choice", _("Value tier"), "{s}.value_tier",
         options=_labels(_VALUE), stored=_VALUE, ordered=True,
