@@ -76,10 +76,10 @@ class SubLimitOut(serializers.Serializer):
     """How much of the line may go into a product."""
 
     product = serializers.CharField(source="product.code")
-    limit = MoneyString()
-    reserved = MoneyString()
-    utilised = MoneyString()
-    available = MoneyString()
+    limit = MoneyString(currency="line.currency")
+    reserved = MoneyString(currency="line.currency")
+    utilised = MoneyString(currency="line.currency")
+    available = MoneyString(currency="line.currency")
 
 
 class LineDetailOut(LineOut):
@@ -128,12 +128,12 @@ class ReservationOut(serializers.Serializer):
 
     id = serializers.IntegerField()
     line = serializers.IntegerField()
-    amount = MoneyString()
-    committed = MoneyString()
+    amount = MoneyString(currency="currency")
+    committed = MoneyString(currency="currency")
     status = serializers.ChoiceField(ReservationStatus.choices)
     expires_at = serializers.DateTimeField()
     reference = serializers.CharField()
-    available = MoneyString()
+    available = MoneyString(currency="currency")
 
 
 class LinesQuery(Changes):

@@ -27,15 +27,18 @@ from crm_site.lib.api.paging import KeyPagination
 from crm_site.lib.tenancy import require_bank
 from customers.ingest.single import change_party, create_party
 from customers.models import (
+    BuyingRole,
     Channel,
     Customer,
     CustomerKind,
     CustomerStatus,
+    Post,
     Standing,
 )
 from customers.models.interactions import Result
 from customers.models.standing import VALUE_TIERS, WEALTH_LEVELS
 from customers.party_io import party_schema, read_party, refusals
+from customers.selectors.people import people_of
 from customers.selectors.single import accounts_held, addresses_of, loans_of, other_products
 from customers.services import record_interaction
 from customers.view_parts import VIEW_PARTS
@@ -120,6 +123,24 @@ class CustomerDetail(CustomerOut):
         return {**super().to_representation(row), "addresses": addresses}
 
 
+class PersonOut(serializers.Serializer):
+    """Somebody in a post at a company, those who decide first."""
+
+    name = serializers.CharField(source="person.name")
+    post = serializers.ChoiceField(Post.choices, source="person.post")
+    title = serializers.CharField(source="person.title", help_text="The post in the company's own words.")
+    roles = serializers.ListField(
+        child=serializers.ChoiceField(BuyingRole.choices),
+        source="person.roles",
+        help_text="The person's part in what the company buys from a bank.",
+    )
+    is_key = serializers.BooleanField(
+        source="person.is_key", help_text="A change of this person is a signal."
+    )
+    phone = serializers.CharField(source="person.phone_masked", help_text="Masked; empty: not known.")
+    since = serializers.DateField(source="person.from_date", allow_null=True)
+
+
 class HoldingOut(serializers.Serializer):
     """An account; balances are in its currency. Only its owner's figures count it, not a joint holder's."""
 
@@ -183,6 +204,7 @@ class CustomerViewOut(serializers.Serializer):
     accounts = HoldingOut(many=True)
     holdings = WealthOut(many=True)
     loans = LoanOut(many=True)
+    people = PersonOut(many=True, help_text="Of a company, who is there now.")
     last_contact_date = serializers.DateField(allow_null=True)
 
     def get_fields(self) -> dict[str, serializers.Field]:
@@ -371,6 +393,7 @@ class CustomerSingleView(ApiView):
             "accounts": accounts_held(request.user, customer, as_of=day, currency=bank.currency),
             "holdings": other_products(request.user, customer, as_of=day).holdings,
             "loans": loans_of(request.user, customer, as_of=day),
+            "people": people_of(request.user, customer, day=day).present,
             "last_contact_date": standing.last_contact_date,
         }
         today = bank_today(bank)

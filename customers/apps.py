@@ -34,6 +34,7 @@ class CustomersConfig(AppConfig):
             add_panel(panel)
         add_timeline_source("contacts", sources.contacts)
         add_timeline_source("products", sources.products)
+        add_timeline_source("people", sources.people)
         add_timeline_source("milestones", sources.milestones)
 
 

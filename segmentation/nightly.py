@@ -18,11 +18,11 @@ from django.utils.translation import gettext_lazy as _
 
 from crm_site.lib.dates import is_month_end
 from crm_site.lib.registry import Counts, RunContext, Step, add_step
-from customers.conditions import compile_condition
 from customers.figures import check_rates, figures_sql
 from customers.nightly import customer_ranges
 from segmentation.models import TierDay
 from segmentation.models.tiers import VALUE, WEALTH
+from segmentation.ranking import asks_customer, rank_sql
 from segmentation.selectors.policies import policies_on
 from segmentation.services import ensure_default_policies
 
@@ -41,7 +41,7 @@ class Ranking:
 
     @property
     def needs_customer(self) -> bool:
-        return "c." in self.rank
+        return asks_customer(self.rank)
 
 
 def rankings(day: dt.date) -> list[Ranking]:
@@ -51,12 +51,8 @@ def rankings(day: dt.date) -> list[Ranking]:
         params: list[Any] = []
         ranks, policies = [], []
         for kind, policy in sorted(by_kind.items(), reverse=True):  # "" for all comes last
-            whens = []
-            for tier in policy.tiers[:-1]:
-                sql, values = compile_condition(tier["condition"], c="c", s="s", as_of=day, dated=True)
-                whens.append(f"WHEN {sql} THEN {int(tier['rank'])}")
-                params.extend(values)
-            rank = f"CASE {' '.join(whens)} ELSE {int(policy.tiers[-1]['rank'])} END"
+            rank, values = rank_sql(policy.tiers, as_of=day)
+            params.extend(values)
             ranks.append(f"WHEN s.kind = '{kind}' THEN {rank}" if kind else f"ELSE {rank}")
             policies.append(f"WHEN s.kind = '{kind}' THEN {policy.pk}" if kind else f"ELSE {policy.pk}")
         found.append(Ranking(scheme, _case(ranks), _case(policies), params))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from segmentation.views import churn, policies, statistics, tiers
+from segmentation.views import churn, effect, policies, statistics, tiers
 
 app_name = "segmentation"
 urlpatterns = [
@@ -14,11 +14,13 @@ urlpatterns = [
     path("policies/new/", policies.scheme_add, name="scheme-add"),
     path("policies/<int:policy_id>/kind/", policies.policy_kind, name="policy-kind"),
     path("policies/<int:policy_id>/", policies.policy, name="policy"),
+    path("policies/<int:policy_id>/effect/", effect.policy_effect, name="policy-effect"),
     path("policies/<int:policy_id>/edit/", policies.policy_edit, name="policy-edit"),
     path("policies/<int:policy_id>/propose/", policies.policy_propose, name="policy-propose"),
     path("policies/<int:policy_id>/publish/", policies.policy_publish, name="policy-publish"),
     path("policies/<int:policy_id>/return/", policies.policy_return, name="policy-return"),
     path("policies/<int:policy_id>/discard/", policies.policy_discard, name="policy-discard"),
+    path("policies/<int:policy_id>/withdraw/", policies.policy_withdraw, name="policy-withdraw"),
     path("churn/", churn.overview, name="churn"),
     path("churn/train/", churn.train, name="churn-train"),
     path("churn/<int:model_id>/", churn.model, name="churn-model"),

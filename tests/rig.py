@@ -194,13 +194,16 @@ def family(pid: int, *, servers: bool = False) -> list[int]:
     while waiting:
         one = waiting.pop()
         found.append(one)
-        for task in Path(f"/proc/{one}/task").glob("*/children"):
-            try:
-                children = [int(child) for child in task.read_text().split()]
-            except OSError:
-                continue
-            waiting += [child for child in children if servers or _read(child, "comm").strip() not in SERVERS]
+        children = [int(child) for child in _children(one).split()]
+        waiting += [child for child in children if servers or _read(child, "comm").strip() not in SERVERS]
     return found
+
+
+def _children(pid: int) -> str:
+    try:
+        return " ".join(path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/children"))
+    except OSError:  # it, or a thread of it, is gone
+        return ""
 
 
 def _read(pid: int, name: str) -> str:

@@ -28,7 +28,7 @@ from credit_rating.models import (
 from credit_rating.selectors.lines import control_policy
 from crm_site.lib.errors import Conflict, DomainError
 from crm_site.lib.formats import money_full
-from crm_site.lib.money import from_minor, to_minor
+from crm_site.lib.money import from_minor, round_to, to_minor
 from crm_site.lib.permissions import Actor, require
 from crm_site.lib.tenancy import require_bank
 from customers.models import Product
@@ -45,6 +45,7 @@ class ReservationState:
 
     id: int
     line: int
+    currency: str
     amount: Decimal
     committed: Decimal
     status: str
@@ -88,7 +89,7 @@ WITH r AS (
     UPDATE credit_rating_creditline t SET reserved = t.reserved - r.amount, utilised = t.utilised + r.committed,
         changed_at = %(now)s
     FROM r WHERE t.bank_id = %(bank)s AND t.id = r.line_id
-    RETURNING t.id, t.limit_amount, t.reserved, t.utilised
+    RETURNING t.id, t.currency, t.limit_amount, t.reserved, t.utilised
 ), s AS (
     UPDATE credit_rating_sublimit t SET reserved = t.reserved - r.amount, utilised = t.utilised + r.committed
     FROM r WHERE t.bank_id = %(bank)s AND t.line_id = r.line_id AND t.product_id = r.product_id
@@ -98,7 +99,8 @@ WITH r AS (
         CASE WHEN r.committed > 0 THEN r.committed ELSE r.amount END, -r.amount, r.committed, l.reserved, l.utilised,
         r.reference, %(by)s FROM l, r
 )
-SELECT r.id, r.line_id, r.amount, r.committed, r.expires_at, r.reference, l.limit_amount - l.reserved - l.utilised
+SELECT r.id, r.line_id, r.amount, r.committed, r.expires_at, r.reference, l.limit_amount - l.reserved - l.utilised,
+    l.currency
 FROM l, r
 """
 _REPAY = f"""
@@ -156,7 +158,7 @@ def check(
 ) -> CreditLine:
     """The line, when so much could be reserved now. Raises as `reserve` does; changes nothing but what has run out."""
     require(actor, CONTROL)
-    _positive(amount)
+    _payable(amount, currency)
     product_id = _product(product)
     for last in (False, True):
         line = _line(line_id, currency, day)
@@ -185,7 +187,7 @@ def reserve(
     their room back before the answer is no.
     """
     require(actor, CONTROL)
-    _positive(amount)
+    _payable(amount, currency)
     until = now + dt.timedelta(minutes=_reservation_minutes(day))
     values = {**_values(actor, now), "line": line_id, "amount": to_minor(amount), "currency": currency, "day": day,
               "product": _product(product), "reference": reference, "until": until}  # fmt: skip
@@ -193,7 +195,7 @@ def reserve(
         row = _guarded(_RESERVE, values, product, _insufficient_sub)
         if row is not None:
             return ReservationState(
-                row[0], line_id, amount, Decimal(0), ReservationStatus.RESERVED, until, reference,
+                row[0], line_id, currency, amount, Decimal(0), ReservationStatus.RESERVED, until, reference,
                 from_minor(row[1]),
             )  # fmt: skip
         line = _line(line_id, currency, day)
@@ -236,7 +238,7 @@ def repay(
     Raises CreditLine.DoesNotExist, Conflict `repayment_exceeds_utilised`, DomainError for another currency.
     """
     require(actor, CONTROL)
-    _positive(amount)
+    _payable(amount, currency)
     values = {**_values(actor, now), "line": line_id, "currency": currency, "reference": reference}
     with transaction.atomic():
         for product_id, portion in _portions(line_id, _product(product), amount, reference):
@@ -302,7 +304,7 @@ def _close(
 ) -> ReservationState:
     require(actor, CONTROL)
     if amount is not None:
-        _positive(amount)
+        _payable(amount, _currency_of(reservation_id))
     minor = None if amount is None else to_minor(amount)
     values = {**_values(actor, now), "reservation": reservation_id, "status": str(status), "kind": str(kind),
               "amount": minor}  # fmt: skip
@@ -311,12 +313,13 @@ def _close(
         row = cursor.fetchone()
     if row is not None:
         return ReservationState(
-            row[0], row[1], from_minor(row[2]), from_minor(row[3]), status, row[4], row[5], from_minor(row[6])
-        )
+            row[0], row[1], row[7], from_minor(row[2]), from_minor(row[3]), status, row[4], row[5],
+            from_minor(row[6]),
+        )  # fmt: skip
     found = Reservation.objects.select_related("line").get(pk=reservation_id)
     if found.status == status and amount in (None, found.committed):
         return ReservationState(
-            found.pk, found.line_id, found.amount, found.committed, found.status, found.expires_at,
+            found.pk, found.line_id, found.line.currency, found.amount, found.committed, found.status, found.expires_at,
             found.reference, found.line.available,
         )  # fmt: skip
     if found.status == ReservationStatus.EXPIRED or (
@@ -329,10 +332,19 @@ def _close(
     raise Conflict(_("The reservation is final: %s.") % found.get_status_display(), code="reservation_final")
 
 
-def _positive(amount: Decimal) -> None:
+def _payable(amount: Decimal, currency: str) -> None:
+    """Raise DomainError for an amount that nobody could pay in this currency."""
+    message = ""
     if amount <= 0:
         message = _("The amount must be above zero.")
+    elif amount != round_to(amount, currency):
+        message = _("%s has no such fractions.") % currency
+    if message:
         raise DomainError(message, code="amount", fields={"amount": message})
+
+
+def _currency_of(reservation_id: int) -> str:
+    return Reservation.objects.values_list("line__currency", flat=True).get(pk=reservation_id)
 
 
 def _values(actor: Actor, now: dt.datetime) -> dict[str, Any]:

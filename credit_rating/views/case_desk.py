@@ -27,6 +27,7 @@ from credit_rating.selectors import cases as selectors
 from credit_rating.selectors.campaign_batches import batches_to_sign
 from credit_rating.selectors.waiting import DECIDE_RATING as RATE
 from credit_rating.selectors.waiting import ratings_to_decide
+from credit_rating.selectors.warnings import WarningQuery, warning_count
 from credit_rating.services import cases as services
 from credit_rating.services.cases import CaseFault
 from credit_rating.views.case_page import TAB_LABELS, WHY
@@ -73,6 +74,20 @@ def _inbox(request: Any, tab: str, *, is_asked: bool = True, **more: Any) -> Htt
         "batches_to_sign": batches_to_sign(request.actor, today) if tab == "todo" else [], **more,
     }  # fmt: skip
     return render(request, "credit_rating/case_list.html", context)
+
+
+@allowed("credit.read")
+@require_GET
+def desk_counts(request: Any) -> HttpResponse:
+    """How much of credit waits for one: a part of the home page that loads itself, for who may decide is dear to ask."""
+    actor, today = request.actor, bank_today(request.bank)
+    warned = WarningQuery(level="risk")
+    context = {
+        "cases": selectors.todo_count(actor, today) if may(actor, "credit.decide") else 0,
+        "ratings": ratings_to_decide(actor, today).count() if may(actor, RATE) else 0,
+        "warnings": warning_count(actor, warned) if may(actor, "assignment.approve") else 0,
+    }
+    return render(request, "credit_rating/_desk_counts.html", context)
 
 
 @allowed("credit.decide")

@@ -76,7 +76,10 @@ def vault(bank: Bank) -> Vault:
     key = (bank.id, bytes(bank.wrapped_key))
     if key not in _vaults:
         _vaults[key] = Vault.open(
-            bank_id=bank.id, bank_code=bank.code, wrapped=key[1], master=master_key(settings.MASTER_KEY)
+            bank_id=bank.sealed_as or bank.id,
+            bank_code=bank.code,
+            wrapped=key[1],
+            master=master_key(settings.MASTER_KEY),
         )
     return _vaults[key]
 

@@ -25,6 +25,9 @@ class Bank(models.Model):
 
     `business_date`: the newest business date whose night run has finished; None before the first.
     The platform's own row (`is_platform`) is the bank of the operators: it has staff and no customers.
+    `sealed_as`: the bank's number to which its protected values are bound, None: its own id; a bank put back from a
+    backup has a new id and keeps the old binding. `record_shift`: what the record adds to the number of a transaction,
+    so that a bank put back on a younger server goes on where its record ended (decision record 0009).
     """
 
     code = models.SlugField(max_length=30, unique=True)
@@ -38,6 +41,8 @@ class Bank(models.Model):
     is_platform = models.BooleanField(default=False)
     is_active = models.BooleanField(default=True)
     wrapped_key = models.BinaryField()
+    sealed_as = models.BigIntegerField(null=True, editable=False)
+    record_shift = models.BigIntegerField(default=0, db_default=0, editable=False)
     created_at = models.DateTimeField()
 
     class Meta:
@@ -45,6 +50,37 @@ class Bank(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class MoveKind(models.TextChoices):
+    BACKUP = "backup", _("Backed up")
+    RESTORE = "restore", _("Restored")
+    REMOVE = "remove", _("Removed")
+
+
+class BankMove(models.Model):
+    """A bank was backed up, put back or removed. A global table: it outlives the bank and holds nothing of a customer.
+
+    The application role reads and appends. Two more columns, `xact` and `began`, belong to the owner of the tables: they
+    name the transaction in which the guards stand aside for this bank (`crm_site/lib/postgres/moving.py`).
+    `done_by`: user and machine of the operator's command. `rows`: of all tables together.
+    """
+
+    bank_id = models.BigIntegerField()
+    code = models.CharField(max_length=30)
+    name = models.CharField(max_length=120)
+    kind = models.CharField(max_length=10, choices=MoveKind)
+    at = models.DateTimeField()
+    done_by = models.CharField(max_length=120)
+    rows = models.BigIntegerField()
+    detail = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        ordering: ClassVar = ["-id"]
+        indexes: ClassVar = [models.Index(fields=["bank_id", "kind"], name="bankmove_bank")]
+
+    def __str__(self) -> str:
+        return f"{self.code} {self.kind}"
 
 
 class OrgUnitKind(models.TextChoices):
@@ -127,10 +163,11 @@ class Staff(AbstractBaseUser):
     """A person who works at the bank. Signs in with the staff number at the bank's host.
 
     `one_time_until`: a password that must be changed is good until then. `issued_by`, `issued_at`: who last gave this
-    person a one-time password or took a second factor away. Keeps the primary key (id), because Django's and the sign-in library's own tables point at it.
+    person a one-time password or took a second factor away. The keys of Django's and the sign-in library's own tables to
+    a person carry the bank in the database, though those libraries do not know it.
     """
 
-    bank_id = BankField(editable=False, keep_pk=True)
+    bank_id = BankField(editable=False)
     number = models.CharField(_("staff number"), max_length=30)
     name = models.CharField(_("name"), max_length=80)
     email = models.EmailField(_("e-mail"), blank=True)

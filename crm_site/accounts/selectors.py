@@ -11,14 +11,16 @@ from allauth.idp.oidc.models import Client
 from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX
 from django.core.exceptions import PermissionDenied
 from django.db import connection
-from django.db.models import Count, F, Max, Prefetch, Q, QuerySet
+from django.db.models import Count, F, Max, OuterRef, Prefetch, Q, QuerySet, Subquery
 from django.utils import timezone
 
 from crm_site.accounts.models import (
     Bank,
+    BankMove,
     Grade,
     GradeCapacity,
     GrantStatus,
+    MoveKind,
     OrgUnit,
     RoleGrant,
     SignInFailure,
@@ -247,8 +249,11 @@ def is_locked(number: str, now: dt.datetime) -> bool:
 
 
 def bank_list(actor: Actor) -> QuerySet[Bank]:
-    """Every bank of the installation, for the platform's operators. No figure of a customer is in it."""
+    """Every bank of the installation, for the platform's operators, each with `backed_up_at`, None when it never was.
+    No figure of a customer is in it."""
     require(actor, "bank.manage")
     if not Bank.objects.filter(pk=actor.bank_id, is_platform=True).exists():
         raise PermissionDenied("bank.manage")
-    return Bank.objects.order_by("-is_platform", "code")
+    backups = BankMove.objects.filter(bank_id=OuterRef("pk"), kind=MoveKind.BACKUP).order_by("-id")
+    newest = Subquery(backups.values("at")[:1])
+    return Bank.objects.annotate(backed_up_at=newest).order_by("-is_platform", "code")

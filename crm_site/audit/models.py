@@ -24,6 +24,9 @@ class Action(models.TextChoices):
     FILE = "file", _("Delivered")
     LOCK_OUT = "lock_out", _("Locked out")
     PASSWORD = "password", _("Password changed")
+    BACKUP = "backup", _("Backed up")
+    RESTORE = "restore", _("Restored")
+    REMOVE = "remove", _("Removed")
 
 
 class Entry(models.Model):

@@ -48,7 +48,7 @@ def record(
             with month as (select banyan_ensure_month('audit_entry', clock_timestamp()::date))
             insert into audit_entry (bank_id, at, tx, actor_kind, actor_id, actor_label, address, request_id, run_id,
                 action, object_table, object_id, customer_id, changes, reason)
-            select %s, clock_timestamp(), pg_current_xact_id()::text::bigint, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s,
+            select %s, clock_timestamp(), banyan_record_tx(), %s, %s, %s, %s, %s, %s, %s, %s, %s, %s,
                 %s::jsonb, %s from month
             """,
             [
@@ -73,8 +73,9 @@ def _hash(previous: bytes, seq: int, tx_to: int, digests: bytes) -> bytes:
     return hashlib.sha256(previous + seq.to_bytes(8, "big") + tx_to.to_bytes(8, "big") + digests).digest()
 
 
-def _head_file(bank_row: Bank) -> Path:
-    return Path(settings.DATA_DIR) / "audit" / f"{bank_row.code}.heads"
+def head_file(code: str) -> Path:
+    """Where the heads of a bank's chain are kept besides: a line a seal, its number, hash and time."""
+    return Path(settings.DATA_DIR) / "audit" / f"{code}.heads"
 
 
 def seal(bank_id: int, now: dt.datetime) -> int:
@@ -88,7 +89,10 @@ def seal(bank_id: int, now: dt.datetime) -> int:
         cursor.execute("select pg_try_advisory_xact_lock(hashtextextended('audit seal', %s))", [bank_id])
         if not cursor.fetchone()[0]:
             return 0
-        horizon = _final_before(cursor)
+        shift = Bank.objects.filter(pk=bank_id).values_list("record_shift", flat=True).first()
+        if shift is None:
+            return 0  # it was removed a moment ago
+        horizon = _final_before(cursor) + shift
         cursor.execute(
             "select seq, tx_to, hash from audit_seal where bank_id = %s order by seq desc limit 1", [bank_id]
         )
@@ -119,8 +123,14 @@ def seal(bank_id: int, now: dt.datetime) -> int:
                 sealed += count
             begin = end
     if heads:
-        _append_heads(Bank.objects.get(pk=bank_id), heads)
+        append_heads(Bank.objects.get(pk=bank_id).code, heads)
     return sealed
+
+
+def hold_seals(bank_id: int) -> None:
+    """Wait for a sealer of the bank, and keep others out until the end of the transaction."""
+    with connection.cursor() as cursor:
+        cursor.execute("select pg_advisory_xact_lock(hashtextextended('audit seal', %s))", [bank_id])
 
 
 def _final_before(cursor: Any) -> int:
@@ -143,8 +153,9 @@ def _final_before(cursor: Any) -> int:
     return min([newest, *running])
 
 
-def _append_heads(bank_row: Bank, heads: list[str]) -> None:
-    path = _head_file(bank_row)
+def append_heads(code: str, heads: list[str]) -> None:
+    """Keep heads outside the database, each a line with its end."""
+    path = head_file(code)
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="ascii") as file:
         file.writelines(heads)
@@ -198,7 +209,7 @@ def verify(bank_id: int) -> Verdict:
                 entries += 1
             previous, begin, seals = stored, tx_to, seq
             chain.append(stored.hex())
-        for kept_seq, kept_hash in _heads(bank_row):
+        for kept_seq, kept_hash in kept_heads(bank_row.code):
             if kept_seq > seals:
                 return Verdict(
                     seals, entries, 0, f"the record ends at seal {seals}, but seal {kept_seq} was made"
@@ -253,8 +264,9 @@ def _entry_digests(bank_id: int, begin: int, end: int) -> Iterator[tuple[int, by
             yield entry_id, bytes(digest)
 
 
-def _heads(bank_row: Bank) -> Iterator[tuple[int, str]]:
-    path = _head_file(bank_row)
+def kept_heads(code: str) -> Iterator[tuple[int, str]]:
+    """(number, hash) of each seal that was kept outside the database."""
+    path = head_file(code)
     if not path.exists():
         return
     for line in path.read_text(encoding="ascii").splitlines():

@@ -7,6 +7,7 @@ from django.utils.translation import gettext_lazy as _
 
 # table -> what one row of it is. A test holds this against the audited tables and what services record.
 NAMES: dict[str, Promise] = {
+    "accounts_bank": _("Bank"),
     "accounts_gradecapacity": _("Capacity of a grade"),
     "accounts_orgunit": _("Unit"),
     "accounts_rolegrant": _("Role granted"),

@@ -12,6 +12,7 @@ from django.apps import apps
 from django.conf import settings
 from django.db import connections
 
+from crm_site.lib.postgres.moving import GATE
 from crm_site.lib.tenancy import TenantModel
 
 BULK = 1000
@@ -32,6 +33,7 @@ DECLARE
     bank bigint := nullif(current_setting('app.bank_id', true), '')::bigint;
     secret text[] := TG_ARGV;
     stamp timestamptz := clock_timestamp();
+    number bigint := banyan_record_tx();
     touched bigint;
 BEGIN
     IF TG_OP = 'INSERT' THEN
@@ -41,17 +43,17 @@ BEGIN
             PERFORM banyan_ensure_month('audit_entry', stamp::date);
             EXECUTE format('INSERT INTO audit_entry (bank_id, at, tx, actor_kind, actor_id, actor_label, address,
                 request_id, run_id, action, object_table, changes, reason)
-                SELECT $1, $2, pg_current_xact_id()::text::bigint, $3->>''kind'', ($3->>''id'')::bigint,
+                SELECT $1, $2, $4, $3->>''kind'', ($3->>''id'')::bigint,
                 left(coalesce($3->>''label'', ''-''), 120), left(coalesce($3->>''address'', ''''), 64),
                 coalesce($3->>''request'', ''''), ($3->>''run'')::bigint, ''insert'', %%L,
                 jsonb_build_object(''rows'', count(*), ''first_id'', min(id), ''last_id'', max(id)),
-                left(coalesce($3->>''reason'', ''''), 200) FROM new_rows', TG_TABLE_NAME) USING bank, stamp, who;
+                left(coalesce($3->>''reason'', ''''), 200) FROM new_rows', TG_TABLE_NAME) USING bank, stamp, who, number;
             RETURN NULL;
         END IF;
         PERFORM banyan_ensure_month('audit_entry', stamp::date);
         INSERT INTO audit_entry (bank_id, at, tx, actor_kind, actor_id, actor_label, address, request_id, run_id,
             action, object_table, object_id, customer_id, changes, reason)
-        SELECT bank, stamp, pg_current_xact_id()::text::bigint, who->>'kind', (who->>'id')::bigint,
+        SELECT bank, stamp, number, who->>'kind', (who->>'id')::bigint,
             left(coalesce(who->>'label', '-'), 120), left(coalesce(who->>'address', ''), 64),
             coalesce(who->>'request', ''), (who->>'run')::bigint, 'insert', TG_TABLE_NAME,
             banyan_key(r), banyan_customer_of(TG_TABLE_NAME, r),
@@ -65,7 +67,7 @@ BEGIN
         PERFORM banyan_ensure_month('audit_entry', stamp::date);
         INSERT INTO audit_entry (bank_id, at, tx, actor_kind, actor_id, actor_label, address, request_id, run_id,
             action, object_table, object_id, customer_id, changes, reason)
-        SELECT bank, stamp, pg_current_xact_id()::text::bigint, who->>'kind', (who->>'id')::bigint,
+        SELECT bank, stamp, number, who->>'kind', (who->>'id')::bigint,
             left(coalesce(who->>'label', '-'), 120), left(coalesce(who->>'address', ''), 64),
             coalesce(who->>'request', ''), (who->>'run')::bigint, 'delete', TG_TABLE_NAME,
             banyan_key(r), banyan_customer_of(TG_TABLE_NAME, r),
@@ -79,7 +81,7 @@ BEGIN
         PERFORM banyan_ensure_month('audit_entry', stamp::date);
         INSERT INTO audit_entry (bank_id, at, tx, actor_kind, actor_id, actor_label, address, request_id, run_id,
             action, object_table, object_id, customer_id, changes, reason)
-        SELECT bank, stamp, pg_current_xact_id()::text::bigint, who->>'kind', (who->>'id')::bigint,
+        SELECT bank, stamp, number, who->>'kind', (who->>'id')::bigint,
             left(coalesce(who->>'label', '-'), 120), left(coalesce(who->>'address', ''), 64),
             coalesce(who->>'request', ''), (who->>'run')::bigint, 'update', TG_TABLE_NAME,
             banyan_key(pair.n), banyan_customer_of(TG_TABLE_NAME, pair.n), diff.changes,
@@ -101,7 +103,14 @@ AHEAD = (
     "select banyan_ensure_month('audit_entry', (now() + make_interval(months => n))::date) "
     "from generate_series(0, 2) n"
 )
+# The number of a transaction in the record, which goes on growing when its bank is put back on a younger server.
 KEYS = """
+CREATE OR REPLACE FUNCTION banyan_record_tx() RETURNS bigint LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+BEGIN
+    RETURN pg_current_xact_id()::text::bigint + coalesce((SELECT record_shift FROM public.accounts_bank
+        WHERE id = nullif(current_setting('app.bank_id', true), '')::bigint), 0);
+END $$;
+
 CREATE OR REPLACE FUNCTION banyan_key(r jsonb) RETURNS bigint LANGUAGE sql IMMUTABLE AS $$
     SELECT CASE WHEN jsonb_typeof(r->'id') = 'number' THEN (r->>'id')::bigint END
 $$;
@@ -144,13 +153,13 @@ def install_triggers(sender: Any, using: str, **kwargs: Any) -> None:
             if table not in present:
                 continue
             secret = ", ".join(f"'{column}'" for column in SECRETS.get(table, ()))
-            for event, transition in (
-                ("INSERT", "NEW TABLE AS new_rows"),
-                ("UPDATE", "OLD TABLE AS old_rows NEW TABLE AS new_rows"),
-                ("DELETE", "OLD TABLE AS old_rows"),
+            for event, transition, when in (
+                ("INSERT", "NEW TABLE AS new_rows", f"WHEN ({GATE})"),
+                ("UPDATE", "OLD TABLE AS old_rows NEW TABLE AS new_rows", ""),
+                ("DELETE", "OLD TABLE AS old_rows", f"WHEN ({GATE})"),
             ):
                 name = quote(f"audit_{event.lower()}")
                 cursor.execute(
                     f"CREATE OR REPLACE TRIGGER {name} AFTER {event} ON {quote(table)} REFERENCING {transition} "
-                    f"FOR EACH STATEMENT EXECUTE FUNCTION banyan_audit({secret})"
+                    f"FOR EACH STATEMENT {when} EXECUTE FUNCTION banyan_audit({secret})"
                 )

@@ -210,7 +210,7 @@ def _tick_off(chunk: Chunk, spec: StepSpec, counts: Counts) -> None:
     step.rows_changed += counts.rows_changed
     step.chunks_done += chunk.kind == ChunkKind.WORK
     step.save(update_fields=["rows_in", "rows_changed", "chunks_done"])
-    if Chunk.objects.filter(step_id=step.pk, done_at__isnull=True).exists():
+    if Chunk.objects.filter(step_id=step.pk, bank_id=step.bank_id, done_at__isnull=True).exists():
         return
     if spec.finish is not None and chunk.kind != ChunkKind.FINISH:
         runs.add_chunk(step, ChunkKind.FINISH)

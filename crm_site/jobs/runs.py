@@ -64,7 +64,7 @@ def _revive(step: Step) -> None:
     """Due again from where it stopped, with all its tries."""
     begun = StepStatus.READY if step.status == StepStatus.READY else StepStatus.RUNNING
     Step.objects.filter(pk=step.pk).update(status=begun, error="", finished_at=None)
-    stopped = Chunk.objects.filter(step_id=step.pk, done_at__isnull=True)
+    stopped = Chunk.objects.filter(step_id=step.pk, bank_id=step.bank_id, done_at__isnull=True)
     ids = list(stopped.select_for_update(skip_locked=True).values_list("pk", flat=True))
     Chunk.objects.filter(pk__in=ids).update(
         due_at=timezone.now(), tries=0, errors=0, error="", worker="", claimed_until=None
@@ -180,7 +180,7 @@ def fail_step(step_id: int, error: str, *, now: dt.datetime) -> None:
         return
     step.status, step.finished_at, step.error = StepStatus.FAILED, now, error[:500]
     step.save(update_fields=["status", "finished_at", "error"])
-    idle = Chunk.objects.filter(step_id=step_id, done_at__isnull=True)
+    idle = Chunk.objects.filter(step_id=step_id, bank_id=step.bank_id, done_at__isnull=True)
     ids = list(idle.select_for_update(skip_locked=True).values_list("pk", flat=True))
     Chunk.objects.filter(pk__in=ids).update(due_at=None)
     pipeline = PIPELINES[Run.objects.values_list("pipeline", flat=True).get(pk=step.run_id)]

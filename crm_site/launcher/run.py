@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from crm_site.launcher import vendor
 from crm_site.launcher.errors import LauncherError
@@ -225,17 +226,19 @@ def _start_programs(servers: Servers, stop: Stop, demo: Errand | None, host: str
         program.start()
     for bank in json.loads(listing.child.communicate()[0]):
         print(f"{bank['name']}: http://{_with_port(bank['host'], port)}/")
-    _print_logins(servers.data / LOGINS)
+    _print_logins(servers.data / LOGINS, port)
 
 
 def _with_port(host: str, port: int) -> str:
     return host if ":" in host or port == 80 else f"{host}:{port}"
 
 
-def _print_logins(file: Path) -> None:
+def _print_logins(file: Path, port: int) -> None:
+    """Who can sign in to the demo banks, at the port of this start: the file names that of the first one."""
     if not file.exists():
         return
     for login in json.loads(file.read_text()):
+        login["url"] = f"http://{_with_port(urlsplit(login['url']).hostname or '', port)}/"
         print("  " + "  ".join(str(value) for value in login.values()))
 
 

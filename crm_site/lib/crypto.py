@@ -36,9 +36,19 @@ def new_wrapped_key(master: bytes, bank_code: str) -> bytes:
     return nonce + AESGCM(master).encrypt(nonce, os.urandom(32), f"bank:{bank_code}".encode())
 
 
+def rewrapped(wrapped: bytes, master: bytes, *, bank_code: str, new_code: str) -> bytes:
+    """The same data key for another code. Raises Unreadable when the master key is not the one that wrapped it."""
+    try:
+        data_key = AESGCM(master).decrypt(wrapped[:12], wrapped[12:], f"bank:{bank_code}".encode())
+    except Exception as error:
+        raise Unreadable("the bank's key does not open with this master key") from error
+    nonce = os.urandom(12)
+    return nonce + AESGCM(master).encrypt(nonce, data_key, f"bank:{new_code}".encode())
+
+
 @dataclass(frozen=True)
 class Vault:
-    """Opens and closes one bank's protected values."""
+    """Opens and closes one bank's protected values. `bank_id`: the number they are bound to (`Bank.sealed_as`)."""
 
     bank_id: int
     _cipher: AESGCM

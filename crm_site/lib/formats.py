@@ -141,6 +141,12 @@ def money_in(value: Decimal | None, unit: Unit) -> str:
     return number(shown, unit.decimals)
 
 
+def money_change_in(value: Decimal | None, unit: Unit) -> str:
+    """A change of an amount in a given unit, with its sign: +14.6, −6.9, 0.0."""
+    text = money_in(value, unit)
+    return f"+{text}" if value is not None and value > 0 and not text.startswith("<") else text
+
+
 def money(
     value: Decimal | None, currency: str, *, home: str | None = None, language: str | None = None
 ) -> Amount:

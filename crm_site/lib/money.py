@@ -202,6 +202,11 @@ def round_cents(amount: Decimal) -> Decimal:
     return amount.quantize(CENT, ROUND_HALF_UP)
 
 
+def round_to(amount: Decimal, currency: str) -> Decimal:
+    """Half-up to the decimals of a currency."""
+    return amount.quantize(Decimal(1).scaleb(-DECIMALS.get(currency, 2)), ROUND_HALF_UP)
+
+
 # What people and spreadsheets set thousands apart with.
 _APART = dict.fromkeys(map(ord, ",，\u00a0\u202f "))
 

@@ -99,6 +99,19 @@ def founding(bank_id: int) -> Iterator[None]:
             _set_bank(str(outer))
 
 
+@contextmanager
+def moving() -> Iterator[None]:
+    """Guards and the record stand aside for rows of the active bank, which this transaction puts back or removes.
+
+    The setting alone opens nothing: the database asks its owner's note of the transaction (crm_site/lib/postgres/moving.py).
+    """
+    require_bank()
+    with connection.cursor() as cursor:
+        cursor.execute("select set_config('app.moving', 'on', true)")
+        yield
+        cursor.execute("select set_config('app.moving', '', true)")
+
+
 def act_as(actor: Actor, *, reason: str = "") -> None:
     """Tell the audit triggers who changes rows from here to the end of the transaction, and why.
 
@@ -133,7 +146,7 @@ def in_bank(bank_id: int, chunks: Iterable[Any]) -> Iterator[Any]:
 
 
 class BankField(models.BigIntegerField):
-    """The owning bank. ``keep_pk`` leaves the primary key at (id), for tables that third-party keys point at."""
+    """The owning bank. ``keep_pk`` leaves the primary key at (id); only an old migration still asks for it."""
 
     is_bank = True
 

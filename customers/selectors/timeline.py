@@ -1,4 +1,4 @@
-"""What this room contributes to the timeline: contacts, accounts and loans, balance milestones, tier changes."""
+"""What this room contributes to the timeline: contacts, accounts and loans, people, balance milestones, tier changes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,17 @@ from crm_site.accounts.selectors import working_day
 from crm_site.lib import formats
 from crm_site.lib.permissions import Actor
 from crm_site.work.models import Task
-from customers.models import Account, Channel, Customer, Interaction, Loan, MonthEnd
+from customers.models import (
+    Account,
+    Channel,
+    ContactPerson,
+    Customer,
+    CustomerKind,
+    Interaction,
+    LeftReason,
+    Loan,
+    MonthEnd,
+)
 from customers.models.interactions import Result, promise_key
 from customers.models.standing import TIER_LABELS, VALUE_TIERS
 from customers.timeline import Moment, start_of
@@ -95,6 +105,24 @@ def products(actor: Actor, customer: Customer, before: dt.datetime, limit: int) 
         if loan.closed_date:
             repaid = _("Loan of %(amount)s repaid") % words
             moments.append(Moment(start_of(loan.closed_date), "circle-check", "business", repaid, source))
+    earlier = [moment for moment in moments if moment.at < before]
+    return sorted(earlier, key=lambda moment: moment.at, reverse=True)[:limit]
+
+
+def people(actor: Actor, customer: Customer, before: dt.datetime, limit: int) -> Sequence[Moment]:
+    """Who took up a post at a company, and who left one."""
+    if customer.kind != CustomerKind.CORPORATE:
+        return []
+    seen = ContactPerson.objects.visible_to(actor).filter(customer=customer)
+    moments = []
+    for person in seen.exclude(left_reason=LeftReason.MISTAKE).order_by("-id"):
+        words = {"name": person.name, "post": person.post_label, "reason": person.get_left_reason_display()}
+        if person.from_date:
+            came = _("%(name)s took up a post: %(post)s") % words
+            moments.append(Moment(start_of(person.from_date), "user-plus", "information", came))
+        if person.left_date:
+            gone = _("%(post)s %(name)s: %(reason)s") % words
+            moments.append(Moment(start_of(person.left_date), "user-minus", "information", gone))
     earlier = [moment for moment in moments if moment.at < before]
     return sorted(earlier, key=lambda moment: moment.at, reverse=True)[:limit]
 

@@ -91,10 +91,12 @@ class Edge:
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """The customer in the middle and its parties around it."""
+    """The customer in the middle and its parties around it: `drawn` of `parties`."""
 
     width: int
     height: int
+    drawn: int
+    parties: int
     nodes: Sequence[Node]
     edges: Sequence[Edge]
 
@@ -126,7 +128,7 @@ def draw_relations(name: str, parties: Sequence[RelatedParty]) -> Graph | None:
         along = 0.5 + 0.25 * abs(math.cos(angle))
         text_x, text_y = centre_x + (x - centre_x) * along, centre_y + (y - centre_y) * along - 4
         edges.append(Edge(*begin, *end, words, round(text_x, 1), round(text_y, 1)))
-    return Graph(WIDTH, HEIGHT, nodes, edges)
+    return Graph(WIDTH, HEIGHT, len(shown), len(ties), nodes, edges)
 
 
 def _words(party: RelatedParty) -> str:

@@ -24,6 +24,7 @@ from customers.forms import ProfileForm
 from customers.models import Customer, Standing
 from customers.models.parties import crm_owned
 from customers.selectors import lists, single
+from customers.selectors.people import people_of
 from customers.selectors.timeline import open_promises
 from customers.view_parts import badges_of
 from customers.views.drawings import draw_relations, trend_chart
@@ -346,6 +347,7 @@ def print_view(request: Any, customer_id: int) -> HttpResponse:
         "customer": view.header.customer,
         "standing": view.header.standing,
         "contacts": found[:10],
+        "people": people_of(request.actor, view.header.customer, day=day),
         "form_name": _("Customer sheet"),
         "form_number": view.header.customer.number,
         "printed_by": request.user.name,

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import datetime as dt
+from functools import cache
 from typing import Any
 
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
-from credit_rating.selectors.cases import inbox, listed, todo_count
+from credit_rating.selectors.cases import inbox, listed
 from credit_rating.selectors.waiting import ratings_to_decide
-from credit_rating.selectors.warnings import WarningQuery, warning_count
 from crm_site.accounts.models import OrgUnit
 from crm_site.accounts.selectors import working_day
 from crm_site.accounts.versions import VersionStatus
@@ -30,7 +31,7 @@ from relationship.selectors.loads import Load, loads, owners_of, totals
 from relationship.selectors.queue import in_queue
 from relationship.selectors.units import readable_unit
 from segmentation.models import TierPolicy
-from segmentation.selectors.churn import champions
+from segmentation.selectors.churn import churn_known
 
 # Cases that a home names.
 HOME_CASES = 5
@@ -73,7 +74,7 @@ def _matrix(scope: Scope, moved: Moves | None) -> dict[str, Any] | None:
     }
 
 
-def _balances(request: Any, scope: Scope) -> dict[str, Any]:
+def _balances(request: Any, scope: Scope, day: dt.date) -> dict[str, Any]:
     """Trend, tiers, movement: what both dashboards show of the summaries."""
     days = dashboards.counted_days()
     months = dashboards.months(scope, days) if days else []
@@ -85,20 +86,22 @@ def _balances(request: Any, scope: Scope) -> dict[str, Any]:
         for rank, line in zip(dashboards.TIERS, lines, strict=False)
     }
     moved = dashboards.moves(scope, newest.day) if newest else None
+    # What the drawing shows, and all that it depends on: the same figures are drawn once (templates: "drawn").
+    shown = (get_language(), request.bank.currency, day, scope.unit.pk, scope.kind, scope.line_kinds, measure)
     return {
+        "drawn_from": repr((shown, months, moved)),
         "measure": measure,
         "newest": newest,
         "before": months[-2] if len(months) > 1 else None,
         "tier_lines": lines,
-        "chart": charts.balances(months, measure, request.bank.currency, urls) if months else None,
+        "chart": cache(lambda: charts.balances(months, measure, request.bank.currency, urls)),
         "moved": moved,
-        "matrix": _matrix(scope, moved),
+        "matrix": cache(lambda: _matrix(scope, moved)),
     }
 
 
-def _churn_known(newest: Month | None) -> bool:
-    """Whether a 0 of the likely leavers means nobody: without an approved model there is no score to count."""
-    return bool(newest and newest.total.churn_high) or bool(champions())
+def _likely(newest: Month | None) -> int:
+    return newest.total.churn_high if newest else 0
 
 
 def _changes(context: dict[str, Any]) -> dict[str, float | None]:
@@ -132,7 +135,7 @@ def branch(request: Any, pk: int | None = None) -> HttpResponse:
         return redirect("relationship:bank-home")
     scope, day = _scope(request, unit), working_day(request.bank)
     may_decide = may(request.actor, "assignment.approve", unit)
-    context = _balances(request, scope)
+    context = _balances(request, scope, day)
     people: list[Load] = [] if scope.line_kinds is not None else loads(owners_of(unit, day), day)
     managers = [row for row in people if not row.is_teller]
     context |= {
@@ -147,12 +150,8 @@ def branch(request: Any, pk: int | None = None) -> HttpResponse:
         "late_tasks": sum(row.late_tasks for row in people),
         "over_cap": [row for row in managers if row.fill and row.fill.is_over],
         "waiting": in_queue(request.actor, unit).count(),
-        "cases": todo_count(request.actor, day) if may(request.actor, "credit.decide") else 0,
-        "ratings": ratings_to_decide(request.actor, day).count()
-        if may(request.actor, "rating.decide")
-        else 0,
-        "warnings": warning_count(request.actor, WarningQuery(level="risk")) if may_decide else 0,
-        "churn_known": _churn_known(context["newest"]),
+        "reads_credit": may(request.actor, "credit.read"),
+        "churn_known": churn_known(_likely(context["newest"])),
         "leavers": dashboards.likely_to_leave(scope, request.bank.currency),
         "overdue": dashboards.overdue(scope),
         "urls": _scope_urls(scope),
@@ -194,7 +193,7 @@ def bank(request: Any) -> HttpResponse:
     """Headquarters: every branch compared, the bank's trend, and where to look further."""
     head_office = OrgUnit.objects.get(parent__isnull=True)
     scope, day = _scope(request, head_office), working_day(request.bank)
-    context = _balances(request, scope)
+    context = _balances(request, scope, day)
     newest, before = context["newest"], context["before"]
     sort = request.GET.get("sort", "")
     lines = dashboards.branch_lines(scope, newest.day, before.day if before else None, sort) if newest else []
@@ -214,7 +213,7 @@ def bank(request: Any) -> HttpResponse:
         "changes": _changes(context),
         "lines": lines,
         "columns": _columns(),
-        "churn_known": _churn_known(newest),
+        "churn_known": churn_known(_likely(newest)),
         "churn": sum(newest.by_tier[rank].churn_high for rank in (3, 2) if rank in newest.by_tier)
         if newest
         else 0,
@@ -225,7 +224,7 @@ def bank(request: Any) -> HttpResponse:
         "kind": scope.kind,
         "kinds": kinds,
         "urls": _scope_urls(scope),
-        "homeless": newest.total.customers - sum(line.sums.customers for line in lines) if newest else 0,
+        "homeless": next((line for line in lines if line.unit is None), None),
         "drafts": TierPolicy.objects.filter(status=VersionStatus.PROPOSED).count()
         if may(request.actor, "policy.publish")
         else 0,

@@ -19,6 +19,7 @@ from customers.conditions import fact_is
 from relationship import links
 from relationship.selectors import home
 from relationship.selectors.counter import counter
+from segmentation.selectors.churn import churn_known
 
 
 def greeting(name: str, hour: int) -> str:
@@ -36,13 +37,15 @@ def own_home(request: Any) -> HttpResponse:
     now = timezone.now().astimezone(ZoneInfo(bank.timezone))
     day, date = working_day(bank), business_date(bank)
     midnight = dt.datetime.combine(bank_today(bank), dt.time(), now.tzinfo)
+    changes = {change.code: change for change in home.last_night(actor, date)}
     context = {
         "greeting": greeting(request.user.name, now.hour),
         "day": day,
         "quarter_days": (quarter_end(day) - day).days,
         "portfolio": home.portfolio(actor, date),
         "today_work": home.today(actor, day, midnight),
-        "changes": {change.code: change for change in home.last_night(actor, date)},
+        "changes": changes,
+        "churn_known": churn_known(changes["churn"].count),
         "urls": {
             "all": links.list_url(links.ME),
             "high": links.list_url(links.ME, fact_is("value_tier", "high")),

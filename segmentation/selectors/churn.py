@@ -153,3 +153,8 @@ def what_matters(model: ChurnModel) -> list[Line]:
 
 def champions() -> list[ChurnModel]:
     return list(ChurnModel.objects.filter(status=ModelStatus.CHAMPION).order_by("kind"))
+
+
+def churn_known(likely: int) -> bool:
+    """Whether a 0 of the likely leavers means nobody: without an approved model there is no score to count."""
+    return bool(likely) or ChurnModel.objects.filter(status=ModelStatus.CHAMPION).exists()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -35,10 +35,19 @@ class Measure:
     def met(self) -> bool:
         return self.actual >= self.threshold
 
+    @property
+    def short(self) -> Decimal:
+        """How much is missing to the line; 0 when it is reached."""
+        return max(self.threshold - self.actual, Decimal(0))
+
 
 @dataclass(frozen=True)
 class Why:
-    """Why a customer has its tier: the figures, the thresholds, the policy version and the date."""
+    """Why a customer has its tier: the figures, the thresholds, the policy version and the date.
+
+    `above`: the next better tier's name and lines, none of them reached where one would do; "" and none for the best
+    tier, and where `measures` are those lines already, as for the lowest.
+    """
 
     scheme: str
     scheme_label: str
@@ -49,6 +58,12 @@ class Why:
     since: dt.date | None
     measures: Sequence[Measure]
     words: str
+    above_label: str = ""
+    above: Sequence[Measure] = ()
+
+    @property
+    def lines(self) -> list[Measure]:
+        return [*self.measures, *self.above]
 
 
 def seen_customer(actor: Actor, customer_id: int) -> Customer:
@@ -78,11 +93,8 @@ def _why(standing: Standing, policy: TierPolicy, rank: int, since: dt.date | Non
     mine = next(tier for tier in tiers if tier["rank"] == rank)
     # The lowest tier has no line of its own: what counts is the line above that was not reached.
     measured = mine if mine["condition"] else tiers[-2]
-    measures = [
-        Measure(str(FACTS[fact].label), getattr(standing, fact), amount)
-        for fact, amount in thresholds_of(measured["condition"]).items()
-        if hasattr(standing, fact)
-    ]
+    place = tiers.index(measured)
+    above = tiers[place - 1] if measured is mine and place else None
     words = sentence(measured["condition"])
     if not mine["condition"]:
         words = _("Below “%(tier)s”: %(words)s") % {"tier": tier_label(measured), "words": words}
@@ -94,9 +106,20 @@ def _why(standing: Standing, policy: TierPolicy, rank: int, since: dt.date | Non
         policy,
         day,
         since,
-        measures,
+        _measures(standing, measured),
         words,
+        tier_label(above) if above else "",
+        _measures(standing, above) if above else (),
     )
+
+
+def _measures(standing: Standing, tier: Mapping[str, Any]) -> list[Measure]:
+    """The customer's figures against a tier's amounts."""
+    return [
+        Measure(str(FACTS[fact].label), getattr(standing, fact), amount)
+        for fact, amount in thresholds_of(tier["condition"]).items()
+        if hasattr(standing, fact)
+    ]
 
 
 @dataclass(frozen=True)

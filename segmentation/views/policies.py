@@ -6,13 +6,13 @@ from typing import Any
 
 from django.contrib import messages
 from django.db import transaction
+from django.forms import Form
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from crm_site.accounts.forms import ProposalForm
 from crm_site.accounts.selectors import business_date
 from crm_site.accounts.versions import differences, states
 from crm_site.accounts.views.versions import VersionActs, VersionLife
@@ -27,9 +27,11 @@ from segmentation.models import TierPolicy
 from segmentation.models.tiers import SCHEME_LABELS, tier_label
 from segmentation.own_schemes import standing_in
 from segmentation.selectors import policies
+from segmentation.selectors.effect import is_ahead
 
 
-def _policy(policy_id: int) -> TierPolicy:
+def find_policy(policy_id: int) -> TierPolicy:
+    """A version, or Http404."""
     try:
         return policies.policy_version(policy_id)
     except TierPolicy.DoesNotExist:
@@ -78,7 +80,7 @@ def scheme_add(request: Any) -> HttpResponse:
 @require_POST
 def policy_kind(request: Any, policy_id: int) -> HttpResponse:
     """Begin a policy of its own for one kind of customer."""
-    base, form = _policy(policy_id), KindForm(request.POST)
+    base, form = find_policy(policy_id), KindForm(request.POST)
     if not form.is_valid():
         messages.error(request, _("Choose a kind of customer."))
         return redirect("segmentation:policy", base.pk)
@@ -110,7 +112,7 @@ def _said(found: TierPolicy) -> dict[str, str]:
     return {tier_label(tier): _words(tier, is_last=tier is found.tiers[-1]) for tier in found.tiers}
 
 
-def _policy_page(request: Any, found: TierPolicy, form: ProposalForm, status: int) -> HttpResponse:
+def _policy_page(request: Any, found: TierPolicy, form: Form, status: int) -> HttpResponse:
     staff = request.actor.staff_id
     is_own_scheme = found.scheme.code not in SCHEME_LABELS
     day = business_date(request.bank)
@@ -136,11 +138,13 @@ def _policy_page(request: Any, found: TierPolicy, form: ProposalForm, status: in
         else [],
         "is_value": found.scheme.code == "value",
         "state": stands[found.pk],
+        "is_ahead": is_ahead(found, stands[found.pk]),
         "before": before,
         "changes": differences(_said(before), _said(found)) if before else [],
         "versions": [(v, stands[v.pk]) for v in versions],
         "under_way": policies.open_version(found),
         "form": form,
+        "may_withdraw": may(request.actor, "policy.publish"),
         "may_see_segments": may(request.actor, "segmentation.read"),
         "may_draft": may(request.actor, "policy.draft"),
         "may_publish": may(request.actor, "policy.publish")
@@ -154,7 +158,7 @@ def _policy_page(request: Any, found: TierPolicy, form: ProposalForm, status: in
 @require_http_methods(["GET", "POST"])
 def policy_edit(request: Any, policy_id: int) -> HttpResponse:
     """The thresholds of the next version, beginning with those of this one."""
-    base = _policy(policy_id)
+    base = find_policy(policy_id)
     form = ThresholdForm(base, request.actor, request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
         try:
@@ -172,10 +176,10 @@ def policy_edit(request: Any, policy_id: int) -> HttpResponse:
 
 
 LIFE = VersionLife(
-    "segmentation:policy", "segmentation:policy-list", _policy, _policy_page,
+    "segmentation:policy", "segmentation:policy-list", find_policy, _policy_page,
     VersionActs(
         services.DRAFT, services.PUBLISH, "policy_id", services.propose_policy, services.publish_policy, services.return_policy,
-        services.discard_draft, from_today=False,
+        services.discard_draft, services.withdraw_policy, from_today=False,
     ),
 )  # fmt: skip
-policy_propose, policy_publish, policy_return, policy_discard = LIFE.views()
+policy_propose, policy_publish, policy_return, policy_discard, policy_withdraw = LIFE.views()

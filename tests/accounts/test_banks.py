@@ -11,7 +11,7 @@ from django.core.management.base import CommandError
 from django.test import Client
 
 from crm_site.accounts.banks import forget_banks
-from crm_site.accounts.models import Bank, OrgUnit, Staff
+from crm_site.accounts.models import Bank, BankMove, OrgUnit, Staff
 from crm_site.accounts.services import create_bank, found_bank
 from crm_site.lib.errors import DomainError
 from crm_site.lib.permissions import Role
@@ -46,6 +46,24 @@ def test_a_bank_is_created_with_its_first_administrator(
     with bank(created.pk):
         assert Staff.objects.get().must_change_password
         assert OrgUnit.objects.count() == 1
+
+
+def test_the_operator_sees_when_a_bank_was_last_backed_up(
+    operator: Person, house: House, client_for: Callable[[Person], Client]
+) -> None:
+    for number in (1, 2):
+        BankMove.objects.create(
+            bank_id=house.id,
+            code="alpha",
+            name="A",
+            kind="backup",
+            at=NOW.replace(day=number),
+            done_by="x",
+            rows=1,
+        )
+    page = client_for(operator).get("/banks/").content.decode()
+    assert "2 Nov" in page
+    assert "1 Nov" not in page
 
 
 @pytest.mark.parametrize(

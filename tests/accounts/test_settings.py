@@ -37,6 +37,14 @@ def test_a_unit_is_added_in_its_place(house: House, desk: Client, administrator:
         ]  # fmt: skip
 
 
+def test_units_stand_in_the_order_people_count(inside: House, administrator: Person) -> None:
+    for code in ("N-10", "N-2", "10", "2"):
+        kind, parent = ("sub_branch", inside.north) if "-" in code else ("branch", inside.head_office)
+        add_unit(administrator.actor, code=code, name=code, kind=kind, parent_id=parent.pk)
+    codes = [row.unit.code for row in unit_tree(administrator.actor)]
+    assert codes == ["HO", "2", "10", "N", "N1", "N-2", "N-10", "S"]
+
+
 def test_units_move_with_what_is_below_and_never_below_themselves(
     inside: House, administrator: Person
 ) -> None:

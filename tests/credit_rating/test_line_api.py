@@ -182,3 +182,23 @@ def test_the_list_says_what_changed(house: House, line: CreditLine, call: Call) 
     first = reader("get", "lines?limit=1&sort=-expires_on").json()
     second = reader("get", f"lines?limit=1&sort=-expires_on&cursor={first['next']}").json()
     assert [first["results"][0]["id"], second["results"][0]["id"]] == [other.pk, line.pk]
+
+
+def test_yen_have_no_decimals(house: House) -> None:
+    """Money is a string with the currency's decimals, going out and coming in."""
+    call = caller(house, "lines:control")
+    with bank(house.id):
+        line = a_line(
+            house, currency="JPY", starts_on=LONG_AGO, expires_on=FAR, sub_limits={a_product("BILLS"): 300}
+        )
+    yen = {"amount": "600", "currency": "JPY", "reference": "P-1"}
+    held = call("post", f"lines/{line.pk}/reservations", yen).json()
+    assert (held["amount"], held["available"]) == ("600", "400")
+    part = call("post", f"reservations/{held['id']}/commit", {"amount": "100.5"})
+    assert (part.status_code, part.json()["errors"][0]["pointer"]) == (422, "#/amount")
+    assert (
+        call("post", f"reservations/{held['id']}/commit", {"amount": "100.00"}).json()["committed"] == "100"
+    )
+    assert call("post", f"lines/{line.pk}/check", {**yen, "amount": "0.5"}).status_code == 422
+    detail = call("get", f"lines/{line.pk}").json()
+    assert (detail["limit"], detail["sub_limits"][0]["limit"]) == ("1000", "300")

@@ -177,7 +177,7 @@ def test_inbox_and_homes_name_it(
     firm: Customer, rm: Person, branch_manager: Person, hq_credit: Person, client_for: SignIn
 ) -> None:
     waits = submit(rm, make(rm, firm))
-    for person, home in ((branch_manager, "/relationship/branch/"), (hq_credit, "/relationship/bank/")):
+    for person, home in ((branch_manager, "/credit/desk-counts/"), (hq_credit, "/relationship/bank/")):
         client = client_for(person)
         assert "1 rating waits for your decision" in client.get("/credit/").content.decode()
         assert "/credit/ratings/?list=todo" in client.get(home).content.decode(), home

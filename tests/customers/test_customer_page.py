@@ -6,10 +6,12 @@ import datetime as dt
 import json
 import uuid
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from django.db import connection
+from django.template.loader import render_to_string
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
@@ -22,6 +24,8 @@ from customers import services
 from customers.ingest.uploads import retoken
 from customers.models import Customer, Interaction, Standing
 from customers.selectors import single
+from customers.selectors.single import RelatedParty
+from customers.views.drawings import draw_relations
 from customers.views.listing import pack
 from tests.conftest import NOW
 from tests.customers import factories
@@ -465,3 +469,14 @@ def test_figures_hold_until_the_business_date(house: Any, portfolio: Any, rm: An
         html = client.get(url).content.decode()
         assert "19 Nov" in html, url
         assert "31 Oct" not in html, url
+
+
+def test_a_picture_of_ten_says_how_many_more_there_are() -> None:
+    tie: Any = SimpleNamespace(share=None, note="")
+    parties = [RelatedParty(tie, n, f"Party {n}", "Supplier", True) for n in range(1, 13)]
+    shown = {"customer": None, "parties": parties, "graph": draw_relations("Acme", parties)}
+    panel = render_to_string("customers/_panel_relations.html", shown)
+    assert "10 of 12 parties are drawn" in panel
+    assert "Party 12</a></td>" in panel
+    few = {**shown, "parties": parties[:10], "graph": draw_relations("Acme", parties[:10])}
+    assert "are drawn" not in render_to_string("customers/_panel_relations.html", few)

@@ -70,6 +70,18 @@ def test_the_lists_filter_applies(portfolio: Any, rm: Any, client_for: Any) -> N
     ]
 
 
+@pytest.mark.parametrize("sort", ["-deposits_adb", "deposits_adb", "name"])
+def test_the_rows_stand_as_in_the_list(
+    sort: str, portfolio: Any, branch_manager: Any, client_for: Any
+) -> None:
+    desk = client_for(branch_manager)
+    names = [row["Customer name"] for row in rows_of(desk.post(RUN, typed(sort=sort)))]
+    page = desk.get("/customers/", {"sort": sort}).content.decode()
+    page = page[page.index("<tbody") :]
+    assert names == sorted(names, key=page.index)
+    assert len(names) == 3
+
+
 @pytest.mark.parametrize("wrong", [{"purpose": ""}, {"purpose": "x"}, {"format": "pdf"}, {"c": "{"}])
 def test_an_export_that_cannot_be_made_says_why(
     wrong: Any, portfolio: Any, rm: Any, house: Any, client_for: Any

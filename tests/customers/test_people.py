@@ -20,6 +20,7 @@ from customers.conditions import Matches
 from customers.models import ContactPerson, Standing
 from customers.selectors.people import people_of
 from customers.services.people import stored_words
+from tests.composition.test_api import caller
 from tests.conftest import NOW, TODAY
 from tests.customers.test_list import own_statements
 
@@ -113,6 +114,28 @@ def test_a_leaver_keeps_the_place_in_history(house: Any, rm: Any, acme: Any) -> 
         found = people_of(rm.actor, acme, day=TODAY)
         assert [(g.person.name, g.successor) for g in found.gone] == [("郑洁", ""), ("吴敏", "郑洁")]
         assert not people_of(rm.actor, acme, day=days(400)).gone
+
+
+def test_the_sheet_the_timeline_and_the_api_know_the_people(
+    house: Any, rm: Any, acme: Any, client_for: Any
+) -> None:
+    with bank(house.id):
+        old = add(rm, acme, "吴敏", from_date=days(-900))
+        services.person_left(rm.actor, person=old, left_date=days(-21), reason="retired", now=NOW)
+        add(rm, acme, "郑洁", phone=PHONE, roles=["decider"], from_date=days(-10))
+    client = client_for(rm)
+    sheet = client.get(f"/customers/{acme.pk}/print/").content.decode()
+    assert "郑洁 Finance director" in sheet
+    assert (PHONE[3:] in sheet, "吴敏" in sheet) == (False, False)
+    told = client.get(f"/customers/{acme.pk}/panels/timeline/").content.decode()
+    assert told.index("郑洁 took up a post: Finance director") < told.index("Finance director 吴敏: Retired")
+    call = caller(house, "customers:read")
+    assert call("get", f"customers/{acme.number}/view").json()["people"] == [
+        {
+            "name": "郑洁", "post": "finance_director", "title": "", "roles": ["decider"], "is_key": True,
+            "phone": "+86138••••6021", "since": days(-10).isoformat(),
+        }
+    ]  # fmt: skip
 
 
 def test_two_people_edit_one_person(house: Any, rm: Any, acme: Any, client_for: Any) -> None:

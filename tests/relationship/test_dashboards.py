@@ -97,7 +97,8 @@ def test_the_branch_manager_is_told_of_grave_warnings_of_the_branch(
             )
     client = client_for(branch_manager)
     page = client.get("/").content.decode()
-    assert 'href="/credit/warnings/?level=risk"><b>1</b>' in page
+    assert (counts := "/credit/desk-counts/") in page
+    assert 'href="/credit/warnings/?level=risk"><b>1</b>' in client.get(counts).content.decode()
     assert list_count(client, "/credit/warnings/?level=risk") == 1
 
 
@@ -110,6 +111,24 @@ def test_every_figure_of_the_branch_opens_a_list_of_that_length(
     assert len(figures) > 10
     for url, text in figures:
         assert list_count(client, html.unescape(url)) == int(text.replace(",", "")), url
+
+
+def test_a_drawing_is_kept_for_its_figures_and_no_others(
+    book: House, rm: Person, branch_manager: Person, client_for: SignIn
+) -> None:
+    client = client_for(branch_manager)
+
+    def drawn(language: str = "en") -> str:
+        page = client.get("/relationship/branch/", HTTP_ACCEPT_LANGUAGE=language).content.decode()
+        return page[page.index("data-chart=") : page.index("</figure>")]
+
+    first = drawn()
+    assert drawn() == first
+    assert drawn("zh-hans") != first
+    with bank(book.id):
+        customer(book.north, rm.staff, tier=3, deposits="2000000.00")
+        count_summaries(book)
+    assert drawn() not in {first, ""}
 
 
 def test_branch_figures(book: House, branch_manager: Person) -> None:
@@ -133,7 +152,7 @@ def test_headquarters_compare_all_branches_and_the_lines_add_up(
         scope = Scope(president.actor, book.head_office)
         lines = dashboards.branch_lines(scope, DAY, None, "deposits")
         total = dashboards.months(scope, [DAY])[0].total
-    assert [line.unit.name for line in lines] == ["North", "South"]
+    assert [line.unit and line.unit.name for line in lines] == ["North", "South"]
     assert sum(line.sums.customers for line in lines) == total.customers == 6
     assert sum(line.sums.deposits_adb for line in lines) == total.deposits_adb
     assert [line.waiting for line in lines] == [1, 0]
@@ -143,6 +162,23 @@ def test_headquarters_compare_all_branches_and_the_lines_add_up(
         assert list_count(client, html.unescape(url)) == int(text.replace(",", "")), url
     for sort in dashboards.SORTS:
         assert client.get(f"/relationship/bank/?sort={sort}&measure=loans").status_code == 200
+
+
+def test_who_belongs_to_no_branch_has_a_line_and_a_list(
+    house: House, president: Person, client_for: SignIn
+) -> None:
+    house.bank.business_date = DAY
+    house.bank.save(update_fields=["business_date"])
+    with bank(house.id):
+        for home in (None, house.head_office, house.north):
+            customer(home, None, tier=3, deposits="100.00")
+        count_summaries(house)
+        lines = dashboards.branch_lines(Scope(president.actor, house.head_office), DAY, None, "deposits")
+    nowhere = lines[-1]
+    assert (nowhere.unit, nowhere.sums.customers, nowhere.high) == (None, 2, 2)
+    client = client_for(president)
+    assert "Without a home branch" in client.get("/").content.decode()
+    assert [list_count(client, nowhere.urls[which]) for which in ("all", "high", "loans")] == [2, 2, 0]
 
 
 def test_a_line_department_sees_its_kinds_only(
@@ -216,6 +252,17 @@ def test_the_home_says_what_it_hides(house: House, rm: Person, client_for: SignI
     assert "2 more not listed, CNY 2,000.00 at stake" in page  # customers: what each lacks stands in its row
     assert "Churn risk 2" in page
     assert page.count("worklist-also") == 8
+
+
+def test_nobody_likely_to_leave_is_said_only_where_somebody_is_scored(
+    house: House, rm: Person, client_for: SignIn
+) -> None:
+    with bank(house.id):
+        customer(house.north, rm.staff)
+    assert "No churn model is approved" in client_for(rm).get("/").content.decode()
+    with bank(house.id):
+        customer(house.north, rm.staff, standing={"churn_bp": 9000})
+    assert "No churn model is approved" not in client_for(rm).get("/").content.decode()
 
 
 def test_a_person_with_two_roles_gets_the_wider_home(house: House, rm: Person, client_for: SignIn) -> None:

@@ -75,7 +75,7 @@ def found_bank(
     Raises DomainError for what no bank can have, Conflict when code or host are taken.
     """
     name, host = name.strip(), host.strip().lower() or f"{code}.localhost"
-    faults = _faults(code=code, name=name, host=host, currency=currency, timezone=timezone)
+    faults = bank_faults(code=code, name=name, host=host, currency=currency, timezone=timezone)
     if faults:
         raise DomainError(" ".join(faults.values()), code="bank_facts", fields=faults)
     given = password or one_time_password()
@@ -101,7 +101,7 @@ def found_bank(
     return FoundedBank(created, login, given)
 
 
-def _faults(*, code: str, name: str, host: str, currency: str, timezone: str) -> dict[str, str]:
+def bank_faults(*, code: str, name: str, host: str, currency: str, timezone: str) -> dict[str, str]:
     """What is wrong with the facts of a bank to be, by the name of the fact."""
     faults = {}
     if not _CODE.fullmatch(code):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from decimal import Decimal
 
 from django.db import IntegrityError, transaction
@@ -180,10 +181,16 @@ def _check_move(unit: OrgUnit, parent_id: int | None) -> None:
     _check_place(OrgUnitKind(unit.kind), parent)
 
 
+def _reading_order(unit: OrgUnit) -> list[str | int]:
+    """By code as people count: 2 before 10, B002-2 before B002-10."""
+    parts = re.split("([0-9]+)", unit.code)
+    return [int(part) if place % 2 else part for place, part in enumerate(parts)]
+
+
 def renumber_tree() -> int:
     """Recompute lft/rgt of the active bank's organisation by depth-first walk; returns the number of units."""
     children: dict[int | None, list[OrgUnit]] = {}
-    for unit in OrgUnit.objects.order_by("code", "id"):
+    for unit in sorted(OrgUnit.objects.order_by("code", "id"), key=_reading_order):
         children.setdefault(unit.parent_id, []).append(unit)
     counter, changed, visited = 0, [], 0
 

@@ -7,6 +7,9 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from rest_framework import serializers
+from rest_framework.fields import get_attribute
+
+from crm_site.lib.money import round_to
 
 FIRST_YEAR, LAST_YEAR = 1900, 2199
 
@@ -25,15 +28,29 @@ class StrictSerializer(serializers.Serializer):
 
 
 class MoneyString(serializers.Field):
-    """An amount as a string with two decimals ("1234.50"); a JSON number is refused."""
+    """An amount as a string with its currency's decimals ("1234.50", "1235" of yen); a JSON number is refused.
+
+    `currency` is the path to the row's currency; without it, that of the serializer's own field `currency`.
+    """
 
     default_error_messages = {
         "not_string": 'Money is a string such as "1234.50".',
         "invalid": "Not an amount with at most two decimals.",
     }
 
+    def __init__(self, *, currency: str = "", **options: Any) -> None:
+        super().__init__(**options)
+        self.currency = currency
+
+    def get_attribute(self, instance: Any) -> Decimal | None:
+        amount = super().get_attribute(instance)
+        if amount is None:
+            return None
+        path = self.currency.split(".") if self.currency else self.parent.fields["currency"].source_attrs
+        return round_to(Decimal(amount), get_attribute(instance, path))
+
     def to_representation(self, value: Decimal) -> str:
-        return f"{value:.2f}"
+        return f"{value:f}"
 
     def to_internal_value(self, data: Any) -> Decimal:
         if not isinstance(data, str):

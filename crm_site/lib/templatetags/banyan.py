@@ -114,6 +114,12 @@ def money_in(value: Decimal | None, scale: formats.Unit) -> str:
 
 
 @register.filter
+def money_change_in(value: Decimal | None, scale: formats.Unit) -> str:
+    """The bare change of a column whose head names the unit, with its sign."""
+    return formats.money_change_in(value, scale)
+
+
+@register.filter
 def number(value: Decimal | int | None, decimals: int = 0) -> str:
     """12,345 or, with decimals, 12,345.6."""
     return formats.number(value, decimals)
@@ -197,6 +203,12 @@ def file_size(size: int | None) -> str:
 def day(context: Context, value: date | None) -> str:
     """11-27 this (business) year, 2026-11-27 otherwise; 27 Nov in English."""
     return formats.day(value, _today(context))
+
+
+@register.filter(expects_localtime=True)
+def day_full(value: date | None) -> str:
+    """2026-11-27 · 27 Nov 2026: a date with its year, as in sentences and on forms."""
+    return formats.day(value)
 
 
 @register.simple_tag(takes_context=True)

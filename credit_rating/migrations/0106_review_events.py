@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('credit_rating', '0097_core_credit'),
+        ('credit_rating', '0105_withdrawal'),
     ]
 
     operations = [

@@ -33,7 +33,7 @@ DROP FUNCTION credit_rating_rating_people();
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('credit_rating', '0098_review_events'),
+        ('credit_rating', '0106_review_events'),
     ]
 
     operations = [migrations.RunSQL(GUARD, UNGUARD)]
