@@ -118,6 +118,7 @@ MISSING_ITEMS = (
     MissingItem("founded_date", _("Founding date"), f"{_COMPANY} AND {{c}}.founded_date IS NULL"),
     MissingItem("industry", _("Industry"), f"{_COMPANY} AND {{c}}.industry = ''"),
     MissingItem("employees", _("Number of employees"), f"{_COMPANY} AND {{c}}.employees IS NULL"),
+    MissingItem("experience", _("Experience"), "{c}.experience_note = ''"),
     MissingItem("preferences", _("Preferences"), "{c}.preference_note = ''"),
     MissingItem("needs", _("Needs"), "{c}.needs_note = ''"),
     MissingItem(
