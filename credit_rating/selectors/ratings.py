@@ -43,6 +43,14 @@ def rules_on(day: dt.date, kind: str) -> tuple[CreditPolicy | None, Body]:
     return found.version, found.body
 
 
+def review_due(rating: Rating | None, day: dt.date) -> dt.date | None:
+    """By when a rating is to be looked at again; None while it is not due."""
+    if rating is None or rating.review_since is None:
+        return None
+    days = rating_rules.review_days(rules_on(day, rating.kind)[1])
+    return rating.review_since + dt.timedelta(days=days)
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
     """A factor of a rating: its row in the card, its table, the bin its value fell in, and the value (None: missing)."""

@@ -128,10 +128,13 @@ def rating_form(request: Any, customer_id: int) -> HttpResponse:
 
 def _form_page(request: Any, customer: Customer, context: dict[str, Any], status: int) -> HttpResponse:
     past = selectors.ratings_of(request.actor, customer)
+    today = bank_today(request.bank)
+    current = selectors.in_force(request.actor, customer, today)
     shared = {
         "past": [(r, TONES.get(r.status, "")) for r in past],
         "chart": history_chart(past),
-        "current": selectors.in_force(request.actor, customer, bank_today(request.bank)),
+        "current": current,
+        "review_due": selectors.review_due(current, today),
     }
     return page(
         request,
@@ -181,6 +184,7 @@ def _page(
         "against": against,
         "is_maker": waits and request.actor.staff_id in (found.generated_by_id, found.submitted_by_id),
         "notches_up": found.content["notches_up"],
+        "review_due": selectors.review_due(found, bank_today(request.bank)),
     }  # fmt: skip
     return page(request, "credit_rating/rating.html", found.customer, context, tab="rating", status=status)
 
@@ -261,9 +265,12 @@ def rating_panel(request: Any, customer_id: int) -> HttpResponse:
     """The customer's rating, on the customer's page."""
     customer = case_customer(request, customer_id)
     past = selectors.ratings_of(request.actor, customer)
+    today = bank_today(request.bank)
+    current = selectors.in_force(request.actor, customer, today)
     context = {
         "customer": customer,
-        "current": selectors.in_force(request.actor, customer, bank_today(request.bank)),
+        "current": current,
+        "review_due": selectors.review_due(current, today),
         "opened": next((r for r in past if r.status in ("draft", "submitted")), None),
         "decided": [r for r in past if r.expires_on][:5],
         "may_prepare": may(request.actor, services.PREPARE),
