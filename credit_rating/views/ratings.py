@@ -83,10 +83,9 @@ def _moved(request: Any) -> HttpResponse:
     if before not in known or now not in known:
         raise Http404
     day = business_date(request.bank)
-    rows = selectors.moved(
-        request.actor, before=before, after=now, then=add_months(day, -12), now=day,
-        key=int(after) if after.isascii() and after.isdigit() and len(after) < 19 else 0,
-    )  # fmt: skip
+    move = selectors.Move(before, now, add_months(day, -12), day)
+    key = _key(after)
+    rows = selectors.moved(request.actor, move, key=key)
     shown = rows[: selectors.PAGE]
     following = (
         f"?list=moved&before={before}&now={now}&after={shown[-1].pk}" if len(rows) > selectors.PAGE else ""
@@ -95,7 +94,10 @@ def _moved(request: Any) -> HttpResponse:
     moved = _("%(before)s a year ago, %(now)s now") % {
         "before": words.get(before, before), "now": words.get(now, now),
     }  # fmt: skip
-    return _list_page(request, selectors.MOVED, shown, following, moved=moved)
+    # Later pages go on without the count; of one page alone its rows are the count.
+    count = None if key else len(rows) if not following else selectors.moved_count(request.actor, move)
+    more = {"moved": moved, "count": count, "most_counted": selectors.MOST_COUNTED}
+    return _list_page(request, selectors.MOVED, shown, following, **more)
 
 
 @allowed("credit.read")
