@@ -23,6 +23,7 @@ class CreditRatingConfig(AppConfig):
             record_pages,
             revaluations,
             sample_jobs,
+            trial_jobs,
             warning_nightly,
         )
         from credit_rating.api import LINES_PART, RATINGS_PART
@@ -44,6 +45,7 @@ class CreditRatingConfig(AppConfig):
         overview_night.register()
         rating_work.register()
         sample_jobs.register()
+        trial_jobs.register()
         campaign_run.register()
         feeds.register()
         add_view_part(LINES_PART)

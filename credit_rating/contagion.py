@@ -1,6 +1,6 @@
 """What a group's trouble means for its members: who of them is past due or in a bad class, and whom that touches (C10).
 
-Groups are those of the large-exposure rules (engine.exposure); only relations that hang together with the debtors asked
+Groups are those of control and kin (engine.groups); only relations that hang together with the debtors asked
 about are read, wherever in the bank the members are.
 """
 
@@ -13,13 +13,11 @@ from typing import Any
 from django.db.models import Max
 
 from credit_rating.engine.classes import Level
-from credit_rating.engine.exposure import Tie, control_groups, is_control
 from credit_rating.models import LoanClass
 from credit_rating.policies.classes import CODES
 from credit_rating.policies.warnings import Contagion
-from credit_rating.selectors.exposure import CONTROL
-from credit_rating.selectors.policies import policy_on
-from customers.models import Relation, Standing
+from credit_rating.selectors.groups import groups_reached
+from customers.models import Standing
 
 
 def touched_by_group(debtors: Collection[int], when: Contagion, day: dt.date) -> dict[int, dict[str, Any]]:
@@ -40,23 +38,6 @@ def touched_by_group(debtors: Collection[int], when: Contagion, day: dt.date) ->
             if worst is not None:
                 found[debtor] = _figures(worst, days.get(worst), levels.get(worst))
     return found
-
-
-def groups_reached(customers: Collection[int], day: dt.date) -> list[list[int]]:
-    """The groups that some customers belong to, whole, each in order of id. Two statements a step away from them."""
-    threshold = policy_on("caps", day).body.params["control_pct"]
-    controls = Relation.objects.filter(kind__in=CONTROL).order_by()
-    ties: dict[int, Tie] = {}
-    known, wave = set(customers), set(customers)
-    while wave:
-        found: dict[int, Tie] = {}
-        for end in ("customer_id__in", "other_id__in"):  # one after the other: each has its own index
-            rows = controls.filter(**{end: wave})
-            found |= {r.pk: Tie(r.customer_id, r.other_id, r.kind, r.share) for r in rows}
-        ties |= {key: tie for key, tie in found.items() if is_control(tie, threshold)}
-        wave = {one for key in found.keys() & ties.keys() for one in (ties[key].one, ties[key].other)} - known
-        known |= wave
-    return control_groups(ties.values(), threshold)
 
 
 def _troubles(members: set[int], when: Contagion) -> tuple[dict[int, int], dict[int, int]]:

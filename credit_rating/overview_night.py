@@ -1,6 +1,6 @@
 """The step `overview` of the night: what the credit overview shows, counted once. Safe to repeat.
 
-reads CreditLine, Rating, LoanClass, Signal, Standing, Relation   writes CreditCell, BigStake
+reads CreditLine, Rating, LoanClass, Signal, Standing, Relation, Guarantee   writes CreditCell, BigStake
 
 One transaction for the whole bank: a few set-based statements (figures: tests/credit_rating/test_overview.py, bench).
 """
@@ -15,8 +15,10 @@ from django.db import connection
 from django.utils import timezone
 from django.utils.translation import gettext_lazy
 
-from credit_rating.engine.exposure import BY_SHARE, Tie, control_groups
 from credit_rating.models import BigStake, CreditCell
+from credit_rating.policies.caps import dependence_share
+from credit_rating.selectors.at_stake import capital_on
+from credit_rating.selectors.groups import groups_of_book
 from credit_rating.selectors.lines import ladder_end
 from credit_rating.selectors.overview import a_year_before
 from credit_rating.selectors.policies import policy_on
@@ -25,7 +27,6 @@ from crm_site.lib.dates import add_months, end_of, is_month_end, month_start
 from crm_site.lib.postgres.replaced import replace_day
 from crm_site.lib.postgres.statistics import analyze
 from crm_site.lib.registry import Counts, RunContext, Step, add_step
-from customers.models import Relation
 
 KEPT = 25  # month-ends of history
 BIGGEST = 20  # customers kept of each branch and kind, and groups of the bank times ten
@@ -110,14 +111,18 @@ LEFT JOIN (
 ) l ON l.customer_id = s.customer_id
 WHERE s.bank_id = %(bank)s AND (s.loans > 0 OR l.customer_id IS NOT NULL)"""
 _BIGGEST = f"""
-SELECT false AS is_group, customer_id, home_branch_id, kind, 1 AS members, lent, credit FROM (
+SELECT false AS is_group, customer_id, home_branch_id, kind, 1 AS members, lent, credit, credit AS core_credit FROM (
     SELECT *, row_number() OVER (PARTITION BY home_branch_id, kind ORDER BY credit DESC, customer_id) AS place FROM stake
 ) s WHERE place <= {BIGGEST}
 UNION ALL (
 SELECT true, (array_agg(s.customer_id ORDER BY s.credit DESC, s.customer_id))[1],
     (array_agg(s.home_branch_id ORDER BY s.credit DESC, s.customer_id))[1],
-    (array_agg(s.kind ORDER BY s.credit DESC, s.customer_id))[1], g.members, sum(s.lent)::bigint, sum(s.credit)::bigint
-FROM grouped g JOIN stake s ON s.customer_id = g.customer_id
+    (array_agg(s.kind ORDER BY s.credit DESC, s.customer_id))[1], g.members, sum(s.lent)::bigint, sum(s.credit)::bigint,
+    max(g.together)::bigint
+FROM (
+    SELECT g.*, sum(s.credit) OVER (PARTITION BY g.core) AS together FROM grouped g
+    JOIN stake s ON s.customer_id = g.customer_id
+) g JOIN stake s ON s.customer_id = g.customer_id
 GROUP BY g.head, g.members ORDER BY sum(s.credit) DESC LIMIT {BIGGEST * 10})"""
 
 
@@ -142,22 +147,30 @@ def overview(context: RunContext, chunk: Mapping[str, Any]) -> Counts:
 def _stage(context: RunContext, day: dt.date) -> None:
     """Everybody's stake and group in temporary tables of this transaction."""
     ensure_default_policies(timezone.now())
-    threshold = policy_on("caps", day).body.params["control_pct"]
-    kinds = ("parent_company", "common_control", *BY_SHARE)
-    rows = Relation.objects.filter(kind__in=kinds).values_list("customer_id", "other_id", "kind", "share")
-    groups = control_groups((Tie(*row) for row in rows.iterator()), threshold)
     with connection.cursor() as cursor:
         cursor.execute("DROP TABLE IF EXISTS pg_temp.stake, pg_temp.grouped")
         cursor.execute(_STAKES, {"bank": context.bank_id, "day": day})
         cursor.execute(
-            "CREATE TEMP TABLE grouped (head bigint, customer_id bigint, members int) ON COMMIT DROP"
+            "CREATE TEMP TABLE grouped (head bigint, core bigint, customer_id bigint, members int) ON COMMIT DROP"
         )
+        core, connected = groups_of_book(day, _dependable(cursor, day))
+        heads = {customer: group[0] for group in core for customer in group}
         with cursor.cursor.copy("COPY grouped FROM STDIN") as copy:
-            for group in groups:
+            for group in connected:
                 for customer in group:
-                    copy.write_row((group[0], customer, len(group)))
+                    copy.write_row((group[0], heads.get(customer, customer), customer, len(group)))
         cursor.execute("ANALYZE pg_temp.stake")
         cursor.execute("ANALYZE pg_temp.grouped")
+
+
+def _dependable(cursor: Any, day: dt.date) -> set[int]:
+    """Whose credit is so great that economic dependence is asked; nobody's without capital on record."""
+    capital = capital_on(day)
+    if capital is None:
+        return set()
+    bound = capital[0].tier1 * dependence_share(policy_on("caps", day).body)
+    cursor.execute("SELECT customer_id FROM pg_temp.stake WHERE credit > %s", [int(bound.scaleb(2))])
+    return {customer for (customer,) in cursor.fetchall()}
 
 
 def _drop_before(newest: dt.date) -> int:

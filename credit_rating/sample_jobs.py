@@ -32,16 +32,16 @@ def _develop(context: RunContext, _payload: Mapping[str, Any]) -> Counts:
 
 def _give_up_sample(context: RunContext, error: str) -> None:
     waiting = DevelopmentSample.objects.filter(pk=context.params["sample"], status=WorkStatus.WAITING)
-    waiting.update(status=WorkStatus.FAILED, **_fault(error))
+    waiting.update(status=WorkStatus.FAILED, **fault_of(error))
 
 
 def _give_up_development(context: RunContext, error: str) -> None:
     waiting = Development.objects.filter(pk=context.params["development"], status=WorkStatus.WAITING)
-    waiting.update(status=WorkStatus.FAILED, **_fault(error))
+    waiting.update(status=WorkStatus.FAILED, **fault_of(error))
 
 
-def _fault(error: str) -> dict[str, Any]:
-    """Cancelled, or the error's type: what follows it may quote the file."""
+def fault_of(error: str) -> dict[str, Any]:
+    """Why a job gave up: cancelled, or the error's type: what follows it may quote the file."""
     if error == LEFT:
         return {"fault": "cancelled", "fault_params": {}}
     return {"fault": "broke", "fault_params": {"why": error.partition(":")[0][:60]}}

@@ -23,6 +23,7 @@ from credit_rating.views import (
     samples,
     scorecards,
     statements,
+    trials,
     warnings,
 )
 
@@ -59,6 +60,8 @@ urlpatterns = [
     path("policies/<int:policy_id>/publish/", policies.policy_publish, name="policy-publish"),
     path("policies/<int:policy_id>/return/", policies.policy_return, name="policy-return"),
     path("policies/<int:policy_id>/discard/", policies.policy_discard, name="policy-discard"),
+    path("policies/<int:policy_id>/withdraw/", policies.policy_withdraw, name="policy-withdraw"),
+    path("policies/<int:policy_id>/trial/", trials.policy_trial, name="policy-trial"),
     # by what is rated, and ratings
     path("scorecards/", scorecards.scorecard_list, name="scorecard-list"),
     path("scorecards/<int:scorecard_id>/", scorecards.scorecard, name="scorecard"),
@@ -67,6 +70,8 @@ urlpatterns = [
     path("scorecards/<int:scorecard_id>/publish/", scorecards.scorecard_publish, name="scorecard-publish"),
     path("scorecards/<int:scorecard_id>/return/", scorecards.scorecard_return, name="scorecard-return"),
     path("scorecards/<int:scorecard_id>/discard/", scorecards.scorecard_discard, name="scorecard-discard"),
+    path("scorecards/<int:scorecard_id>/withdraw/", scorecards.scorecard_withdraw, name="scorecard-withdraw"),
+    path("scorecards/<int:scorecard_id>/trial/", trials.scorecard_trial, name="scorecard-trial"),
     # what cards are developed from
     path("samples/", samples.sample_list, name="sample-list"),
     path("samples/new/", samples.sample_new, name="sample-new"),

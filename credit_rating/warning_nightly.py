@@ -19,24 +19,22 @@ from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext_lazy
 
-from credit_rating.contagion import touched_by_group
 from credit_rating.engine.classes import NOTHING, Claim, Level, classify
 from credit_rating.models import Signal, SignalAct, SignalActKind, SignalState, credit_kind
 from credit_rating.policies.classes import SUBJECT, rules_of
-from credit_rating.policies.warnings import GROUP, GROUP_RULE, Rule, contagion_of
+from credit_rating.policies.warnings import GROUP_RULE, Rule
 from credit_rating.selectors.external import debts_of_many, told_bad
 from credit_rating.selectors.policies import Policy, policy_on
 from credit_rating.selectors.warnings import OPEN, rules_on, rules_then
 from credit_rating.services.policies import ensure_default_policies
 from credit_rating.services.warnings import REASON, SOURCE, URGENCY, owner_of, risk_people
+from credit_rating.warning_rules import debtors_in, signalled
 from credit_rating.warning_words import say, task_params
 from crm_site.lib.money import from_minor
 from crm_site.lib.postgres.statistics import analyze
 from crm_site.lib.registry import Counts, RunContext, Step, WorkReason, add_step, add_work_reason
 from crm_site.work.models import Task, TaskStatus
 from crm_site.work.services import TaskRow, put_tasks
-from customers.conditions import compile_condition
-from customers.facts import FACTS
 from customers.models import Customer, Standing
 from customers.nightly import customer_ranges
 
@@ -192,17 +190,6 @@ def _told_loss(row: tuple[Any, ...]) -> dict[str, str]:
 
 # -- early warning --------------------------------------------------------------------------------------------------
 
-# Early warning is about debtors: customers with a loan, a line that lives or is still drawn, or a guarantee they have given.
-_DEBTORS = """
-SELECT s.customer_id FROM customers_standing s
-WHERE s.bank_id = %(bank)s AND s.customer_id BETWEEN %(lo)s AND %(hi)s AND (s.loans > 0 OR s.overdue_amount > 0)
-UNION SELECT l.customer_id FROM credit_rating_creditline l WHERE l.bank_id = %(bank)s
-    AND l.customer_id BETWEEN %(lo)s AND %(hi)s
-    AND (l.status IN ('active', 'frozen') OR l.status = 'expired' AND l.reserved + l.utilised > 0)
-UNION SELECT g.guarantor_id FROM credit_rating_guarantee g WHERE g.bank_id = %(bank)s
-    AND g.guarantor_id BETWEEN %(lo)s AND %(hi)s AND g.status = 'active'
-"""
-
 
 def warnings(context: RunContext, chunk: Mapping[str, Any]) -> Counts:
     """Open, end and hand out the warnings about a range of customers. A night for a past date leaves them alone."""
@@ -211,32 +198,12 @@ def warnings(context: RunContext, chunk: Mapping[str, Any]) -> Counts:
     day, span = context.business_date, (int(chunk["lo"]), int(chunk["hi"]))
     policy, rules = rules_on(day)
     _take_over_answers(span)
-    with connection.cursor() as cursor:
-        cursor.execute(_DEBTORS, {"bank": context.bank_id, "lo": span[0], "hi": span[1]})
-        debtors = [row[0] for row in cursor.fetchall()]
-    found = {rule.code: _found(context, rule, debtors) for rule in rules}
-    found[GROUP] = touched_by_group(debtors, contagion_of(policy.body), day)
+    debtors = debtors_in(context.bank_id, *span)
+    found = signalled(context.bank_id, policy.body, debtors, day)
     rules = [*rules, GROUP_RULE]
     changed = _end(found, day, span) + _open(context, policy, rules, found, span) + _follow_managers(span)
     counts = _put_tasks(context, span)
     return Counts(len(debtors), changed + counts)
-
-
-def _found(context: RunContext, rule: Rule, debtors: list[int]) -> dict[int, dict[str, Any]]:
-    """The debtors for whom a rule holds, with the figures it compares (as facts store them)."""
-    day = context.business_date
-    names = {"c": "c", "s": "s", "as_of": f"DATE '{day.isoformat()}'"}
-    facts = [FACTS[name] for name in rule.facts if FACTS[name].sql]
-    columns = "".join(f", ({fact.sql.format(**names)})::text" for fact in facts)
-    holds, params = compile_condition(rule.condition, c="c", s="s", as_of=day)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"SELECT c.id{columns} FROM customers_customer c JOIN customers_standing s ON s.bank_id = c.bank_id"
-            f" AND s.customer_id = c.id WHERE c.bank_id = %s AND c.id = ANY(%s::bigint[]) AND {holds}",
-            [context.bank_id, debtors, *params],
-        )
-        rows = cursor.fetchall()
-    return {row[0]: {fact.name: value for fact, value in zip(facts, row[1:], strict=True)} for row in rows}
 
 
 def _live(span: tuple[int, int]) -> Any:

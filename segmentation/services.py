@@ -226,3 +226,20 @@ def discard_draft(actor: Actor, *, policy_id: int) -> None:
     versions.discard(actor, TierPolicy, policy_id, action=DRAFT)
     if scheme is not None and scheme.code not in (VALUE, WEALTH) and not scheme.policies.exists():
         scheme.delete()
+
+
+def withdraw_policy(actor: Actor, *, policy_id: int, reason: str, today: dt.date) -> TierPolicy:
+    """Take back a published version that no night has decided by: its date is after the newest business date.
+
+    Raises PolicyError for the policy of all kinds that a kind's own one stands on, and what versions.withdraw raises.
+    """
+    require(actor, PUBLISH)
+    policy = versions.locked(TierPolicy, policy_id, VersionStatus.PUBLISHED)
+    if not policy.kind:
+        published = TierPolicy.objects.filter(scheme_id=policy.scheme_id, status=VersionStatus.PUBLISHED)
+        bases = published.filter(kind="").exclude(pk=policy.pk).values_list("valid_from", flat=True)
+        own = published.exclude(kind="").order_by("valid_from").values_list("valid_from", flat=True).first()
+        if own is not None and not any(base is not None and base <= own for base in bases):
+            raise PolicyError(_("A kind's own policy stands on it: withdraw that first."), code="kind_base")
+    newest = Bank.objects.values_list("business_date", flat=True).get(pk=require_bank())
+    return versions.withdraw(actor, TierPolicy, policy_id, action=PUBLISH, reason=reason, day=newest or today)

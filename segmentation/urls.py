@@ -20,6 +20,7 @@ urlpatterns = [
     path("policies/<int:policy_id>/publish/", policies.policy_publish, name="policy-publish"),
     path("policies/<int:policy_id>/return/", policies.policy_return, name="policy-return"),
     path("policies/<int:policy_id>/discard/", policies.policy_discard, name="policy-discard"),
+    path("policies/<int:policy_id>/withdraw/", policies.policy_withdraw, name="policy-withdraw"),
     path("churn/", churn.overview, name="churn"),
     path("churn/train/", churn.train, name="churn-train"),
     path("churn/<int:model_id>/", churn.model, name="churn-model"),

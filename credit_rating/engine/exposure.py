@@ -1,4 +1,4 @@
-"""Who belongs together, how much the bank has at stake with them, and which cap that meets (C5).
+"""How much the bank has at stake with customers who belong together (engine.groups), and which cap that meets (C5).
 
 Caps: 商业银行法 第39条 and 《商业银行大额风险暴露管理办法》(银保监会令2018年第1号): loans to one customer ≤ 10% of net capital;
 exposure to one non-bank customer ≤ 15%, to a connected group ≤ 20% of tier-1 net capital. 《商业银行集团客户授信业务风险管理
@@ -8,71 +8,11 @@ its group 15%, all together 50% of the net capital of the quarter before.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from decimal import Decimal
 
 from credit_rating.engine.steps import ZERO
-
-BY_SHARE = ("shareholder", "beneficial_owner")
-
-
-@dataclass(frozen=True, slots=True)
-class Tie:
-    """A relation between two customers; `share` a fraction where it is known."""
-
-    one: int
-    other: int
-    kind: str
-    share: Decimal | None = None
-
-
-def is_control(tie: Tie, threshold: Decimal) -> bool:
-    """Whether a tie makes a group: common control always; a parent unless its share is known to be below the
-    threshold; a shareholder or beneficial owner from the threshold on."""
-    if tie.kind == "common_control":
-        return True
-    if tie.kind == "parent_company":
-        return tie.share is None or tie.share >= threshold
-    return tie.kind in BY_SHARE and tie.share is not None and tie.share >= threshold
-
-
-def neighbours(ties: Iterable[Tie], threshold: Decimal) -> dict[int, set[int]]:
-    """customer -> those whom control ties to it directly."""
-    near: dict[int, set[int]] = {}
-    for tie in ties:
-        if is_control(tie, threshold):
-            near.setdefault(tie.one, set()).add(tie.other)
-            near.setdefault(tie.other, set()).add(tie.one)
-    return near
-
-
-def group_of(start: int, near: Mapping[int, set[int]]) -> tuple[int, ...]:
-    """All that hang together with a customer, itself first, nearest first; cycles do no harm. `near`: neighbours."""
-    found, wave = {start: None}, [start]
-    while wave:
-        wave = sorted({n for one in wave for n in near.get(one, ())} - found.keys())
-        found.update(dict.fromkeys(wave))
-    return tuple(found)
-
-
-def control_groups(ties: Iterable[Tie], threshold: Decimal) -> list[list[int]]:
-    """Everybody whom some control ties to another, cut into the groups that `group_of` finds one by one; each in
-    order of id. By union of the ties: near linear in their number."""
-    leads: dict[int, int] = {}
-
-    def lead(one: int) -> int:
-        while leads.setdefault(one, one) != one:
-            leads[one] = one = leads[leads[one]]
-        return one
-
-    for tie in ties:
-        if is_control(tie, threshold):
-            leads[lead(tie.one)] = lead(tie.other)
-    groups: dict[int, list[int]] = {}
-    for one in sorted(leads):
-        groups.setdefault(lead(one), []).append(one)
-    return [group for group in groups.values() if len(group) > 1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,14 +109,20 @@ class CapUse:
 
 
 def check_stake(
-    lent: Decimal, credit: Decimal, group_credit: Decimal, capital: Capital, caps: Caps
+    lent: Decimal,
+    credit: Decimal,
+    group_credit: Decimal,
+    connected_credit: Decimal,
+    capital: Capital,
+    caps: Caps,
 ) -> tuple[CapUse, ...]:
-    """The caps that hold for everybody: of one customer's loans and credit, and of its group's credit."""
+    """The caps that hold for everybody: of one customer's loans and credit, of its group's credit, and of the credit of
+    all who are connected with it."""
     return (
         _use("single_loan", lent, capital.net, caps.single_loan, caps.warn),
         _use("single_group", group_credit, capital.net, caps.single_group, caps.warn),
         _use("single_exposure", credit, capital.tier1, caps.single_exposure, caps.warn),
-        _use("connected_group", group_credit, capital.tier1, caps.connected_group, caps.warn),
+        _use("connected_group", connected_credit, capital.tier1, caps.connected_group, caps.warn),
     )
 
 
@@ -187,16 +133,18 @@ def check_caps(
     caps: Caps,
     *,
     related: Mapping[int, Stake] | None = None,
+    group: Collection[int] | None = None,
 ) -> tuple[CapUse, ...]:
     """Every cap that applies to a customer after a case, in the order of the form.
 
-    `stakes`: of the customer and its whole group, with the case; `related`: of all related parties of the bank when
-    the customer is one, else None. A customer that is a cap's only subject counts alone; a cap is kept when the amount
+    `stakes`: of the customer and all who are connected with it, with the case; `group`: those of them whom control and
+    kin hold together (None: all); `related`: of all related parties of the bank when the customer is one, else None. A customer that is a cap's only subject counts alone; a cap is kept when the amount
     equals it. Raises ValueError for a related party while the last quarter's capital is unknown.
     """
     own = stakes[customer]
-    group_credit = sum((s.credit for s in stakes.values()), ZERO)
-    uses = check_stake(own.lent, own.credit, group_credit, capital, caps)
+    connected_credit = sum((s.credit for s in stakes.values()), ZERO)
+    group_credit = sum((s.credit for one, s in stakes.items() if group is None or one in group), ZERO)
+    uses = check_stake(own.lent, own.credit, group_credit, connected_credit, capital, caps)
     if related is None:
         return uses
     base = capital.net_last_quarter

@@ -63,6 +63,7 @@ from credit_rating.models.samples import (
 )
 from credit_rating.models.scorecards import CardOrigin, Scorecard
 from credit_rating.models.statements import Statement, StatementSource
+from credit_rating.models.trials import Trial
 from credit_rating.models.warnings import (
     ClassReason,
     Downgrade,
@@ -144,6 +145,7 @@ __all__ = [
     "Statement",
     "StatementSource",
     "SubLimit",
+    "Trial",
     "Valuation",
     "Verdict",
     "WorkStatus",

@@ -65,9 +65,10 @@ class CreditCell(TenantModel):
 
 
 class BigStake(TenantModel):
-    """One of the greatest stakes of the newest date: of a customer alone (`members` 1) or of its whole group.
+    """One of the greatest stakes of the newest date: of a customer alone (`members` 1) or of all who are connected.
 
-    `customer`: of a group the member with most credit. `lent`, `credit`: as engine.exposure.Stake, for all members.
+    `customer`: of a group the member with most credit. `lent`, `credit`: as engine.exposure.Stake, for all members; `core_credit`: of
+    the greatest group of control and kin among them.
     """
 
     audited: ClassVar = False  # derived: the run is its record
@@ -80,6 +81,7 @@ class BigStake(TenantModel):
     members = models.IntegerField()
     lent = MoneyField()
     credit = MoneyField()
+    core_credit = MoneyField(default=0)
     run_id = models.BigIntegerField(null=True)
 
     objects = TenantManager.from_queryset(SummaryQuerySet)()

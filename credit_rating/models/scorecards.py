@@ -19,7 +19,8 @@ class CardOrigin(models.TextChoices):
 
 class Scorecard(Version):
     """A version of a card. `body` as credit_rating.scorecards declares; `card`: the tables of a developed one
-    (engine.scorecard.Scorecard.as_json); `record`: how it was developed and validated (development.develop_record).
+    (engine.scorecard.Scorecard.as_json); `record`: how it was developed and validated (development.develop_record); `ground`: why its publisher published an expert's card that too few outcomes
+    measure.
     """
 
     line_fields: ClassVar = ("kind", "name")
@@ -32,6 +33,7 @@ class Scorecard(Version):
     body = models.JSONField()
     card = models.JSONField(null=True)
     record = models.JSONField(null=True)
+    ground = models.CharField(max_length=400, blank=True)
 
     class Meta(Version.Meta):
         constraints: ClassVar = version_constraints("scorecard", "kind", "name")

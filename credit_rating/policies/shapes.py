@@ -48,12 +48,14 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows of columns. `key`: columns that no two rows may share; `minimum`: least number of rows."""
+    """Rows of columns. `key`: columns that no two rows may share; `named_by`: where there is no key, columns that
+    people know a row by; `minimum`: least number of rows."""
 
     name: str
     label: Any
     columns: tuple[Column, ...]
     key: tuple[str, ...] = ()
+    named_by: tuple[str, ...] = ()
     minimum: int = 1
     help: Any = ""
 

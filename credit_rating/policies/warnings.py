@@ -272,6 +272,7 @@ SHAPE = Shape(
                 Column("value", gettext_lazy("Value"), "text", required=False, words=value_words),
                 Column("either", gettext_lazy("Either"), "text", required=False),
             ),
+            named_by=("rule", "fact"),
             help=gettext_lazy("all of a rule's lines must hold; of those with the same mark under “Either” one must"),
         ),
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -21,20 +22,24 @@ def words_of(shape: Shape, body: Mapping[str, Any], without: Collection[str] = (
     found = {str(column.label): cell_words(column, given.get(column.name)) for column in shape.params}
     for table in shape.tables:
         if table.name not in without:
-            rows = (body.get("tables") or {}).get(table.name) or []
-            for number, row in enumerate(rows, start=1):
-                found |= _row(table, number, row)
+            taken: Counter[str] = Counter()
+            for row in (body.get("tables") or {}).get(table.name) or []:
+                found |= _row(table, row, taken)
     return found
 
 
-def _row(table: Table, number: int, row: Mapping[str, Any]) -> dict[str, str]:
-    columns = {column.name: column for column in table.columns}
-    said = [cell_words(columns[name], row.get(name)) for name in table.key]
-    name = " · ".join([str(table.label), *([word for word in said if word] or [str(number)])])
+def _row(table: Table, row: Mapping[str, Any], taken: Counter[str]) -> dict[str, str]:
+    """A row by what names it; the second and later ones of a name, and rows without one, are counted."""
+    columns, by = {column.name: column for column in table.columns}, table.key or table.named_by
+    said = [word for name in by if (word := cell_words(columns[name], row.get(name)))]
+    name = " · ".join([str(table.label), *said])
+    taken[name] += 1
+    if taken[name] > 1 or not said:
+        name = f"{name} · {taken[name]}"
     rest = {
         f"{name} · {column.label}": cell_words(column, row.get(column.name))
         for column in table.columns
-        if column.name not in table.key
+        if column.name not in by
     }
     return rest or {name: _("yes")}
 

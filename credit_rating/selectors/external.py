@@ -16,7 +16,7 @@ from credit_rating.engine.elsewhere import counted, is_debt
 from credit_rating.engine.steps import ZERO
 from credit_rating.models import ExposureSource, ExternalExposure
 from credit_rating.policies.classes import LEVELS
-from credit_rating.selectors.exposure import home_rates
+from credit_rating.selectors.at_stake import home_rates
 from crm_site.lib.errors import DomainError
 from crm_site.lib.money import round_cents
 from crm_site.lib.permissions import Actor

@@ -37,7 +37,7 @@ from credit_rating.models import (
 )
 from credit_rating.models.lines import LIVING, standing
 from credit_rating.policies import SHAPES, Body, read
-from credit_rating.selectors.exposure import group_members
+from credit_rating.selectors.groups import connected_with
 from credit_rating.selectors.policies import policy_on
 from crm_site.accounts.models import OrgUnit
 from crm_site.lib.dates import add_months, month_start
@@ -182,8 +182,7 @@ def _chosen(actor: Actor, query: LineQuery, day: dt.date) -> QuerySet[CreditLine
     if query.ends:
         found = found.filter(_ends(query.ends, day))
     if query.group:
-        threshold = policy_on("caps", day).body.params["control_pct"]
-        found = found.filter(customer_id__in=group_members(query.group, threshold))
+        found = found.filter(customer_id__in=connected_with(query.group, day))
     return found if not query.number else found.filter(_numbered(query.number))
 
 

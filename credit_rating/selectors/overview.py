@@ -17,7 +17,7 @@ from django.db.models import Q, QuerySet, Sum
 from credit_rating.engine.exposure import CapUse, check_stake
 from credit_rating.models import BankCapital, BigStake, CreditCell
 from credit_rating.policies.caps import caps_of
-from credit_rating.selectors.exposure import capital_on
+from credit_rating.selectors.at_stake import capital_on
 from credit_rating.selectors.policies import policy_on
 from crm_site.lib.dates import add_months, month_start
 from crm_site.lib.permissions import Actor
@@ -136,7 +136,7 @@ def biggest(actor: Actor, day: dt.date) -> Biggest:
 
 
 def _tightest(row: BigStake, capital: Any, caps: Any) -> CapUse:
-    uses = check_stake(row.lent, row.credit, row.credit, capital, caps)
+    uses = check_stake(row.lent, row.credit, row.core_credit, row.credit, capital, caps)
     group, single = ("single_group", "connected_group"), ("single_loan", "single_exposure")
     return min(
         (u for u in uses if u.code in (group if row.is_group else single)), key=lambda u: u.cap - u.amount

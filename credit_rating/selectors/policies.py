@@ -45,13 +45,15 @@ def policy_versions(subject: str) -> list[CreditPolicy]:
     """Every version of a subject with the people who made it, newest first within a kind."""
     found = CreditPolicy.objects.filter(subject=subject)
     return list(
-        found.select_related("drafted_by", "proposed_by", "published_by").order_by("kind", "-version")
+        found.select_related("drafted_by", "proposed_by", "published_by", "withdrawn_by").order_by(
+            "kind", "-version"
+        )
     )
 
 
 def policy_version(policy_id: int) -> CreditPolicy:
     """A version. Raises CreditPolicy.DoesNotExist."""
-    found = CreditPolicy.objects.select_related("drafted_by", "proposed_by", "published_by")
+    found = CreditPolicy.objects.select_related("drafted_by", "proposed_by", "published_by", "withdrawn_by")
     return found.get(pk=policy_id)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
-from credit_rating.models import Development, DevelopmentSample, SampleOrigin, WorkStatus
+from credit_rating.models import Development, DevelopmentSample, SampleOrigin, Trial, WorkStatus
 from credit_rating.sample_words import fault_text, reason_text
 from credit_rating.selectors.outcomes import BAD_CODES
 from crm_site.jobs.models import Run
@@ -56,8 +56,8 @@ def developments(actor: Actor) -> QuerySet[Development]:
     return Development.objects.filter(sample__in=seen).select_related("sample", "ordered_by", "scorecard")
 
 
-def work_of(thing: DevelopmentSample | Development) -> Work:
-    """How far a sample's reading or a development is."""
+def work_of(thing: DevelopmentSample | Development | Trial) -> Work:
+    """How far a sample's reading, a development or a trial is."""
     if thing.status == WorkStatus.FAILED:
         return Work("failed", 100, fault_text(thing.fault, thing.fault_params))
     run = Run.objects.filter(pk=thing.run_id or 0).first() if thing.status == WorkStatus.WAITING else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
 from django.db.models import (
     Count,
@@ -20,7 +21,8 @@ from django.db.models import (
     Sum,
 )
 
-from credit_rating.models import DECIDED, DevelopmentSample, Rating, Scorecard
+from credit_rating.engine.classes import Level
+from credit_rating.models import DECIDED, DevelopmentSample, LoanClass, Rating, Scorecard
 from credit_rating.policies.grades import GRADES
 from crm_site.accounts.versions import OPEN, VersionStatus
 from crm_site.lib.permissions import Actor
@@ -38,7 +40,9 @@ def scorecard_on(kind: str, day: dt.date) -> Scorecard | None:
 
 def scorecard(scorecard_id: int) -> Scorecard:
     """A version. Raises Scorecard.DoesNotExist."""
-    return Scorecard.objects.select_related("drafted_by", "proposed_by", "published_by").get(pk=scorecard_id)
+    return Scorecard.objects.select_related("drafted_by", "proposed_by", "published_by", "withdrawn_by").get(
+        pk=scorecard_id
+    )
 
 
 def version_or_none(scorecard_id: int) -> Scorecard | None:
@@ -48,9 +52,9 @@ def version_or_none(scorecard_id: int) -> Scorecard | None:
 
 def scorecard_versions() -> QuerySet[Scorecard]:
     """Every version with its people and how many decisions used it (`decisions`), by kind, newest first."""
-    found = Scorecard.objects.select_related("drafted_by", "proposed_by", "published_by").defer(
-        "body", "card"
-    )
+    found = Scorecard.objects.select_related(
+        "drafted_by", "proposed_by", "published_by", "withdrawn_by"
+    ).defer("body", "card")
     used = Count("ratings", filter=Q(ratings__status__in=DECIDED))
     return found.annotate(decisions=used).order_by("kind", "-pk")
 
@@ -109,26 +113,36 @@ class Outcome:
         return self.expected / self.whole if self.whole else None
 
 
-def backtest(day: dt.date, scorecard_id: int | None = None) -> list[Outcome]:
-    """Decided ratings against what came later, by grade: more than 90 days past due at a month-end of the year after.
-
-    Of the whole bank, or of one version. A rating that followed another within the year counts from its own day.
-    """
-    ratings = Rating.objects.filter(status__in=DECIDED)
-    if scorecard_id is not None:
-        ratings = ratings.filter(scorecard_id=scorecard_id)
+def with_outcomes(ratings: QuerySet[Rating]) -> QuerySet[Any]:
+    """Ratings with `defaulted`: more than 90 days past due at a month-end of the year after, or a loan classed
+    substandard or worse in it."""
+    until = ExpressionWrapper(F("as_of") + WINDOW, output_field=DateField())
     late = MonthEnd.objects.filter(
         customer_id=OuterRef("customer_id"),
         month_end__gt=OuterRef("as_of"),
         month_end__lte=OuterRef("until"),
         days_past_due__gt=DEFAULT_DAYS,
     )
-    until = ExpressionWrapper(F("as_of") + WINDOW, output_field=DateField())
+    classed = LoanClass.objects.filter(
+        customer_id=OuterRef("customer_id"),
+        from_date__gt=OuterRef("as_of"),
+        from_date__lte=OuterRef("until"),
+        level__gte=Level.SUBSTANDARD,
+    )
+    return ratings.annotate(until=until).annotate(defaulted=Exists(late) | Exists(classed))
+
+
+def backtest(day: dt.date, scorecard_id: int | None = None) -> list[Outcome]:
+    """Decided ratings against what came later, by grade (with_outcomes).
+
+    Of the whole bank, or of one version. A rating that followed another within the year counts from its own day.
+    """
+    ratings = Rating.objects.filter(status__in=DECIDED)
+    if scorecard_id is not None:
+        ratings = ratings.filter(scorecard_id=scorecard_id)
     whole = Q(as_of__lte=day - WINDOW)
     rows = (
-        ratings.order_by()
-        .annotate(until=until)
-        .annotate(defaulted=Exists(late))
+        with_outcomes(ratings.order_by())
         .values("grade")
         .annotate(
             count=Count("pk"),

@@ -10,9 +10,12 @@ from django.utils.translation import gettext as _
 
 from credit_rating.models import CreditPolicy
 from credit_rating.policies import SHAPES, read
+from credit_rating.services.trials import try_proposal
 from crm_site.accounts import versions
+from crm_site.accounts.models import Bank
 from crm_site.accounts.versions import VersionError, VersionStatus
 from crm_site.lib.permissions import Actor, require
+from crm_site.lib.tenancy import require_bank
 
 FIRST_DAY = dt.date(1900, 1, 1)
 DRAFT, PUBLISH = "credit_policy.draft", "credit_policy.publish"
@@ -55,10 +58,14 @@ def draft_policy(
 def propose_policy(
     actor: Actor, *, policy_id: int, valid_from: dt.date, today: dt.date, now: dt.datetime
 ) -> CreditPolicy:
-    """Hand a draft to a second person. It may begin today at the earliest: decisions are never re-made."""
-    return versions.propose(
+    """Hand a draft to a second person. It may begin today at the earliest: decisions are never re-made.
+
+    Rules of early warning are tried on the book for that person (services.trials)."""
+    version = versions.propose(
         actor, CreditPolicy, policy_id, action=DRAFT, valid_from=valid_from, now=now, earliest=today
     )
+    try_proposal(actor, version, now=now)
+    return version
 
 
 def publish_policy(actor: Actor, *, policy_id: int, today: dt.date, now: dt.datetime) -> CreditPolicy:
@@ -74,3 +81,16 @@ def return_policy(actor: Actor, *, policy_id: int) -> CreditPolicy:
 def discard_draft(actor: Actor, *, policy_id: int) -> None:
     """Throw a draft away."""
     versions.discard(actor, CreditPolicy, policy_id, action=DRAFT)
+
+
+def withdraw_policy(actor: Actor, *, policy_id: int, reason: str, today: dt.date) -> CreditPolicy:
+    """Take back a published version that has not begun: no day, and no business date that was run, is its own yet."""
+    return versions.withdraw(
+        actor, CreditPolicy, policy_id, action=PUBLISH, reason=reason, day=newest_day(today)
+    )
+
+
+def newest_day(today: dt.date) -> dt.date:
+    """Today, or the newest business date where that is later."""
+    run = Bank.objects.values_list("business_date", flat=True).get(pk=require_bank())
+    return max(today, run) if run else today

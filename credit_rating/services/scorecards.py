@@ -10,15 +10,18 @@ from django.utils.translation import gettext as _
 
 from credit_rating.default_cards import NAME, default_body
 from credit_rating.engine.cards import developed_card
-from credit_rating.models import CardOrigin, CreditKind, Scorecard
+from credit_rating.models import CardOrigin, CreditKind, Scorecard, WorkStatus
 from credit_rating.models.samples import DEVELOP
 from credit_rating.policies.shapes import Body, PolicyFault, read
 from credit_rating.scorecards import shape_of
-from credit_rating.services.policies import DRAFT, FIRST_DAY, PUBLISH
+from credit_rating.services.policies import DRAFT, FIRST_DAY, PUBLISH, newest_day
+from credit_rating.services.trials import said_by, try_proposal
 from crm_site.accounts import versions
+from crm_site.accounts.models import Bank
 from crm_site.accounts.versions import OPEN, VersionError, VersionStatus
 from crm_site.lib.errors import Conflict
 from crm_site.lib.permissions import Actor, require
+from crm_site.lib.tenancy import require_bank
 
 
 def ensure_default_scorecards(now: dt.datetime) -> None:
@@ -120,15 +123,46 @@ def _check_developed(body: Body, card: Mapping[str, Any]) -> None:
 def propose_scorecard(
     actor: Actor, *, scorecard_id: int, valid_from: dt.date, today: dt.date, now: dt.datetime
 ) -> Scorecard:
-    """Hand a draft to a second person. It may begin today at the earliest: ratings are never re-made."""
-    return versions.propose(
+    """Hand a draft to a second person. It may begin today at the earliest: ratings are never re-made.
+
+    An expert's card is tried on the bank's ratings for that person (services.trials)."""
+    card = versions.propose(
         actor, Scorecard, scorecard_id, action=DRAFT, valid_from=valid_from, now=now, earliest=today
     )
+    try_proposal(actor, card, now=now)
+    return card
 
 
-def publish_scorecard(actor: Actor, *, scorecard_id: int, today: dt.date, now: dt.datetime) -> Scorecard:
-    """Put a proposal in force; one whose date has passed while it waited begins today."""
-    return versions.publish(actor, Scorecard, scorecard_id, action=PUBLISH, now=now, earliest=today)
+LEAST_GROUND = 10
+
+
+def publish_scorecard(
+    actor: Actor, *, scorecard_id: int, today: dt.date, now: dt.datetime, ground: str = ""
+) -> Scorecard:
+    """Put a proposal in force; one whose date has passed while it waited begins today.
+
+    `ground`: why it is published though the bank's outcomes measure nothing; kept with the card. VersionError, naming
+    "reason", for an expert's card without one where outcomes are too few, and for one that has not been tried.
+    """
+    require(actor, PUBLISH)
+    waiting = versions.locked(Scorecard, scorecard_id, VersionStatus.PROPOSED)
+    if versions.is_second_person(actor, waiting) and waiting.origin == CardOrigin.EXPERT:
+        _check_measured(waiting, ground.strip())
+    card = versions.publish(actor, Scorecard, scorecard_id, action=PUBLISH, now=now, earliest=today)
+    card.ground = ground.strip()[:400]
+    card.save(update_fields=["ground"])
+    return card
+
+
+def _check_measured(card: Scorecard, ground: str) -> None:
+    tried = card.trials.filter(status=WorkStatus.DONE, content_hash=said_by(card)).first()
+    if tried is None and Bank.objects.filter(pk=require_bank(), business_date__isnull=False).exists():
+        raise VersionError(
+            _("It has not been tried on the bank's ratings yet: the trial comes first."), code="not_tried"
+        )
+    if (tried is None or not tried.result["outcomes"]["enough"]) and len(ground) < LEAST_GROUND:
+        message = _("Too few outcomes measure this card: say why it is published all the same.")
+        raise VersionError(message, code="ground", fields={"reason": message})
 
 
 def return_scorecard(actor: Actor, *, scorecard_id: int) -> Scorecard:
@@ -139,3 +173,9 @@ def return_scorecard(actor: Actor, *, scorecard_id: int) -> Scorecard:
 def discard_scorecard(actor: Actor, *, scorecard_id: int) -> None:
     """Throw a draft away."""
     versions.discard(actor, Scorecard, scorecard_id, action=DRAFT)
+
+
+def withdraw_scorecard(actor: Actor, *, scorecard_id: int, reason: str, today: dt.date) -> Scorecard:
+    """Take back a published card that has not begun."""
+    day = newest_day(today)
+    return versions.withdraw(actor, Scorecard, scorecard_id, action=PUBLISH, reason=reason, day=day)

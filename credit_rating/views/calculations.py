@@ -29,6 +29,7 @@ from credit_rating.selectors.guarantees import GuaranteeRow
 from credit_rating.selectors.ratings import in_force
 from credit_rating.services.calculations import PREPARE, save_calculation
 from credit_rating.views.case import case_customer, is_partial, page
+from credit_rating.views.tie_words import told_ties
 from crm_site.accounts.selectors import bank_today
 from crm_site.lib.errors import DomainError
 from crm_site.lib.formats import BILLION, MILLION, THOUSAND, Unit, column_unit
@@ -138,6 +139,9 @@ def _result(request: Any, customer: Customer, form: CalculationForm) -> dict[str
         else None,
         "inputs": _drawn_inputs(found),
         "missing": [words.TERMS[code] for code in found.missing],
+        "members": list(
+            zip(found.concentration.members, told_ties(found.concentration.members), strict=True)
+        ),
         "caps": [(use, words.CAPS[use.code]) for use in found.concentration.uses],
         "is_tried": bool(tried),
         "moved": None if before is None or found.limit is None else found.limit - before,

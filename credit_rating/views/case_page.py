@@ -37,6 +37,7 @@ from credit_rating.views.calculations import fine_unit, guarantee_scale, saved_c
 from credit_rating.views.case_rows import TONES
 from credit_rating.views.case_words import sources_of
 from credit_rating.views.ratings import drawn_rating
+from credit_rating.views.tie_words import told_ties
 from credit_rating.views.warnings import drawn_warnings
 from crm_site.accounts.selectors import bank_today
 
@@ -169,7 +170,10 @@ def _beside(request: Any, seen: selectors.Seen, today: dt.date) -> dict[str, Any
         rows, together = whole.group.rows, whole.group.concentration
         amounts = [together.lent, together.credit_after, *(use.cap for use in together.uses)]
         context |= {
-            "members": [(row, _class(row.level)) for row in rows],
+            "members": [
+                (row, _class(row.level), tie)
+                for row, tie in zip(rows, told_ties(together.members), strict=True)
+            ],
             "uses": [(use, words.CAPS[use.code]) for use in together.uses],
             "broken": [(use, words.CAPS[use.code]) for use in together.breaches],
             "group_scale": fine_unit(amounts),

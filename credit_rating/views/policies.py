@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import messages
+from django.forms import Form
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
@@ -14,12 +15,13 @@ from django.views.decorators.http import require_GET, require_http_methods
 from credit_rating.forms import PolicyGrid, PolicyNoteForm
 from credit_rating.models import CreditPolicy
 from credit_rating.models.kinds import CreditKind
+from credit_rating.models.trials import TRY
 from credit_rating.policies import SHAPES, Shape
 from credit_rating.selectors import policies
+from credit_rating.selectors.trials import tried, warning_rows
 from credit_rating.services import policies as services
-from crm_site.accounts.forms import ProposalForm
 from crm_site.accounts.selectors import bank_today
-from crm_site.accounts.versions import is_second_person, states
+from crm_site.accounts.versions import OPEN, is_second_person, states
 from crm_site.accounts.views.versions import VersionActs, VersionLife
 from crm_site.lib.errors import DomainError
 from crm_site.lib.guards import allowed
@@ -36,7 +38,8 @@ def policy_list(request: Any) -> HttpResponse:
     return render(request, "credit_rating/policy_list.html", {"subjects": subjects})
 
 
-def _version(policy_id: int) -> CreditPolicy:
+def find_policy(policy_id: int) -> CreditPolicy:
+    """A version, or Http404."""
     try:
         return policies.policy_version(policy_id)
     except CreditPolicy.DoesNotExist:
@@ -50,7 +53,7 @@ def policy(request: Any, policy_id: int) -> HttpResponse:
     return LIFE.show(request, policy_id)
 
 
-def _page(request: Any, found: CreditPolicy, form: ProposalForm, status: int) -> HttpResponse:
+def _page(request: Any, found: CreditPolicy, form: Form, status: int) -> HttpResponse:
     shape = SHAPES[found.subject]
     today = bank_today(request.bank)
     versions = policies.policy_versions(found.subject)
@@ -64,13 +67,25 @@ def _page(request: Any, found: CreditPolicy, form: ProposalForm, status: int) ->
         "before": before,
         "changes": policies.changes(found, before),
         "under_way": policies.under_way(found.subject, found.kind),
+        **_tried(request.actor, found),
         "form": form,
         "kinds": [(k, label) for k, label in CreditKind.choices if k != found.kind] if shape.by_kind else [],
+        "may_withdraw": may(request.actor, services.PUBLISH),
         "may_draft": may(request.actor, services.DRAFT),
         "may_publish": may(request.actor, services.PUBLISH) and is_second_person(request.actor, found),
         "is_own": not is_second_person(request.actor, found),
     }
     return render(request, "credit_rating/policy.html", context, status=status)
+
+
+def _tried(actor: Any, found: CreditPolicy) -> dict[str, Any]:
+    """The version tried on the book, where it is of a subject that is."""
+    trial = tried(actor, found)
+    return {
+        "trial": trial,
+        "may_try": may(actor, TRY) and found.status in OPEN,
+        "trial_rows": warning_rows(actor, trial.result) if trial and trial.result else [],
+    }
 
 
 def _kind(shape: Shape, given: str) -> str:
@@ -83,7 +98,7 @@ def _kind(shape: Shape, given: str) -> str:
 @require_http_methods(["GET", "POST"])
 def policy_edit(request: Any, policy_id: int) -> HttpResponse:
     """The next version for this kind, or (`?kind=`) the first of another kind, beginning with what this one says."""
-    base = _version(policy_id)
+    base = find_policy(policy_id)
     shape = SHAPES[base.subject]
     kind = _kind(shape, request.GET.get("kind", base.kind))
     if request.method == "POST":
@@ -123,10 +138,10 @@ def _edit_page(
 
 
 LIFE = VersionLife(
-    "credit_rating:policy", "credit_rating:policy-list", _version, _page,
+    "credit_rating:policy", "credit_rating:policy-list", find_policy, _page,
     VersionActs(
         services.DRAFT, services.PUBLISH, "policy_id", services.propose_policy, services.publish_policy, services.return_policy,
-        services.discard_draft,
+        services.discard_draft, services.withdraw_policy,
     ),
 )  # fmt: skip
-policy_propose, policy_publish, policy_return, policy_discard = LIFE.views()
+policy_propose, policy_publish, policy_return, policy_discard, policy_withdraw = LIFE.views()

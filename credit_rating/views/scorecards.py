@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import messages
+from django.forms import Form
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
@@ -16,15 +17,16 @@ from credit_rating.forms import PolicyGrid
 from credit_rating.forms_rating import CardNoteForm
 from credit_rating.models import CardOrigin, Scorecard
 from credit_rating.models.samples import DEVELOP
+from credit_rating.models.trials import TRY
 from credit_rating.policies.wording import words_of
 from credit_rating.scorecards import shape_of
 from credit_rating.selectors import scorecards as selectors
+from credit_rating.selectors.trials import known_rows, tried
 from credit_rating.services import scorecards as services
 from credit_rating.services.policies import DRAFT, PUBLISH
 from credit_rating.views.card_rows import bands_chart, considered_rows, factor_cards
-from crm_site.accounts.forms import ProposalForm
 from crm_site.accounts.selectors import bank_today
-from crm_site.accounts.versions import differences, is_second_person, predecessor, state_of, states
+from crm_site.accounts.versions import OPEN, differences, is_second_person, predecessor, state_of, states
 from crm_site.accounts.views.versions import VersionActs, VersionLife
 from crm_site.lib.errors import DomainError
 from crm_site.lib.guards import allowed
@@ -46,7 +48,8 @@ def scorecard_list(request: Any) -> HttpResponse:
     return render(request, "credit_rating/scorecard_list.html", context)
 
 
-def _version(scorecard_id: int) -> Scorecard:
+def find_card(scorecard_id: int) -> Scorecard:
+    """A version, or Http404."""
     try:
         return selectors.scorecard(scorecard_id)
     except Scorecard.DoesNotExist:
@@ -71,9 +74,9 @@ def _said(found: Scorecard) -> dict[str, str]:
     return words | points
 
 
-def _page(request: Any, found: Scorecard, form: ProposalForm, status: int) -> HttpResponse:
+def _page(request: Any, found: Scorecard, form: Form, status: int) -> HttpResponse:
     today = bank_today(request.bank)
-    before = predecessor(found, today)
+    before, trial = predecessor(found, today), tried(request.actor, found)
     context = {
         "card": found,
         "state": state_of(found, today),
@@ -81,6 +84,9 @@ def _page(request: Any, found: Scorecard, form: ProposalForm, status: int) -> Ht
         "changes": differences(_said(before), _said(found)) if before else [],
         "factors": factor_cards(found),
         "under_way": selectors.under_way(found),
+        "trial": trial,
+        "known_rows": known_rows(trial.result) if trial and trial.result else [],
+        "may_try": may(request.actor, TRY) and found.status in OPEN,
         "outcomes": selectors.backtest(today, found.pk),
         "use": selectors.use_of(found.pk),
         "record": found.record,
@@ -88,6 +94,7 @@ def _page(request: Any, found: Scorecard, form: ProposalForm, status: int) -> Ht
         "considered": considered_rows(found.record),
         "sample": selectors.sample_of(request.actor, found),
         "form": form,
+        "may_withdraw": may(request.actor, PUBLISH),
         "may_draft": may(request.actor, DRAFT),
         "may_publish": may(request.actor, PUBLISH) and is_second_person(request.actor, found),
         "is_own": not is_second_person(request.actor, found),
@@ -100,7 +107,7 @@ def _page(request: Any, found: Scorecard, form: ProposalForm, status: int) -> Ht
 @require_http_methods(["GET", "POST"])
 def scorecard_edit(request: Any, scorecard_id: int) -> HttpResponse:
     """The next version of an expert's card (or of another name, the first); the names of a developed draft's factors."""
-    base = _version(scorecard_id)
+    base = find_card(scorecard_id)
     if base.origin == CardOrigin.DEVELOPED and base.status != "draft":
         raise Http404  # its points come from a sample: develop_scorecard makes the next version
     if request.method == "POST":
@@ -144,10 +151,10 @@ def _edit_page(
 
 
 LIFE = VersionLife(
-    "credit_rating:scorecard", "credit_rating:scorecard-list", _version, _page,
+    "credit_rating:scorecard", "credit_rating:scorecard-list", find_card, _page,
     VersionActs(
         DRAFT, PUBLISH, "scorecard_id", services.propose_scorecard, services.publish_scorecard, services.return_scorecard,
-        services.discard_scorecard,
+        services.discard_scorecard, services.withdraw_scorecard, asks_ground=True,
     ),
 )  # fmt: skip
-scorecard_propose, scorecard_publish, scorecard_return, scorecard_discard = LIFE.views()
+scorecard_propose, scorecard_publish, scorecard_return, scorecard_discard, scorecard_withdraw = LIFE.views()

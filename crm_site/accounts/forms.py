@@ -199,3 +199,11 @@ class ProposalForm(forms.Form):
     """From which day a version (crm_site.accounts.versions) is to be in force."""
 
     valid_from = forms.DateField(label=_("In force from"), widget=forms.DateInput(attrs={"type": "date"}))
+
+
+class ReasonForm(forms.Form):
+    """Why a version is published, or withdrawn; whether it must be said is the service's to judge."""
+
+    reason = forms.CharField(
+        label=_("Reason"), max_length=400, required=False, widget=forms.Textarea(attrs={"rows": 2})
+    )

@@ -27,6 +27,7 @@ class VersionStatus(models.TextChoices):
     PROPOSED = "proposed", gettext_lazy("Proposed")
     PUBLISHED = "published", gettext_lazy("Published")
     RETIRED = "retired", gettext_lazy("Retired")
+    WITHDRAWN = "withdrawn", gettext_lazy("Withdrawn")
 
 
 OPEN = (VersionStatus.DRAFT, VersionStatus.PROPOSED)
@@ -41,6 +42,7 @@ class VersionState(models.TextChoices):
     IN_FORCE = "in_force", gettext_lazy("In force")
     SUPERSEDED = "superseded", gettext_lazy("Superseded")
     RETIRED = "retired", gettext_lazy("Retired")
+    WITHDRAWN = "withdrawn", gettext_lazy("Withdrawn")
 
     @property
     def tone(self) -> str:
@@ -60,7 +62,8 @@ class Version(TenantModel):
     `line_fields` name the columns whose versions follow one another (a scheme and a customer kind, say); versions are
     counted through all that share `numbered_by` (the scheme alone, say; by default the line). One of all that share
     `follows` (by default the line) is in force at a time; who published later goes before who began the same day.
-    `content`: the columns that say what it decides.
+    `content`: the columns that say what it decides. Published and not begun yet, it may be withdrawn for a reason; the
+    database refuses it once it has begun or decided anything (accounts_version_withdrawal).
     """
 
     line_fields: ClassVar[tuple[str, ...]] = ()
@@ -79,6 +82,9 @@ class Version(TenantModel):
     proposed_at = models.DateTimeField(null=True)
     published_by = BankForeignKey(Staff, null=True, on_delete=models.PROTECT, related_name="+")
     published_at = models.DateTimeField(null=True)
+    withdrawn_by = BankForeignKey(Staff, null=True, on_delete=models.PROTECT, related_name="+")
+    withdrawn_on = models.DateField(null=True)
+    withdrawal_reason = models.CharField(max_length=400, blank=True)
 
     class Meta(TenantModel.Meta):
         abstract = True
@@ -123,6 +129,17 @@ def version_constraints(prefix: str, *line: str, numbered_by: tuple[str, ...] = 
         models.CheckConstraint(
             name=f"{prefix}_dated",
             condition=Q(status__in=("draft", "proposed")) | Q(valid_from__isnull=False),
+        ),
+        models.CheckConstraint(
+            name=f"{prefix}_withdrawn",
+            condition=Q(withdrawn_on__isnull=True, withdrawn_by__isnull=True) & ~Q(status="withdrawn")
+            | Q(
+                status="withdrawn",
+                founding=False,
+                withdrawn_by__isnull=False,
+                withdrawn_on__lt=F("valid_from"),
+            )
+            & ~Q(withdrawal_reason=""),
         ),
     ]
 
@@ -238,6 +255,35 @@ def give_back(actor: Actor, model: type[V], version_id: int, *, action: str) -> 
     version = locked(model, version_id, VersionStatus.PROPOSED)
     version.status, version.proposed_by, version.proposed_at = VersionStatus.DRAFT, None, None
     version.save(update_fields=["status", "proposed_by", "proposed_at"])
+    return version
+
+
+LEAST_REASON = 4
+
+
+def withdraw(actor: Actor, model: type[V], version_id: int, *, action: str, reason: str, day: dt.date) -> V:
+    """Take back what is published and has not begun by `day`: what is in force until its date stays in force.
+
+    Any one person who may publish may do it, since it only leaves things as they are. What it said and who made it is
+    kept. VersionError, naming "reason", without one; for what has begun, or came with the bank; Conflict when it is not
+    published (any more).
+    """
+    require(actor, action)
+    version = locked(model, version_id, VersionStatus.PUBLISHED)
+    if version.founding or version.valid_from is None or version.valid_from <= day:
+        raise VersionError(
+            _("It has begun: what may have been decided by it is not withdrawn."), code="begun"
+        )
+    if len(reason.strip()) < LEAST_REASON:
+        message = _("Say why it is withdrawn.")
+        raise VersionError(message, code="reason", fields={"reason": message})
+    version.status, version.withdrawn_by_id, version.withdrawn_on = (
+        VersionStatus.WITHDRAWN,
+        actor.staff_id,
+        day,
+    )
+    version.withdrawal_reason = reason.strip()[:400]
+    version.save(update_fields=["status", "withdrawn_by", "withdrawn_on", "withdrawal_reason"])
     return version
 
 

@@ -26,7 +26,7 @@ from credit_rating.models import (
     StatementSource,
     Valuation,
 )
-from credit_rating.selectors.exposure import quarter_end_before
+from credit_rating.selectors.at_stake import quarter_end_before
 from customers.models import Customer, CustomerKind, Loan
 
 MOST = 240

@@ -115,6 +115,7 @@ ACTIONS: dict[str, frozenset[Role]] = {
     "rating.decide": frozenset({Role.BRANCH_MANAGER, Role.CREDIT_REVIEWER}),
     "credit_policy.draft": frozenset({Role.RISK, Role.LINE_DEPARTMENT}),
     "credit_policy.publish": frozenset({Role.RISK, Role.PRESIDENT}),
+    "credit_policy.try": frozenset({Role.RISK, Role.LINE_DEPARTMENT, Role.PRESIDENT}),
     "credit_register.manage": frozenset({Role.RISK}),
     "line.manage": frozenset({Role.CREDIT_REVIEWER, Role.RISK}),
     "line.control": frozenset({Role.API}),

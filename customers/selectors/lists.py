@@ -253,6 +253,11 @@ def next_things(
     return found
 
 
+def sees_own_alone(actor: Actor) -> bool:
+    """Whether the customers that the actor sees are those the actor looks after."""
+    return actor.has(OWN) and not actor.has(HEADQUARTERS | {Role.BRANCH_MANAGER})
+
+
 def builtin_conditions(actor: Actor, as_of: dt.date) -> dict[str, tuple[Any, Mapping[str, Any]]]:
     """The views that everybody has: name -> (title, condition). "All" is what the reader may see."""
     quarter = dt.date(as_of.year, (as_of.month - 1) // 3 * 3 + 1, 1)
@@ -263,7 +268,7 @@ def builtin_conditions(actor: Actor, as_of: dt.date) -> dict[str, tuple[Any, Map
         ]
     }
     top = {"fact": "value_tier", "op": "in", "value": ["high", "mid"]}
-    own = actor.has(OWN) and not actor.has(HEADQUARTERS | {Role.BRANCH_MANAGER})
+    own = sees_own_alone(actor)
     views = {
         "all": (_("All my customers") if own else _("All customers"), REAL),
         "top": (_("High and mid"), {"all": [REAL, top]}),

@@ -68,6 +68,8 @@ def customer_list(request: Any) -> HttpResponse:
         "c": to_query(query.condition),
         "list_url": list_url(query),
         "plain_url": reverse("customers:customer-list"),
+        "is_plain": query.condition == lists.REAL,
+        "is_own": lists.sees_own_alone(request.actor),
         "filter_url": f"{reverse('customers:filter')}?{address}",
         "export_url": f"{reverse('customers:export')}?{address}",
         "may_export": may(request.actor, "customer.export"),

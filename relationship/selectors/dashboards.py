@@ -307,9 +307,9 @@ def overdue(scope: Scope) -> Overdue:
     return Overdue(rows[0][-2], rows[0][-1], longest)
 
 
-def leavers_url(scope: Scope) -> str:
+def leavers_url(scope: Scope, *where: dict[str, Any]) -> str:
     """Everybody at or above the alarm, of any tier: what the column of the branches counts."""
-    return scope.url(fact_is("churn", str(CHURN_ALARM_PCT), ">="), sort="-churn")
+    return scope.url(*where, fact_is("churn", str(CHURN_ALARM_PCT), ">="), sort="-churn")
 
 
 def churn_url(scope: Scope, tier: str = "") -> str:
@@ -318,8 +318,8 @@ def churn_url(scope: Scope, tier: str = "") -> str:
     return scope.url(which, alarm, sort="-churn")
 
 
-def overdue_url(scope: Scope) -> str:
-    return scope.url(fact_is("overdue_amount", "0", ">"), sort="-loans")
+def overdue_url(scope: Scope, *where: dict[str, Any]) -> str:
+    return scope.url(*where, fact_is("overdue_amount", "0", ">"), sort="-loans")
 
 
 def move_url(scope: Scope, before: int, after: int) -> str:
@@ -333,9 +333,9 @@ def move_url(scope: Scope, before: int, after: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class BranchLine:
-    """A branch compared with the others. Growth: since the last month-end, as a fraction."""
+    """A branch compared with the others; `unit` None: who belongs to none of them. Growth: since the last month-end."""
 
-    unit: OrgUnit
+    unit: OrgUnit | None
     sums: Sums
     high: int
     mid: int
@@ -350,7 +350,7 @@ class BranchLine:
 
 
 SORTS = {
-    "branch": lambda line: line.unit.lft,
+    "branch": lambda line: line.unit.lft if line.unit else 0,
     "customers": lambda line: -line.sums.customers,
     "high": lambda line: -line.high,
     "mid": lambda line: -line.mid,
@@ -365,7 +365,7 @@ SORTS = {
 
 
 def branch_lines(scope: Scope, day: dt.date, before: dt.date | None, sort: str) -> list[BranchLine]:
-    """Every branch of the bank; four statements."""
+    """Every branch of the bank, and last who belongs to none, so that the lines add up; four statements."""
     branches = list(
         OrgUnit.objects.filter(parent__isnull=False, parent__parent__isnull=True).order_by("lft").distinct()
     )
@@ -375,39 +375,46 @@ def branch_lines(scope: Scope, day: dt.date, before: dt.date | None, sort: str) 
     then: dict[int, Sums] = defaultdict(Sums)
     tiers: dict[tuple[int, int], int] = defaultdict(int)
     for row in _summed(scope, [day, *([before] if before else [])], "home_branch", "value_tier"):
-        root = home(row["home_branch"])
-        if root is None:
-            continue
+        root = home(row["home_branch"]) or 0
         (now if row["as_of"] == day else then)[root].add(row)
         if row["as_of"] == day:
             tiers[root, row["value_tier"]] += row["sum_customers"]
     waiting: dict[int, int] = defaultdict(int)
     for unit_id, count in _waiting(scope):
         waiting[home(unit_id) or 0] += count
-    lines = [
-        BranchLine(
+
+    def line(unit: OrgUnit | None) -> BranchLine:
+        pk = unit.pk if unit else 0
+        return BranchLine(
             unit=unit,
-            sums=now[unit.pk],
-            high=tiers[unit.pk, 3],
-            mid=tiers[unit.pk, 2],
-            growth=change(now[unit.pk].deposits_adb, then[unit.pk].deposits_adb),
-            loan_growth=change(now[unit.pk].loans, then[unit.pk].loans),
-            waiting=waiting[unit.pk],
-            urls=_branch_urls(Scope(scope.actor, unit, scope.kind)),
+            sums=now[pk],
+            high=tiers[pk, 3],
+            mid=tiers[pk, 2],
+            growth=change(now[pk].deposits_adb, then[pk].deposits_adb),
+            loan_growth=change(now[pk].loans, then[pk].loans),
+            waiting=waiting[pk],
+            urls=_branch_urls(Scope(scope.actor, unit, scope.kind))
+            if unit
+            else _branch_urls(scope, _nowhere(scope.unit)),
         )
-        for unit in branches
-    ]
-    return sorted(lines, key=SORTS.get(sort, SORTS["branch"]))
+
+    lines = sorted((line(unit) for unit in branches), key=SORTS.get(sort, SORTS["branch"]))
+    return [*lines, line(None)] if now[0].customers or waiting[0] else lines
 
 
-def _branch_urls(scope: Scope) -> dict[str, str]:
+def _nowhere(head_office: OrgUnit) -> dict[str, Any]:
+    """Customers that belong to no branch."""
+    return {"any": [{"fact": "home_branch", "op": "is_null"}, fact_is("home_branch", head_office.pk)]}
+
+
+def _branch_urls(scope: Scope, *where: dict[str, Any]) -> dict[str, str]:
     return {
-        "all": scope.url(),
-        "high": scope.url(fact_is("value_tier", "high")),
-        "mid": scope.url(fact_is("value_tier", "mid")),
-        "loans": scope.url(fact_is("loans", "0", ">"), sort="-loans"),
-        "churn": leavers_url(scope),
-        "overdue": overdue_url(scope),
+        "all": scope.url(*where),
+        "high": scope.url(*where, fact_is("value_tier", "high")),
+        "mid": scope.url(*where, fact_is("value_tier", "mid")),
+        "loans": scope.url(*where, fact_is("loans", "0", ">"), sort="-loans"),
+        "churn": leavers_url(scope, *where),
+        "overdue": overdue_url(scope, *where),
     }
 
 

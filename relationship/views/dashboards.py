@@ -224,7 +224,7 @@ def bank(request: Any) -> HttpResponse:
         "kind": scope.kind,
         "kinds": kinds,
         "urls": _scope_urls(scope),
-        "homeless": newest.total.customers - sum(line.sums.customers for line in lines) if newest else 0,
+        "homeless": next((line for line in lines if line.unit is None), None),
         "drafts": TierPolicy.objects.filter(status=VersionStatus.PROPOSED).count()
         if may(request.actor, "policy.publish")
         else 0,

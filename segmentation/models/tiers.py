@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from django.contrib.postgres.indexes import BrinIndex
@@ -59,7 +60,7 @@ class TierPolicy(Version):
         return f"{self.scheme} v{self.version}"
 
 
-def tier_label(tier: dict[str, Any]) -> str:
+def tier_label(tier: Mapping[str, Any]) -> str:
     """A tier's name in the reader's language: the bank's own word where the policy has one."""
     names = tier.get("label") or {}
     own = names.get("zh" if (get_language() or "").startswith("zh") else "en")

@@ -59,6 +59,14 @@ class Effect:
         """Those whose ranks before and after are chosen, together."""
         return sum((sums for (a, b), sums in self.cells.items() if chosen(a, b)), Sums())
 
+    def today(self, rank: int) -> Sums:
+        """Who has a rank."""
+        return self.sums(lambda a, _b: a == rank)
+
+    def under(self, rank: int) -> Sums:
+        """Who gets a rank by the version."""
+        return self.sums(lambda _a, b: b == rank)
+
     @property
     def total(self) -> Sums:
         return self.sums(lambda a, b: True)

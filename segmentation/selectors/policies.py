@@ -27,13 +27,17 @@ def policies_on(day: dt.date) -> dict[str, dict[str, TierPolicy]]:
 
 def policy_versions() -> list[TierPolicy]:
     """Every version of every scheme with the people who made it, newest first within a scheme."""
-    found = TierPolicy.objects.select_related("scheme", "drafted_by", "proposed_by", "published_by")
+    found = TierPolicy.objects.select_related(
+        "scheme", "drafted_by", "proposed_by", "published_by", "withdrawn_by"
+    )
     return list(found.order_by("scheme__position", "scheme_id", "-version"))
 
 
 def policy_version(policy_id: int) -> TierPolicy:
     """A version. Raises TierPolicy.DoesNotExist."""
-    found = TierPolicy.objects.select_related("scheme", "drafted_by", "proposed_by", "published_by")
+    found = TierPolicy.objects.select_related(
+        "scheme", "drafted_by", "proposed_by", "published_by", "withdrawn_by"
+    )
     return found.get(pk=policy_id)
 
 

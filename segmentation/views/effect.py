@@ -53,8 +53,8 @@ def _tables(effect: Effect, scheme: str, version: int, *, opens: bool) -> dict[s
             "url": urls_for_condition(behind) if behind and opens else "",
         }  # fmt: skip
 
-    under = {rank: effect.sums(lambda _a, b, rank=rank: b == rank) for rank in ranks}
-    today = {rank: effect.sums(lambda a, _b, rank=rank: a == rank) for rank in befores}
+    under = {rank: effect.under(rank) for rank in ranks}
+    today = {rank: effect.today(rank) for rank in befores}
     moves = {
         "corner": _("Today, rows. By this version, columns"),
         "total_head": _("Today"),

@@ -6,13 +6,13 @@ from typing import Any
 
 from django.contrib import messages
 from django.db import transaction
+from django.forms import Form
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from crm_site.accounts.forms import ProposalForm
 from crm_site.accounts.selectors import business_date
 from crm_site.accounts.versions import differences, states
 from crm_site.accounts.views.versions import VersionActs, VersionLife
@@ -112,7 +112,7 @@ def _said(found: TierPolicy) -> dict[str, str]:
     return {tier_label(tier): _words(tier, is_last=tier is found.tiers[-1]) for tier in found.tiers}
 
 
-def _policy_page(request: Any, found: TierPolicy, form: ProposalForm, status: int) -> HttpResponse:
+def _policy_page(request: Any, found: TierPolicy, form: Form, status: int) -> HttpResponse:
     staff = request.actor.staff_id
     is_own_scheme = found.scheme.code not in SCHEME_LABELS
     day = business_date(request.bank)
@@ -144,6 +144,7 @@ def _policy_page(request: Any, found: TierPolicy, form: ProposalForm, status: in
         "versions": [(v, stands[v.pk]) for v in versions],
         "under_way": policies.open_version(found),
         "form": form,
+        "may_withdraw": may(request.actor, "policy.publish"),
         "may_see_segments": may(request.actor, "segmentation.read"),
         "may_draft": may(request.actor, "policy.draft"),
         "may_publish": may(request.actor, "policy.publish")
@@ -178,7 +179,7 @@ LIFE = VersionLife(
     "segmentation:policy", "segmentation:policy-list", find_policy, _policy_page,
     VersionActs(
         services.DRAFT, services.PUBLISH, "policy_id", services.propose_policy, services.publish_policy, services.return_policy,
-        services.discard_draft, from_today=False,
+        services.discard_draft, services.withdraw_policy, from_today=False,
     ),
 )  # fmt: skip
-policy_propose, policy_publish, policy_return, policy_discard = LIFE.views()
+policy_propose, policy_publish, policy_return, policy_discard, policy_withdraw = LIFE.views()

@@ -88,15 +88,24 @@ def _figures(actor: Any, form: ScopeForm, day: Any, *, is_newest: bool) -> dict[
     lines = book.by_tier(actor, scope, day, scheme, is_newest=is_newest)
     curve = book.concentration(actor, scope, day, "deposits_adb")
     moved = book.movement(actor, scope, day, scheme)
+    heads = [TIER_LABELS[code] for code in book.RANKS[scheme].values()]
     return {
         "is_newest": is_newest,
         "tiers": _table(lines, TIER_LABELS, scope.condition if is_newest else {}),
         "kinds": _table(book.by_kind(actor, scope, day, is_newest=is_newest), dict(CustomerKind.choices), {}),
         "branches": [
-            (line, [(tier, _url(tier) if tier.customers else "") for tier in line.tiers], _url(line.total))
+            (
+                line,
+                [
+                    (tier, _url(tier) if tier.customers else "", head)
+                    for tier, head in zip(line.tiers, heads, strict=True)
+                ],
+                _url(line.total),
+            )
             for line in book.by_branch(actor, scope, day, scheme, is_newest=is_newest)
         ],
-        "tier_heads": [TIER_LABELS[code] for code in book.RANKS[scheme].values()],
+        "tier_heads": heads,
+        "tier_sums": [(head, line.customers) for head, line in zip(heads, lines, strict=True)],
         "uses": [(line, _use_label(line.uses), _url(line)) for line in book.by_use(actor, scope, day, is_newest=is_newest)],
         "trend": trend_chart(book.trend(actor, scope, scheme, day), scheme),
         "curve": curve,

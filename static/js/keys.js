@@ -19,6 +19,11 @@ document.addEventListener("keydown", (event) => {
     if (openSearch()) event.preventDefault();
     return;
   }
+  // At the counter the search has the focus already: the key that opens it elsewhere writes nothing there.
+  if (event.key === "/" && event.target.matches("input[type=search]") && !event.target.value) {
+    event.preventDefault();
+    return;
+  }
   if (event.ctrlKey || event.metaKey || event.altKey || typing(event.target)) return;
   if (document.querySelector("dialog[open]")) return;
   const key = event.key.toLowerCase();

@@ -68,10 +68,18 @@ document.addEventListener("click", (event) => {
   }
 });
 
+// Where the current row of the worklist stands: when it is done, the one that takes its place is next.
+let place = 0;
+document.addEventListener("htmx:beforeSwap", () => {
+  const at = rows().indexOf(currentRow());
+  if (at >= 0) place = at;
+});
+
 const repaint = () => {
   document.querySelectorAll("form[data-rows]").forEach(paint);
-  // A worklist whose current row was done moves on to the next.
-  if (!currentRow()) document.querySelector(".worklist [data-row]")?.classList.add("current");
+  if (currentRow()) return;
+  const all = rows().filter((row) => row.closest(".worklist"));
+  all[Math.min(place, all.length - 1)]?.classList.add("current");
 };
 
 document.addEventListener("htmx:afterSettle", repaint);

@@ -98,8 +98,10 @@ def test_a_one_time_password_forces_its_change(house: House, rm: Person, adminis
         client.get("/customers/", HTTP_HX_REQUEST="true").headers["HX-Redirect"]
         == "/accounts/password/change/"
     )
+    assert "with a one-time password" in client.get("/accounts/password/change/").content.decode()
     client.post("/accounts/password/change/", {"oldpassword": given, "password1": NEW, "password2": NEW})
     assert client.get("/settings/me/").status_code == 200
+    assert "with a one-time password" not in client.get("/accounts/password/change/").content.decode()
     assert [e.actor_id for e in entries(house, "password")] == [rm.staff.pk]
 
 

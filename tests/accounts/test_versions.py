@@ -7,28 +7,37 @@ from collections.abc import Callable
 from copy import deepcopy
 
 import pytest
+from django.core.exceptions import PermissionDenied
+from django.db import IntegrityError, transaction
 from django.test import Client
 
-from credit_rating.models import CreditPolicy, Scorecard
+from credit_rating.models import CreditPolicy, LoanClass, Scorecard
 from credit_rating.policies import SHAPES
 from credit_rating.policies.wording import words_of
 from credit_rating.selectors.policies import before, changes, current
 from credit_rating.selectors.scorecards import scorecard_on
 from credit_rating.services import policies as services
 from credit_rating.services import scorecards
+from crm_site.accounts.models import Bank
 from crm_site.accounts.versions import (
     Difference,
     Version,
+    VersionError,
     VersionState,
     differences,
     predecessor,
     state_of,
     states,
 )
+from crm_site.audit.models import Entry
+from crm_site.lib.errors import Conflict
 from crm_site.lib.tenancy import bank
 from segmentation import services as tiers
-from segmentation.models import TierPolicy
+from segmentation.engine.policies import value_tiers
+from segmentation.models import Scheme, TierPolicy
 from tests.conftest import NOW, TODAY, House, Person
+from tests.credit_rating.test_warning_night import a_loan
+from tests.customers.factories import make_customer
 
 LATER = TODAY + dt.timedelta(days=30)
 SignIn = Callable[[Person], Client]
@@ -105,7 +114,9 @@ def test_one_card_a_kind_is_in_force_whatever_its_name(
         hq_risk.actor, kind="sme", name="other", body=first.body, note="", now=NOW
     )
     scorecards.propose_scorecard(hq_risk.actor, scorecard_id=made.pk, valid_from=TODAY, today=TODAY, now=NOW)
-    scorecards.publish_scorecard(president.actor, scorecard_id=made.pk, today=TODAY, now=NOW)
+    scorecards.publish_scorecard(
+        president.actor, scorecard_id=made.pk, today=TODAY, now=NOW, ground="nobody has been rated yet"
+    )
     assert states(Scorecard.objects.filter(kind="sme"), TODAY) == {
         first.pk: VersionState.SUPERSEDED, made.pk: VersionState.IN_FORCE,
     }  # fmt: skip
@@ -167,8 +178,114 @@ def test_the_second_person_sees_what_he_publishes(
     assert "What it changes" in page and "10 %" in page and "8 %" in page
     assert second.post(f"{address}publish/").status_code == 302
     for where in (address, "/credit/policies/"):
-        assert "in force from 2099-01-01" in second.get(where).content.decode(), where
+        assert "in force from 1 Jan 2099" in second.get(where).content.decode(), where
     assert second.post(f"{address}publish/").status_code == 409  # a double click
     with bank(house.id):
         card = Scorecard.objects.get(kind="sme")
     assert "In force" in second.get(f"/credit/scorecards/{card.pk}/").content.decode()
+
+
+# -- withdrawn before it begins -------------------------------------------------------------------------------------
+
+
+def test_what_has_not_begun_is_withdrawn_for_a_reason_and_the_old_stays_in_force(
+    inside: House, hq_risk: Person, president: Person, rm: Person
+) -> None:
+    founding = CreditPolicy.objects.get(subject="caps")
+    made = sharper(hq_risk, president, LATER)
+    with pytest.raises(PermissionDenied):
+        services.withdraw_policy(rm.actor, policy_id=made.pk, reason="wrong cap", today=TODAY)
+    with pytest.raises(VersionError) as caught:
+        services.withdraw_policy(president.actor, policy_id=made.pk, reason=" ", today=TODAY)
+    assert "reason" in caught.value.fields
+    for late in (LATER, LATER + dt.timedelta(days=1)):
+        with pytest.raises(VersionError, match="has begun"):
+            services.withdraw_policy(president.actor, policy_id=made.pk, reason="wrong cap", today=late)
+    with pytest.raises(VersionError, match="has begun"):
+        services.withdraw_policy(president.actor, policy_id=founding.pk, reason="no more", today=TODAY)
+    done = services.withdraw_policy(president.actor, policy_id=made.pk, reason="wrong cap", today=TODAY)
+    assert (done.status, done.withdrawn_by_id, done.withdrawn_on) == ("withdrawn", president.staff.pk, TODAY)
+    with pytest.raises(Conflict):  # a double click
+        services.withdraw_policy(president.actor, policy_id=made.pk, reason="wrong cap", today=TODAY)
+    assert states([founding, done], LATER) == {
+        founding.pk: VersionState.IN_FORCE, done.pk: VersionState.WITHDRAWN,
+    }  # fmt: skip
+    again = sharper(hq_risk, president, LATER, single="7")  # the line is free, the day too
+    assert (again.version, state_of(again, LATER)) == (done.version + 1, VersionState.IN_FORCE)
+    entry = Entry.objects.filter(object_table="credit_rating_creditpolicy", object_id=made.pk).latest("id")
+    assert entry.changes["withdrawal_reason"] == ["", "wrong cap"]
+
+
+def test_the_database_itself_withdraws_nothing_that_began_or_was_used(
+    inside: House, hq_risk: Person, president: Person
+) -> None:
+    made = sharper(hq_risk, president, LATER)
+
+    def withdrawn(**fields: object) -> None:
+        given = {
+            "withdrawn_by": president.staff,
+            "withdrawn_on": TODAY,
+            "withdrawal_reason": "wrong",
+            **fields,
+        }
+        with transaction.atomic():
+            CreditPolicy.objects.filter(pk=made.pk).update(status="withdrawn", **given)
+
+    for fault in ({"withdrawn_on": LATER}, {"withdrawal_reason": ""}, {"withdrawn_by": None}):
+        with pytest.raises(IntegrityError):
+            withdrawn(**fault)
+    customer = make_customer("Silian", kind="corporate")
+    loan = a_loan(customer, "L1")
+    row = LoanClass.objects.create(
+        loan=loan, customer=customer, level=1, reason="none", from_date=TODAY, policy=made
+    )
+    with pytest.raises(IntegrityError, match="has decided something"):
+        withdrawn()
+    row.delete()
+    withdrawn()
+    with pytest.raises(IntegrityError, match="stays withdrawn"), transaction.atomic():
+        CreditPolicy.objects.filter(pk=made.pk).update(status="published")
+
+
+def test_a_tier_policy_is_withdrawn_until_a_night_has_used_it(
+    house: House, hq_risk: Person, president: Person, client_for: SignIn
+) -> None:
+    with bank(house.id):
+        tiers.ensure_default_policies(NOW)
+        scheme = Scheme.objects.get(code="value")
+        draft = tiers.draft_policy(
+            hq_risk.actor, scheme=scheme, tiers=value_tiers(800_000, 2_000_000, 150_000, 500_000), now=NOW
+        )
+        tiers.propose_policy(hq_risk.actor, policy_id=draft.pk, valid_from=LATER, now=NOW)
+        tiers.publish_policy(president.actor, policy_id=draft.pk, now=NOW)
+    Bank.objects.filter(pk=house.id).update(business_date=TODAY)
+    page = f"/segmentation/policies/{draft.pk}/"
+    client = client_for(president)
+    assert "Withdraw it before it begins" in client.get(page).content.decode()
+    Bank.objects.filter(pk=house.id).update(business_date=LATER)  # a night has decided by it
+    refused = client.post(f"{page}withdraw/", {"reason": "wrong line"})
+    assert (refused.status_code, "has begun" in refused.content.decode()) == (422, True)
+    Bank.objects.filter(pk=house.id).update(business_date=TODAY)
+    unsaid = client.post(f"{page}withdraw/", {"reason": ""})
+    assert "Say why it is withdrawn." in unsaid.content.decode()
+    assert client.post(f"{page}withdraw/", {"reason": "wrong line"}).status_code == 302
+    assert "before it began. wrong line" in client.get(page).content.decode()
+
+
+def test_the_policy_for_all_that_a_kinds_own_stands_on_is_not_withdrawn(
+    inside: House, hq_risk: Person, president: Person
+) -> None:
+    draft = tiers.create_scheme(hq_risk.actor, code="size", name="Size", levels=["Big", "Small"], now=NOW)
+    big = {"fact": "deposits_adb", "op": ">=", "value": "1000000"}
+    said = [{**draft.tiers[0], "condition": big}, draft.tiers[1]]
+
+    def published(kind: str) -> TierPolicy:
+        made = tiers.draft_policy(hq_risk.actor, scheme=draft.scheme, kind=kind, tiers=said, now=NOW)
+        tiers.propose_policy(hq_risk.actor, policy_id=made.pk, valid_from=LATER, now=NOW)
+        return tiers.publish_policy(president.actor, policy_id=made.pk, now=NOW)
+
+    base, own = published(""), published("corporate")
+    with pytest.raises(VersionError, match="stands on it"):
+        tiers.withdraw_policy(president.actor, policy_id=base.pk, reason="wrong line", today=TODAY)
+    for version in (own, base):
+        tiers.withdraw_policy(president.actor, policy_id=version.pk, reason="wrong line", today=TODAY)

@@ -8,13 +8,20 @@ from typing import Any
 
 import pytest
 from django.core.exceptions import PermissionDenied
+from django.utils import translation
 
+from credit_rating.engine.groups import CONTROL
+from credit_rating.engine.steps import ZERO
+from credit_rating.models import CreditPolicy, Guarantee, GuarantorCapacity
 from credit_rating.models.lines import CreditLine
-from credit_rating.selectors.exposure import concentration_of, quarter_end_before
+from credit_rating.selectors.at_stake import quarter_end_before
+from credit_rating.selectors.exposure import cap_uses, concentration_of
+from credit_rating.selectors.groups import grouped, groups_reached
 from credit_rating.services import exposure as services
 from credit_rating.services.exposure import RegisterFault
+from credit_rating.views.tie_words import told_ties
 from crm_site.lib.errors import Conflict, DomainError
-from customers.models import Customer, FxRate
+from customers.models import Customer, FxRate, Standing
 from tests.conftest import NOW, TODAY, House, Person
 from tests.credit_rating import book
 from tests.customers.factories import make_customer, make_product, relate
@@ -112,6 +119,90 @@ def test_related_parties_are_measured_against_last_quarters_capital(
     assert not concentration_of(rm.actor, group[0], day=TODAY + dt.timedelta(days=1)).is_related
     with pytest.raises(Conflict):
         services.end_related_party(hq_risk.actor, entry=entry, to_date=TODAY)
+
+
+def _promise(
+    guarantor: Customer, debtor: Customer, amount: int, can: int | None = None, **more: Any
+) -> Guarantee:
+    if can is not None:
+        GuarantorCapacity.objects.create(
+            guarantor=guarantor, capacity=D(can), assessed_on=TODAY, basis="2025", entered_at=NOW
+        )
+    return Guarantee.objects.create(
+        customer=debtor, kind="guarantor", guarantor=guarantor, amount=D(amount), from_date=TODAY, entered_at=NOW,
+        **{"status": "active", **more},
+    )  # fmt: skip
+
+
+def _told(customer: Customer, rm: Person, limit: int | None = None) -> dict[str, tuple[str, bool]]:
+    """name -> (tie, whether it is of the group itself), of those whom the manager sees."""
+    found = concentration_of(rm.actor, customer, day=TODAY, limit=None if limit is None else D(limit))
+    return {m.name: (m.tie, m.is_core) for m in found.members}
+
+
+def test_a_guarantor_beyond_half_of_his_strength_is_connected_and_no_member_of_the_group(
+    inside: House, rm: Person
+) -> None:
+    book.add_capital()  # tier-1 net capital 1,620 million: dependence is asked above 81 million
+    mine = {"kind": "corporate", "home_branch": inside.north, "responsible": rm.staff}
+    debtor = make_customer("Debtor", loans=D(81_000_000), **mine)
+    guarantor, strong = (make_customer(name, loans=D(3_000_000), **mine) for name in ("Guarantor", "Strong"))
+    promise = _promise(guarantor, debtor, 5_000_000, can=10_000_000)
+    _promise(strong, debtor, 5_000_000, can=10_000_001)
+    _promise(make_customer("Unknown", loans=D(9_000_000), **mine), debtor, 50_000_000)
+    assert _told(debtor, rm) == {"Debtor": ("", True)}
+    assert _told(debtor, rm, 81_000_001)["Guarantor"] == (
+        "guarantor",
+        False,
+    )  # what is asked for makes it great
+    Standing.objects.filter(customer=debtor).update(loans=D("81000000.01"))
+    assert _told(debtor, rm) == {"Debtor": ("", True), "Guarantor": ("guarantor", False)}
+    assert _told(guarantor, rm) == {"Guarantor": ("", True), "Debtor": ("guarantor", False)}
+    found = concentration_of(rm.actor, debtor, day=TODAY)
+    uses = {u.code: u.amount for u in found.uses}
+    assert (uses["single_group"], uses["connected_group"]) == (D("81000000.01"), D("84000000.01"))
+    listed = cap_uses({debtor.pk: ZERO, guarantor.pk: ZERO}, TODAY)
+    assert {u.code: u.amount for u in listed[debtor.pk]} == uses
+    assert {u.amount for u in listed[guarantor.pk] if u.code == "connected_group"} == {D("84000000.01")}
+    assert grouped([debtor.pk, guarantor.pk], TODAY) == {debtor.pk, guarantor.pk}
+    promise.status = "released"
+    promise.save()
+    assert _told(debtor, rm) == {"Debtor": ("", True)}
+
+
+def test_kin_of_who_controls_are_of_the_group_and_say_through_whom(inside: House, rm: Person) -> None:
+    book.add_capital()
+    mine = {"home_branch": inside.north, "responsible": rm.staff}
+    works = make_customer("Works", kind="corporate", loans=D(1), **mine)
+    owner, husband, brother = (
+        make_customer(n, kind="personal", loans=D(1), **mine) for n in ("Wu", "He", "Bo")
+    )
+    relate(owner, works, "beneficial_owner", share=D("0.7"))
+    relate(owner, husband, "family")
+    relate(brother, husband, "family")
+    assert _told(works, rm) == {
+        "Works": ("", True), "Wu": ("beneficial_owner", True), "He": ("family", True),
+    }  # fmt: skip
+    assert _told(husband, rm).keys() == {"He", "Wu", "Works"}
+    assert _told(brother, rm).keys() == {"Bo"}
+    assert groups_reached([husband.pk], TODAY) == [sorted((works.pk, owner.pk, husband.pk))]
+    assert grouped([works.pk, husband.pk, brother.pk], TODAY) == {works.pk, husband.pk}
+    members = concentration_of(rm.actor, works, day=TODAY).members
+    with translation.override("en"):
+        assert told_ties(members) == ["", "Beneficial ownership 70.0%", "Family of who controls · through Wu"]
+
+
+def test_ties_that_the_policy_leaves_out_join_nobody(inside: House, rm: Person) -> None:
+    book.add_capital()
+    mine = {"kind": "corporate", "home_branch": inside.north, "responsible": rm.staff}
+    one, other = (make_customer(name, loans=D(90_000_000), **mine) for name in ("One", "Other"))
+    _promise(one, other, 1)
+    _promise(other, one, 1)
+    assert _told(one, rm)["Other"] == ("mutual", False)
+    body = CreditPolicy.objects.get(subject="caps").body
+    body["params"]["ties"] = [*CONTROL, "guarantor"]
+    CreditPolicy.objects.filter(subject="caps").update(body=body)
+    assert _told(one, rm) == {"One": ("", True)}
 
 
 def test_registers_are_kept_by_risk_alone_and_checked(

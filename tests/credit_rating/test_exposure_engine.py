@@ -5,37 +5,12 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from credit_rating.engine.exposure import Capital, Caps, Stake, Tie, check_caps, group_of, neighbours
+from credit_rating.engine.exposure import Capital, Caps, Stake, check_caps
 
 D = Decimal
-HALF = D("0.5")
 CAPS = Caps(D("0.10"), D("0.15"), D("0.15"), D("0.20"), D("0.10"), D("0.15"), D("0.50"), D("0.85"))
 CAPITAL = Capital(D(186_000), D(162_000), D(180_000))
-
-
-def test_a_group_is_found_through_cycles_and_chains() -> None:
-    ties = [
-        Tie(1, 2, "parent_company", D("0.6")), Tie(2, 3, "parent_company"), Tie(3, 1, "shareholder", D("0.51")),
-        Tie(4, 3, "common_control"), Tie(5, 1, "supplier"), Tie(6, 1, "shareholder", D("0.49")),
-        Tie(7, 2, "parent_company", D("0.3")), Tie(8, 9, "common_control"),
-    ]  # fmt: skip
-    assert group_of(1, neighbours(ties, HALF)) == (1, 2, 3, 4)
-    assert group_of(6, neighbours(ties, HALF)) == (6,)
-    assert group_of(9, neighbours(ties, HALF)) == (9, 8)
-
-
-@settings(max_examples=80, deadline=None)
-@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)).filter(lambda t: t[0] != t[1]), max_size=20))
-def test_everybody_of_a_group_has_the_same_group(pairs: list[tuple[int, int]]) -> None:
-    ties = [Tie(a, b, "common_control") for a, b in pairs]
-    for start in range(10):
-        members = set(group_of(start, neighbours(ties, HALF)))
-        assert start in members
-        for member in members:
-            assert set(group_of(member, neighbours(ties, HALF))) == members
 
 
 def test_drawings_are_not_counted_twice_and_loans_outside_lines_are_not_lost() -> None:
@@ -61,6 +36,17 @@ def test_the_case_page() -> None:
     assert uses["single_group"].level == "warn"
     assert uses["single_group"].room == 3800
     assert uses["single_exposure"].level == uses["connected_group"].level == "ok"
+
+
+def test_who_only_depends_counts_for_the_connected_cap_and_not_for_the_groups() -> None:
+    stakes = {1: Stake(loans=D(100)), 2: Stake(loans=D(20)), 3: Stake(loans=D(7))}
+    uses = {
+        u.code: u.amount for u in check_caps(1, stakes, CAPITAL, CAPS, related={1: stakes[1]}, group={1, 2})
+    }
+    assert uses == {
+        "single_loan": 100, "single_group": 120, "single_exposure": 100, "connected_group": 127,
+        "related_single": 100, "related_group": 120, "related_all": 100,
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -208,7 +208,7 @@ def test_the_registers_are_kept_by_risk_and_read_by_others(
     house: House, company: Customer, browser: Client, hq_risk: Person, client_for: Callable[[Person], Client]
 ) -> None:
     risk = client_for(hq_risk)
-    assert "2026-09-30" in browser.get("/credit/registers/").content.decode()
+    assert "30 Sep 2026" in browser.get("/credit/registers/").content.decode()
     capital = {"as_of": "2026-10-31", "net_capital": "100", "tier1_net_capital": "200", "source": "1104"}
     assert risk.post("/credit/registers/capital/", capital).status_code == 422
     assert risk.post("/credit/registers/capital/", {**capital, "tier1_net_capital": "90"}).status_code == 302

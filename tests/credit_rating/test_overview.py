@@ -14,12 +14,14 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from credit_rating import overview_night
-from credit_rating.engine.exposure import Tie, control_groups, group_of, neighbours
 from credit_rating.models import (
+    BankCapital,
     BigStake,
     CreditCase,
     CreditCell,
     CreditLine,
+    Guarantee,
+    GuarantorCapacity,
     LoanClass,
     Rating,
     RelatedParty,
@@ -114,17 +116,31 @@ def test_a_group_is_one_exposure_and_what_a_line_carries_is_not_added(credit: Ho
     assert alone == {"Silian": (D(1400), D(900)), "Dongjing Feed": (D(7000), D(4000))}
     group = BigStake.objects.get(is_group=True)
     assert (group.members, group.credit, group.customer.name) == (2, D(8400), "Dongjing Feed")
+    assert group.core_credit == D(8400)
 
 
-def test_groups_of_all_ties_are_the_groups_of_each_member() -> None:
-    ties = [
-        Tie(1, 2, "common_control"), Tie(2, 3, "parent_company"), Tie(4, 5, "shareholder", D("0.6")),
-        Tie(5, 6, "shareholder", D("0.1")), Tie(3, 1, "beneficial_owner", D("0.5")), Tie(7, 8, "guarantor"),
-        Tie(9, 4, "parent_company", D("0.5")),
-    ]  # fmt: skip
-    found = control_groups(ties, D("0.5"))
-    assert found == [[1, 2, 3], [4, 5, 9]]
-    assert all(sorted(group_of(one, neighbours(ties, D("0.5")))) == group for group in found for one in group)
+def test_who_depends_is_counted_with_the_group_and_apart_from_it(credit: House) -> None:
+    """Dongjing Feed and Silian are one group of 8,400; a guarantor of Dongjing with 77 falls with it."""
+    guarantor = make_customer("Guarantor", kind="corporate", size="small", home_branch=credit.south)
+    owe(guarantor, 0, loans="77")
+    debtor = Customer.objects.get(name="Dongjing Feed")
+    GuarantorCapacity.objects.create(
+        guarantor=guarantor, capacity=D(100), assessed_on=TODAY, basis="2025", entered_at=NOW
+    )
+    Guarantee.objects.create(
+        customer=debtor, kind="guarantor", guarantor=guarantor, amount=D(50), from_date=TODAY, entered_at=NOW,
+        status="active",
+    )  # fmt: skip
+    BankCapital.objects.create(
+        as_of=TODAY, net_capital=D(150_000), tier1_net_capital=D(140_000), source="x", entered_at=NOW
+    )
+    night(credit)  # 5% of 140,000 is 7,000: not more
+    group = BigStake.objects.get(is_group=True)
+    assert (group.members, group.credit, group.core_credit) == (2, D(8400), D(8400))
+    BankCapital.objects.update(tier1_net_capital=D("139999.80"))
+    night(credit)
+    group = BigStake.objects.get(is_group=True)
+    assert (group.members, group.credit, group.core_credit) == (3, D(8477), D(8400))
 
 
 def test_without_capital_it_says_so_and_with_it_names_the_room(credit: House, president: Person) -> None:

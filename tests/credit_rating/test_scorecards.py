@@ -128,7 +128,11 @@ def test_another_person_publishes_and_what_is_published_stays(
         services.publish_scorecard(hq_risk.actor, scorecard_id=made.pk, today=TODAY, now=NOW)
     with pytest.raises(PermissionDenied):
         services.publish_scorecard(rm.actor, scorecard_id=made.pk, today=TODAY, now=NOW)
-    services.publish_scorecard(president.actor, scorecard_id=made.pk, today=TODAY, now=NOW)
+    with pytest.raises(VersionError, match="say why"):  # no outcome measures it
+        services.publish_scorecard(president.actor, scorecard_id=made.pk, today=TODAY, now=NOW)
+    services.publish_scorecard(
+        president.actor, scorecard_id=made.pk, today=TODAY, now=NOW, ground="nobody has been rated yet"
+    )
     with pytest.raises(Conflict):
         services.publish_scorecard(president.actor, scorecard_id=made.pk, today=TODAY, now=NOW)
     before, after = scorecard_on("corporate", TODAY), scorecard_on("corporate", TOMORROW)

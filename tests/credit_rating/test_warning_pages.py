@@ -12,6 +12,7 @@ from credit_rating.engine.classes import Level
 from credit_rating.models import Downgrade, ExternalExposure, LoanClass, Signal
 from credit_rating.policies import SHAPES, read
 from credit_rating.policies.classes import default, say_rule
+from crm_site.lib import formats
 from crm_site.lib.tenancy import bank
 from customers.models import Customer, Loan
 from tests.architecture.places import a_customer
@@ -52,7 +53,7 @@ def test_a_colleague_of_another_branch_and_an_auditor_do_nothing_with_it(
     assert other.get(f"/credit/warnings/{signal.pk}/").status_code == 404
     page = client_for(auditor).get(f"/credit/warnings/{signal.pk}/").content.decode()
     assert 'name="act"' not in page
-    assert f"It is the turn of {rm.staff.name}, by {signal.due_on:%Y-%m-%d}" in page
+    assert f"It is the turn of {rm.staff.name}, by {formats.day(signal.due_on)}" in page
 
 
 def test_an_answer_needs_a_note_and_ends_the_work(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from decimal import Decimal
+from html import unescape
 from typing import Any
 
 import pytest
@@ -220,6 +222,27 @@ def test_a_view_is_kept_renamed_and_removed(
     client.post(f"/customers/views/{view_id}/", {"remove": "1"})
     client.get("/customers/")  # says that it was removed
     assert "Companies" not in client.get("/customers/").content.decode()
+
+
+def test_a_view_saves_the_list_as_it_was_filtered_last(portfolio: Any, rm: Any, client_for: Any) -> None:
+    """A filter swaps the table alone: what the dialog would save goes with it."""
+    client, condition = client_for(rm), json.dumps({"fact": "value_tier", "op": "=", "value": "high"})
+    asked = {"c": condition, "sort": "-loans"}
+    swapped = client.get("/customers/", asked, headers={"HX-Request": "true"}).content.decode()
+    kept = dict(re.findall(r'name="(c|sort)" value="([^"]*)" form="view-form"', swapped))
+    assert (json.loads(unescape(kept["c"])), kept["sort"]) == (json.loads(condition), "-loans")
+    dialog = client.get("/customers/").content.decode().split('id="view-form"')[1].split("</form>")[0]
+    assert 'name="c"' not in dialog
+
+
+def test_an_empty_list_says_what_the_reader_can_do(
+    house: Any, rm: Any, branch_manager: Any, client_for: Any
+) -> None:
+    own = client_for(rm).get("/customers/").content.decode()
+    assert "your branch manager assigns them" in own
+    seen = client_for(branch_manager).get("/customers/").content.decode()
+    assert "core banking delivers them" in seen
+    assert "your branch manager" not in seen
 
 
 def test_the_filter_dialog_makes_the_condition(portfolio: Any, rm: Any, client_for: Any) -> None:

@@ -152,7 +152,7 @@ def test_headquarters_compare_all_branches_and_the_lines_add_up(
         scope = Scope(president.actor, book.head_office)
         lines = dashboards.branch_lines(scope, DAY, None, "deposits")
         total = dashboards.months(scope, [DAY])[0].total
-    assert [line.unit.name for line in lines] == ["North", "South"]
+    assert [line.unit and line.unit.name for line in lines] == ["North", "South"]
     assert sum(line.sums.customers for line in lines) == total.customers == 6
     assert sum(line.sums.deposits_adb for line in lines) == total.deposits_adb
     assert [line.waiting for line in lines] == [1, 0]
@@ -162,6 +162,23 @@ def test_headquarters_compare_all_branches_and_the_lines_add_up(
         assert list_count(client, html.unescape(url)) == int(text.replace(",", "")), url
     for sort in dashboards.SORTS:
         assert client.get(f"/relationship/bank/?sort={sort}&measure=loans").status_code == 200
+
+
+def test_who_belongs_to_no_branch_has_a_line_and_a_list(
+    house: House, president: Person, client_for: SignIn
+) -> None:
+    house.bank.business_date = DAY
+    house.bank.save(update_fields=["business_date"])
+    with bank(house.id):
+        for home in (None, house.head_office, house.north):
+            customer(home, None, tier=3, deposits="100.00")
+        count_summaries(house)
+        lines = dashboards.branch_lines(Scope(president.actor, house.head_office), DAY, None, "deposits")
+    nowhere = lines[-1]
+    assert (nowhere.unit, nowhere.sums.customers, nowhere.high) == (None, 2, 2)
+    client = client_for(president)
+    assert "Without a home branch" in client.get("/").content.decode()
+    assert [list_count(client, nowhere.urls[which]) for which in ("all", "high", "loans")] == [2, 2, 0]
 
 
 def test_a_line_department_sees_its_kinds_only(

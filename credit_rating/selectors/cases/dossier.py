@@ -30,9 +30,10 @@ from credit_rating.models.lines import LIVING, PROMISED
 from credit_rating.policies import SHAPES, Body, read
 from credit_rating.policies.authority import calculation_days_of, kin_steps_of, route_of
 from credit_rating.policies.grades import GRADES
+from credit_rating.selectors.at_stake import home_rates
 from credit_rating.selectors.cases.files import told_files
 from credit_rating.selectors.cases.people import without_branch
-from credit_rating.selectors.exposure import broken_caps, home_rates, related_customers
+from credit_rating.selectors.exposure import broken_caps, related_customers
 from credit_rating.selectors.external import newest_report
 from credit_rating.selectors.guarantees import newest_valuations, security_of
 from credit_rating.selectors.makers import hands_on

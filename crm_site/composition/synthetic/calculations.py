@@ -15,10 +15,11 @@ from typing import Any
 from django.db import connection
 from django.db.models import Count
 
+from credit_rating.engine.groups import CONTROL
 from credit_rating.models import CreditCase, CreditPolicy, LineCalculation, credit_kind
 from credit_rating.models.calculations import content_hash
 from credit_rating.selectors.calculations import Reckoning, Terms, as_content, policies_on
-from credit_rating.selectors.exposure import CONTROL, related_on
+from credit_rating.selectors.exposure import related_on
 from credit_rating.selectors.factors import Held
 from credit_rating.selectors.many import calculate_many
 from credit_rating.selectors.policies import Policy

@@ -1,0 +1,197 @@
+"""Groups and connected customers over the ties on record (C5): the whole bank's count, whoever looks after the members."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Collection, Iterable, Mapping
+from decimal import Decimal
+
+from django.db.models import OuterRef, Q, QuerySet, Subquery
+
+from credit_rating.engine.exposure import Capital
+from credit_rating.engine.groups import (
+    BY_SHARE,
+    CONTROL,
+    GUARANTOR,
+    KIN,
+    SUPPLIER,
+    Bonds,
+    Group,
+    Tie,
+    components,
+    controllers,
+    group_of,
+    is_core,
+    is_dependence,
+    mutual,
+    web_of,
+)
+from credit_rating.models import BankCapital, Guarantee, GuaranteeStatus, GuarantorCapacity
+from credit_rating.policies import Body
+from credit_rating.policies.caps import bonds_of, dependence_share
+from credit_rating.selectors.at_stake import capital_on, stakes_of
+from credit_rating.selectors.policies import policy_on
+from customers.models import Relation
+
+MOST_MEMBERS = 500
+_BY_ONE = ("parent_company", *BY_SHARE)  # control of one by the other: its holder is a controller
+_DEPENDING = (GUARANTOR, SUPPLIER)  # relations that may be economic dependence
+
+
+def groups_of(
+    customers: Iterable[int],
+    policy: Body,
+    capital: tuple[Capital, BankCapital] | None,
+    day: dt.date,
+    limits: Mapping[int, Decimal | None] | None = None,
+) -> dict[int, Group]:
+    """customer -> its group and whom dependence connects with it, together at most MOST_MEMBERS beyond those asked for.
+
+    `limits`: what the lines of some of them would come to. Without capital nobody's dependence is asked. As many
+    statements as the longest way from one of them.
+    """
+    starts, bonds = list(customers), bonds_of(policy)
+    bound = capital[0].tier1 * dependence_share(policy) if capital else None
+    core: dict[Tie, None] = {}
+    depends: dict[Tie, None] = {}
+    credit: dict[int, Decimal] = {}
+    wanted: dict[int, Decimal] = {}
+    controlling: set[int] = set()
+    told: list[Tie] = []
+    known, wave, asked = set(starts), set(starts), set(starts)
+    while wave and len(known) < MOST_MEMBERS + len(starts):
+        ties = _touching(wave, bonds, with_dependence=bound is not None)
+        controlling |= _controlling(ties, bonds)
+        near = [tie for tie in ties if is_core(tie, bonds, controlling)]
+        core |= dict.fromkeys(near)
+        told += ties
+        wave = _ends(near) - known
+        if not wave and bound is not None:  # the group is whole: who depends on it?
+            told += _promises(asked, day)
+            material = [t for t in (*told, *mutual(told)) if is_dependence(t, bonds)]
+            _weigh(credit, wanted, _ends(material), limits or {}, day)
+            most = {one: max(amount, wanted.get(one, amount)) for one, amount in credit.items()}
+            held = [t for t in material if max(most[t.one], most[t.other]) > bound]
+            depends |= dict.fromkeys(held)
+            wave, asked = _ends(held) - known, set()
+        known |= wave
+        asked |= wave
+    web = web_of(core, depends, credit, bound)
+    return {start: group_of(start, web, wanted.get(start)) for start in starts}
+
+
+def groups_reached(customers: Collection[int], day: dt.date) -> list[list[int]]:
+    """The groups, without dependence, that some customers belong to, whole, each in order of id."""
+    bonds = bonds_of(policy_on("caps", day).body)
+    core: dict[Tie, None] = {}
+    controlling: set[int] = set()
+    known, wave = set(customers), set(customers)
+    while wave:
+        ties = _touching(wave, bonds, with_dependence=False)
+        controlling |= _controlling(ties, bonds)
+        near = [tie for tie in ties if is_core(tie, bonds, controlling)]
+        core |= dict.fromkeys(near)
+        wave = _ends(near) - known
+        known |= wave
+    return components(core)
+
+
+def connected_with(customer_id: int, day: dt.date) -> tuple[int, ...]:
+    """A customer, its group and whom dependence connects with it."""
+    policy = policy_on("caps", day).body
+    return groups_of([customer_id], policy, capital_on(day), day)[customer_id].members
+
+
+def groups_of_book(day: dt.date, big: Collection[int]) -> tuple[list[list[int]], list[list[int]]]:
+    """(groups, connected customers) of the whole bank; `big`: who has more credit than the bound of dependence."""
+    bonds = bonds_of(policy_on("caps", day).body)
+    ties = _relations(Relation.objects.filter(kind__in=CONTROL))
+    controlling = _controlling(ties, bonds)
+    if KIN in bonds.kinds:
+        # Kin of nobody who controls are not read: a rural bank's families are most of its relations.
+        heads = Relation.objects.filter(kind__in=_BY_ONE).values("customer_id")
+        kin = Relation.objects.filter(Q(customer_id__in=heads) | Q(other_id__in=heads), kind=KIN)
+        ties += _relations(kin)
+    core = [tie for tie in ties if is_core(tie, bonds, controlling)]
+    depending = _depending(big, day)
+    held = [tie for tie in (*depending, *mutual(depending)) if is_dependence(tie, bonds)]
+    return components(core), components([*core, *held])
+
+
+def grouped(customers: Collection[int], day: dt.date) -> set[int]:
+    """Those of some customers that may hang together with others, whatever the shares."""
+    ids = set(customers)
+    ties = _relations(_of(Relation.objects.filter(kind__in=(*CONTROL, *_DEPENDING)), ids))
+    heads = Relation.objects.filter(kind__in=_BY_ONE).values("customer_id")
+    kin = Relation.objects.filter(Q(customer_id__in=heads) | Q(other_id__in=heads), kind=KIN)
+    promised = _promises(ids, day)
+    return _ends([*ties, *_relations(_of(kin, ids)), *promised]) & ids
+
+
+def _ends(ties: Iterable[Tie]) -> set[int]:
+    return {end for tie in ties for end in (tie.one, tie.other)}
+
+
+def _of(rows: QuerySet[Relation], customers: Collection[int]) -> QuerySet[Relation]:
+    return rows.filter(Q(customer_id__in=customers) | Q(other_id__in=customers))
+
+
+def _relations(rows: QuerySet[Relation]) -> list[Tie]:
+    return [
+        Tie(*row)
+        for row in rows.order_by("id").values_list("customer_id", "other_id", "kind", "share").iterator()
+    ]
+
+
+def _touching(wave: Collection[int], bonds: Bonds, *, with_dependence: bool) -> list[Tie]:
+    """The relations of some customers that may tie them to others."""
+    kinds = [*CONTROL, *({KIN} & bonds.kinds)]
+    if with_dependence:
+        kinds += sorted(
+            {GUARANTOR, SUPPLIER} & (bonds.kinds | ({GUARANTOR} if "mutual" in bonds.kinds else set()))
+        )
+    return _relations(_of(Relation.objects.filter(kind__in=kinds), wave))
+
+
+def _depending(customers: Collection[int], day: dt.date) -> list[Tie]:
+    if not customers:
+        return []
+    return [
+        *_relations(_of(Relation.objects.filter(kind__in=_DEPENDING), customers)), *_promises(customers, day)
+    ]  # fmt: skip
+
+
+def _promises(customers: Collection[int], day: dt.date) -> list[Tie]:
+    """Guarantees in force that some customers have given or have: the part of what the guarantor can promise in all, as
+    assessed last; None where nobody has assessed it."""
+    newest = GuarantorCapacity.objects.filter(guarantor=OuterRef("guarantor"), assessed_on__lte=day)
+    rows = (
+        Guarantee.objects.filter(Q(guarantor_id__in=customers) | Q(customer_id__in=customers))
+        .filter(Q(to_date__isnull=True) | Q(to_date__gte=day), from_date__lte=day)
+        .filter(kind=GUARANTOR, status=GuaranteeStatus.ACTIVE)
+        .annotate(can=Subquery(newest.order_by("-assessed_on", "-id").values("capacity")[:1]))
+        .order_by("id")
+        .values_list("guarantor_id", "customer_id", "amount", "can")
+    )
+    return [Tie(one, other, GUARANTOR, amount / can if can else None) for one, other, amount, can in rows]
+
+
+def _controlling(ties: Collection[Tie], bonds: Bonds) -> set[int]:
+    """Who controls another, of those whose ties were read and of their kin."""
+    found = controllers(ties, bonds.control)
+    kin = _ends(tie for tie in ties if tie.kind == KIN)
+    if not kin:
+        return found
+    held = Relation.objects.filter(kind__in=_BY_ONE, customer_id__in=kin)
+    return found | controllers(_relations(held), bonds.control)
+
+
+def _weigh(
+    credit: dict[int, Decimal], wanted: dict[int, Decimal], ends: set[int], limits: Mapping[int, Decimal | None],
+    day: dt.date,
+) -> None:  # fmt: skip
+    """Read the credit of those at the ends of ties, once each; with what is wanted of those who ask."""
+    for one, stake in (stakes_of(ends - credit.keys(), day) if ends - credit.keys() else {}).items():
+        credit[one] = stake.credit
+        if (limit := limits.get(one)) is not None:
+            wanted[one] = stake.after(limit).credit
