@@ -18,7 +18,7 @@ from django.forms.models import model_to_dict
 from crm_site.accounts.models import Bank, BankMove, MoveKind
 from crm_site.audit.models import Action
 from crm_site.audit.services import kept_heads, record
-from crm_site.composition.moves.archive import Writer, whole_file
+from crm_site.composition.moves.archive import Writer, opens, whole_file
 from crm_site.composition.moves.catalogue import (
     OF_THE_ORIGINAL,
     Table,
@@ -28,7 +28,7 @@ from crm_site.composition.moves.catalogue import (
     quoted,
     read_catalogue,
 )
-from crm_site.lib.errors import Conflict
+from crm_site.lib.errors import Conflict, DomainError
 from crm_site.lib.permissions import system_actor
 from crm_site.lib.tenancy import bank
 
@@ -67,6 +67,11 @@ def back_up(of: Bank, target: Path, *, now: dt.datetime, show: Show) -> BackedUp
 
     One read-only transaction sees every table as it was when it began, and nobody waits for it.
     """
+    if not opens(bytes(of.wrapped_key), of.code):
+        text = (
+            "The bank's key does not open with this BANYAN_MASTER_KEY: such a backup could never be restored."
+        )
+        raise DomainError(text, code="master_key")
     with one_line(), whole_file(target) as file:
         writer = Writer(file)
         try:

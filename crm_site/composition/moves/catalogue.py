@@ -64,9 +64,11 @@ class Table:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """`tables`: parents before children. `own_keys`: keys of a table to itself, checked at the end of the transaction."""
+    """`tables`: parents before children. `parents`: those that others refer to. `own_keys`: keys of a table to itself,
+    checked at the end of the transaction."""
 
     tables: tuple[Table, ...]
+    parents: frozenset[str]
     own_keys: tuple[str, ...]
 
     @property
@@ -89,7 +91,7 @@ def read_catalogue() -> Catalogue:
             parents[child].add(parent)
     order = TopologicalSorter(parents).static_order()
     own = tuple(name for child, parent, name in keys if child == parent and child in found)
-    return Catalogue(tuple(found[name] for name in order), own)
+    return Catalogue(tuple(found[name] for name in order), frozenset().union(*parents.values()), own)
 
 
 @contextmanager
