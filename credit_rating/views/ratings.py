@@ -9,6 +9,7 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from credit_rating.forms_rating import AnswersForm, DecideRatingForm, SubmitRatingForm
@@ -67,7 +68,7 @@ def _list_page(request: Any, which: str, shown: list[Rating], following: str, **
     mine = [("todo", _("To decide"))] if may(request.actor, services.DECIDE) else []
     lists = [
         *mine, ("waiting", _("Waiting for review")), ("mine", _("Begun by me")), ("due", _("Due for review")), ("all", _("In force")),
-        ("decided", _("Decided")),
+        ("decided", pgettext("ratings", "Decided")),
     ]  # fmt: skip
     context = {
         "lists": lists, "which": which, "next_url": following,
