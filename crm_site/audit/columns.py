@@ -127,6 +127,7 @@ NAMES: Mapping[str, Promise] = {
     "explanation": _("Explanation"),
     "family": _("Family of products"),
     "family_note": _("Family"),
+    "experience_note": _("Experience"),
     "fault": _("Fault"),
     "fault_params": _("Fault in detail"),
     "feed": _("Feed"),

@@ -46,6 +46,7 @@ LISTED = (
         "as_of",
         "customer__name",
         "customer__number",
+        "customer__is_excluded",
         "product__name",
         "prepared_by__name",
     ),
