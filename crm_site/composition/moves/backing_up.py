@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import getpass
+import os
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from crm_site.composition.moves.archive import Writer, opens, whole_file
 from crm_site.composition.moves.catalogue import (
     OF_THE_ORIGINAL,
     Table,
+    ensure_months,
     migrations,
     months_of,
     one_line,
@@ -49,7 +51,11 @@ class BackedUp:
 
 def operator() -> str:
     """Who gives the command: user and machine."""
-    return f"{getpass.getuser()}@{socket.gethostname()}"[:120]
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container's user without a name
+        user = f"uid {os.getuid()}"
+    return f"{user}@{socket.gethostname()}"[:120]
 
 
 def lock_bank(bank_id: int, *, shared: bool) -> None:
@@ -72,6 +78,7 @@ def back_up(of: Bank, target: Path, *, now: dt.datetime, show: Show) -> BackedUp
             "The bank's key does not open with this BANYAN_MASTER_KEY: such a backup could never be restored."
         )
         raise DomainError(text, code="master_key")
+    ensure_months(())
     with one_line(), whole_file(target) as file:
         writer = Writer(file)
         try:

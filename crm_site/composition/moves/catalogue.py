@@ -135,6 +135,23 @@ def months_of(cursor: Any, table: Table, bank_id: int) -> list[str]:
     return months
 
 
+def ensure_months(months: Iterable[tuple[str, str]]) -> None:
+    """Make the partitions of (table, a day of the month), each for itself: all banks wait for it for a moment.
+
+    This month's and the next one's of every table come with them: whoever makes one waits for every transaction that
+    uses the table, a long backup or restore too, and all others behind him.
+    """
+    coming = (
+        "select banyan_ensure_month(c.relname::text, (now() + make_interval(months => n))::date) "
+        "from pg_partitioned_table p join pg_class c on c.oid = p.partrelid, generate_series(0, 1) n "
+        "where c.relnamespace = 'public'::regnamespace"
+    )
+    with connection.cursor() as cursor:
+        for table, day in months:
+            cursor.execute("select banyan_ensure_month(%s, %s::date)", [table, day])
+        cursor.execute(coming)
+
+
 def count_rows(tables: Iterable[Table], bank_id: int) -> dict[str, int]:
     """Rows of the bank by table, empty ones left out. Call inside the bank."""
     counts = {}

@@ -31,6 +31,7 @@ from crm_site.composition.moves.catalogue import (
     OF_THE_ORIGINAL,
     Catalogue,
     Table,
+    ensure_months,
     migrations,
     one_line,
     quoted,
@@ -79,11 +80,7 @@ def restore(path: Path, *, code: str, host: str, now: dt.datetime, show: Show) -
         _same_shape(backup, catalogue)
         backup.verify(show)
         lost = 0 if is_copy else _later_seals(backup, code)
-        months = [(t["name"], month) for t in backup.facts["tables"] for month in t["months"]]
-        with connection.cursor() as cursor:
-            # Each for itself: while a month's table is made, all banks wait for a moment.
-            for table, month in months:
-                cursor.execute("select banyan_ensure_month(%s, %s::date)", [table, month])
+        ensure_months((t["name"], month) for t in backup.facts["tables"] for month in t["months"])
         with one_line():
             made = _put_back(backup, catalogue, code, host, show, is_copy=is_copy, lost=lost)
         forget_banks()
