@@ -34,6 +34,7 @@ from credit_rating.selectors.warnings import (
     say_class_rule,
 )
 from credit_rating.services import warnings as services
+from crm_site.lib import formats
 from crm_site.lib.errors import Conflict, DomainError
 from crm_site.lib.permissions import system_actor
 from crm_site.lib.registry import WORK_REASONS, RunContext
@@ -329,7 +330,7 @@ def test_an_answered_warning_is_not_asked_again_while_its_cause_lasts(
     night(inside, step="warnings")
     (signal,) = Signal.objects.all()
     assert WORK_REASONS["warning"].sentence(Task.objects.get().params) == (
-        f"Overdue beyond a technical delay: Days past due 8 days (> 7 days) · as of {DAY.isoformat()}"
+        f"Overdue beyond a technical delay: Days past due 8 days (> 7 days) · as of {formats.day(DAY)}"
     )
     given: dict[str, Any] = {"signal_id": signal.pk, "kind": "dealt", "day": DAY, "now": NOW}
     with pytest.raises(PermissionDenied):
@@ -413,6 +414,24 @@ def test_a_line_that_ended_but_is_drawn_is_a_warning_until_it_is_repaid(
     night(inside, in_days(2), step="warnings")
     signal.refresh_from_db()
     assert signal.ended_on == in_days(2)
+
+
+def test_who_comes_onto_the_exclusion_list_is_a_warning_until_he_leaves_it(
+    inside: House, debtor: Customer
+) -> None:
+    set_days(a_loan(debtor, "L1"), 0)
+    night(inside, step="warnings")
+    assert not Signal.objects.exists()
+    Customer.objects.filter(pk=debtor.pk).update(is_excluded=True)
+    night(inside, step="warnings")
+    signal = Signal.objects.get()
+    assert (signal.code, signal.level, signal.figures) == ("excluded", "risk", {"is_excluded": "true"})
+    with translation.override("en"):
+        said = WORK_REASONS["warning"].sentence(Task.objects.get().params)
+    assert said.startswith("On the exclusion list: On the exclusion list yes")
+    Customer.objects.filter(pk=debtor.pk).update(is_excluded=False)
+    night(inside, in_days(1), step="warnings")
+    assert Signal.objects.get().ended_on == in_days(1)
 
 
 def test_a_rule_that_cannot_be_understood_is_refused() -> None:
