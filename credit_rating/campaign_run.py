@@ -3,6 +3,7 @@ was signed is carried out, case by case). Both in chunks, each in one transactio
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -13,6 +14,7 @@ from django.utils.translation import gettext_lazy
 from credit_rating.selectors.campaigns import APPROVE_PIPELINE, RATE_PIPELINE
 from credit_rating.services.campaigns import batches, rating
 from credit_rating.services.campaigns.rules import DECIDE, RATE
+from crm_site.lib import formats
 from crm_site.lib.registry import (
     Counts,
     NoticeKind,
@@ -57,12 +59,20 @@ def approve(context: RunContext, chunk: Mapping[str, Any]) -> Counts:
     return Counts(looked, changed)
 
 
+def _with_day(params: Mapping[str, Any]) -> dict[str, Any]:
+    return {**params, "day": formats.day(dt.date.fromisoformat(str(params["day"])))}
+
+
 def _say_zone(params: Mapping[str, Any]) -> str:
-    return _("Zone %(zone)s of campaign %(campaign)s is yours, to be collected by %(day)s") % params
+    return _("Zone %(zone)s of campaign %(campaign)s is yours, to be collected by %(day)s") % _with_day(
+        params
+    )
 
 
 def _say_zones(params: Mapping[str, Any]) -> str:
-    return _("%(count)s zones of campaign %(campaign)s are yours, to be collected by %(day)s") % params
+    return _("%(count)s zones of campaign %(campaign)s are yours, to be collected by %(day)s") % _with_day(
+        params
+    )
 
 
 def _say_proposed(params: Mapping[str, Any]) -> str:

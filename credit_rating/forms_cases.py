@@ -21,6 +21,7 @@ from credit_rating.selectors.lines import SUB_LIMIT_FAMILIES
 from credit_rating.selectors.waiting import AGES, LATE
 from credit_rating.services.cases import Terms
 from crm_site.accounts.models import Staff
+from crm_site.lib import formats
 from crm_site.lib.errors import DomainError
 from crm_site.lib.money import AmountField, PercentField
 from customers.models import Customer, Product
@@ -139,7 +140,7 @@ def _offer(field: Any, rows: Any, named: Callable[[Any], str] = str) -> None:
 
 
 def _named_calculation(found: LineCalculation) -> str:
-    return f"{found.number} · {found.grade} · {found.limit:,.2f} · {found.as_of.isoformat()}"
+    return f"{found.number} · {found.grade} · {found.limit:,.2f} · {formats.day(found.as_of)}"
 
 
 def first_values(case: CreditCase) -> dict[str, Any]:

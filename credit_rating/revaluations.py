@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from credit_rating.selectors.guarantees import due_valuations
+from crm_site.lib import formats
 from crm_site.lib.registry import Counts, RunContext, Step, WorkReason, add_step, add_work_reason
 from crm_site.work.services import TaskRow, put_tasks
 
@@ -49,7 +50,7 @@ def revaluations(context: RunContext, chunk: Mapping[str, Any]) -> Counts:
 
 def say(params: Mapping[str, Any]) -> str:
     """Why it is on the worklist."""
-    words = {"name": params["name"], "due": dt.date.fromisoformat(params["due"]).isoformat()}
+    words = {"name": params["name"], "due": formats.day(dt.date.fromisoformat(params["due"]))}
     if params["kind"] == "guarantor":
         return _("Capacity of %(name)s to be assessed again by %(due)s") % words
     if params["overdue"]:

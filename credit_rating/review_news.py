@@ -1,7 +1,8 @@
 """What has happened to a customer since its rating was reckoned, so that the rating is looked at again (C2).
 
 Each event is news only while the rating did not know of it: a warning that opened on its day or later, a statement of a
-later balance sheet than it used, a report of other banks of a later date. Rated anew, the same cause asks no more.
+later balance sheet than it used, a report of other banks that tells more than the one of its day (who had none then
+has not grown). Rated anew, the same cause asks no more.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from typing import Any
 
 from django.db.models import F
 
-from credit_rating.engine.steps import ZERO
 from credit_rating.factors import SOURCES
 from credit_rating.models import Signal, Statement
 from credit_rating.policies import Body
@@ -91,7 +91,7 @@ def _grown(standing: Any, rules: Mapping[str, Body], day: dt.date) -> dict[int, 
         key: ReviewReason.ELSEWHERE
         for key, customer, kind, as_of in rows
         if (owed := now.get(customer)) is not None
-        and (was := before[as_of].get(customer, ZERO)) is not None
+        and (was := before[as_of].get(customer)) is not None
         and has_grown(rules[kind], was, owed)
     }
 

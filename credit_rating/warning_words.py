@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any
@@ -80,7 +81,11 @@ def say(params: Mapping[str, Any]) -> str:
     said += [f"{label} {text}" for label, text in _of_member(figures)]
     if not said:
         return name
-    told = {"name": name, "figures": _(", ").join(said), "day": params["as_of"]}
+    told = {
+        "name": name,
+        "figures": _(", ").join(said),
+        "day": formats.day(dt.date.fromisoformat(params["as_of"])),
+    }
     return _("%(name)s: %(figures)s · as of %(day)s") % told
 
 

@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 from crm_site.accounts import versions
 from crm_site.accounts.models import Bank
 from crm_site.accounts.versions import VersionError, VersionStatus
+from crm_site.lib import formats
 from crm_site.lib.permissions import Actor, require
 from crm_site.lib.tenancy import require_bank
 from customers.conditions import ConditionError, validate
@@ -195,7 +196,7 @@ def check_valid_from(valid_from: dt.date) -> None:
     """Raise PolicyError for a date that a night has been run for already: tiers were decided without it."""
     newest = Bank.objects.values_list("business_date", flat=True).get(pk=require_bank())
     if newest is not None and valid_from <= newest:
-        message = _("It must begin after the newest business date, %s.") % newest.isoformat()
+        message = _("It must begin after the newest business date, %s.") % formats.day(newest)
         raise PolicyError(message, code="valid_from", fields={"valid_from": message})
 
 

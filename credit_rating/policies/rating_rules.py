@@ -75,14 +75,14 @@ SHAPE = Shape(
         Column("review_drop_pct", gettext_lazy("Review when deposits fall by"), "percent", minimum=Decimal(1),
                maximum=Decimal(100), unit="%"),
         Column("review_drop_from", gettext_lazy("of deposits of at least"), "money", minimum=Decimal(0)),
-        Column("review_events", gettext_lazy("Review when since the rating"), "choices", EVENTS, required=False,
-               help=gettext_lazy("none chosen: all of them")),
-        Column("elsewhere_pct", gettext_lazy("Debts at other banks have grown: by"), "percent", required=False,
-               minimum=Decimal(1), maximum=Decimal(1000), unit="%", help=gettext_lazy("empty: half")),
-        Column("elsewhere_from", gettext_lazy("and by at least"), "money", required=False, minimum=Decimal(0),
-               help=gettext_lazy("empty: 500,000")),
-        Column("review_days", gettext_lazy("A review is to be done within"), "whole", required=False, minimum=Decimal(1),
-               maximum=Decimal(180), unit=gettext_lazy("days"), help=gettext_lazy("empty: 14")),
+        Column("review_events", gettext_lazy("Review when since the rating"), "choices", EVENTS,
+               required=False, fallback=[code for code, _label in EVENTS]),
+        Column("elsewhere_pct", gettext_lazy("Debts at other banks have grown: by"), "percent",
+               minimum=Decimal(1), maximum=Decimal(1000), unit="%", fallback=REVIEW["elsewhere_pct"]),
+        Column("elsewhere_from", gettext_lazy("and by at least"), "money", minimum=Decimal(0),
+               fallback=REVIEW["elsewhere_from"]),
+        Column("review_days", gettext_lazy("A review is to be done within"), "whole", minimum=Decimal(1),
+               maximum=Decimal(180), unit=gettext_lazy("days"), fallback=REVIEW["review_days"]),
         Column("expiring_days", gettext_lazy("Remind before a rating expires"), "whole", minimum=Decimal(1),
                maximum=Decimal(120), unit=gettext_lazy("days")),
     ),
@@ -105,21 +105,18 @@ SHAPE = Shape(
 
 def events_of(body: Body) -> frozenset[str]:
     """The reasons of ReviewReason by which news call for a review."""
-    return frozenset(body.params["review_events"] or (code for code, _label in EVENTS))
+    return frozenset(body.params["review_events"])
 
 
 def review_days(body: Body) -> int:
     """Within how many days a review is to be done."""
-    given = body.params["review_days"]
-    return int(REVIEW["review_days"] if given is None else given)
+    return int(body.params["review_days"])
 
 
 def has_grown(body: Body, before: Decimal, now: Decimal) -> bool:
     """Whether debts at other banks have grown so much that the rating is looked at again; both bounds belong to it."""
-    share, least = body.params["elsewhere_pct"], body.params["elsewhere_from"]
-    share = Decimal(REVIEW["elsewhere_pct"]) / 100 if share is None else share
-    least = Decimal(REVIEW["elsewhere_from"]) if least is None else least
-    return bool(now - before >= least and now - before >= share * before and now > before)
+    grown, params = now - before, body.params
+    return bool(grown > 0 and grown >= params["elsewhere_from"] and grown >= params["elsewhere_pct"] * before)
 
 
 @dataclass(frozen=True, slots=True)

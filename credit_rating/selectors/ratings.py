@@ -262,6 +262,7 @@ LISTED = (
     *("customer__name", "submitted_by__name"),
 )
 PAGE = 50
+COUNT_LIMIT = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,10 +321,9 @@ def _moved(actor: Actor, move: Move) -> QuerySet[Rating]:
 
 
 def rating_list(
-    actor: Actor, which: str, *, day: dt.date, grade: str = "", card: int = 0, after: int = 0
-) -> list[Rating]:
-    """A page of one more than PAGE ratings, newest first, below id `after` (0: the first). `card`: of one version of
-    a scorecard (0: of any).
+    actor: Actor, which: str, *, day: dt.date, grade: str = "", card: int = 0
+) -> QuerySet[Rating]:
+    """One of the lists of ratings. `card`: of one version of a scorecard (0: of any).
 
     todo: those that the actor may decide; waiting: for anybody; mine: drafts and returned ones that I made; due: in
     force and due for review or expired; all: in force; decided: in force or ended.
@@ -337,14 +337,24 @@ def rating_list(
         "all": Q(status=RatingStatus.APPROVED),
         "decided": Q(status__in=DECIDED),
     }[which]  # fmt: skip
-    # The few columns that a row shows: with each scorecard's tables a page of fifty read half a megabyte.
-    found = (
-        Rating.objects.visible_to(actor).filter(rule).select_related("customer", "submitted_by").only(*LISTED)
-    )
+    found = Rating.objects.visible_to(actor).filter(rule)
     if grade:
         found = found.filter(grade=grade)
     if card:
         found = found.filter(scorecard_id=card)
+    return found
+
+
+def rating_count(found: QuerySet[Rating]) -> int | None:
+    """How many ratings a `rating_list` has; None above COUNT_LIMIT, where counting would cost more than it tells."""
+    count = found.values("pk")[: COUNT_LIMIT + 1].count()
+    return count if count <= COUNT_LIMIT else None
+
+
+def rating_page(found: QuerySet[Rating], after: int = 0) -> list[Rating]:
+    """A page of one more than PAGE of a `rating_list`, newest first, below id `after` (0: the first)."""
+    # The few columns that a row shows: with each scorecard's tables a page of fifty read half a megabyte.
+    found = found.select_related("customer", "submitted_by").only(*LISTED)
     if after:
         found = found.filter(pk__lt=after)
     return list(found.order_by("-pk")[: PAGE + 1])

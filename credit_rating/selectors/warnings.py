@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -205,6 +205,10 @@ def say_class_rule(row: LoanClass, loan: Loan) -> str:
     return say_rule(body, Level(row.level), row.reason, is_card=is_card)
 
 
+def _day(told: Mapping[str, Any]) -> str:
+    return formats.day(dt.date.fromisoformat(told["loss_date"]))
+
+
 def say_class_figure(row: LoanClass) -> str:
     """The figure that put a row of class where it stands, in words; "" where the columns beside it say it."""
     told = row.figures
@@ -212,9 +216,9 @@ def say_class_figure(row: LoanClass) -> str:
         loss, balance = Decimal(told["expected_loss"]), Decimal(told["balance"])
         share = formats.percent(loss / balance, 1)
         words = {"loss": formats.number(loss, 2), "balance": formats.number(balance, 2), "share": share}
-        return _("%(loss)s of %(balance)s, %(share)s, on %(day)s") % (words | {"day": told["loss_date"]})
+        return _("%(loss)s of %(balance)s, %(share)s, on %(day)s") % (words | {"day": _day(told)})
     if row.reason == ClassReason.IMPAIRED:
-        return _("stage %(stage)s on %(day)s") % {"stage": told["stage"], "day": told["loss_date"]}
+        return _("stage %(stage)s on %(day)s") % {"stage": told["stage"], "day": _day(told)}
     if row.reason == ClassReason.ALL_BANKS:
         return _("%s of the debts at all banks") % formats.percent(Decimal(told["late_share"]), 1)
     return ""

@@ -31,6 +31,7 @@ from credit_rating.services.calculations import PREPARE, save_calculation
 from credit_rating.views.case import case_customer, is_partial, page
 from credit_rating.views.tie_words import told_ties
 from crm_site.accounts.selectors import bank_today
+from crm_site.lib import formats
 from crm_site.lib.errors import DomainError
 from crm_site.lib.formats import BILLION, MILLION, THOUSAND, Unit, column_unit
 from crm_site.lib.guards import allowed
@@ -262,7 +263,7 @@ def calculation_print(request: Any, calculation_id: int) -> HttpResponse:
     found: LineCalculation = context["calculation"]
     context |= {
         "form_name": _("Line calculation form"), "form_number": found.number, "printed_by": request.actor.label,
-        "printed_at": timezone.now(), "as_of_line": _("As of %s") % found.as_of.isoformat(),
+        "printed_at": timezone.now(), "as_of_line": _("As of %s") % formats.day(found.as_of),
         "scale": Unit("", Decimal(1), 2), "full": True,
     }  # fmt: skip
     return render(request, "credit_rating/calculation_print.html", context)

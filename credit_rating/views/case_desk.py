@@ -61,12 +61,15 @@ def inbox(request: Any) -> HttpResponse:
 def _inbox(request: Any, tab: str, *, is_asked: bool = True, **more: Any) -> HttpResponse:
     """Who has nothing to decide is led to the tab that holds something; who never decides begins there."""
     today = bank_today(request.bank)
-    cases = selectors.inbox(request.actor, tab, day=today)
+    after = request.GET.get("after", "")
+    key = int(after) if after.isascii() and after.isdigit() and len(after) < 19 else 0
+    cases = selectors.inbox(request.actor, tab, day=today, after=key)
     onward = selectors.filled_tab(request.actor) if tab == "todo" and not cases else ""
     if onward and not is_asked and not may(request.actor, "credit.decide"):
         tab, cases, onward = onward, selectors.inbox(request.actor, onward, day=today), ""
     context = {
         "rows": case_rows(cases, today), "tab": tab, "tabs": TAB_LABELS.items(), "onward": onward,
+        "next_url": f"?tab={tab}&after={cases[-1].pk}" if tab != "todo" and len(cases) == selectors.INBOX_PAGE else "",
         "onward_label": TAB_LABELS.get(onward, ""),
         "may_decide": may(request.actor, "credit.decide"),
         "may_batch": tab == "todo" and may(request.actor, "credit.decide"), "form": BatchForm(),

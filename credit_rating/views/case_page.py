@@ -40,6 +40,7 @@ from credit_rating.views.ratings import drawn_rating
 from credit_rating.views.tie_words import told_ties
 from credit_rating.views.warnings import drawn_warnings
 from crm_site.accounts.selectors import bank_today
+from crm_site.lib import formats
 
 WHY = {
     "row": gettext_lazy("by the authority matrix"),
@@ -56,6 +57,7 @@ TAB_LABELS = {
     "decided": pgettext_lazy("case", "Decided"),
     "mine": gettext_lazy("Mine"),
     "copied": gettext_lazy("Copied"),
+    "ended": pgettext_lazy("cases", "All that ended"),
 }
 
 RULES = {
@@ -138,10 +140,10 @@ def _seen_when(
     by, day = decided.opinion if decided else None, today
     if decided and found.closed_at:
         day = by.day if by else localdate(found.closed_at)
-    seen_line = _("as of %s") % day.isoformat()
+    seen_line = _("as of %s") % formats.day(day)
     if by is not None:
         who = STAGE_LABELS[by.stage] if by.part == OpinionPart.VOTE else by.staff.name
-        seen_line = _("as seen on %(day)s by %(who)s") % {"day": day.isoformat(), "who": who}
+        seen_line = _("as seen on %(day)s by %(who)s") % {"day": formats.day(day), "who": who}
     return {
         "is_kept": decided is not None,
         "is_lost": decided is None and found.status in ENDED,
@@ -236,7 +238,7 @@ def queue_of(request: Any, found: CreditCase, tab: str) -> dict[str, Any]:
 
 
 def _decided(said: str, day: dt.date) -> str:
-    return _("%(said)s, decided on %(day)s") % {"said": said, "day": day.isoformat()}
+    return _("%(said)s, decided on %(day)s") % {"said": said, "day": formats.day(day)}
 
 
 def _stages(found: CreditCase, record: selectors.Record) -> list[dict[str, Any]]:
@@ -244,7 +246,7 @@ def _stages(found: CreditCase, record: selectors.Record) -> list[dict[str, Any]]
     maker = found.prepared_by.name
     if found.submitted_at:
         maker = _("%(name)s, submitted on %(day)s") % {
-            "name": maker, "day": localdate(found.submitted_at).isoformat(),
+            "name": maker, "day": formats.day(localdate(found.submitted_at)),
         }  # fmt: skip
     steps: list[dict[str, Any]] = [
         {"label": _("Manager's investigation"), "state": "done" if found.round else "current", "note": maker}
@@ -267,7 +269,7 @@ def _stages(found: CreditCase, record: selectors.Record) -> list[dict[str, Any]]
             note = _decided(f"{decided.staff.name} · {decided.get_verdict_display()}", decided.day)
         else:
             since = found.stage_since if place == current else None
-            note = _("here since %s") % localdate(since).isoformat() if since else ""
+            note = _("here since %s") % formats.day(localdate(since)) if since else ""
         done = place < current or found.status == CaseStatus.APPROVED or (current < 0 and bool(said))
         state = "current" if place == current else "done" if done else ""
         steps.append({"label": STAGE_LABELS[stage], "state": state, "note": note})

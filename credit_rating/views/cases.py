@@ -34,6 +34,7 @@ from credit_rating.views.case_words import choices_of, followed, told_against, t
 from crm_site.accounts.models import Staff
 from crm_site.accounts.selectors import bank_today
 from crm_site.accounts.sessions import confirm_identity
+from crm_site.lib import formats
 from crm_site.lib.errors import DomainError
 from crm_site.lib.guards import allowed
 from crm_site.lib.permissions import may
@@ -204,6 +205,6 @@ def case_print(request: Any, case_id: int) -> HttpResponse:
         "form_number": found.number,
         "printed_by": request.actor.label,
         "printed_at": timezone.now(),
-        "as_of_line": _("As of %s") % found.as_of.isoformat() if found.as_of else "",
+        "as_of_line": _("As of %s") % formats.day(found.as_of) if found.as_of else "",
     }
     return render(request, "credit_rating/case_print.html", context)

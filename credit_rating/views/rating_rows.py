@@ -121,11 +121,11 @@ def history_chart(ratings: list[Rating]) -> dict[str, Any] | None:
     if len(decided) < 2:
         return None
     worst_first = list(reversed(GRADES))
-    heads = [r.as_of.isoformat() for r in decided]
+    heads = [formats.day(r.as_of) for r in decided]
     return {
         "id": "grade-history", "title": _("Grades over time"), "unit": "", "size": "short",
         "head": [_("Date"), _("Grade"), _("Score")],
-        "rows": [[r.as_of.isoformat(), r.grade, formats.number(r.score, 0)] for r in decided],
+        "rows": [[formats.day(r.as_of), r.grade, formats.number(r.score, 0)] for r in decided],
         "option": {
             "xAxis": {"type": "category", "data": heads},
             "yAxis": {"type": "category", "data": worst_first},

@@ -9,6 +9,7 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from credit_rating.forms_rating import AnswersForm, DecideRatingForm, SubmitRatingForm
@@ -22,6 +23,7 @@ from credit_rating.services import ratings as services
 from credit_rating.views.case import case_customer, is_partial, page
 from credit_rating.views.rating_rows import factor_rows, history_chart
 from crm_site.accounts.selectors import bank_today, business_date
+from crm_site.lib import formats
 from crm_site.lib.dates import add_months
 from crm_site.lib.errors import DomainError
 from crm_site.lib.guards import allowed
@@ -52,22 +54,22 @@ def rating_list(request: Any) -> HttpResponse:
     if which not in selectors.LISTS:
         raise Http404
     grade, card = request.GET.get("grade", ""), _key(request.GET.get("card", ""))
-    rows = selectors.rating_list(
-        request.actor, which, day=bank_today(request.bank), grade=grade, card=card,
-        after=_key(request.GET.get("after", "")),
-    )  # fmt: skip
+    after = _key(request.GET.get("after", ""))
+    found = selectors.rating_list(request.actor, which, day=bank_today(request.bank), grade=grade, card=card)
+    rows = selectors.rating_page(found, after)
     shown = rows[: selectors.PAGE]
     following = (
         f"?list={which}&grade={grade}&card={card}&after={shown[-1].pk}" if len(rows) > selectors.PAGE else ""
     )
-    return _list_page(request, which, shown, following, card=cards.version_or_none(card))
+    count = None if after else selectors.rating_count(found)
+    return _list_page(request, which, shown, following, count=count, card=cards.version_or_none(card))
 
 
 def _list_page(request: Any, which: str, shown: list[Rating], following: str, **more: Any) -> HttpResponse:
     mine = [("todo", _("To decide"))] if may(request.actor, services.DECIDE) else []
     lists = [
         *mine, ("waiting", _("Waiting for review")), ("mine", _("Begun by me")), ("due", _("Due for review")), ("all", _("In force")),
-        ("decided", _("Decided")),
+        ("decided", pgettext("ratings", "Decided")),
     ]  # fmt: skip
     context = {
         "lists": lists, "which": which, "next_url": following,
@@ -256,7 +258,7 @@ def rating_print(request: Any, rating_id: int) -> HttpResponse:
     found = _rating(request, rating_id)
     context = drawn_rating(found) | {
         "form_name": _("Credit rating form"), "form_number": found.number, "printed_by": request.actor.label,
-        "printed_at": timezone.now(), "as_of_line": _("As of %s") % found.as_of.isoformat(),
+        "printed_at": timezone.now(), "as_of_line": _("As of %s") % formats.day(found.as_of),
     }  # fmt: skip
     return render(request, "credit_rating/rating_print.html", context)
 

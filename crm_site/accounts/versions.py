@@ -17,6 +17,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from crm_site.accounts.models import Staff
+from crm_site.lib import formats
 from crm_site.lib.errors import Conflict, DomainError
 from crm_site.lib.permissions import Actor, require
 from crm_site.lib.tenancy import BankForeignKey, TenantModel
@@ -189,7 +190,7 @@ def propose(
     """
     require(actor, action)
     if earliest is not None and valid_from < earliest:
-        message = _("It must not begin before today, %s.") % earliest.isoformat()
+        message = _("It must not begin before today, %s.") % formats.day(earliest)
         raise VersionError(message, code="valid_from", fields={"valid_from": message})
     version = locked(model, version_id, VersionStatus.DRAFT)
     version.valid_from = valid_from

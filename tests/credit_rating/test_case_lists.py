@@ -17,6 +17,8 @@ from credit_rating.models import BankCapital, CreditCase
 from credit_rating.selectors import cases as selectors
 from credit_rating.selectors.calculations import Terms
 from credit_rating.services.calculations import save_calculation
+from credit_rating.services.cases import withdraw_case
+from crm_site.lib import formats
 from crm_site.lib.tenancy import bank
 from customers.models import Relation
 from tests.conftest import NOW, TODAY, House, Person
@@ -139,5 +141,19 @@ def test_the_paper_of_a_case_can_be_read_years_later(desk: Desk, client_for: Sig
     with bank(desk.house.id):
         case = a_case(desk)
     paper = client_for(desk.manager).get(f"/credit/cases/{case.pk}/print/").content.decode()
-    assert f"As of {TODAY.isoformat()}" in paper
-    assert re.search(r"Printed by .+ on \d{4}-\d\d-\d\d \d\d:\d\d", paper)
+    assert f"As of {formats.day(TODAY)}" in paper  # with its year, as the reader's language writes it
+    assert re.search(r"Printed by .+ on \d{1,2} [A-Z][a-z]{2} \d{4} \d\d:\d\d", paper)
+
+
+def test_an_examiner_finds_a_case_that_ended_without_a_part_in_it(
+    desk: Desk, auditor: Person, rm_other_branch: Person, client_for: SignIn
+) -> None:
+    """Whoever sees a customer finds what was decided of it; of others' customers he finds nothing."""
+    with bank(desk.house.id):
+        case = a_case(desk)
+    address = "/credit/?tab=ended"
+    assert case.number not in client_for(auditor).get(address).content.decode()  # it still waits
+    with bank(desk.house.id):
+        withdraw_case(desk.rm.actor, case_id=case.pk, now=NOW, today=TODAY)
+    for person, sees in ((auditor, True), (rm_other_branch, False)):
+        assert (case.number in client_for(person).get(address).content.decode()) is sees

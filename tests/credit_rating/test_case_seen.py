@@ -13,6 +13,7 @@ from django.test import Client
 from credit_rating.models import CaseSeen, CaseStatus, CreditCase, CreditLine, Guarantee, Opinion, Signal
 from credit_rating.services import cases
 from credit_rating.services.guarantees import value_again
+from crm_site.lib import formats
 from crm_site.lib.tenancy import bank
 from customers.models import Relation, Standing
 from tests.conftest import NOW, TODAY, House, Person
@@ -99,7 +100,7 @@ def test_a_decided_case_shows_for_ever_what_its_decider_saw(
 
     assert after == before
     for text in after:
-        assert f"as seen on {TODAY.isoformat()} by {desk.president.staff.name}" in text
+        assert f"as seen on {formats.day(TODAY)} by {desk.president.staff.name}" in text
         assert "Daughter Casting" in text and "later_alarm" not in text
         assert "As it stands today" not in text and "this moment" not in text
     assert "first_alarm" in after[0]

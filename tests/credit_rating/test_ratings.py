@@ -410,6 +410,9 @@ def test_a_later_statement_and_grown_debts_elsewhere_are_news(
     _owes_elsewhere(firm, "600000", TODAY)
     decide(hq_credit, submit(rm, make(rm, firm)))
     assert reviewed(inside, TODAY) == ""
+    ExternalExposure.objects.update(report_date=TODAY + dt.timedelta(days=1))
+    assert reviewed(inside, TODAY + dt.timedelta(days=1)) == ""  # the first report tells of no growth
+    ExternalExposure.objects.update(report_date=TODAY)
     _owes_elsewhere(firm, "1099999", TODAY + dt.timedelta(days=1))
     assert reviewed(inside, TODAY + dt.timedelta(days=1)) == ""
     _owes_elsewhere(firm, "1100000", TODAY + dt.timedelta(days=3))

@@ -34,6 +34,7 @@ from credit_rating.selectors.warnings import (
     say_class_rule,
 )
 from credit_rating.services import warnings as services
+from crm_site.lib import formats
 from crm_site.lib.errors import Conflict, DomainError
 from crm_site.lib.permissions import system_actor
 from crm_site.lib.registry import WORK_REASONS, RunContext
@@ -329,7 +330,7 @@ def test_an_answered_warning_is_not_asked_again_while_its_cause_lasts(
     night(inside, step="warnings")
     (signal,) = Signal.objects.all()
     assert WORK_REASONS["warning"].sentence(Task.objects.get().params) == (
-        f"Overdue beyond a technical delay: Days past due 8 days (> 7 days) · as of {DAY.isoformat()}"
+        f"Overdue beyond a technical delay: Days past due 8 days (> 7 days) · as of {formats.day(DAY)}"
     )
     given: dict[str, Any] = {"signal_id": signal.pk, "kind": "dealt", "day": DAY, "now": NOW}
     with pytest.raises(PermissionDenied):

@@ -14,7 +14,15 @@ from credit_rating.selectors.cases.dossier import (
     who_would_decide,
 )
 from credit_rating.selectors.cases.files import files_of, may_add_files, told_files
-from credit_rating.selectors.cases.inbox import TABS, covered_pct, filled_tab, inbox, seen_case, todo_count
+from credit_rating.selectors.cases.inbox import (
+    INBOX_PAGE,
+    TABS,
+    covered_pct,
+    filled_tab,
+    inbox,
+    seen_case,
+    todo_count,
+)
 from credit_rating.selectors.cases.people import (
     STAGE_ROLES,
     Capacity,
@@ -54,6 +62,7 @@ from credit_rating.selectors.cases.turn import Turn, president_may_return, said_
 from credit_rating.selectors.cases.whole import Group, GroupRow, Whole, whole_of
 
 __all__ = [
+    "INBOX_PAGE",
     "STAGE_ROLES",
     "TABS",
     "Capacity",

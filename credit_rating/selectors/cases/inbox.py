@@ -18,13 +18,14 @@ from credit_rating.models import (
     Opinion,
     SeatKind,
 )
-from credit_rating.models.cases import STAGES
+from credit_rating.models.cases import ENDED, STAGES
 from credit_rating.models.guarantees import LIVE
 from credit_rating.selectors.cases.people import STAGE_ROLES, delegators, kin_of
 from crm_site.accounts.models import RoleGrant
 from crm_site.lib.permissions import Actor, Role
 
-TABS = ("todo", "decided", "mine", "copied")
+TABS = ("todo", "decided", "mine", "copied", "ended")
+INBOX_PAGE = 200
 # What a row of the inbox shows and its stage's rules ask.
 LISTED = (
     *(
@@ -38,6 +39,7 @@ LISTED = (
         "prepared_at",
         "stage_since",
         "deadline",
+        "closed_at",
     ),
     *(
         "dossier_hash",
@@ -53,10 +55,11 @@ LISTED = (
 )
 
 
-def inbox(actor: Actor, tab: str, *, day: dt.date) -> list[CreditCase]:
-    """A person's cases: those that wait for him (soonest deadline first), that he has decided, made, or has copies of.
+def inbox(actor: Actor, tab: str, *, day: dt.date, after: int = 0) -> list[CreditCase]:
+    """A person's cases: those that wait for him (soonest deadline first), that he has decided, made, or has copies of;
+    and `ended`: all that he sees and that came to an end, whoever had a part in them (an examiner's way in).
 
-    At most 200 of the newest. `todo` leaves out what he must not decide.
+    At most INBOX_PAGE of the newest below id `after` (0: the first). `todo` leaves out what he must not decide.
     """
     seen = (
         CreditCase.objects.visible_to(actor)
@@ -67,7 +70,8 @@ def inbox(actor: Actor, tab: str, *, day: dt.date) -> list[CreditCase]:
         found = seen.filter(pk__in=_todo_ids(actor, day))
         returned = Case(When(status=CaseStatus.RETURNED, then=True), default=False)
         return list(found.order_by(returned, "deadline", "id"))
-    return list(_of_tab(seen, tab, actor.staff_id or 0).order_by("-id")[:200])
+    found = _of_tab(seen, tab, actor.staff_id or 0)
+    return list((found.filter(pk__lt=after) if after else found).order_by("-id")[:INBOX_PAGE])
 
 
 def filled_tab(actor: Actor) -> str:
@@ -84,6 +88,7 @@ def _of_tab(seen: Any, tab: str, staff_id: int) -> Any:
             "decided": Q(Exists(Opinion.objects.filter(**of_case))),
             "mine": Q(prepared_by_id=staff_id),
             "copied": Q(Exists(CaseCopy.objects.filter(**of_case))),
+            "ended": Q(status__in=ENDED),
         }[tab]
     )
 

@@ -202,6 +202,8 @@ def file_size(size: int | None) -> str:
 @register.simple_tag(takes_context=True)
 def day(context: Context, value: date | None) -> str:
     """11-27 this (business) year, 2026-11-27 otherwise; 27 Nov in English."""
+    if isinstance(value, datetime) and is_aware(value):
+        value = localtime(value)
     return formats.day(value, _today(context))
 
 
@@ -229,6 +231,12 @@ def moment(context: Context, value: datetime | None) -> str:
     if value is not None and is_aware(value):
         value = localtime(value)
     return formats.moment(value, _today(context))
+
+
+@register.filter(expects_localtime=True)
+def moment_full(value: datetime | None) -> str:
+    """2026-11-27 09:30 · 27 Nov 2026 09:30: a date with its year and the time, as on forms."""
+    return formats.moment(value)
 
 
 @register.simple_tag(takes_context=True)

@@ -13,6 +13,7 @@ from django.test import Client
 from django.utils import translation
 
 from crm_site.lib.errors import Conflict
+from crm_site.lib.form_addresses import nearest_page
 from crm_site.lib.permissions import system_actor
 from crm_site.lib.tenancy import bank
 from customers.ingest import services
@@ -297,7 +298,7 @@ def test_a_trial_lists_every_rejected_row_and_says_how_far_it_is(
         batch = upload(marketing.actor, feed=FEEDS["customers"], file=as_file(body), now=NOW)
         try_out(marketing.actor, batch_id=batch.pk, mapping={n: n for n in ("number", "name", "kind")})
         process_batch(batch.pk, progress=lambda done, total: heard.append((done, total)))
-    assert [done for done, _total in heard] == [50, 150]
+    assert [done for done, _total in heard] == [20, 150]
     desk = client_for(marketing)
     file = b"".join(desk.get(f"/customers/imports/{batch.pk}/errors/").streaming_content).decode()
     assert len(file.splitlines()) == 1 + 150
@@ -355,3 +356,21 @@ def test_the_same_rules_as_the_api(inside: Any, marketing: Any) -> None:
     assert list(by_api.errors.values_list("line", "field", "code")) == list(
         by_page.errors.values_list("line", "field", "code")
     )
+
+
+def test_an_address_of_a_form_leads_back_to_its_page(house: Any, marketing: Any, client_for: Any) -> None:
+    answer = client_for(marketing).get("/customers/imports/7/try/")
+    assert (answer.status_code, answer["Allow"]) == (405, "POST")
+    assert 'href="/customers/imports/7/"' in answer.content.decode()
+    assert (
+        client_for(marketing).get("/customers/imports/7/try/", headers={"HX-Request": "true"}).status_code
+        == 405
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "above"),
+    [("/settings/me/sessions/3/end/", "/settings/me/"), ("/jobs/start/", "/jobs/"), ("/preferences/", "/")],
+)
+def test_the_nearest_page(path: str, above: str) -> None:
+    assert nearest_page(path) == above
