@@ -163,8 +163,8 @@ def _put_back(
             made.save()  # waits for another restore of this code to end
         except IntegrityError as error:
             raise Conflict(f"A bank with code {code} or host {host} exists.", code="bank_exists") from error
+        lock_bank(made.pk, shared=False)
         with bank(made.pk), _folders(made.pk) as put_file:
-            lock_bank(made.pk, shared=False)
             said = f"{its['code']} as of {facts['made_at'][:16]}"
             cursor.execute(
                 "select banyan_begin_restore(%s, %s, %s, %s)", [made.pk, operator(), sum(rows.values()), said]
