@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from decimal import Decimal
 from typing import Any
@@ -22,6 +23,7 @@ from credit_rating.selectors import collection
 from credit_rating.services import collection as services
 from credit_rating.views.case import case_customer, is_partial, page
 from crm_site.accounts.selectors import bank_today
+from crm_site.lib import formats
 from crm_site.lib.errors import DomainError
 from crm_site.lib.guards import allowed
 from customers.models import Customer
@@ -42,7 +44,11 @@ def _boxes(kind: str, form: InformationForm | None, typed: Any, faults: dict[str
             else shown(field, kept.get(field.code, ""))
         )
         cell = (form.values if form else {}).get(field.code, {})
-        source = {"as_of": cell.get("as_of", ""), "label": words.SOURCES.get(cell.get("source", ""), "")}
+        said_on = cell.get("as_of", "")
+        source = {
+            "day": formats.day(dt.date.fromisoformat(said_on)) if said_on else "",
+            "label": words.SOURCES.get(cell.get("source", ""), ""),
+        }
         return field, value, faults.get(field.code, ""), source if kept.get(field.code) else {}
 
     return [(section, [box(f) for f in fields]) for section, fields in sections_of(kind)]
