@@ -158,6 +158,9 @@ def branch(request: Any, pk: int | None = None) -> HttpResponse:
         "may_bank": may(request.actor, "dashboard.bank"),
         "may_decide": may_decide,
     }
+    people_shown = [(row.staff.pk, row.staff.grade, row, url) for row, url in context["managers"]]
+    others = ("more_managers", "manager_totals", "teller_totals", "churn_known", "leavers", "overdue")
+    context["drawn_from"] += repr((people_shown, [context[name] for name in others]))
     return render(request, "relationship/branch.html", context)
 
 
