@@ -23,6 +23,7 @@ from credit_rating.models import (
     ReservationStatus,
 )
 from credit_rating.policies.grades import GRADES
+from credit_rating.policies.rating_rules import ReviewReason
 from credit_rating.selectors import lines
 from credit_rating.selectors.ratings import ratings_for_api
 from credit_rating.services import control
@@ -310,6 +311,7 @@ class RatingOut(serializers.Serializer):
     as_of = serializers.DateField()
     expires_on = serializers.DateField()
     review_since = serializers.DateField(allow_null=True)
+    review_reason = serializers.ChoiceField(ReviewReason.choices, allow_blank=True)
     scorecard = serializers.CharField(source="scorecard.name")
     scorecard_version = serializers.IntegerField(source="scorecard.version")
     content_hash = serializers.CharField(help_text="SHA-256 of what was decided on.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from typing import Any, ClassVar
 from urllib.parse import urlencode
@@ -30,12 +30,14 @@ LINE_ACTS = ("activate", "effect", "freeze", "unfreeze", "review", "lower", "clo
 
 @dataclass(frozen=True, slots=True)
 class CellField:
-    """A cell as the page draws it: its column, its name in the form, what is written in it and what is wrong."""
+    """A cell as the page draws it: its column, its name in the form, what is written in it and what is wrong.
+    `is_older`: the version is older than the question, and what holds then stands there."""
 
     column: Column
     name: str
     value: Any
     fault: str
+    is_older: bool = False
 
     @property
     def options(self) -> list[tuple[str, Any, bool]]:
@@ -82,7 +84,10 @@ class PolicyGrid:
 
     def params(self) -> list[CellField]:
         given = self.body.get("params") or {}
-        return [self._cell(c, c.name, given.get(c.name)) for c in self.shape.params]
+        cells = [self._cell(c, c.name, given.get(c.name, c.fallback)) for c in self.shape.params]
+        return [
+            replace(one, is_older=one.name not in given and one.column.fallback is not None) for one in cells
+        ]
 
     def tables(self) -> Iterator[tuple[Table, list[tuple[str, list[CellField]]], str]]:
         """(table, [(row's name, cells)], what is wrong with the table)."""

@@ -1,4 +1,5 @@
-"""The step `ratings` of the night: ratings expire, and what happened to a customer makes one due for review.
+"""Two steps of the night: `ratings` expire or fall due for review by arrears and deposits; `reviews`, after the early
+warnings, by what these and new statements and reports tell (review_news).
 
 Both become tasks of the relationship manager: a rating that has expired or soon will, and one that is due for review.
 """
@@ -14,9 +15,11 @@ from django.db.models import Exists, F, OuterRef, Q
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from credit_rating.models import Rating, RatingStatus, ReviewReason
+from credit_rating.models import Rating, RatingStatus
 from credit_rating.nightly import plan_customers
 from credit_rating.policies import Body
+from credit_rating.policies.rating_rules import ReviewReason, review_days
+from credit_rating.review_news import news_of
 from credit_rating.selectors.ratings import rules_on
 from crm_site.lib import formats
 from crm_site.lib.registry import Counts, RunContext, Step, WorkReason, add_step, add_work_reason
@@ -36,19 +39,46 @@ def ratings(context: RunContext, chunk: Mapping[str, Any]) -> Counts:
     expired = here.filter(status=RatingStatus.APPROVED, expires_on__lte=day).update(
         status=RatingStatus.EXPIRED
     )
-    rules: dict[str, Body] = {
-        kind: rules_on(day, kind)[1] for kind in here.order_by().values_list("kind", flat=True).distinct()
-    }
+    rules = _rules(here, day)
     due = _mark_due(here.filter(status=RatingStatus.APPROVED, review_since=None), rules, day)
+    return Counts(int(chunk["rows"]), expired + due + _put(context, chunk, rules))
+
+
+def reviews(context: RunContext, chunk: Mapping[str, Any]) -> Counts:
+    """What the night's warnings, statements and reports of other banks say that a rating did not know."""
+    if not context.is_newest:
+        return Counts()
+    day = context.business_date
+    here = Rating.objects.filter(customer_id__gte=int(chunk["lo"]), customer_id__lte=int(chunk["hi"]))
+    standing = here.filter(status=RatingStatus.APPROVED, review_since=None)
+    rules = _rules(standing, day)
+    found = news_of(standing, rules, day) if rules else {}
+    if not found:
+        return Counts(int(chunk["rows"]))
+    for key, reason in found.items():
+        Rating.objects.filter(pk=key).update(review_since=day, review_reason=reason)
+    return Counts(int(chunk["rows"]), len(found) + _put(context, chunk, _rules(here, day)))
+
+
+def _rules(ratings: Any, day: dt.date) -> dict[str, Body]:
+    return {
+        kind: rules_on(day, kind)[1] for kind in ratings.order_by().values_list("kind", flat=True).distinct()
+    }
+
+
+def _put(context: RunContext, chunk: Mapping[str, Any], rules: Mapping[str, Body]) -> int:
+    span = int(chunk["lo"]), int(chunk["hi"])
+    here = Rating.objects.filter(customer_id__gte=span[0], customer_id__lte=span[1])
+    day = context.business_date
     counts = put_tasks(
         context.bank_id,
         list(_tasks(here, rules, day)),
         sources=SOURCES,
         as_of=day,
         run_id=context.run_id,
-        customers=(first, last),
+        customers=span,
     )
-    return Counts(int(chunk["rows"]), expired + due + counts.changed + counts.cancelled)
+    return counts.changed + counts.cancelled
 
 
 def _mark_due(standing: Any, rules: Mapping[str, Body], day: dt.date) -> int:
@@ -109,7 +139,7 @@ def _tasks(here: Any, rules: Mapping[str, Body], day: dt.date) -> Iterator[TaskR
             reason, due, urgency = "rating_expired", ends + dt.timedelta(days=EXPIRED_DAYS), 60
         elif row.review_since is not None:
             reason, urgency = "rating_review", 65
-            due = row.review_since + dt.timedelta(days=14)
+            due = row.review_since + dt.timedelta(days=review_days(rules[row.kind]))
             more = {"date": row.review_since.isoformat(), "cause": row.review_reason}
         elif ends <= untils[row.kind]:
             reason, due, urgency = "rating_expiring", ends, 45
@@ -151,6 +181,9 @@ def register() -> None:
     """Make the step and its reasons known (AppConfig.ready)."""
     add_step(
         Step("ratings", gettext_lazy("Credit ratings"), ratings, after=("placement",), plan=plan_customers)
+    )
+    add_step(
+        Step("reviews", gettext_lazy("Reviews of ratings"), reviews, after=("warnings",), plan=plan_customers)
     )
     for reason in REASONS:
         add_work_reason(reason)

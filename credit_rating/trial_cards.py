@@ -69,7 +69,7 @@ def judge_of(card: Scorecard, day: dt.date) -> Judge:
 def try_card(card: Scorecard, day: dt.date, progress: Callable[[int, int], None]) -> dict[str, Any]:
     """A card against the one in force before it, on the decided ratings of its kind.
 
-    {"rows", "against": {"id", "title"} | None, "current": card_trials.shift over the ratings in force (None without a
+    {"rows", "against": {"id"} | None, "current": card_trials.shift over the ratings in force (None without a
     card before), "outcomes": of the ratings whose year is over: {"cases", "bads", "first", "last", "least", "enough",
     "new", "old": card_trials.measure, None unless enough}, "known": [{"code", label_zh, label_en, "known"}]: of how many
     of the ratings each factor's value was kept}.
@@ -106,7 +106,7 @@ def try_card(card: Scorecard, day: dt.date, progress: Callable[[int, int], None]
     is_one_scale = theirs is not None and theirs.table.scale is None and mine.table.scale is None
     return {
         "rows": count,
-        "against": {"id": base.pk, "name": str(base)} if base else None,
+        "against": {"id": base.pk} if base else None,
         "current": shift(now.old, now.new, names, is_one_scale=is_one_scale) if theirs else None,
         "outcomes": {
             "cases": len(bad), "bads": int(outcome.sum()), "first": first and first.isoformat(),

@@ -30,6 +30,7 @@ NIGHTLY = (
     "proposals",
     "revaluations",
     "warnings",
+    "reviews",
     "worklists",
     "summaries",
     "statistics",

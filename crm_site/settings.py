@@ -73,6 +73,7 @@ MIDDLEWARE = [
     "django_htmx.middleware.HtmxMiddleware",
     "crm_site.accounts.middleware.ActorMiddleware",
     "crm_site.accounts.sessions.SessionMiddleware",
+    "crm_site.lib.form_addresses.FormAddressMiddleware",
 ]
 
 ROOT_URLCONF = "crm_site.urls"

@@ -77,6 +77,7 @@ class CustomerOut(serializers.Serializer):
     occupation = serializers.CharField()
     employer = serializers.CharField()
     family_note = serializers.CharField()
+    experience_note = serializers.CharField()
     preference_note = serializers.CharField()
     needs_note = serializers.CharField()
     contact_language = serializers.CharField()

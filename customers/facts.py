@@ -118,6 +118,7 @@ MISSING_ITEMS = (
     MissingItem("founded_date", _("Founding date"), f"{_COMPANY} AND {{c}}.founded_date IS NULL"),
     MissingItem("industry", _("Industry"), f"{_COMPANY} AND {{c}}.industry = ''"),
     MissingItem("employees", _("Number of employees"), f"{_COMPANY} AND {{c}}.employees IS NULL"),
+    MissingItem("experience", _("Experience"), "{c}.experience_note = ''"),
     MissingItem("preferences", _("Preferences"), "{c}.preference_note = ''"),
     MissingItem("needs", _("Needs"), "{c}.needs_note = ''"),
     MissingItem(
@@ -172,6 +173,7 @@ for _fact in (
     Fact("kind", "choice", _("Customer kind"), "{s}.kind", options=_choices(CustomerKind.choices), dated=True),
     Fact("status", "choice", _("Status"), "{c}.status", options=_choices(CustomerStatus.choices)),
     Fact("is_prospect", "bool", _("Prospect"), "{c}.is_prospect"),
+    Fact("is_excluded", "bool", _("On the exclusion list"), "{c}.is_excluded"),
     Fact(
         "value_tier", "choice", _("Value tier"), "{s}.value_tier",
         options=_labels(_VALUE), stored=_VALUE, ordered=True,

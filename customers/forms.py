@@ -314,6 +314,13 @@ class ProfileForm(ServiceForm):
     family_note = forms.CharField(
         label=gettext_lazy("Family"), max_length=400, required=False, widget=forms.Textarea(attrs={"rows": 3})
     )
+    experience_note = forms.CharField(
+        label=gettext_lazy("Experience"),
+        max_length=400,
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 3}),
+        help_text=gettext_lazy("career, trade, investments; of a company: of who runs it"),
+    )
     preference_note = forms.CharField(
         label=gettext_lazy("Preferences"),
         max_length=400,

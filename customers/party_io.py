@@ -29,6 +29,7 @@ class ProfileIn(StrictSerializer):
     occupation = Text(max_length=80, allow_blank=True, required=False)
     employer = Text(max_length=120, allow_blank=True, required=False)
     family_note = Text(max_length=400, allow_blank=True, required=False)
+    experience_note = Text(max_length=400, allow_blank=True, required=False)
     preference_note = Text(max_length=400, allow_blank=True, required=False)
     needs_note = Text(max_length=400, allow_blank=True, required=False)
     contact_language = Text(max_length=10, allow_blank=True, required=False)

@@ -280,19 +280,27 @@ def branch_intervals() -> list[tuple[int, int]]:
     )
 
 
-# A gap: nobody is responsible, or a teller is for a borrower or a high or mid depositor that the teller did not win.
+# A gap: nobody is responsible, or a teller is for a borrower or a high or mid depositor that the teller did not win. Each
+# of the two kinds has an index of its own: a branch's customers are many, its gaps few.
 _GAPS = """
+with gaps as (
+    select customer_id, home_branch_id, value_tier, wealth_level, loans, deposits_adb, responsible_id
+    from customers_standing
+    where bank_id = %(bank)s and home_branch_id = any(%(units)s) and responsible_id is null
+    union all
+    select customer_id, home_branch_id, value_tier, wealth_level, loans, deposits_adb, responsible_id
+    from customers_standing
+    where bank_id = %(bank)s and home_branch_id = any(%(units)s) and responsible_id = any(%(tellers)s)
+      and (loans > 0 or value_tier > 1)
+)
 select c.id, c.home_branch_id, s.value_tier, s.wealth_level, s.loans > 0, s.deposits_adb + s.loans,
        coalesce(c.won_by_id, 0), p.id, p.unit_id, p.manager_id, p.rule
-from customers_standing s
-join customers_customer c on c.bank_id = s.bank_id and c.id = s.customer_id
+from gaps s
+join customers_customer c on c.bank_id = %(bank)s and c.id = s.customer_id
 left join relationship_assignmentproposal p
     on p.bank_id = c.bank_id and p.customer_id = c.id and p.status = 'proposed'
-where s.bank_id = %(bank)s and s.home_branch_id = any(%(units)s)
-  and not c.is_prospect and c.status <> 'closed'
-  and (s.responsible_id is null
-       or (s.responsible_id = any(%(tellers)s) and (s.loans > 0 or s.value_tier > 1)
-           and c.won_by_id is distinct from s.responsible_id))
+where not c.is_prospect and c.status <> 'closed'
+  and (s.responsible_id is null or c.won_by_id is distinct from s.responsible_id)
   and (%(some)s::bigint[] is null or c.id = any(%(some)s))
   and not exists (select 1 from relationship_assignment a
                   where a.bank_id = c.bank_id and a.customer_id = c.id and not a.applied)

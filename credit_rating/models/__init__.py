@@ -53,7 +53,7 @@ from credit_rating.models.lines import (
 )
 from credit_rating.models.overview import BigStake, CreditCell
 from credit_rating.models.policies import CreditPolicy
-from credit_rating.models.ratings import DECIDED, OPEN_RATINGS, Rating, RatingStatus, ReviewReason
+from credit_rating.models.ratings import DECIDED, OPEN_RATINGS, Rating, RatingStatus
 from credit_rating.models.samples import (
     Development,
     DevelopmentSample,
@@ -133,7 +133,6 @@ __all__ = [
     "RelatedParty",
     "Reservation",
     "ReservationStatus",
-    "ReviewReason",
     "SampleOrigin",
     "Scorecard",
     "SeatKind",

@@ -13,6 +13,7 @@ from credit_rating.models.calculations import content_hash
 from credit_rating.models.kinds import CreditKind
 from credit_rating.models.policies import CreditPolicy
 from credit_rating.models.scorecards import Scorecard
+from credit_rating.policies.rating_rules import ReviewReason
 from crm_site.accounts.models import Staff
 from crm_site.lib.money import MoneyField
 from crm_site.lib.tenancy import BankForeignKey, TenantModel
@@ -28,11 +29,6 @@ class RatingStatus(models.TextChoices):
     APPROVED = "approved", _("In force")
     SUPERSEDED = "superseded", _("Followed by a newer one")
     EXPIRED = "expired", _("Expired")
-
-
-class ReviewReason(models.TextChoices):
-    ARREARS = "arrears", _("Arrears")
-    DEPOSITS = "deposits", _("Deposits have fallen")
 
 
 OPEN_RATINGS = (RatingStatus.DRAFT, RatingStatus.SUBMITTED)

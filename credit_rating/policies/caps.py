@@ -50,7 +50,7 @@ def default(kind: str) -> Mapping[str, Any]:
 
 
 def _check(body: Body) -> Mapping[str, str]:
-    if body.params["ties"] and not set(CONTROL) <= set(body.params["ties"]):
+    if not set(CONTROL) <= set(body.params["ties"]):
         return {"ties": _("Control always makes a group; only the other ties may be left out.")}
     return {}
 
@@ -71,16 +71,16 @@ SHAPE = Shape(
         Column("control_pct", gettext_lazy("A share that makes a group"), "percent", minimum=Decimal(1),
                maximum=Decimal(50), unit="%"),
         Column("ties", gettext_lazy("What holds a group or connected customers together"), "choices", TIE_CHOICES,
-               required=False, help=gettext_lazy("none chosen: all of them, as the rules say")),
+               fallback=list(TIES)),
         Column("guarantee_pct", gettext_lazy("A guarantor depends on the debtor from this part of what he can promise on"),
-               "percent", required=False, minimum=Decimal(1), maximum=Decimal(100), unit="%",
-               help=gettext_lazy("empty: half")),
+               "percent", minimum=Decimal(1), maximum=Decimal(100), unit="%",
+               fallback=DEPENDENCE_PCT["guarantee_pct"]),
         Column("trade_pct", gettext_lazy("A supplier depends on a buyer from this part of his sales on"), "percent",
-               required=False, minimum=Decimal(1), maximum=Decimal(100), unit="%", help=gettext_lazy("empty: half")),
+               minimum=Decimal(1), maximum=Decimal(100), unit="%", fallback=DEPENDENCE_PCT["trade_pct"]),
         Column("dependence_pct",
                gettext_lazy("Dependence is asked where one end has more credit than this part of tier-1 net capital"),
-               "percent", required=False, minimum=Decimal("0.01"), maximum=Decimal(5), unit="%",
-               help=gettext_lazy("empty: 5%, as the regulator asks")),
+               "percent", minimum=Decimal("0.01"), maximum=Decimal(5), unit="%",
+               fallback=DEPENDENCE_PCT["dependence_pct"]),
     ),
 )  # fmt: skip
 
@@ -92,15 +92,13 @@ def caps_of(body: Body) -> Caps:
 
 def bonds_of(body: Body) -> Bonds:
     """What holds customers together, as the engine takes it."""
-    kinds = frozenset(body.params["ties"] or TIES)
-    return Bonds(kinds, body.params["control_pct"], _part(body, "guarantee_pct"), _part(body, "trade_pct"))
+    params = body.params
+    return Bonds(
+        frozenset(params["ties"]), params["control_pct"], params["guarantee_pct"], params["trade_pct"]
+    )
 
 
 def dependence_share(body: Body) -> Decimal:
     """The part of tier-1 net capital above which somebody's credit calls for asking who depends on whom."""
-    return _part(body, "dependence_pct")
-
-
-def _part(body: Body, code: str) -> Decimal:
-    given: Decimal | None = body.params[code]
-    return Decimal(DEPENDENCE_PCT[code]) / 100 if given is None else given
+    share: Decimal = body.params["dependence_pct"]
+    return share

@@ -94,25 +94,15 @@ def rules_of(body: Body) -> Rules:
     ladders: dict[str, dict[Level, int]] = {asset: {} for asset, _label in ASSETS}
     for row in body.tables["overdue"]:
         ladders[row["asset"]][LEVELS[row["level"]]] = row["days"]
+    params = body.params
     return Rules(
-        ladders, body.params["share_pct"], body.params["cure_months"],
+        ladders, params["share_pct"], params["cure_months"],
         losses={
-            Level.DOUBTFUL: _given(body, "doubtful_loss_pct"), Level.LOSS: _given(body, "loss_loss_pct"),
+            Level.DOUBTFUL: params["doubtful_loss_pct"], Level.LOSS: params["loss_loss_pct"],
         },
-        impaired=LEVELS.get(_given(body, "impaired_class")), late_share=_given(body, "all_banks_pct"),
-        late_days=_given(body, "all_banks_days"), bad_debt=LEVELS.get(_given(body, "bad_debt_class")),
+        impaired=LEVELS.get(params["impaired_class"]), late_share=params["all_banks_pct"],
+        late_days=params["all_banks_days"], bad_debt=LEVELS.get(params["bad_debt_class"]),
     )  # fmt: skip
-
-
-def _given(body: Body, code: str) -> Any:
-    """A parameter of BY_DATA, typed; the rule's own figure where the policy is older than the question."""
-    given = body.params[code]
-    if given is not None:
-        return given
-    text = BY_DATA[code]
-    if code.endswith("_pct"):
-        return Decimal(text) / 100
-    return int(text) if code.endswith("_days") else text
 
 
 def say_rule(body: Body, level: Level, reason: str, *, is_card: bool) -> str:
@@ -150,7 +140,6 @@ def check(body: Body) -> Mapping[str, str]:
     return {}
 
 
-_OLDER = gettext_lazy("empty: as the rule of 2023 says")
 SHAPE = Shape(
     subject=SUBJECT,
     label=gettext_lazy("Five-level classification"),
@@ -166,17 +155,17 @@ SHAPE = Shape(
         Column("cure_months", gettext_lazy("A non-performing claim stays so until free of arrears for"), "whole",
                minimum=Decimal(0), maximum=Decimal(60), unit=gettext_lazy("months")),
         Column("doubtful_loss_pct", gettext_lazy("At least doubtful from an expected loss of the balance of"), "percent",
-               required=False, minimum=Decimal(1), maximum=Decimal(100), unit="%", help=_OLDER),
-        Column("loss_loss_pct", gettext_lazy("Loss from an expected loss of the balance of"), "percent", required=False,
-               minimum=Decimal(1), maximum=Decimal(100), unit="%", help=_OLDER),
+               minimum=Decimal(1), maximum=Decimal(100), unit="%", fallback=BY_DATA["doubtful_loss_pct"]),
+        Column("loss_loss_pct", gettext_lazy("Loss from an expected loss of the balance of"), "percent",
+               minimum=Decimal(1), maximum=Decimal(100), unit="%", fallback=BY_DATA["loss_loss_pct"]),
         Column("impaired_class", gettext_lazy("A credit-impaired claim (stage 3) is at least"), "choice",
-               ((NEVER, gettext_lazy("Never")), *WORSE), required=False, help=_OLDER),
+               ((NEVER, gettext_lazy("Never")), *WORSE), fallback=BY_DATA["impaired_class"]),
         Column("all_banks_pct", gettext_lazy("All claims are non-performing when of the debts at all banks is overdue more than"),
-               "percent", required=False, minimum=Decimal(1), maximum=Decimal(100), unit="%", help=_OLDER),
-        Column("all_banks_days", gettext_lazy("… that is, overdue for more than"), "whole", required=False,
-               minimum=Decimal(1), maximum=Decimal(3650), unit=gettext_lazy("days"), help=_OLDER),
+               "percent", minimum=Decimal(1), maximum=Decimal(100), unit="%", fallback=BY_DATA["all_banks_pct"]),
+        Column("all_banks_days", gettext_lazy("… that is, overdue for more than"), "whole",
+               minimum=Decimal(1), maximum=Decimal(3650), unit=gettext_lazy("days"), fallback=BY_DATA["all_banks_days"]),
         Column("bad_debt_class", gettext_lazy("Beside a non-performing debt here or at another bank, a claim is at least"),
-               "choice", ((NEVER, gettext_lazy("Never")), *WORSE), required=False, help=_OLDER),
+               "choice", ((NEVER, gettext_lazy("Never")), *WORSE), fallback=BY_DATA["bad_debt_class"]),
     ),
     tables=(
         Table(

@@ -7,10 +7,27 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from django.db import models
 from django.utils.translation import gettext_lazy
 
 from credit_rating.policies.grades import GRADES
 from credit_rating.policies.shapes import Body, Column, Shape, Table
+
+
+class ReviewReason(models.TextChoices):
+    """Why a rating is looked at before its time."""
+
+    ARREARS = "arrears", gettext_lazy("Arrears")
+    DEPOSITS = "deposits", gettext_lazy("Deposits have fallen")
+    CLASS = "class", gettext_lazy("Five-level class got worse")
+    GUARANTOR = "guarantor", gettext_lazy("A guarantor is in trouble")
+    GROUP = "group", gettext_lazy("A member of its group is in trouble")
+    KEY_PERSON = "key_person", gettext_lazy("A key person came or left")
+    EXCLUDED = "excluded", gettext_lazy("On the exclusion list")
+    ACTIVITY = "activity", gettext_lazy("Unusual activity on the accounts")
+    STATEMENT = "statement", gettext_lazy("A newer statement is there")
+    ELSEWHERE = "elsewhere", gettext_lazy("Debts at other banks have grown")
+
 
 # Factor sources (credit_rating.factors) that may cap a grade; all of them days.
 MEASURES = {
@@ -21,13 +38,26 @@ DEFAULT = (
     ("days_past_due", "90", "D"), ("days_past_due", "30", "CCC"), ("worst_arrears", "90", "B"),
     ("worst_arrears", "30", "BB"),
 )  # fmt: skip
+# News of a customer since its rating, each with its reason; the early warnings that tell of it.
+WARNINGS = {
+    "class_worse": ReviewReason.CLASS, "guarantor": ReviewReason.GUARANTOR, "group_member": ReviewReason.GROUP,
+    "key_person": ReviewReason.KEY_PERSON, "excluded": ReviewReason.EXCLUDED,
+    "unusual_activity": ReviewReason.ACTIVITY,
+}  # fmt: skip
+EVENTS = tuple(
+    (reason.value, reason.label)
+    for reason in (*WARNINGS.values(), ReviewReason.STATEMENT, ReviewReason.ELSEWHERE)
+)
+# A policy of before the question says the same.
+REVIEW = {"review_days": "14", "elsewhere_pct": "50", "elsewhere_from": "500000"}
 
 
 def default(kind: str) -> Mapping[str, Any]:
     """Over 90 days is default (Basel); what was overdue within a year weighs on."""
     rows = [{"measure": m, "over": over, "grade": grade} for m, over, grade in DEFAULT]
-    params = {
+    params: dict[str, Any] = {
         "review_arrears_days": "30", "review_drop_pct": "50", "review_drop_from": "50000", "expiring_days": "30",
+        "review_events": [code for code, _label in EVENTS], **REVIEW,
     }  # fmt: skip
     return {"params": params, "tables": {"caps": rows}}
 
@@ -45,6 +75,14 @@ SHAPE = Shape(
         Column("review_drop_pct", gettext_lazy("Review when deposits fall by"), "percent", minimum=Decimal(1),
                maximum=Decimal(100), unit="%"),
         Column("review_drop_from", gettext_lazy("of deposits of at least"), "money", minimum=Decimal(0)),
+        Column("review_events", gettext_lazy("Review when since the rating"), "choices", EVENTS,
+               required=False, fallback=[code for code, _label in EVENTS]),
+        Column("elsewhere_pct", gettext_lazy("Debts at other banks have grown: by"), "percent",
+               minimum=Decimal(1), maximum=Decimal(1000), unit="%", fallback=REVIEW["elsewhere_pct"]),
+        Column("elsewhere_from", gettext_lazy("and by at least"), "money", minimum=Decimal(0),
+               fallback=REVIEW["elsewhere_from"]),
+        Column("review_days", gettext_lazy("A review is to be done within"), "whole", minimum=Decimal(1),
+               maximum=Decimal(180), unit=gettext_lazy("days"), fallback=REVIEW["review_days"]),
         Column("expiring_days", gettext_lazy("Remind before a rating expires"), "whole", minimum=Decimal(1),
                maximum=Decimal(120), unit=gettext_lazy("days")),
     ),
@@ -63,6 +101,22 @@ SHAPE = Shape(
     ),
     by_kind=True,
 )  # fmt: skip
+
+
+def events_of(body: Body) -> frozenset[str]:
+    """The reasons of ReviewReason by which news call for a review."""
+    return frozenset(body.params["review_events"])
+
+
+def review_days(body: Body) -> int:
+    """Within how many days a review is to be done."""
+    return int(body.params["review_days"])
+
+
+def has_grown(body: Body, before: Decimal, now: Decimal) -> bool:
+    """Whether debts at other banks have grown so much that the rating is looked at again; both bounds belong to it."""
+    grown, params = now - before, body.params
+    return bool(grown > 0 and grown >= params["elsewhere_from"] and grown >= params["elsewhere_pct"] * before)
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,8 @@ class PolicyFault(DomainError):
 @dataclass(frozen=True, slots=True)
 class Column:
     """A typed value. `choices`: (code, label) pairs for choice and choices; `unit`: shown beside the field; `words`: how
-    a text is read to people, where what is stored is a code."""
+    a text is read to people, where what is stored is a code; `fallback`: what a parameter says, as it is stored, in a
+    version that is older than the question."""
 
     name: str
     label: Any
@@ -44,6 +45,7 @@ class Column:
     unit: Any = ""
     help: Any = ""
     words: Callable[[str], str] = str
+    fallback: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,7 @@ def read(shape: Shape, body: Mapping[str, Any]) -> Body:
     """The typed values of a body. Raises PolicyFault with a fault for each wrong cell."""
     faults: dict[str, str] = {}
     given = body.get("params") or {}
-    params = {c.name: _value(c, given.get(c.name), c.name, faults) for c in shape.params}
+    params = {c.name: _value(c, given.get(c.name, c.fallback), c.name, faults) for c in shape.params}
     tables = {
         table.name: _rows(table, (body.get("tables") or {}).get(table.name) or [], faults)
         for table in shape.tables

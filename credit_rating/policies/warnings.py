@@ -43,6 +43,7 @@ NAMES = {
     "class_worse": gettext_lazy("Five-level class got worse"),
     "grade_drop": gettext_lazy("Credit grade got worse"),
     "key_person": gettext_lazy("A key person came or left"),
+    "excluded": gettext_lazy("On the exclusion list"),
     "guarantor": gettext_lazy("A guarantor is in trouble"),
     "group_member": gettext_lazy("A member of its group is in trouble"),
     "unusual_activity": gettext_lazy("Unusual activity on the accounts"),
@@ -125,6 +126,7 @@ def default(kind: str) -> Mapping[str, Any]:
         ("line_expiring", "watch", "manager", 15, [("line_expires_days", "<=", "30")]),
         ("line_ended", "risk", "manager", 5, [("lines_ended_used", ">", "0")]),
         ("key_person", "watch", "manager", 10, [("key_person_change_days", "<=", str(RECENT_DAYS))]),
+        ("excluded", "risk", "manager", 7, [("is_excluded", "=", "true")]),
         ("churn", "watch", "manager", 10, [("churn", ">=", "60"), ("loans", ">", "0")]),
     )
     return {

@@ -31,6 +31,7 @@ from credit_rating.policies import Body
 from credit_rating.policies.caps import bonds_of, dependence_share
 from credit_rating.selectors.at_stake import capital_on, stakes_of
 from credit_rating.selectors.policies import policy_on
+from crm_site.lib.errors import DomainError
 from customers.models import Relation
 
 MOST_MEMBERS = 500
@@ -97,9 +98,13 @@ def groups_reached(customers: Collection[int], day: dt.date) -> list[list[int]]:
 
 
 def connected_with(customer_id: int, day: dt.date) -> tuple[int, ...]:
-    """A customer, its group and whom dependence connects with it."""
+    """A customer, its group and whom dependence connects with it; the group alone while an exchange rate is missing, for
+    then nobody can say who is great enough to be asked."""
     policy = policy_on("caps", day).body
-    return groups_of([customer_id], policy, capital_on(day), day)[customer_id].members
+    try:
+        return groups_of([customer_id], policy, capital_on(day), day)[customer_id].members
+    except DomainError:
+        return groups_of([customer_id], policy, None, day)[customer_id].core
 
 
 def groups_of_book(day: dt.date, big: Collection[int]) -> tuple[list[list[int]], list[list[int]]]:

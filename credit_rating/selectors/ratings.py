@@ -43,6 +43,14 @@ def rules_on(day: dt.date, kind: str) -> tuple[CreditPolicy | None, Body]:
     return found.version, found.body
 
 
+def review_due(rating: Rating | None, day: dt.date) -> dt.date | None:
+    """By when a rating is to be looked at again; None while it is not due."""
+    if rating is None or rating.review_since is None:
+        return None
+    days = rating_rules.review_days(rules_on(day, rating.kind)[1])
+    return rating.review_since + dt.timedelta(days=days)
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
     """A factor of a rating: its row in the card, its table, the bin its value fell in, and the value (None: missing)."""
@@ -263,35 +271,59 @@ PAGE = 50
 COUNT_LIMIT = 10_000
 
 
-def moved(
-    actor: Actor, *, before: str, after: str, then: dt.date, now: dt.date, key: int = 0
-) -> list[Rating]:
-    """A page of one more than PAGE customers whose grade was `before` at the end of a day and is `after` now.
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Customers whose grade was `before` at the end of `then` and is `after` `now` (business dates).
 
-    UNRATED before: no rating held then; after: none holds now, and the rating of then is shown. Agrees with the
-    migration of the overview (overview_night). `then`, `now`: business dates; a rating's last day is still in force.
+    UNRATED before: no rating held then; after: none holds now, and the rating of then is shown. A rating's last day is
+    still in force.
     """
-    past = Rating.objects.filter(
-        customer_id=OuterRef("customer_id"), status__in=DECIDED, decided_at__lt=end_of(then)
-    )
-    newest = past.order_by("-pk")[:1]
-    held = Case(
-        When(expires_on__gt=then, then=F("grade")), default=models.Value(UNRATED), output_field=CharField()
-    )
-    holds = {"status": RatingStatus.APPROVED, "expires_on__gt": now}
-    if after == UNRATED:
-        standing = Rating.objects.filter(customer_id=OuterRef("customer_id"), **holds)
-        found = _seen(actor).filter(pk=Subquery(newest.values("pk")), grade=before, expires_on__gt=then)
-        found = found.filter(~Exists(standing))
-    else:
-        found = _seen(actor).filter(grade=after, **holds)
-        found = found.annotate(
-            grade_then=Coalesce(Subquery(newest.annotate(held=held).values("held")), models.Value(UNRATED))
-        )
-        found = found.filter(grade_then=before)
+
+    before: str
+    after: str
+    then: dt.date
+    now: dt.date
+
+
+MOST_COUNTED = 10_000
+
+
+def moved(actor: Actor, move: Move, *, key: int = 0) -> list[Rating]:
+    """A page of one more than PAGE of those who moved so, below id `key` (0: the first). Agrees with the migration of
+    the overview (overview_night)."""
+    found = _moved(actor, move)
     if key:
         found = found.filter(pk__lt=key)
     return list(found.defer("content").order_by("-pk")[: PAGE + 1])
+
+
+def moved_count(actor: Actor, move: Move) -> int:
+    """How many moved so; MOST_COUNTED + 1 for more than are counted."""
+    return _moved(actor, move).order_by()[: MOST_COUNTED + 1].count()
+
+
+def _moved(actor: Actor, move: Move) -> QuerySet[Rating]:
+    past = Rating.objects.filter(
+        customer_id=OuterRef("customer_id"), status__in=DECIDED, decided_at__lt=end_of(move.then)
+    )
+    newest = past.order_by("-pk")[:1]
+    held = Case(
+        When(expires_on__gt=move.then, then=F("grade")),
+        default=models.Value(UNRATED),
+        output_field=CharField(),
+    )
+    holds = {"status": RatingStatus.APPROVED, "expires_on__gt": move.now}
+    if move.after == UNRATED:
+        standing = Rating.objects.filter(customer_id=OuterRef("customer_id"), **holds)
+        found = _seen(actor).filter(
+            pk=Subquery(newest.values("pk")), grade=move.before, expires_on__gt=move.then
+        )
+        return found.filter(~Exists(standing))
+    found = _seen(actor).filter(grade=move.after, **holds)
+    found = found.annotate(
+        grade_then=Coalesce(Subquery(newest.annotate(held=held).values("held")), models.Value(UNRATED))
+    )
+    return found.filter(grade_then=move.before)
 
 
 def rating_list(

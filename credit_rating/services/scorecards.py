@@ -142,7 +142,8 @@ def publish_scorecard(
     """Put a proposal in force; one whose date has passed while it waited begins today.
 
     `ground`: why it is published though the bank's outcomes measure nothing; kept with the card. VersionError, naming
-    "reason", for an expert's card without one where outcomes are too few, and for one that has not been tried.
+    "reason", for an expert's card without one where outcomes are too few or the trial broke off, and for one that has
+    not been tried.
     """
     require(actor, PUBLISH)
     waiting = versions.locked(Scorecard, scorecard_id, VersionStatus.PROPOSED)
@@ -156,7 +157,12 @@ def publish_scorecard(
 
 def _check_measured(card: Scorecard, ground: str) -> None:
     tried = card.trials.filter(status=WorkStatus.DONE, content_hash=said_by(card)).first()
-    if tried is None and Bank.objects.filter(pk=require_bank(), business_date__isnull=False).exists():
+    newest = card.trials.first()
+    broke = (
+        newest is not None and newest.status == WorkStatus.FAILED
+    )  # what cannot be tried needs a ground as well
+    has_night = Bank.objects.filter(pk=require_bank(), business_date__isnull=False).exists()
+    if tried is None and has_night and not broke:
         raise VersionError(
             _("It has not been tried on the bank's ratings yet: the trial comes first."), code="not_tried"
         )

@@ -9,6 +9,7 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from credit_rating.forms_rating import AnswersForm, DecideRatingForm, SubmitRatingForm
@@ -68,7 +69,7 @@ def _list_page(request: Any, which: str, shown: list[Rating], following: str, **
     mine = [("todo", _("To decide"))] if may(request.actor, services.DECIDE) else []
     lists = [
         *mine, ("waiting", _("Waiting for review")), ("mine", _("Begun by me")), ("due", _("Due for review")), ("all", _("In force")),
-        ("decided", _("Decided")),
+        ("decided", pgettext("ratings", "Decided")),
     ]  # fmt: skip
     context = {
         "lists": lists, "which": which, "next_url": following,
@@ -84,10 +85,9 @@ def _moved(request: Any) -> HttpResponse:
     if before not in known or now not in known:
         raise Http404
     day = business_date(request.bank)
-    rows = selectors.moved(
-        request.actor, before=before, after=now, then=add_months(day, -12), now=day,
-        key=int(after) if after.isascii() and after.isdigit() and len(after) < 19 else 0,
-    )  # fmt: skip
+    move = selectors.Move(before, now, add_months(day, -12), day)
+    key = _key(after)
+    rows = selectors.moved(request.actor, move, key=key)
     shown = rows[: selectors.PAGE]
     following = (
         f"?list=moved&before={before}&now={now}&after={shown[-1].pk}" if len(rows) > selectors.PAGE else ""
@@ -96,7 +96,10 @@ def _moved(request: Any) -> HttpResponse:
     moved = _("%(before)s a year ago, %(now)s now") % {
         "before": words.get(before, before), "now": words.get(now, now),
     }  # fmt: skip
-    return _list_page(request, selectors.MOVED, shown, following, moved=moved)
+    # Later pages go on without the count; of one page alone its rows are the count.
+    count = None if key else len(rows) if not following else selectors.moved_count(request.actor, move)
+    more = {"moved": moved, "count": count, "most_counted": selectors.MOST_COUNTED}
+    return _list_page(request, selectors.MOVED, shown, following, **more)
 
 
 @allowed("credit.read")
@@ -129,10 +132,13 @@ def rating_form(request: Any, customer_id: int) -> HttpResponse:
 
 def _form_page(request: Any, customer: Customer, context: dict[str, Any], status: int) -> HttpResponse:
     past = selectors.ratings_of(request.actor, customer)
+    today = bank_today(request.bank)
+    current = selectors.in_force(request.actor, customer, today)
     shared = {
         "past": [(r, TONES.get(r.status, "")) for r in past],
         "chart": history_chart(past),
-        "current": selectors.in_force(request.actor, customer, bank_today(request.bank)),
+        "current": current,
+        "review_due": selectors.review_due(current, today),
     }
     return page(
         request,
@@ -182,6 +188,7 @@ def _page(
         "against": against,
         "is_maker": waits and request.actor.staff_id in (found.generated_by_id, found.submitted_by_id),
         "notches_up": found.content["notches_up"],
+        "review_due": selectors.review_due(found, bank_today(request.bank)),
     }  # fmt: skip
     return page(request, "credit_rating/rating.html", found.customer, context, tab="rating", status=status)
 
@@ -262,9 +269,12 @@ def rating_panel(request: Any, customer_id: int) -> HttpResponse:
     """The customer's rating, on the customer's page."""
     customer = case_customer(request, customer_id)
     past = selectors.ratings_of(request.actor, customer)
+    today = bank_today(request.bank)
+    current = selectors.in_force(request.actor, customer, today)
     context = {
         "customer": customer,
-        "current": selectors.in_force(request.actor, customer, bank_today(request.bank)),
+        "current": current,
+        "review_due": selectors.review_due(current, today),
         "opened": next((r for r in past if r.status in ("draft", "submitted")), None),
         "decided": [r for r in past if r.expires_on][:5],
         "may_prepare": may(request.actor, services.PREPARE),

@@ -21,7 +21,7 @@ from credit_rating.models.trials import TRY
 from credit_rating.policies.wording import words_of
 from credit_rating.scorecards import shape_of
 from credit_rating.selectors import scorecards as selectors
-from credit_rating.selectors.trials import known_rows, tried
+from credit_rating.selectors.trials import Tried, known_rows, tried
 from credit_rating.services import scorecards as services
 from credit_rating.services.policies import DRAFT, PUBLISH
 from credit_rating.views.card_rows import bands_chart, considered_rows, factor_cards
@@ -85,7 +85,7 @@ def _page(request: Any, found: Scorecard, form: Form, status: int) -> HttpRespon
         "factors": factor_cards(found),
         "under_way": selectors.under_way(found),
         "trial": trial,
-        "known_rows": known_rows(trial.result) if trial and trial.result else [],
+        **_tried(trial),
         "may_try": may(request.actor, TRY) and found.status in OPEN,
         "outcomes": selectors.backtest(today, found.pk),
         "use": selectors.use_of(found.pk),
@@ -101,6 +101,17 @@ def _page(request: Any, found: Scorecard, form: Form, status: int) -> HttpRespon
         "is_expert": found.origin == CardOrigin.EXPERT,
     }
     return render(request, "credit_rating/scorecard.html", context, status=status)
+
+
+def _tried(trial: Tried | None) -> dict[str, Any]:
+    """The card it was tried against, by its name in the reader's language, and what the ratings keep."""
+    if trial is None or trial.result is None:
+        return {}
+    against = trial.result["against"]
+    return {
+        "against": selectors.version_or_none(against["id"]) if against else None,
+        "known_rows": known_rows(trial.result),
+    }
 
 
 @allowed("credit_policy.draft")

@@ -33,7 +33,7 @@ DECLARE
     bank bigint := nullif(current_setting('app.bank_id', true), '')::bigint;
     secret text[] := TG_ARGV;
     stamp timestamptz := clock_timestamp();
-    number bigint := banyan_record_tx();
+    number bigint;
     touched bigint;
 BEGIN
     IF TG_OP = 'INSERT' THEN
@@ -41,6 +41,7 @@ BEGIN
         IF touched = 0 THEN RETURN NULL; END IF;
         IF touched > %(bulk)s THEN
             PERFORM banyan_ensure_month('audit_entry', stamp::date);
+            number := banyan_record_tx();
             EXECUTE format('INSERT INTO audit_entry (bank_id, at, tx, actor_kind, actor_id, actor_label, address,
                 request_id, run_id, action, object_table, changes, reason)
                 SELECT $1, $2, $4, $3->>''kind'', ($3->>''id'')::bigint,
@@ -51,6 +52,7 @@ BEGIN
             RETURN NULL;
         END IF;
         PERFORM banyan_ensure_month('audit_entry', stamp::date);
+        number := banyan_record_tx();
         INSERT INTO audit_entry (bank_id, at, tx, actor_kind, actor_id, actor_label, address, request_id, run_id,
             action, object_table, object_id, customer_id, changes, reason)
         SELECT bank, stamp, number, who->>'kind', (who->>'id')::bigint,
@@ -65,6 +67,7 @@ BEGIN
         SELECT count(*) INTO touched FROM old_rows;
         IF touched = 0 THEN RETURN NULL; END IF;
         PERFORM banyan_ensure_month('audit_entry', stamp::date);
+        number := banyan_record_tx();
         INSERT INTO audit_entry (bank_id, at, tx, actor_kind, actor_id, actor_label, address, request_id, run_id,
             action, object_table, object_id, customer_id, changes, reason)
         SELECT bank, stamp, number, who->>'kind', (who->>'id')::bigint,
@@ -79,6 +82,7 @@ BEGIN
         SELECT count(*) INTO touched FROM new_rows;
         IF touched = 0 THEN RETURN NULL; END IF;
         PERFORM banyan_ensure_month('audit_entry', stamp::date);
+        number := banyan_record_tx();
         INSERT INTO audit_entry (bank_id, at, tx, actor_kind, actor_id, actor_label, address, request_id, run_id,
             action, object_table, object_id, customer_id, changes, reason)
         SELECT bank, stamp, number, who->>'kind', (who->>'id')::bigint,
@@ -105,7 +109,7 @@ AHEAD = (
 )
 # The number of a transaction in the record, which goes on growing when its bank is put back on a younger server.
 KEYS = """
-CREATE OR REPLACE FUNCTION banyan_record_tx() RETURNS bigint LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+CREATE OR REPLACE FUNCTION banyan_record_tx() RETURNS bigint LANGUAGE plpgsql AS $$
 BEGIN
     RETURN pg_current_xact_id()::text::bigint + coalesce((SELECT record_shift FROM public.accounts_bank
         WHERE id = nullif(current_setting('app.bank_id', true), '')::bigint), 0);

@@ -75,14 +75,14 @@ TARGETS: dict[str, Target] = {
         "customers_customer",
         "id bigint, number text, kind text, is_prospect bool, name text, name_sort text, status text, birth date, "
         "founded date, gender text, industry text, size text, employees int, since date, related bool, excluded bool, "
-        "occupation text, family text, preference text, needs text, home bigint, opening bigint, responsible bigint, "
+        "occupation text, family text, experience text, preference text, needs text, home bigint, opening bigint, responsible bigint, "
         "won_by bigint, contact date",
         "id, number, kind, is_prospect, name, name_sort, status, birth_date, founded_date, gender, industry, size, "
         "employees, customer_since, is_related_party, is_excluded, source, source_as_of, occupation, employer, "
-        "family_note, preference_note, needs_note, contact_language, home_branch_id, opening_branch_id, "
+        "family_note, experience_note, preference_note, needs_note, contact_language, home_branch_id, opening_branch_id, "
         "responsible_id, won_by_id",
         "id, number, kind, is_prospect, name, name_sort, status, birth, founded, gender, industry, size, employees, since, "
-        f"related, excluded, 'synthetic', {_STAMP}, occupation, '', family, preference, needs, '', home, opening, "
+        f"related, excluded, 'synthetic', {_STAMP}, occupation, '', family, experience, preference, needs, '', home, opening, "
         "responsible, won_by",
     ),
     "identifier": Target(

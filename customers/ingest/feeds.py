@@ -18,7 +18,7 @@ from customers.ingest.columns import Column
 KINDS = ("personal", "corporate", "household")
 # Headers that mean the same in every feed.
 _CUSTOMER_HEADERS = ("customer number", "customer no", "client number", "客户号", "客户编号", "客户号码")
-_BRANCH_HEADERS = ("branch code", "机构号", "机构编号", "网点号", "开户机构", "支行")
+_BRANCH_HEADERS = ("branch code", "机构号", "机构编号", "网点号", "开户机构", "开户支行", "支行")
 _ACCOUNT_HEADERS = ("account number", "account no", "账号", "账户号", "卡号/账号")
 _AMOUNT_HEADERS = ("金额", "发生额")
 _CURRENCY_HEADERS = ("ccy", "币种", "货币")
@@ -184,7 +184,7 @@ _PARTY = (
     Column("number", "code", "customer number", "100001", required=True, most=32, synonyms=_CUSTOMER_HEADERS),
     Column("name", "text", "name", "张伟明", required=True, most=160, synonyms=_NAME_HEADERS),
     Column("kind", "choice", "kind of customer", "personal", required=True, choices=KINDS,
-           synonyms=("客户类型", "客户种类", "type")),
+           synonyms=("客户类型", "客户种类", "类型", "type")),
     Column("birth_date", "date", "date of birth", "1982-05-17", synonyms=("出生日期", "生日", "birthday")),
     Column("founded_date", "date", "date of foundation", "", synonyms=("成立日期",)),
     Column("gender", "choice", "F, M or X", "M", choices=("F", "M", "X"), synonyms=("性别", "sex")),

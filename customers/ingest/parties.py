@@ -137,6 +137,7 @@ def _new_party(is_prospect: bool) -> dict[str, str]:
         "occupation",
         "employer",
         "family_note",
+        "experience_note",
         "preference_note",
         "needs_note",
         "contact_language",

@@ -244,8 +244,8 @@ def check_workbook(path: Path) -> None:
         )
 
 
-def sheet_rows(path: Path) -> Iterator[tuple[int, list[str], bool]]:
-    """(row number, cells, holds a formula) of a workbook's first sheet, read as a stream."""
+def sheet_rows(path: Path) -> Iterator[tuple[int, list[str], list[int]]]:
+    """(row number, cells, places of formulas) of a workbook's first sheet, read as a stream."""
     import openpyxl
 
     with path.open("rb") as file:
@@ -259,16 +259,17 @@ def sheet_rows(path: Path) -> Iterator[tuple[int, list[str], bool]]:
             for number, cells in enumerate(sheet.iter_rows(max_row=MOST_SHEET_ROWS), start=1):
                 texts = [_sheet_cell(cell.value) for cell in cells]
                 if any(texts):
-                    yield number, texts, any(getattr(cell, "data_type", "") == "f" for cell in cells)
+                    formulas = [at for at, cell in enumerate(cells) if getattr(cell, "data_type", "") == "f"]
+                    yield number, texts, formulas
         finally:
             book.close()
 
 
 def xlsx_rows(path: Path, feed: Feed, mapping: Mapping[str, str] | None = None) -> Iterator[Row]:
-    """Rows of a workbook's first sheet; its first row is the header. A formula refuses its row."""
+    """Rows of a workbook's first sheet; its first row is the header. A formula in a column that is read refuses its row."""
     shape: Shape | None = None
     width = 0
-    for number, cells, has_formula in sheet_rows(path):
+    for number, cells, formulas in sheet_rows(path):
         if shape is None:
             header = [cell.strip() for cell in cells]
             while header and not header[-1]:
@@ -280,13 +281,14 @@ def xlsx_rows(path: Path, feed: Feed, mapping: Mapping[str, str] | None = None) 
             yield Row(number, shape, cells, Bad("column_count", given=len(cells), wanted=width))
             continue
         padded = [*cells[:width], *[""] * (width - len(cells))]
-        yield Row(number, shape, padded, Bad("formula") if has_formula else None)
+        column = next((name for at in formulas if (name := shape.columns[at])), "")
+        yield Row(number, shape, padded, Bad("formula") if column else None, column)
 
 
 def preview(path: Path, content_format: str, number: int) -> tuple[list[str], list[list[str]]]:
     """Header and the first rows of a CSV or workbook, as text, for mapping its columns."""
     if content_format == XLSX:
-        found = [cells for _number, cells, _formula in islice(sheet_rows(path), number + 1)]
+        found = [cells for _number, cells, _formulas in islice(sheet_rows(path), number + 1)]
     else:
         with open_text(path) as text:
             head = text.readline()

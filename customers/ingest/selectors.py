@@ -20,7 +20,7 @@ from crm_site.lib.permissions import Actor, require
 from customers.ingest.feeds import FEEDS
 from customers.ingest.handwriting import choice_word
 from customers.ingest.row_errors import ROW_ERRORS
-from customers.ingest.staging import opened
+from customers.ingest.staging import FIRST_ERRORS, opened
 from customers.models.ingest import Batch, BatchError, BatchStatus
 
 ERROR_COLUMNS = ("line", "field", "code", "message")
@@ -91,6 +91,11 @@ def share_landed(batch: Batch) -> float:
         return 1.0
     run = Run.objects.filter(pk=batch.run_id or 0).first()
     return share_done(run, step_views(run)) if run is not None else 0.0
+
+
+def is_cut(batch: Batch) -> bool:
+    """Whether a file that was tried out had more rejected cells than are kept of a trial."""
+    return batch.is_dry_run and BatchError.objects.filter(batch=batch).count() >= FIRST_ERRORS
 
 
 def rejected(batch: Batch) -> Iterator[dict[str, Any]]:

@@ -21,6 +21,7 @@ from customers.ingest.reading import Row, Shape
 from customers.ingest.row_errors import ROW_ERRORS
 
 PART_ROWS = 100_000
+FIRST_ERRORS = 10_000  # kept of a dry run, in memory until it is rolled back
 _BLOCK_ROWS = 250  # parsed and copied at once: few enough to be gone before the collector looks at them
 _NULL = "\\N"
 # What a protected column is indexed as: Identifier.scheme, or the kind of a contact point.

@@ -18,6 +18,7 @@ from crm_site.lib.permissions import may
 from customers.ingest import selectors, uploads
 from customers.ingest.feeds import FEEDS
 from customers.ingest.forms import UploadForm
+from customers.ingest.staging import FIRST_ERRORS
 from customers.models.ingest import Batch, BatchStatus
 from customers.views.guard import page
 
@@ -89,6 +90,7 @@ def show(
         "in_the_way": getattr(refused, "rows", []),
         "mapping": uploads.choices(batch) if waits else None,
         "errors": selectors.first_errors(batch),
+        "kept_errors": FIRST_ERRORS if selectors.is_cut(batch) else 0,
         "may_map_again": uploads.is_tried(batch),
         "may_see_customers": may(request.actor, "customer.read"),
         "may_import": batch.is_dry_run and batch.status == BatchStatus.DONE and bool(batch.path),

@@ -102,6 +102,7 @@ class Customer(TenantModel):
     occupation = models.CharField(max_length=80, blank=True)
     employer = models.CharField(max_length=120, blank=True)
     family_note = models.CharField(max_length=400, blank=True)
+    experience_note = models.CharField(max_length=400, blank=True, db_default="")
     preference_note = models.CharField(max_length=400, blank=True)
     needs_note = models.CharField(max_length=400, blank=True)
     contact_language = models.CharField(max_length=10, blank=True)
@@ -146,7 +147,9 @@ CORE_OWNED = (
     "kind", "name", "status", "birth_date", "founded_date", "gender", "industry", "size", "employees",
     "customer_since", "opening_branch", "won_by", "is_related_party", "is_excluded",
 )  # fmt: skip
-CRM_OWNED = ("occupation", "employer", "family_note", "preference_note", "needs_note", "contact_language")
+CRM_OWNED = (
+    "occupation", "employer", "family_note", "experience_note", "preference_note", "needs_note", "contact_language",
+)  # fmt: skip
 PERSON_ONLY = frozenset({"occupation", "employer", "family_note"})
 
 

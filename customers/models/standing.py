@@ -107,6 +107,12 @@ class Standing(TenantModel):
                 condition=Q(responsible__isnull=True),
                 name="standing_queue",
             ),
+            # Who should have a relationship manager, whoever looks after them now.
+            models.Index(
+                fields=["bank_id", "home_branch", "responsible"],
+                condition=Q(loans__gt=money(0)) | Q(value_tier__gt=1),
+                name="standing_worthy",
+            ),
         ]
 
 

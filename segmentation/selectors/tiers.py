@@ -46,7 +46,7 @@ class Why:
     """Why a customer has its tier: the figures, the thresholds, the policy version and the date.
 
     `above`: the next better tier's name and lines, none of them reached where one would do; "" and none for the best
-    tier, and where `measures` are those lines already, as for the lowest.
+    tier, and where `measures` are those lines already, as for the lowest (not `is_reached`).
     """
 
     scheme: str
@@ -58,6 +58,7 @@ class Why:
     since: dt.date | None
     measures: Sequence[Measure]
     words: str
+    is_reached: bool
     above_label: str = ""
     above: Sequence[Measure] = ()
 
@@ -108,6 +109,7 @@ def _why(standing: Standing, policy: TierPolicy, rank: int, since: dt.date | Non
         since,
         _measures(standing, measured),
         words,
+        measured is mine,
         tier_label(above) if above else "",
         _measures(standing, above) if above else (),
     )

@@ -69,8 +69,12 @@ def credit_pages(found: Bank, port: int, risk: Mapping[str, str]) -> dict[str, T
 
     reviewer = headers(found, signed_in(found, person(found, Role.CREDIT_REVIEWER)))
     with bank(found.pk):
-        case = CreditCase.objects.filter(status="headquarters").order_by("deadline", "id")[0]
-        rating = Rating.objects.filter(status="submitted").order_by("-id")[0]
+        # A bank that is kept for weeks of nights has no case left that waits: all have run out.
+        waits = CreditCase.objects.filter(status="headquarters").order_by("deadline", "id")
+        case = waits.first() or CreditCase.objects.order_by("-id")[0]
+        rating = Rating.objects.filter(status="submitted").order_by("-id").first() or Rating.objects.latest(
+            "id"
+        )
         in_force = Rating.objects.filter(status="approved").order_by("-id")
         lines = CreditLine.objects.exclude(status="closed").order_by("expires_on", "id")
         rated, line = in_force[in_force.count() // 2], lines[lines.count() // 2]

@@ -53,8 +53,14 @@ def test_what_waits_begins_again_on_the_way_to_the_president(
         monkeypatch.setattr(f"credit_rating.views.{module}.bank_today", lambda _bank: TODAY)
     with bank(desk.house.id):
         case = a_case(desk)
+    inbox = client_for(desk.manager)
+    assert "tag-risk" not in inbox.get("/credit/").content.decode()
+    with bank(desk.house.id):
         say(desk.manager, case)
         _bar(desk.customer)
+    for page in ("/credit/?tab=decided", "/credit/cases/waiting/"):
+        assert '<span class="tag tag-risk">' in inbox.get(page).content.decode(), page
+    with bank(desk.house.id):
         with pytest.raises(Stale):
             say(desk.reviewer, case)
         case.refresh_from_db()

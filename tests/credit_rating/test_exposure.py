@@ -16,7 +16,7 @@ from credit_rating.models import CreditPolicy, Guarantee, GuarantorCapacity
 from credit_rating.models.lines import CreditLine
 from credit_rating.selectors.at_stake import quarter_end_before
 from credit_rating.selectors.exposure import cap_uses, concentration_of
-from credit_rating.selectors.groups import grouped, groups_reached
+from credit_rating.selectors.groups import connected_with, grouped, groups_reached
 from credit_rating.services import exposure as services
 from credit_rating.services.exposure import RegisterFault
 from credit_rating.views.tie_words import told_ties
@@ -165,6 +165,10 @@ def test_a_guarantor_beyond_half_of_his_strength_is_connected_and_no_member_of_t
     assert {u.code: u.amount for u in listed[debtor.pk]} == uses
     assert {u.amount for u in listed[guarantor.pk] if u.code == "connected_group"} == {D("84000000.01")}
     assert grouped([debtor.pk, guarantor.pk], TODAY) == {debtor.pk, guarantor.pk}
+    assert connected_with(debtor.pk, TODAY) == (debtor.pk, guarantor.pk)
+    _line(guarantor, 9, 1000, 0, currency="USD")
+    assert connected_with(debtor.pk, TODAY) == (debtor.pk,)  # without a rate nobody can say who is great
+    CreditLine.objects.all().delete()
     promise.status = "released"
     promise.save()
     assert _told(debtor, rm) == {"Debtor": ("", True)}

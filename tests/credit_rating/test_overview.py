@@ -28,7 +28,7 @@ from credit_rating.models import (
     Signal,
 )
 from credit_rating.selectors import overview as selectors
-from credit_rating.selectors import waiting
+from credit_rating.selectors import ratings, waiting
 from credit_rating.selectors.policies import policy_on
 from crm_site.accounts.models import Bank
 from crm_site.lib.registry import RunContext
@@ -216,15 +216,9 @@ def test_grades_a_year_ago_and_now_agree_with_the_list(
     assert found == {("CC", now.grade): (1, D(0)), ("CC", "none"): (1, D(0))}
     then = selectors.a_year_before(TODAY)
     for (before, after), (n, _amount) in found.items():
-        listed = selectors_moved(president, before, after, then)
-        assert len(listed) == n
-    assert selectors_moved(president, "none", now.grade, then) == []
-
-
-def selectors_moved(person: Person, before: str, after: str, then: dt.date) -> list[Rating]:
-    from credit_rating.selectors.ratings import moved
-
-    return moved(person.actor, before=before, after=after, then=then, now=TODAY)
+        move = ratings.Move(before, after, then, TODAY)
+        assert len(ratings.moved(president.actor, move)) == n == ratings.moved_count(president.actor, move)
+    assert ratings.moved(president.actor, ratings.Move("none", now.grade, then, TODAY)) == []
 
 
 # -- the page ---------------------------------------------------------------------------------------------------------

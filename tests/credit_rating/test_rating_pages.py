@@ -146,7 +146,8 @@ def test_a_card_is_made_in_a_page_and_published_by_another(
     assert "you cannot publish it" in text(maker.get(draft))
     with bank(house.id):
         assert Scorecard.objects.latest("id").status == "proposed"
-    second.post(f"{draft}publish/")
+    assert "Who publishes it says why" in text(second.get(draft))
+    second.post(f"{draft}publish/", {"reason": "nobody has been rated yet"})
     with bank(house.id):
         assert Scorecard.objects.latest("id").status == "published"
     assert "President" in text(second.get("/credit/scorecards/"))

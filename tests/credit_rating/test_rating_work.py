@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from django.db import IntegrityError, connection, transaction
 from django.test import Client
 
-from credit_rating.models import InformationForm, Rating, StaffRelation, Statement
+from credit_rating.models import CreditPolicy, InformationForm, Rating, StaffRelation, Statement
 from credit_rating.selectors.waiting import ratings_to_decide
 from credit_rating.services.ratings import RatingFault
 from crm_site.lib.permissions import Role
@@ -107,6 +108,34 @@ def typed_form(firm: Customer, manager: Person) -> None:
     InformationForm.objects.filter(customer=firm).update(submitted_by=manager.staff)
 
 
+def _by_sql(waits: Rating, person: Person) -> None:
+    """Past every service: the decision as a statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE credit_rating_rating SET status = 'approved', decided_by_id = %s, decided_at = %s, expires_on = %s"
+            " WHERE bank_id = %s AND id = %s",
+            [person.staff.pk, NOW, TODAY, waits.bank_id, waits.pk],
+        )
+
+
+def test_the_database_goes_as_far_as_the_policy_and_no_further(
+    inside: House, firm: Customer, branch_manager: Person
+) -> None:
+    relative(firm, branch_manager)
+    second = hire(inside, "second", Role.BRANCH_MANAGER, inside.north)
+    waits = submit(second, make(second, firm))
+    body = CreditPolicy.objects.get(subject="authority").body
+    for steps, refused in (("1", True), (None, True), ("0", False)):
+        body["params"]["kin_steps"] = steps
+        CreditPolicy.objects.filter(subject="authority").update(body=body)
+        if refused:
+            with pytest.raises(IntegrityError, match="relative"), transaction.atomic():
+                _by_sql(waits, branch_manager)
+        else:
+            _by_sql(waits, branch_manager)
+    assert Rating.objects.get(pk=waits.pk).decided_by_id == branch_manager.staff.pk
+
+
 @pytest.mark.parametrize(
     ("tie", "code", "said"),
     [
@@ -136,6 +165,10 @@ def test_the_grade_of_ones_own_a_relatives_or_ones_own_figures_is_anothers_to_de
         with pytest.raises(RatingFault) as refused:
             decide(branch_manager, waits, approve=approve, note="x")
         assert (refused.value.code, refused.value.message) == (f"four_eyes_{code}", said)
+    if code != "maker":
+        in_words = "nobody decides on " + ("his own customer" if code == "own" else "a relative")
+        with pytest.raises(IntegrityError, match=in_words), transaction.atomic():
+            _by_sql(waits, branch_manager)
     assert said in client_for(branch_manager).get(f"/credit/ratings/{waits.pk}/").content.decode()
     assert decide(hq_credit, waits).status == "approved"
 

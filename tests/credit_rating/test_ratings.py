@@ -12,7 +12,10 @@ from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, connection, transaction
 
 from credit_rating import rating_night
-from credit_rating.models import Rating, RatingStatus
+from credit_rating.models import ExternalExposure, Rating, RatingStatus, Signal, Statement
+from credit_rating.policies import read
+from credit_rating.policies.rating_rules import REVIEW, ReviewReason, events_of, has_grown, review_days
+from credit_rating.policies.rating_rules import SHAPE as RATING_RULES
 from credit_rating.selectors.ratings import assess
 from credit_rating.selectors.scorecards import backtest
 from credit_rating.services import collection
@@ -336,6 +339,102 @@ def test_the_night_reminds_expires_and_asks_for_a_review(
     assert night(inside, third.expires_on) == ["rating_expired"]
     third.refresh_from_db()
     assert third.status == RatingStatus.EXPIRED
+
+
+def reviewed(house: House, day: dt.date) -> str:
+    """Run the step after the warnings; why the rating in force is due, "" while it is not."""
+    context = RunContext(house.id, 1, 1, day, True)
+    for chunk in customer_ranges(house.id):
+        rating_night.reviews(context, chunk)
+    return Rating.objects.get(status=RatingStatus.APPROVED).review_reason
+
+
+def warned(customer: Customer, code: str, on: dt.date, **more: Any) -> Signal:
+    return Signal.objects.create(
+        customer=customer, code=code, level="risk", owner_kind="manager", opened_on=on, due_on=on, **more
+    )
+
+
+@pytest.mark.parametrize(("code", "reason"), [
+    ("class_worse", "class"), ("guarantor", "guarantor"), ("group_member", "group"), ("key_person", "key_person"),
+    ("excluded", "excluded"), ("unusual_activity", "activity"), ("line_use", ""),
+])  # fmt: skip
+def test_a_warning_that_a_rating_did_not_know_of_makes_it_due_once(
+    inside: House, firm: Customer, rm: Person, hq_credit: Person, code: str, reason: str
+) -> None:
+    owe(firm, 0)
+    known = warned(firm, code, TODAY - dt.timedelta(days=1))
+    decide(hq_credit, submit(rm, make(rm, firm)))
+    assert reviewed(inside, TODAY) == ""
+    known.delete()
+    warned(firm, code, TODAY)
+    assert reviewed(inside, TODAY) == reason
+    if not reason:
+        return
+    task = Task.objects.open().get()
+    label = str(ReviewReason(reason).label)
+    assert (task.due_date, label in WORK_REASONS["rating_review"].sentence(task.params)) == (
+        TODAY + dt.timedelta(days=14), True,
+    )  # fmt: skip
+    assert reviewed(inside, TODAY + dt.timedelta(days=1)) == reason
+    assert Rating.objects.get().review_since == TODAY  # not anew each night
+    assert Task.objects.open().count() == 1
+    Rating.objects.update(status="superseded")
+    Signal.objects.update(opened_on=TODAY - dt.timedelta(days=1))
+    decide(hq_credit, submit(rm, make(rm, firm)))  # in knowledge of it
+    assert reviewed(inside, TODAY + dt.timedelta(days=2)) == ""
+
+
+def test_a_policy_says_which_news_count_and_by_when(
+    inside: House, firm: Customer, rm: Person, hq_credit: Person
+) -> None:
+    body = read(RATING_RULES, {**RATING_RULES.default(""), "params": {
+        **RATING_RULES.default("")["params"], "review_events": ["statement"], "review_days": "5",
+    }})  # fmt: skip
+    assert (events_of(body), review_days(body)) == ({"statement"}, 5)
+    older = {
+        k: v for k, v in RATING_RULES.default("")["params"].items() if k not in ("review_events", *REVIEW)
+    }
+    before = read(RATING_RULES, {**RATING_RULES.default(""), "params": older})
+    assert (len(events_of(before)), review_days(before)) == (8, 14)
+    grown = [has_grown(before, D(was), D(now)) for was, now in (
+        (1_000_000, 1_500_000), (1_000_000, "1499999.99"), (1_000_001, 1_500_001), (0, 500_000), (0, 499_999),
+    )]  # fmt: skip
+    assert grown == [True, False, False, True, False]
+
+
+def test_a_later_statement_and_grown_debts_elsewhere_are_news(
+    inside: House, firm: Customer, rm: Person, hq_credit: Person
+) -> None:
+    owe(firm, 0)
+    _owes_elsewhere(firm, "600000", TODAY)
+    decide(hq_credit, submit(rm, make(rm, firm)))
+    assert reviewed(inside, TODAY) == ""
+    ExternalExposure.objects.update(report_date=TODAY + dt.timedelta(days=1))
+    assert reviewed(inside, TODAY + dt.timedelta(days=1)) == ""  # the first report tells of no growth
+    ExternalExposure.objects.update(report_date=TODAY)
+    _owes_elsewhere(firm, "1099999", TODAY + dt.timedelta(days=1))
+    assert reviewed(inside, TODAY + dt.timedelta(days=1)) == ""
+    _owes_elsewhere(firm, "1100000", TODAY + dt.timedelta(days=3))
+    assert reviewed(inside, TODAY + dt.timedelta(days=2)) == ""  # told of a later day
+    assert reviewed(inside, TODAY + dt.timedelta(days=3)) == "elsewhere"
+    Rating.objects.update(review_since=None, review_reason="")
+    ExternalExposure.objects.all().delete()
+    newest = Statement.objects.filter(customer=firm).latest("year")
+    Statement.objects.filter(pk=newest.pk).update(entered_at=NOW + dt.timedelta(hours=1))
+    assert reviewed(inside, TODAY) == ""  # the year that was used, delivered again
+    Statement.objects.create(
+        customer=firm, year=newest.year + 1, report_date=newest.report_date.replace(year=newest.year + 1),
+        figures=newest.figures, source="feed", entered_at=NOW + dt.timedelta(hours=1),
+    )  # fmt: skip
+    assert reviewed(inside, TODAY) == "statement"
+
+
+def _owes_elsewhere(customer: Customer, amount: str, told_on: dt.date) -> None:
+    ExternalExposure.objects.create(
+        customer=customer, source="credit_bureau", report_date=told_on, lender="Other", currency="CNY", reference="A",
+        kind="loan", outstanding=amount, source_as_of=NOW,
+    )  # fmt: skip
 
 
 def test_lists_ask_for_the_grade_that_holds(

@@ -231,3 +231,20 @@ def test_where_outcomes_are_too_few_the_publisher_says_why(
     with bank(dated.id):
         card.refresh_from_db()
         assert (card.status, card.ground) == ("published", said)
+
+
+def test_a_trial_that_broke_off_is_ordered_again_or_excused(
+    dated: House, hq_risk: Person, president: Person
+) -> None:
+    with bank(dated.id):
+        card = proposed(hq_risk)
+        Trial.objects.update(status="failed", fault="broke", fault_params={"why": "MemoryError"})
+        again = order_trial(president.actor, card, now=NOW)
+        assert again.status == "waiting"
+        given: dict[str, Any] = {"scorecard_id": card.pk, "today": TODAY, "now": NOW}
+        with pytest.raises(VersionError, match="has not been tried"):
+            scorecards.publish_scorecard(president.actor, ground="it broke off twice", **given)
+        Trial.objects.update(status="failed")
+        with pytest.raises(VersionError, match="say why"):
+            scorecards.publish_scorecard(president.actor, **given)
+        scorecards.publish_scorecard(president.actor, ground="it broke off twice", **given)

@@ -416,6 +416,24 @@ def test_a_line_that_ended_but_is_drawn_is_a_warning_until_it_is_repaid(
     assert signal.ended_on == in_days(2)
 
 
+def test_who_comes_onto_the_exclusion_list_is_a_warning_until_he_leaves_it(
+    inside: House, debtor: Customer
+) -> None:
+    set_days(a_loan(debtor, "L1"), 0)
+    night(inside, step="warnings")
+    assert not Signal.objects.exists()
+    Customer.objects.filter(pk=debtor.pk).update(is_excluded=True)
+    night(inside, step="warnings")
+    signal = Signal.objects.get()
+    assert (signal.code, signal.level, signal.figures) == ("excluded", "risk", {"is_excluded": "true"})
+    with translation.override("en"):
+        said = WORK_REASONS["warning"].sentence(Task.objects.get().params)
+    assert said.startswith("On the exclusion list: On the exclusion list yes")
+    Customer.objects.filter(pk=debtor.pk).update(is_excluded=False)
+    night(inside, in_days(1), step="warnings")
+    assert Signal.objects.get().ended_on == in_days(1)
+
+
 def test_a_rule_that_cannot_be_understood_is_refused() -> None:
     shape = SHAPES["warnings"]
     body: Any = shape.default("")

@@ -245,13 +245,14 @@ def test_what_is_missing(inside: House) -> None:
     bare = customer("personal")
     full = customer(
         "personal", birth_date=dt.date(1990, 1, 1), occupation="Farmer", family_note="two children",
-        preference_note="calls", needs_note="a loan for seed",
+        experience_note="a herd since 2009", preference_note="calls", needs_note="a loan for seed",
     )  # fmt: skip
     company = customer("corporate", founded_date=dt.date(2001, 1, 1), employees=5)
     ContactPoint.objects.create(customer=full, kind="phone", value=b"x", blind_index=b"y" * 16, masked="1**")
     assert select({"fact": "missing_items", "op": "=", "value": 0}) == {full.pk}
-    assert select({"fact": "missing_items", "op": "=", "value": 6}) == {bare.pk}
+    assert select({"fact": "missing_items", "op": "=", "value": 7}) == {bare.pk}
     assert select({"fact": "missing", "op": "=", "value": "industry"}) == {company.pk}
+    assert select({"fact": "missing", "op": "=", "value": "experience"}) == {bare.pk, company.pk}
     assert select({"fact": "missing", "op": "in", "value": ["industry", "occupation"]}) == {
         company.pk,
         bare.pk,

@@ -311,7 +311,16 @@ def test_tasks_for_selected_customers_are_made_once(
 
 def profile(**typed: str) -> dict[str, str]:
     empty = dict.fromkeys(
-        ("occupation", "employer", "family_note", "preference_note", "needs_note", "contact_language"), ""
+        (
+            "occupation",
+            "employer",
+            "family_note",
+            "experience_note",
+            "preference_note",
+            "needs_note",
+            "contact_language",
+        ),
+        "",
     )
     base = typed.pop("base", {})
     return {**empty, **base, **typed, "base": json.dumps({**empty, **base})}

@@ -96,7 +96,7 @@ def table_sizes(name: str, bank: int) -> dict[str, int]:
 def hashes(name: str, bank: int, before: dict[str, int]) -> dict[str, tuple[int, str]]:
     """Rows and a hash of the business columns of each of the bank's tables, whatever their order.
 
-    Left out: ids, times, run ids, and references to tables that have grown since `before` (ids given on the way), also
+    Left out: ids (the bank's too), times, run ids, and references to tables that have grown since `before` (ids given on the way), also
     where a text holds them (TOLD).
     """
     grown = {table for table, count in table_sizes(name, bank).items() if count != before.get(table)}
@@ -131,7 +131,7 @@ def _business_columns(connection: psycopg.Connection, table: str, grown: set[str
         """SELECT a.attname, (SELECT max(f.confrelid::regclass::text) FROM pg_constraint f
                 WHERE f.conrelid = a.attrelid AND f.contype = 'f' AND a.attnum = ANY (f.conkey) AND a.attname <> 'bank_id')
            FROM pg_attribute a WHERE a.attrelid = %s::regclass AND a.attnum > 0 AND NOT a.attisdropped
-           AND a.atttypid <> 'timestamptz'::regtype AND a.attname NOT IN ('id', 'run_id') ORDER BY a.attnum""",
+           AND a.atttypid <> 'timestamptz'::regtype AND a.attname NOT IN ('id', 'run_id', 'bank_id') ORDER BY a.attnum""",
         [table],
     ).fetchall()
     return [name for name, target in rows if target not in grown]

@@ -17,7 +17,7 @@ from tests.prove.conftest import Promise
 from tests.prove.databases import ROOT, address, bank_id, database, environment, hashes, manage, table_sizes
 
 CUSTOMERS = os.environ.get("MOVED", "5000")
-KILLS = 8
+KILLS = 5
 Hashes = dict[str, tuple[int, str]]
 
 

@@ -48,6 +48,7 @@ LISTED = (
         "as_of",
         "customer__name",
         "customer__number",
+        "customer__is_excluded",
         "product__name",
         "prepared_by__name",
     ),

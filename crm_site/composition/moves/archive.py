@@ -41,6 +41,15 @@ def _sealed(manifest: bytes) -> str:
     return hmac.new(key, manifest, hashlib.sha256).hexdigest()
 
 
+def opens(wrapped: bytes, code: str) -> bool:
+    """Whether a bank's key opens with the master key of this installation."""
+    try:
+        rewrapped(wrapped, master_key(settings.MASTER_KEY), bank_code=code, new_code=code)
+    except Unreadable:
+        return False
+    return True
+
+
 @contextmanager
 def whole_file(target: Path) -> Iterator[IO[bytes]]:
     """The file to write: it stands under its name when the block ends, complete, or not at all.
@@ -147,15 +156,13 @@ class Reader:
                 f"The backup has format {made_as}; this program reads {FORMAT}.", code="backup_format"
             )
         self.wrapped_key: bytes = wrapped
+        if not opens(wrapped, code):
+            raise DomainError(
+                "The backup was made under another master key: set BANYAN_MASTER_KEY to the one of the installation "
+                "that made it.",
+                code="master_key",
+            )
         if not hmac.compare_digest(seal, _sealed(text)):
-            try:
-                rewrapped(wrapped, master_key(settings.MASTER_KEY), bank_code=code, new_code=code)
-            except Unreadable as error:
-                raise DomainError(
-                    "The backup was made under another master key: set BANYAN_MASTER_KEY to the one of the installation "
-                    "that made it.",
-                    code="master_key",
-                ) from error
             raise broken("its manifest is not as it was sealed")
         self.members: dict[str, dict[str, Any]] = self.facts["members"]
 
@@ -182,6 +189,13 @@ class Reader:
             raise broken(f"{name} cannot be read") from error
         if (size, digest.hexdigest()) != (entry["bytes"], entry["sha256"]):
             raise broken(f"{name} is not as it was written")
+
+    def lines(self, name: str) -> Iterator[str]:
+        """A small table's rows as COPY wrote them."""
+        rest = b""
+        for block in self.blocks(name):
+            *whole, rest = (rest + block).split(b"\n")
+            yield from (line.decode() for line in whole)
 
     def verify(self, show: Callable[[str, float], None]) -> None:
         """Read everything once. Raises DomainError for the first member that is not as it was written."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import getpass
+import os
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,17 +19,18 @@ from django.forms.models import model_to_dict
 from crm_site.accounts.models import Bank, BankMove, MoveKind
 from crm_site.audit.models import Action
 from crm_site.audit.services import kept_heads, record
-from crm_site.composition.moves.archive import Writer, whole_file
+from crm_site.composition.moves.archive import Writer, opens, whole_file
 from crm_site.composition.moves.catalogue import (
     OF_THE_ORIGINAL,
     Table,
+    ensure_months,
     migrations,
     months_of,
     one_line,
     quoted,
     read_catalogue,
 )
-from crm_site.lib.errors import Conflict
+from crm_site.lib.errors import Conflict, DomainError
 from crm_site.lib.permissions import system_actor
 from crm_site.lib.tenancy import bank
 
@@ -49,7 +51,11 @@ class BackedUp:
 
 def operator() -> str:
     """Who gives the command: user and machine."""
-    return f"{getpass.getuser()}@{socket.gethostname()}"[:120]
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container's user without a name
+        user = f"uid {os.getuid()}"
+    return f"{user}@{socket.gethostname()}"[:120]
 
 
 def lock_bank(bank_id: int, *, shared: bool) -> None:
@@ -67,6 +73,12 @@ def back_up(of: Bank, target: Path, *, now: dt.datetime, show: Show) -> BackedUp
 
     One read-only transaction sees every table as it was when it began, and nobody waits for it.
     """
+    if not opens(bytes(of.wrapped_key), of.code):
+        text = (
+            "The bank's key does not open with this BANYAN_MASTER_KEY: such a backup could never be restored."
+        )
+        raise DomainError(text, code="master_key")
+    ensure_months(())
     with one_line(), whole_file(target) as file:
         writer = Writer(file)
         try:

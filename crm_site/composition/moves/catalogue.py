@@ -64,9 +64,11 @@ class Table:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """`tables`: parents before children. `own_keys`: keys of a table to itself, checked at the end of the transaction."""
+    """`tables`: parents before children. `parents`: those that others refer to. `own_keys`: keys of a table to itself,
+    checked at the end of the transaction."""
 
     tables: tuple[Table, ...]
+    parents: frozenset[str]
     own_keys: tuple[str, ...]
 
     @property
@@ -89,7 +91,7 @@ def read_catalogue() -> Catalogue:
             parents[child].add(parent)
     order = TopologicalSorter(parents).static_order()
     own = tuple(name for child, parent, name in keys if child == parent and child in found)
-    return Catalogue(tuple(found[name] for name in order), own)
+    return Catalogue(tuple(found[name] for name in order), frozenset().union(*parents.values()), own)
 
 
 @contextmanager
@@ -131,6 +133,23 @@ def months_of(cursor: Any, table: Table, bank_id: int) -> list[str]:
         if cursor.fetchone()[0]:
             months.append(first)
     return months
+
+
+def ensure_months(months: Iterable[tuple[str, str]]) -> None:
+    """Make the partitions of (table, a day of the month), each for itself: all banks wait for it for a moment.
+
+    This month's and the next one's of every table come with them: whoever makes one waits for every transaction that
+    uses the table, a long backup or restore too, and all others behind him.
+    """
+    coming = (
+        "select banyan_ensure_month(c.relname::text, (now() + make_interval(months => n))::date) "
+        "from pg_partitioned_table p join pg_class c on c.oid = p.partrelid, generate_series(0, 1) n "
+        "where c.relnamespace = 'public'::regnamespace"
+    )
+    with connection.cursor() as cursor:
+        for table, day in months:
+            cursor.execute("select banyan_ensure_month(%s, %s::date)", [table, day])
+        cursor.execute(coming)
 
 
 def count_rows(tables: Iterable[Table], bank_id: int) -> dict[str, int]:

@@ -31,7 +31,9 @@ from crm_site.composition.moves.catalogue import (
     OF_THE_ORIGINAL,
     Catalogue,
     Table,
+    ensure_months,
     migrations,
+    one_line,
     quoted,
     read_catalogue,
 )
@@ -77,23 +79,16 @@ def restore(path: Path, *, code: str, host: str, now: dt.datetime, show: Show) -
         catalogue = read_catalogue()
         _same_shape(backup, catalogue)
         backup.verify(show)
-        months = [(t["name"], month) for t in backup.facts["tables"] for month in t["months"]]
-        with connection.cursor() as cursor:
-            for (
-                table,
-                month,
-            ) in months:  # each for itself: a new month's table keeps all banks waiting for a moment
-                cursor.execute("select banyan_ensure_month(%s, %s::date)", [table, month])
-        try:
-            made, lost = _put_back(backup, catalogue, code, host, now, show, is_copy=is_copy)
-        except IntegrityError as error:
-            if "accounts_bank" in str(error):
-                raise Conflict(
-                    f"A bank with code {code} or host {host} exists.", code="bank_exists"
-                ) from error
-            raise DomainError(f"The database refused the backup: {str(error).splitlines()[0]}.") from error
+        lost = 0 if is_copy else _later_seals(backup, code)
+        ensure_months((t["name"], month) for t in backup.facts["tables"] for month in t["months"])
+        with one_line():
+            made = _put_back(backup, catalogue, code, host, show, is_copy=is_copy, lost=lost)
         forget_banks()
         _keep_heads(code, backup, now)
+        many = {t["name"] for t in backup.facts["tables"] if t["rows"] >= MANY}
+        for table in sorted(many - catalogue.parents):
+            show("telling the planner", 1.0)
+            analyze([table])
         verdict = verify(made.pk)
         return Restored(
             code,
@@ -142,8 +137,8 @@ def _same_shape(backup: Reader, catalogue: Catalogue) -> None:
 
 
 def _put_back(
-    backup: Reader, catalogue: Catalogue, code: str, host: str, now: dt.datetime, show: Show, *, is_copy: bool
-) -> tuple[Bank, int]:
+    backup: Reader, catalogue: Catalogue, code: str, host: str, show: Show, *, is_copy: bool, lost: int
+) -> Bank:
     its, facts = backup.facts["bank"], backup.facts
     rows = {t["name"]: t["rows"] for t in facts["tables"]}
     wrapped = backup.wrapped_key
@@ -168,8 +163,8 @@ def _put_back(
             made.save()  # waits for another restore of this code to end
         except IntegrityError as error:
             raise Conflict(f"A bank with code {code} or host {host} exists.", code="bank_exists") from error
+        lock_bank(made.pk, shared=False)
         with bank(made.pk), _folders(made.pk) as put_file:
-            lock_bank(made.pk, shared=False)
             said = f"{its['code']} as of {facts['made_at'][:16]}"
             cursor.execute(
                 "select banyan_begin_restore(%s, %s, %s, %s)", [made.pk, operator(), sum(rows.values()), said]
@@ -181,10 +176,11 @@ def _put_back(
                     if not (is_copy and table.name in OF_THE_ORIGINAL) and rows[table.name]:
                         show(table.name, done / whole)
                         _fill(cursor, backup, table, rows[table.name], old_id=its["id"], new_id=made.pk)
+                        if table.name in catalogue.parents and rows[table.name] >= MANY:
+                            analyze([table.name])  # before its children are checked against it
                     done += rows[table.name]
             for name in facts["files"]:
                 put_file(name, backup.blocks(f"files/{name}"))
-            lost = _later_seals(cursor, made, is_copy=is_copy)
             changes = {"backup_of": its["code"], "made_at": facts["made_at"], "operator": operator()}
             record(
                 system_actor(made.pk, "command restore_bank"),
@@ -193,7 +189,7 @@ def _put_back(
                 key=made.pk,
                 changes={**changes, "rows": sum(rows.values()), "lost_seals": lost},
             )
-    return made, lost
+    return made
 
 
 def _fill(cursor: Any, backup: Reader, table: Table, rows: int, *, old_id: int, new_id: int) -> None:
@@ -222,8 +218,6 @@ def _fill(cursor: Any, backup: Reader, table: Table, rows: int, *, old_id: int, 
     if written != rows:
         raise broken(f"{table.name} has {written} rows, not {rows}")
     _beyond(cursor, table, new_id)
-    if rows >= MANY:
-        analyze([table.name])
 
 
 def _beyond(cursor: Any, table: Table, bank_id: int) -> None:
@@ -241,16 +235,17 @@ def _beyond(cursor: Any, table: Table, bank_id: int) -> None:
     )
 
 
-def _later_seals(cursor: Any, made: Bank, *, is_copy: bool) -> int:
+def _later_seals(backup: Reader, code: str) -> int:
     """How many seals were kept outside the database that the backup does not have. DomainError when they contradict."""
-    if is_copy:
-        return 0
-    cursor.execute("select seq, encode(hash, 'hex') from audit_seal where bank_id = %s", [made.pk])
-    seals, lost = dict(cursor.fetchall()), 0
-    for seq, digest in kept_heads(made.code):
+    columns = next(t["columns"] for t in backup.facts["tables"] if t["name"] == "audit_seal")
+    seq_at, hash_at = columns.index("seq"), columns.index("hash")
+    rows = (line.split("\t") for line in backup.lines("tables/audit_seal"))
+    seals = {int(row[seq_at]): row[hash_at].removeprefix("\\\\x") for row in rows}
+    lost = 0
+    for seq, digest in kept_heads(code):
         if seals.get(seq, digest) != digest:
             raise DomainError(
-                f"Seal {seq} of the backup's record is not the one kept in {head_file(made.code)}: the backup is of "
+                f"Seal {seq} of the backup's record is not the one kept in {head_file(code)}: the backup is of "
                 "another bank, or the record was tampered with before it was made. Nothing was restored.",
                 code="other_record",
             )

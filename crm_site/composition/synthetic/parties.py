@@ -130,6 +130,8 @@ def make_parties(
         "preference_note": _sparse(rng, _pick(rng, words.PREFERENCES, size), 0.1),
         "needs_note": _sparse(rng, _pick(rng, words.NEEDS, size), 0.08),
     }  # fmt: skip
+    own = np.random.default_rng(size)  # of its own: what is drawn after it stays as it was
+    columns["experience_note"] = _sparse(own, _pick(own, words.EXPERIENCES, size), 0.1)
     columns["family_note"] = [
         "" if c else t for t, c in zip(columns["family_note"], company.tolist(), strict=True)
     ]

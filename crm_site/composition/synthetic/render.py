@@ -126,7 +126,8 @@ def _customers(book: Book, ids: Ids) -> Stream:
         _number(ids.customers[: len(last)]), c["number"], c["kind"], _flag(c["is_prospect"]), c["name"],
         list(map(sort_key, c["name"])), c["status"], _date(c["birth_date"]), _date(c["founded_date"]), c["gender"],
         c["industry"], c["size"], _or_null(c["employees"]), _date(c["customer_since"]), _flag(c["is_related_party"]),
-        _flag(c["is_excluded"]), c["occupation"], c["family_note"], c["preference_note"], c["needs_note"],
+        _flag(c["is_excluded"]), c["occupation"], c["family_note"], c["experience_note"],
+        c["preference_note"], c["needs_note"],
         _or_null(_mapped(ids.units, c["home_branch"])), _or_null(_mapped(ids.units, c["opening_branch"])),
         _or_null(_mapped(ids.staff, c["responsible"])), _or_null(_mapped(ids.staff, c["won_by"])), _date(last),
     ]  # fmt: skip

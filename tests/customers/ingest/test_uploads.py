@@ -13,8 +13,10 @@ from django.test import Client
 from django.utils import translation
 
 from crm_site.lib.errors import Conflict
+from crm_site.lib.form_addresses import nearest_page
 from crm_site.lib.permissions import system_actor
 from crm_site.lib.tenancy import bank
+from customers.ingest import services
 from customers.ingest.feeds import FEEDS
 from customers.ingest.selectors import message_of, rejected_csv, safe_cell
 from customers.ingest.services import process_batch, receive
@@ -174,15 +176,16 @@ class TestFiles:
 
     def test_a_workbook_with_dates_and_a_formula(self, inside: Any, marketing: Any) -> None:
         book = openpyxl.Workbook()
-        book.active.append(["number", "name", "kind", "birth_date"])
-        book.active.append([1001, "One", "personal", NOW.date()])
-        book.active.append([1002, "=A1", "personal", None])
+        book.active.append(["number", "name", "类型", "birth_date", "of no concern"])
+        book.active.append([1001, "One", "personal", NOW.date(), "=A2*2"])
+        book.active.append([1002, "=A1", "personal", None, ""])
         saved = io.BytesIO()
         book.save(saved)
         batch = imported(marketing.actor, saved.getvalue(), name="customers.xlsx")
         assert counts(batch) == (2, 1, 0, 0, 1)
         assert Customer.objects.get(number="1001").birth_date == NOW.date()
-        assert batch.errors.get().code == "formula"
+        refused = batch.errors.get()
+        assert (refused.code, refused.field) == ("formula", "name")
 
     @pytest.mark.parametrize(
         ("content", "name", "code"),
@@ -285,6 +288,25 @@ class TestUndo:
         assert not Interaction.objects.exists()
 
 
+def test_a_trial_lists_every_rejected_row_and_says_how_far_it_is(
+    house: Any, marketing: Any, client_for: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(services, "WATCHED_ROWS", 100)
+    body = "number,name,kind\n" + "".join(f"{n},,personal\n" for n in range(150))
+    heard: list[tuple[int, int]] = []
+    with bank(house.id):
+        batch = upload(marketing.actor, feed=FEEDS["customers"], file=as_file(body), now=NOW)
+        try_out(marketing.actor, batch_id=batch.pk, mapping={n: n for n in ("number", "name", "kind")})
+        process_batch(batch.pk, progress=lambda done, total: heard.append((done, total)))
+    assert [done for done, _total in heard] == [20, 150]
+    desk = client_for(marketing)
+    file = b"".join(desk.get(f"/customers/imports/{batch.pk}/errors/").streaming_content).decode()
+    assert len(file.splitlines()) == 1 + 150
+    assert "of this trial" not in desk.get(f"/customers/imports/{batch.pk}/").content.decode()
+    monkeypatch.setattr("customers.ingest.selectors.FIRST_ERRORS", 150)
+    assert "of this trial" in desk.get(f"/customers/imports/{batch.pk}/").content.decode()
+
+
 def test_the_walk_through_the_pages(house: Any, marketing: Any, client_for: Any) -> None:
     desk: Client = client_for(marketing)
     page = desk.get("/customers/imports/").content.decode()
@@ -334,3 +356,21 @@ def test_the_same_rules_as_the_api(inside: Any, marketing: Any) -> None:
     assert list(by_api.errors.values_list("line", "field", "code")) == list(
         by_page.errors.values_list("line", "field", "code")
     )
+
+
+def test_an_address_of_a_form_leads_back_to_its_page(house: Any, marketing: Any, client_for: Any) -> None:
+    answer = client_for(marketing).get("/customers/imports/7/try/")
+    assert (answer.status_code, answer["Allow"]) == (405, "POST")
+    assert 'href="/customers/imports/7/"' in answer.content.decode()
+    assert (
+        client_for(marketing).get("/customers/imports/7/try/", headers={"HX-Request": "true"}).status_code
+        == 405
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "above"),
+    [("/settings/me/sessions/3/end/", "/settings/me/"), ("/jobs/start/", "/jobs/"), ("/preferences/", "/")],
+)
+def test_the_nearest_page(path: str, above: str) -> None:
+    assert nearest_page(path) == above
