@@ -244,6 +244,12 @@ def in_force(actor: Actor, customer: Customer, day: dt.date) -> Rating | None:
     return found.defer("content").first()
 
 
+def in_review(actor: Actor, customer: Customer) -> Rating | None:
+    """The newest rating that was confirmed and waits for its decision."""
+    found = _seen(actor).filter(customer=customer, status=RatingStatus.SUBMITTED)
+    return found.defer("content").first()
+
+
 LISTS = ("todo", "waiting", "mine", "due", "all", "decided")
 MOVED = "moved"
 UNRATED = "none"

@@ -26,7 +26,7 @@ from credit_rating.policies import SHAPES
 from credit_rating.selectors import calculations
 from credit_rating.selectors.calculations import PERCENT_INPUTS, Reckoning
 from credit_rating.selectors.guarantees import GuaranteeRow
-from credit_rating.selectors.ratings import in_force
+from credit_rating.selectors.ratings import in_force, in_review
 from credit_rating.services.calculations import PREPARE, save_calculation
 from credit_rating.views.case import case_customer, is_partial, page
 from credit_rating.views.tie_words import told_ties
@@ -171,7 +171,9 @@ def calculation_form(request: Any, customer_id: int) -> HttpResponse:
         require(request.actor, PREPARE)
     customer = case_customer(request, customer_id)
     rated = in_force(request.actor, customer, bank_today(request.bank))
-    start = START | ({"grade": rated.grade} if rated else {})
+    waits = None if rated else in_review(request.actor, customer)
+    known = rated or waits
+    start = START | ({"grade": known.grade} if known else {})
     given = request.POST if request.method == "POST" else {**start, **request.GET.dict()}
     form = CalculationForm(given, kind=credit_kind(customer))
     result = _result(request, customer, form)
@@ -194,7 +196,7 @@ def calculation_form(request: Any, customer_id: int) -> HttpResponse:
             request, "credit_rating/_calculation_result.html", {"customer": customer, "form": form, **result}
         )
     saved = calculations.calculations_of(request.actor, customer)
-    context = {"form": form, "saved": saved, "rated": rated, **result}
+    context = {"form": form, "saved": saved, "rated": rated, "waits": waits, **result}
     status = 422 if request.method == "POST" else 200
     return page(
         request, "credit_rating/calculation_form.html", customer, context, tab="calculation", status=status

@@ -15,9 +15,10 @@ from django.test import Client
 from django.utils.html import escape
 
 from credit_rating.models import Guarantee, InformationForm, LineCalculation, Statement
+from credit_rating.services.ratings import generate_rating, submit_rating
 from crm_site.lib.tenancy import bank
 from customers.models import Customer
-from tests.conftest import House, Person
+from tests.conftest import NOW, TODAY, House, Person
 from tests.credit_rating import book
 from tests.customers.factories import make_customer
 
@@ -40,6 +41,26 @@ def company(house: House, rm: Person) -> Customer:
 @pytest.fixture
 def browser(rm: Person, client_for: Callable[[Person], Client]) -> Client:
     return client_for(rm)
+
+
+def test_a_line_is_reckoned_with_the_grade_that_waits_for_review(
+    house: House, company: Customer, rm: Person, browser: Client
+) -> None:
+    """Until it is decided the newest confirmed grade is the best guess, and the page says whose it is."""
+    with bank(house.id):
+        made = generate_rating(rm.actor, customer=company, answers={}, day=TODAY, now=NOW)
+        submit_rating(
+            rm.actor,
+            rating_id=made.pk,
+            grade=made.model_grade,
+            reason="",
+            seen=made.stamp,
+            day=TODAY,
+            now=NOW,
+        )
+    page = browser.get(f"/credit/customers/{company.pk}/calculation/")
+    assert f"the grade of {made.number}, which waits for review" in page.content.decode()
+    assert page.context["form"]["grade"].value() == made.model_grade
 
 
 def test_the_calculation_moves_while_one_types_and_is_saved_once(
