@@ -137,6 +137,7 @@ def live_through(code: str, *, now: dt.datetime, date: dt.date, say: Say) -> Non
         say(f"{code}: churn model trained, approved and scored in {time.monotonic() - began:.1f} s")
     began = time.monotonic()
     if count := make_campaign(found, now=now):
+        _run_night(found, last, ("overview",))  # its lines were signed after the night that counted them
         say(f"{code}: a campaign of {count} households in {time.monotonic() - began:.1f} s")
 
 
@@ -148,19 +149,21 @@ def run_nights(of: Bank, dates: Sequence[dt.date]) -> int:
     of.refresh_from_db()
     missing = [date for date in dates if of.business_date is None or date > of.business_date]
     for date in missing:
-        with bank(of.pk):
-            run = start_run(
-                system_actor(of.pk, "create_demo"), pipeline=NIGHTLY, business_date=date,
-                steps=None if date == dates[-1] else BACKFILL,
-            )  # fmt: skip
-        run = run_to_end(run, workers=1)
-        if run.status == RunStatus.FAILED:
-            raise DomainError(
-                _("The night of %(date)s failed at bank %(code)s: see /jobs/.")
-                % {"date": date.isoformat(), "code": of.code},
-                code="night_failed",
-            )
+        _run_night(of, date, None if date == dates[-1] else BACKFILL)
     return len(missing)
+
+
+def _run_night(of: Bank, date: dt.date, steps: Sequence[str] | None) -> None:
+    """The night of a date, or some steps of it. Raises DomainError when it fails."""
+    with bank(of.pk):
+        run = start_run(system_actor(of.pk, "create_demo"), pipeline=NIGHTLY, business_date=date, steps=steps)
+    run = run_to_end(run, workers=1)
+    if run.status == RunStatus.FAILED:
+        raise DomainError(
+            _("The night of %(date)s failed at bank %(code)s: see /jobs/.")
+            % {"date": date.isoformat(), "code": of.code},
+            code="night_failed",
+        )
 
 
 def _open_doors(of: Bank, password: str, hashed: str, port: int) -> list[Login]:
