@@ -21,6 +21,7 @@ Reader = Callable[[str], str]
 # code of a choice -> what a Chinese bank's files call it; only codes that the column has count.
 WORDS: dict[str, tuple[str, ...]] = {
     "F": ("女", "女性"), "M": ("男", "男性"), "X": ("未知", "其他"),
+    "1": ("第一阶段", "阶段一"), "2": ("第二阶段", "阶段二"), "3": ("第三阶段", "阶段三"),
     "personal": ("个人", "个人客户", "对私", "自然人", "零售", "个人条线"),
     "corporate": ("公司", "公司客户", "对公", "企业", "企业客户", "法人", "公司条线"),
     "household": ("农户", "家庭", "家庭客户"), "rural": ("三农", "三农条线", "涉农"),

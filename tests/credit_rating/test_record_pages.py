@@ -9,6 +9,7 @@ from django.test import Client
 
 from crm_site.audit.models import Entry
 from crm_site.audit.services import record
+from crm_site.lib import formats
 from crm_site.lib.tenancy import bank
 from tests.conftest import House, Person
 from tests.credit_rating import desk as tables
@@ -31,7 +32,8 @@ def test_an_entry_names_its_second_and_opens_what_it_is_about(
     examiner = client_for(auditor)
     page = examiner.get(f"/audit/{entry.id}/").content.decode()
     assert f'href="/credit/lines/{line.pk}/"' in page
-    assert f"{entry.at.astimezone(ZoneInfo(house.bank.timezone)):%Y-%m-%d %H:%M:%S}" in page
+    at = entry.at.astimezone(ZoneInfo(house.bank.timezone))
+    assert f"{formats.day(at)} {at:%H:%M:%S}" in page
     # Gone, or not for this reader: no link that leads nowhere.
     assert "/credit/lines/" not in examiner.get(f"/audit/{lost.id}/").content.decode()
     assert "/credit/lines/" not in client_for(administrator).get(f"/audit/{entry.id}/").content.decode()
