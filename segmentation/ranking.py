@@ -9,11 +9,9 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import F, Func, SmallIntegerField
-from django.db.models.sql.compiler import SQLCompiler
+from django.db.models import SmallIntegerField
 
-from customers.conditions import Condition, compile_condition
+from customers.conditions import Condition, StandingSQL, compile_condition
 
 Tiers = Sequence[Mapping[str, Any]]
 
@@ -33,31 +31,18 @@ def asks_customer(sql: str) -> bool:
     return "c." in sql
 
 
-class RankBy(Func):
+class RankBy(StandingSQL):
     """The rank as an annotation of a Standing queryset. Joins the customer only where a condition asks it something."""
 
     output_field = SmallIntegerField()
 
     def __init__(self, tiers: Tiers, *, as_of: dt.date) -> None:
         sql, _params = rank_sql(tiers, as_of=as_of)
-        super().__init__(F("customer__number" if asks_customer(sql) else "value_tier"), F("deposits_adb"))
+        super().__init__(customer=asks_customer(sql))
         self.tiers, self.as_of = tiers, as_of
 
-    def as_sql(
-        self,
-        compiler: SQLCompiler,
-        connection: BaseDatabaseWrapper,
-        function: str | None = None,
-        template: str | None = None,
-        arg_joiner: str | None = None,
-        **extra_context: Any,
-    ) -> tuple[str, tuple[Any, ...]]:
-        """No function's template: the compiled tiers themselves."""
-        customer, standing = (
-            compiler.quote_name_unless_alias(e.alias) for e in self.get_source_expressions()
-        )
-        sql, params = rank_sql(self.tiers, c=customer, s=standing, as_of=self.as_of)
-        return sql, tuple(params)
+    def compiled(self, c: str, s: str) -> tuple[str, list[Any]]:
+        return rank_sql(self.tiers, c=c, s=s, as_of=self.as_of)
 
 
 def falls_into(tiers: Tiers, rank: int) -> list[Condition]:

@@ -151,8 +151,9 @@ def name_of(code: str, name: str = "") -> str:
 
 
 def value_words(value: str) -> str:
-    """What a condition compares with, classes by their names."""
-    return "; ".join(str(CLASS_LABELS.get(one.strip(), one.strip())) for one in value.split(";"))
+    """What a condition compares with, classes by their names, yes and no in words."""
+    labels = {**CLASS_LABELS, "true": gettext_lazy("yes"), "false": gettext_lazy("no")}
+    return "; ".join(str(labels.get(one.strip(), one.strip())) for one in value.split(";"))
 
 
 def _part(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -74,9 +74,9 @@ def make_credit_book(*, date: dt.date, now: dt.datetime, seed: int, region: str)
     return len(chosen)
 
 
-def _dice(seed: int, customer: Customer, turn: str = "") -> random.Random:
-    """A customer's own dice, the same for the same seed."""
-    return random.Random(f"{seed}-{customer.number}{turn}")  # noqa: S311 - a made-up bank, not a secret
+def _dice(seed: int, of: Customer | Loan, turn: str = "") -> random.Random:
+    """A customer's or a loan's own dice, the same for the same seed."""
+    return random.Random(f"{seed}-{of.number}{turn}")  # noqa: S311 - a made-up bank, not a secret
 
 
 def _capital(date: dt.date, now: dt.datetime) -> None:
@@ -236,7 +236,7 @@ def _impairments(date: dt.date, now: dt.datetime, seed: int) -> None:
     loans = Loan.objects.filter(status="active", outstanding__gt=0, granted_date__lt=told_on)
     rows = []
     for loan in loans.filter(customer__kind=CustomerKind.CORPORATE).order_by("number"):
-        dice = random.Random(f"{seed}-{loan.number}-loss")  # noqa: S311 - a made-up bank, not a secret
+        dice = _dice(seed, loan, "-loss")
         days = loan.days_past_due
         stage = "3" if days > 90 else "2" if days > 30 else "1"
         share = {"1": 0.012, "2": 0.08, "3": 0.45}[stage] * dice.uniform(0.6, 1.8)

@@ -9,7 +9,7 @@ id, a person by id or "me". Tier policies, list filters, drill-downs and audienc
 
 from customers.conditions.building import both, fact_is, from_query, from_rows, rows_of, to_query
 from customers.conditions.parsing import ME, Condition, ConditionError, Group, Leaf, Node, parse, validate
-from customers.conditions.predicate import Matches, compile_condition
+from customers.conditions.predicate import Matches, StandingSQL, compile_condition
 from customers.conditions.words import say_value, sentence
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "Leaf",
     "Matches",
     "Node",
+    "StandingSQL",
     "both",
     "compile_condition",
     "fact_is",

@@ -100,19 +100,18 @@ def compile_condition(
     return compiler.sql(node), compiler.params
 
 
-class Matches(Func):
-    """The condition as a filter of a Standing queryset: `.filter(Matches(condition, as_of=day, actor=actor))`.
+class StandingSQL(Func):
+    """SQL of ours as an expression of a Standing queryset, over the aliases of the customer and its figures.
 
-    Brings its own join to the customer, so that it also holds in count() and values().
+    With `customer` it brings its own join, so that it also holds in count() and values().
     """
 
-    output_field = BooleanField()
-    conditional = True
+    def __init__(self, *, customer: bool = True) -> None:
+        super().__init__(F("customer__number" if customer else "deposits_adb"), F("deposits_adb"))
 
-    def __init__(self, condition: Condition | None, *, as_of: dt.date, actor: Actor | None = None) -> None:
-        super().__init__(F("customer__number"), F("deposits_adb"))
-        self.condition, self.as_of, self.actor = condition, as_of, actor
-        parse(condition, actor=actor)
+    def compiled(self, c: str, s: str) -> tuple[str, list[Any]]:
+        """The SQL over these two aliases, with its parameters."""
+        raise NotImplementedError
 
     def as_sql(
         self,
@@ -123,11 +122,22 @@ class Matches(Func):
         arg_joiner: str | None = None,
         **extra_context: Any,
     ) -> tuple[str, tuple[Any, ...]]:
-        """No function's template: the compiled condition itself."""
-        customer, standing = (
-            compiler.quote_name_unless_alias(e.alias) for e in self.get_source_expressions()
-        )
-        sql, params = compile_condition(
-            self.condition, c=customer, s=standing, as_of=self.as_of, actor=self.actor
-        )
+        """No function's template: the compiled SQL itself."""
+        aliases = (compiler.quote_name_unless_alias(e.alias) for e in self.get_source_expressions())
+        sql, params = self.compiled(*aliases)
         return sql, tuple(params)
+
+
+class Matches(StandingSQL):
+    """The condition as a filter of a Standing queryset: `.filter(Matches(condition, as_of=day, actor=actor))`."""
+
+    output_field = BooleanField()
+    conditional = True
+
+    def __init__(self, condition: Condition | None, *, as_of: dt.date, actor: Actor | None = None) -> None:
+        super().__init__()
+        self.condition, self.as_of, self.actor = condition, as_of, actor
+        parse(condition, actor=actor)
+
+    def compiled(self, c: str, s: str) -> tuple[str, list[Any]]:
+        return compile_condition(self.condition, c=c, s=s, as_of=self.as_of, actor=self.actor)

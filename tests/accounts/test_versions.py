@@ -36,7 +36,7 @@ from segmentation import services as tiers
 from segmentation.engine.policies import value_tiers
 from segmentation.models import Scheme, TierPolicy
 from tests.conftest import NOW, TODAY, House, Person
-from tests.credit_rating.test_warning_night import a_loan
+from tests.credit_rating.arrears import a_loan
 from tests.customers.factories import make_customer
 
 LATER = TODAY + dt.timedelta(days=30)

@@ -1,11 +1,13 @@
-"""What several files of tests about approval cases begin with."""
+"""What several files of tests about cases, classes and warnings begin with."""
 
 from __future__ import annotations
 
 import pytest
 
 from crm_site.lib.tenancy import bank
-from tests.conftest import TODAY, House
+from customers.models import Customer
+from tests.architecture.places import a_customer
+from tests.conftest import TODAY, House, Person
 from tests.credit_rating import desk as tables
 from tests.credit_rating.desk import Desk
 
@@ -23,3 +25,9 @@ def the_pages_day(monkeypatch: pytest.MonkeyPatch) -> None:
     """The pages of cases ask the clock; here it is TODAY."""
     for module in ("cases", "case_page", "case_desk"):
         monkeypatch.setattr(f"credit_rating.views.{module}.bank_today", lambda _bank: TODAY)
+
+
+@pytest.fixture
+def debtor(inside: House, rm: Person) -> Customer:
+    """A customer of the relationship manager; what is owed is up to the test."""
+    return a_customer(inside, rm.staff)

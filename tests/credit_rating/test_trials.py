@@ -25,8 +25,8 @@ from crm_site.lib.errors import Conflict, DomainError
 from crm_site.lib.tenancy import bank
 from crm_site.work.models import Task
 from tests.conftest import NOW, TODAY, House, Person
+from tests.credit_rating.arrears import a_loan, night, set_days
 from tests.credit_rating.test_ratings import company, month_end
-from tests.credit_rating.test_warning_night import a_loan, night, set_days
 
 TOMORROW = TODAY + dt.timedelta(days=1)
 

@@ -1,8 +1,7 @@
-"""The night's classes and early warnings: what changes, what stays, whose turn it is, and what people answer."""
+"""The night's early warnings: what opens, what ends, whose turn it is, and what people answer."""
 
 from __future__ import annotations
 
-import datetime as dt
 import uuid
 from decimal import Decimal
 from itertools import pairwise
@@ -18,20 +17,14 @@ from credit_rating.engine.classes import Level
 from credit_rating.models import (
     CreditLine,
     CreditPolicy,
-    ExternalExposure,
-    Impairment,
-    LoanClass,
     Signal,
     SignalAct,
 )
 from credit_rating.policies import SHAPES, PolicyFault, read
 from credit_rating.policies.warnings import Contagion, contagion_of, rules_of, say_contagion
 from credit_rating.selectors.warnings import (
-    all_debts,
     member_names,
     rule_sentence,
-    say_class_figure,
-    say_class_rule,
 )
 from credit_rating.services import warnings as services
 from crm_site.lib import formats
@@ -40,234 +33,14 @@ from crm_site.lib.permissions import system_actor
 from crm_site.lib.registry import WORK_REASONS, RunContext
 from crm_site.work.models import Task
 from crm_site.work.services import finish_task
-from customers.conditions import Matches
-from customers.models import ContactPerson, Customer, Loan, LoanBalance, Relation, Standing
+from customers.models import ContactPerson, Customer, Loan, Relation, Standing
 from customers.nightly import customer_ranges
 from customers.services import person_left
-from tests.architecture.places import a_customer
-from tests.conftest import NOW, TODAY, House, Person
+from tests.conftest import NOW, House, Person
 from tests.credit_rating import book
 from tests.credit_rating import lines as tables
+from tests.credit_rating.arrears import DAY, a_loan, in_days, night, set_days
 from tests.credit_rating.test_ratings import COLLECTED, company, decide, make, owe, submit
-
-DAY = TODAY
-
-
-def in_days(days: int) -> dt.date:
-    return DAY + dt.timedelta(days=days)
-
-
-def a_loan(customer: Customer, number: str, days: int = 0, amount: str = "1000.00", **more: Any) -> Loan:
-    return Loan.objects.create(
-        number=number, customer=customer, currency="CNY", amount=Decimal(amount), outstanding=Decimal(amount),
-        granted_date=in_days(-900), maturity_date=in_days(900), days_past_due=days,
-        overdue_amount=Decimal(10 if days else 0), **more,
-    )  # fmt: skip
-
-
-def set_days(loan: Loan, days: int) -> None:
-    Loan.objects.filter(pk=loan.pk).update(days_past_due=days, overdue_amount=Decimal(10 if days else 0))
-    Standing.objects.filter(customer_id=loan.customer_id).update(
-        days_past_due=days, loans=Decimal("1000.00"), overdue_amount=Decimal(10 if days else 0)
-    )
-
-
-def night(house: House, day: dt.date = DAY, *, step: str = "classes", is_newest: bool = True) -> int:
-    ctx = RunContext(house.id, 1, 1, day, is_newest)
-    work = getattr(warning_nightly, step)
-    return sum(work(ctx, chunk).rows_changed for chunk in customer_ranges(house.id))
-
-
-def levels() -> dict[str, tuple[int, str]]:
-    rows = LoanClass.objects.filter(until__isnull=True).select_related("loan")
-    return {r.loan.number: (r.level, r.reason) for r in rows}
-
-
-@pytest.fixture
-def debtor(inside: House, rm: Person) -> Customer:
-    return a_customer(inside, rm.staff)
-
-
-# -- classes --------------------------------------------------------------------------------------------------------
-
-
-def test_a_row_for_a_change_alone_and_the_second_night_changes_nothing(
-    inside: House, debtor: Customer
-) -> None:
-    debtor.size = "small"
-    debtor.save()
-    loan = a_loan(debtor, "L1", 7)
-    assert night(inside) == 1
-    assert night(inside) == 0
-    assert levels() == {"L1": (1, "none")}
-    set_days(loan, 8)
-    assert night(inside, in_days(1)) == 1
-    assert night(inside, in_days(1)) == 0
-    set_days(loan, 60)
-    assert night(inside, in_days(52)) == 0  # the figures move, the class does not
-    first, second = LoanClass.objects.order_by("from_date")
-    assert (first.until, second.from_date, second.before, second.level) == (in_days(1), in_days(1), 1, 2)
-    assert second.figures["days_past_due"] == 8
-    assert second.policy.subject == "classes"
-    Loan.objects.update(status="repaid")
-    assert night(inside, in_days(60)) == 1
-    assert levels() == {}
-
-
-def test_an_older_date_leaves_the_current_classes_alone(inside: House, debtor: Customer) -> None:
-    loan = a_loan(debtor, "L1", 100)
-    night(inside)
-    set_days(loan, 0)
-    assert night(inside, in_days(-30), is_newest=False) == 0
-    assert night(inside, in_days(-30), step="warnings", is_newest=False) == 0
-    assert levels() == {"L1": (3, "overdue")}
-
-
-def test_all_claims_of_a_large_company_follow_but_not_those_of_a_small_one(
-    inside: House, debtor: Customer
-) -> None:
-    a_loan(debtor, "bad", 91, "200.00")
-    a_loan(debtor, "good", 0, "800.00")
-    debtor.size = "micro"
-    debtor.save()
-    night(inside)
-    assert levels() == {"bad": (3, "overdue"), "good": (1, "none")}
-    debtor.size = "large"
-    debtor.save()
-    night(inside)
-    assert levels() == {"bad": (3, "overdue"), "good": (3, "contagion")}
-    assert LoanClass.objects.count() == 2  # the same day's row is corrected
-
-
-def test_repaid_arrears_do_not_heal_a_non_performing_loan_at_once(inside: House, debtor: Customer) -> None:
-    loan = a_loan(debtor, "L1", 100)
-    LoanBalance.objects.create(loan=loan, date=in_days(-100), outstanding=1, overdue_amount=1)
-    night(inside)
-    set_days(loan, 0)
-    LoanBalance.objects.create(loan=loan, date=dt.date(2026, 11, 22), outstanding=1, overdue_amount=0)
-    night(inside, dt.date(2027, 5, 21))
-    assert levels() == {"L1": (3, "cure")}
-    night(inside, dt.date(2027, 5, 22))
-    assert levels() == {"L1": (1, "none")}
-
-
-def test_risk_lowers_with_a_reason_and_never_raises(
-    inside: House, debtor: Customer, hq_risk: Person, rm: Person
-) -> None:
-    loan = a_loan(debtor, "L1", 8)
-    night(inside)
-    with pytest.raises(PermissionDenied):
-        services.lower_class(rm.actor, loan_id=loan.pk, level=4, reason="x", now=NOW)
-    for level, reason in ((4, " "), (2, "x"), (1, "x"), (6, "x")):
-        with pytest.raises(DomainError):
-            services.lower_class(hq_risk.actor, loan_id=loan.pk, level=level, reason=reason, now=NOW)
-    services.lower_class(hq_risk.actor, loan_id=loan.pk, level=4, reason="Expected loss 60%", now=NOW)
-    night(inside, in_days(1))
-    assert levels() == {"L1": (4, "by_hand")}
-    set_days(loan, 361)
-    night(inside, in_days(2))
-    assert levels() == {"L1": (5, "overdue")}
-    set_days(loan, 8)
-    services.lift_downgrade(hq_risk.actor, loan_id=loan.pk, reason="Collateral sold", now=NOW)
-    with pytest.raises(Conflict):
-        services.lift_downgrade(hq_risk.actor, loan_id=loan.pk, reason="again", now=NOW)
-    night(inside, in_days(3))
-    assert levels() == {"L1": (3, "cure")}
-
-
-def test_lists_may_ask_for_classes(inside: House, debtor: Customer, hq_risk: Person) -> None:
-    def found(fact: str, op: str, value: object) -> bool:
-        matches = Matches({"fact": fact, "op": op, "value": value}, as_of=in_days(5), actor=hq_risk.actor)
-        return Standing.objects.filter(matches).exists()
-
-    assert not found("loan_class", ">=", "normal")
-    a_loan(debtor, "L1", 0)
-    worse = a_loan(debtor, "L2", 0)
-    night(inside)
-    set_days(worse, 10)
-    night(inside, in_days(2))
-    assert found("loan_class", "=", "special_mention")
-    assert not found("loan_class", ">=", "substandard")
-    assert found("loan_class_worse_days", "=", 3)
-
-
-def told_loss(loan: Loan, loss: str, stage: str = "2", day: dt.date = DAY) -> None:
-    Impairment.objects.update_or_create(
-        loan=loan,
-        defaults={
-            "report_date": day, "stage": stage, "balance": "1000.00", "expected_loss": loss, "source_as_of": NOW,
-        },
-    )  # fmt: skip
-
-
-def test_the_expected_loss_that_the_books_tell_classes_a_loan_and_says_its_figure(
-    inside: House, debtor: Customer
-) -> None:
-    loan = a_loan(debtor, "L1")
-    told_loss(loan, "499.99")
-    night(inside)
-    assert levels() == {"L1": (1, "none")}
-    told_loss(loan, "500.00", day=in_days(2))
-    night(inside, in_days(1))
-    assert levels() == {"L1": (1, "none")}  # told of a later day
-    night(inside, in_days(2))
-    assert levels() == {"L1": (4, "loss")}
-    row = LoanClass.objects.get(until__isnull=True)
-    with translation.override("en"):
-        assert say_class_figure(row) == f"500.00 of 1,000.00, 50.0%, on {formats.day(in_days(2))}"
-        assert say_class_rule(row, loan) == "expected loss of 50% of the balance or more"
-    told_loss(loan, "10.00", stage="3", day=in_days(3))
-    night(inside, in_days(3))
-    assert levels() == {"L1": (3, "impaired")}
-    told_loss(loan, "10.00", stage="1", day=in_days(4))
-    night(inside, in_days(4))
-    assert levels() == {"L1": (1, "none")}
-    assert night(inside, in_days(5)) == 0
-
-
-def owes(customer: Customer, reference: str, outstanding: str, days: int | None, **more: Any) -> None:
-    ExternalExposure.objects.create(
-        customer=customer, source="credit_bureau", report_date=more.pop("told_on", DAY), lender="Other", currency="CNY",
-        reference=reference, kind=more.pop("kind", "loan"), outstanding=outstanding, days_past_due=days, source_as_of=NOW,
-        **more,
-    )  # fmt: skip
-
-
-def test_more_than_a_fifth_late_at_all_banks_makes_a_large_company_substandard(
-    inside: House, debtor: Customer, rm: Person
-) -> None:
-    debtor.size = "small"
-    debtor.save()
-    a_loan(debtor, "L1", 0, "1000.00")
-    night(inside)
-    owes(debtor, "A", "200.01", 91)
-    owes(debtor, "B", "800.04", None, overdue="800.04")  # how long is not told
-    owes(debtor, "C", "9000.00", 400, kind="promise")  # another's debt
-    night(inside, in_days(1))
-    assert levels() == {"L1": (1, "none")}  # a small business counts as retail
-    debtor.size = "large"
-    debtor.save()
-    night(inside, in_days(1))
-    assert levels() == {"L1": (1, "none")}  # 200.01 of 2,000.05 is no more than 20%
-    found = all_debts(rm.actor, debtor, DAY)
-    assert found is not None
-    assert (found.late, found.elsewhere, found.is_over) == (Decimal("200.01"), Decimal("1000.05"), False)
-    owes(debtor, "A", "250.01", 91, told_on=in_days(2))
-    owes(debtor, "D", "250.00", 91, told_on=in_days(2))
-    night(inside, in_days(2))
-    assert levels() == {"L1": (3, "all_banks")}
-    row = LoanClass.objects.get(until__isnull=True)
-    with translation.override("en"):
-        assert say_class_figure(row) == "33.3% of the debts at all banks"
-    owes(debtor, "A", "1.00", 0, told_on=in_days(3), level="doubtful")
-    night(inside, in_days(3))
-    assert levels() == {"L1": (2, "bad_debt")}
-    owes(debtor, "A", "1.00", 0, told_on=in_days(4))
-    night(inside, in_days(4))
-    assert levels() == {"L1": (1, "none")}
-
-
-# -- early warning --------------------------------------------------------------------------------------------------
 
 
 def test_a_warning_opens_once_ends_by_itself_and_opens_anew(

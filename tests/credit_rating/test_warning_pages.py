@@ -17,7 +17,7 @@ from crm_site.lib.tenancy import bank
 from customers.models import Customer, Loan
 from tests.architecture.places import a_customer
 from tests.conftest import House, Person
-from tests.credit_rating.test_warning_night import a_loan, night, owes, set_days, told_loss
+from tests.credit_rating.arrears import a_loan, night, owes, set_days, told_loss
 
 SignIn = Callable[[Person], Client]
 
