@@ -140,6 +140,8 @@ def test_the_page_says_what_is_wrong_beside_the_cell_and_keeps_what_was_written(
     grown = client.post(address, data | {"add": "scale-0"})
     assert grown.status_code == 200
     assert 'name="scale-rows" value="11"' in grown.content.decode()
+    form = grown.content.decode().partition('<form method="post" class="stack">')[2]
+    assert form.partition("<button")[2].startswith(' class="visually-hidden" name="save"'), "Enter saves"
     saved = client.post(address, data | {"scale-1-score_from": "86"})
     assert saved.status_code == 302
     page = client.get(saved.headers["Location"])
