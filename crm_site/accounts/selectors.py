@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypedDict
 from zoneinfo import ZoneInfo
@@ -96,6 +97,26 @@ def actor_for(
         request_id=request_id,
         address=address,
     )
+
+
+def actors_for(people: Iterable[Staff], *, day: dt.date) -> list[Actor]:
+    """What these members of staff may see on a day, each as `actor_for` says it; one statement for all of them."""
+    listed = list(people)
+    grants: dict[int, list[Grant]] = {}
+    rows = RoleGrant.objects.in_force(day).filter(staff__in=[person.pk for person in listed])
+    for staff_id, role, lft, rgt in rows.values_list("staff_id", "role", "unit__lft", "unit__rgt"):
+        grants.setdefault(staff_id, []).append(Grant(Role(role), lft, rgt))
+    return [
+        Actor(
+            bank_id=person.bank_id,
+            label=f"{person.number} {person.name}",
+            staff_id=person.pk,
+            grants=tuple(sorted(grants.get(person.pk, ()), key=lambda grant: (grant.role, grant.lft))),
+            unit_id=person.unit_id,
+            line_department=person.line_department,
+        )
+        for person in listed
+    ]
 
 
 def subtree(unit: OrgUnit) -> QuerySet[OrgUnit]:

@@ -250,7 +250,7 @@ def create_task(
     else:
         task, created = Task.objects.create(**values), True
     if created and owner_id is not None and owner_id != actor.staff_id:
-        notify([owner_id], "task.given", {"by": actor.label, "reason": reason}, _address(task), now=now)
+        notify([owner_id], "task.given", {"by": actor.label, "reason": reason}, address(task), now=now)
     return task
 
 
@@ -259,7 +259,7 @@ def finish_task(actor: Actor, *, task_id: int, now: dt.datetime, result: str = "
 
     Raises Conflict when somebody else was first or the task is no longer needed, DomainError without a result.
     """
-    task = _locked(actor, task_id)
+    task = locked(actor, task_id)
     if task.status == TaskStatus.DONE and task.closed_by_id == actor.staff_id:
         return task
     _require_open(task)
@@ -279,7 +279,7 @@ def reopen_task(actor: Actor, *, task_id: int, now: dt.datetime) -> Task:
 
     Raises Conflict when the time is over or another person closed it.
     """
-    task = _locked(actor, task_id)
+    task = locked(actor, task_id)
     if task.status == TaskStatus.OPEN:
         return task
     limit = dt.timedelta(seconds=UNDO_SECONDS + UNDO_GRACE_SECONDS)
@@ -296,7 +296,7 @@ def postpone_task(actor: Actor, *, task_id: int, until: dt.date, as_of: dt.date)
 
     Raises DomainError for a date that is not ahead or more than a quarter ahead, Conflict for a closed task.
     """
-    task = _locked(actor, task_id)
+    task = locked(actor, task_id)
     _require_open(task)
     if until <= as_of:
         raise DomainError(_("Choose a day ahead."), fields={"until": _("Choose a day ahead.")})
@@ -309,31 +309,6 @@ def postpone_task(actor: Actor, *, task_id: int, until: dt.date, as_of: dt.date)
     return task
 
 
-def postpone_row(actor: Actor, *, task_id: int, until: dt.date, as_of: dt.date) -> list[Task]:
-    """Put off every reason of the task's row of the worklist: a customer who waits waits for all of them.
-
-    Raises as postpone_task; all or nothing within the caller's transaction.
-    """
-    task = Task.objects.visible_to(actor).get(pk=task_id)
-    return [
-        postpone_task(actor, task_id=one.pk, until=until, as_of=as_of)
-        for one in selectors.row_of(actor, task, as_of)
-    ]
-
-
-def hand_over_row(
-    actor: Actor, *, task_id: int, to_id: int, as_of: dt.date, now: dt.datetime, note: str = ""
-) -> list[Task]:
-    """Give every reason of the task's row to a colleague, who is told of the first. Raises as hand_over_task."""
-    require(actor, "task.write")
-    task = Task.objects.filter(pk=task_id).get()
-    first, *others = selectors.row_of(actor, task, as_of)
-    return [
-        hand_over_task(actor, task_id=first.pk, to_id=to_id, now=now, note=note),
-        *(hand_over_task(actor, task_id=one.pk, to_id=to_id, now=now, is_told=False) for one in others),
-    ]
-
-
 def hand_over_task(
     actor: Actor, *, task_id: int, to_id: int, now: dt.datetime, note: str = "", is_told: bool = True
 ) -> Task:
@@ -341,7 +316,7 @@ def hand_over_task(
 
     Raises DomainError for somebody the actor may not give work to, Conflict for a closed task.
     """
-    task = _locked(actor, task_id, also_given=True)
+    task = locked(actor, task_id, also_given=True)
     if task.status == TaskStatus.OPEN and task.owner_id == to_id and task.handed_over_by_id == actor.staff_id:
         return task
     if not _may_act(actor, task):
@@ -352,7 +327,7 @@ def hand_over_task(
     task.save(update_fields=["owner", "unit_id", "handed_over_by_id"])
     params = {"by": actor.label, "reason": task.reason, "note": note.strip()[:200]}
     if is_told:
-        notify([to_id], "task.handed_over", params, _address(task), now=now)
+        notify([to_id], "task.handed_over", params, address(task), now=now)
     return task
 
 
@@ -378,7 +353,7 @@ def move_cause(actor: Actor, *, source_key: str, to: Staff, now: dt.datetime, no
         task.owner, task.unit_id, task.handed_over_by_id = to, to.unit_id, actor.staff_id
         task.save(update_fields=["owner", "unit_id", "handed_over_by_id"])
         params = {"by": actor.label, "reason": task.reason, "note": note[:200]}
-        notify([to.pk], "task.handed_over", params, _address(task), now=now)
+        notify([to.pk], "task.handed_over", params, address(task), now=now)
 
 
 def reassign_tasks(bank_id: int, owners: Mapping[int, int]) -> int:
@@ -427,11 +402,11 @@ def mark_read(actor: Actor, *, now: dt.datetime, notification_id: int | None = N
     return mine.update(read_at=now)
 
 
-def _address(task: Task) -> str:
+def address(task: Task) -> str:
     return f"/tasks/{task.pk}/"
 
 
-def _locked(actor: Actor, task_id: int, *, also_given: bool = False) -> Task:
+def locked(actor: Actor, task_id: int, *, also_given: bool = False) -> Task:
     """The task, locked; Task.DoesNotExist (404) when the actor may not see it, 403 when he may only look."""
     require(actor, "task.write")
     visible = Task.objects.visible_to(actor).select_for_update(of=("self",), no_key=True)
