@@ -179,7 +179,8 @@ class WorkReason:
     """Why a task is on a worklist. `sentence(params)` says it in the reader's language in one line.
 
     `level`: "risk" (red edge), "watch" (amber edge) or "", told by `level_of(params)` where tasks differ; `needs_result`: done asks for a result. `same(params)`: the
-    reason whose task, where the customer has one, says the same cause better; "" for none.
+    reason whose task, where the customer has one, says the same cause better; "" for none. `is_dated`: its deadline
+    is somebody's word, so it grows more urgent night by night as that comes near (work.urgency).
     """
 
     code: str
@@ -190,6 +191,7 @@ class WorkReason:
     needs_result: bool = False
     same: Callable[[Mapping[str, Any]], str] = lambda _params: ""
     level_of: Callable[[Mapping[str, Any]], str] | None = None
+    is_dated: bool = False
 
 
 @dataclass(frozen=True, slots=True)

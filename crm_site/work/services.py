@@ -15,6 +15,7 @@ from typing import Any
 
 from django.core.exceptions import PermissionDenied
 from django.db import connection
+from django.db.models import Case, F, SmallIntegerField, Value, When
 from django.utils import timezone
 from django.utils.timezone import localdate
 from django.utils.translation import gettext as _
@@ -27,6 +28,7 @@ from crm_site.lib.registry import WORK_REASONS
 from crm_site.lib.tenancy import require_bank
 from crm_site.work import selectors
 from crm_site.work.models import Notification, Task, TaskStatus
+from crm_site.work.urgency import SCALE, pressing
 
 UNDO_SECONDS = 10
 UNDO_GRACE_SECONDS = 5  # the way of the click to the server
@@ -223,7 +225,8 @@ def create_task(
     """Make a task. With a `source_key` the same cause gives the same task. The caller has checked the customer.
 
     `owner_id` None: nobody's yet, it waits in its unit. An owner other than the actor must be one he may give work
-    to (selectors.possible_owners) and is notified. Raises DomainError with the field's name.
+    to (selectors.possible_owners) and is notified. What has a deadline by somebody's word is as urgent as that is
+    near, at least `urgency`. Raises DomainError with the field's name.
     """
     require(actor, "task.write")
     if reason not in WORK_REASONS:
@@ -243,7 +246,7 @@ def create_task(
         "due_date": due_date,
         "show_from": show_from or min(due_date, localdate(now)),
         "stake": stake,
-        "urgency": urgency,
+        "urgency": pressing(due_date, localdate(now), urgency) if WORK_REASONS[reason].is_dated else urgency,
     }
     if source_key:
         task, created = Task.objects.get_or_create(source_key=source_key, defaults=values)
@@ -404,6 +407,20 @@ def mark_read(actor: Actor, *, now: dt.datetime, notification_id: int | None = N
 
 def address(task: Task) -> str:
     return f"/tasks/{task.pk}/"
+
+
+def age_tasks(day: dt.date, *, run_id: int | None = None) -> int:
+    """Make the open tasks whose deadline is somebody's word as urgent as it is near on a working day; how many changed.
+
+    Never less urgent than they were: deadlines only come nearer. Repeating it changes nothing. Call inside the bank.
+    """
+    dated = [known.code for known in WORK_REASONS if known.is_dated]
+    steps = [
+        When(due_date__lte=day + dt.timedelta(days=days), then=Value(urgency)) for days, urgency in SCALE
+    ]
+    rule = Case(*steps, default=F("urgency"), output_field=SmallIntegerField())
+    near = Task.objects.open().filter(reason__in=dated, urgency__lt=rule)
+    return near.update(urgency=rule, run_id=run_id)
 
 
 def locked(actor: Actor, task_id: int, *, also_given: bool = False) -> Task:
