@@ -195,6 +195,15 @@ def staff_page(
     return StaffPage(rows[:STAFF_PAGE], rows[STAFF_PAGE - 1].number if len(rows) > STAFF_PAGE else "")
 
 
+def managers_without_grade(actor: Actor, day: dt.date) -> list[Staff]:
+    """Relationship managers whose grade nobody has set: GRADE_UNTIL_SET's bounds hold for them."""
+    require(actor, "staff.manage")
+    managers = RoleGrant.objects.in_force(day).filter(role=Role.RELATIONSHIP_MANAGER).values("staff")
+    return list(
+        Staff.objects.active().filter(grade="", pk__in=managers).select_related("unit").order_by("number")
+    )
+
+
 def _held_roles() -> Prefetch:
     held = RoleGrant.objects.filter(status=GrantStatus.EFFECTIVE).select_related("unit").order_by("id")
     return Prefetch("role_grants", queryset=held, to_attr="held")

@@ -168,6 +168,18 @@ def test_people_are_found_by_name_number_and_unit(
     assert found(query="nobody") == set()
 
 
+def test_the_administrator_is_told_of_a_manager_without_a_grade(
+    house: House, rm: Person, desk: Client
+) -> None:
+    told = "1 relationship manager has no grade set"
+    assert told not in desk.get("/settings/grades/").content.decode()
+    with bank(house.id):
+        Staff.objects.filter(pk=rm.staff.pk).update(grade="")
+    assert told in desk.get("/settings/grades/").content.decode()
+    assert "no grade set" in desk.get("/settings/staff/").content.decode()
+    assert "no grade set" in desk.get(f"/settings/staff/{rm.staff.pk}/").content.decode()
+
+
 def test_grades_are_edited_together(house: House, desk: Client) -> None:
     with bank(house.id):
         rows = {c.grade: c for c in GradeCapacity.objects.all()}
