@@ -254,3 +254,13 @@ def test_the_record_keeps_the_persons_address_behind_the_proxy(
     request = RequestFactory().get("/", headers={"x-forwarded-for": written})
     RequestLogMiddleware(lambda _: HttpResponse())(request)
     assert request.META["REMOTE_ADDR"] == kept
+
+
+def test_no_two_places_of_the_rail_lead_to_one_page(
+    administrator: Person, rm: Person, client_for: Callable[[Person], Client]
+) -> None:
+    """The administrator's morning check is his home; somebody else's home is another page."""
+    for person in (administrator, rm):
+        nav = client_for(person).get("/").context["nav"]
+        assert len({entry["url"] for entry in nav}) == len(nav)
+    assert "administration" not in {e["name"] for e in client_for(administrator).get("/").context["nav"]}
