@@ -62,6 +62,7 @@ from credit_rating.selectors.cases.seen import (
     newest_opinion,
     seen_by,
     seen_content,
+    seen_contents,
 )
 from credit_rating.selectors.cases.stakes import Listed, listed
 from credit_rating.selectors.cases.turn import Turn, president_may_return, said_already, tally, turn_of
@@ -121,6 +122,7 @@ __all__ = [
     "seen_by",
     "seen_case",
     "seen_content",
+    "seen_contents",
     "stage_people",
     "stand_ins",
     "tally",
