@@ -90,7 +90,7 @@ def propose_batch(
         ready = CampaignMember.objects.visible_to(actor).filter(
             zone=zone, stage=MemberStage.CALCULATED, is_exception=False, case=None, batch=None
         )
-        members = _members(ready)[:MOST]
+        members = _members(ready, MOST)
         judged = _judge_again(zone, members, today)
         members = [m for m in members if not judged[m.pk]]
         update_exceptions({k: v for k, v in judged.items() if v})
@@ -403,9 +403,10 @@ def _investigation(batch: CampaignBatch) -> str:
     }  # fmt: skip
 
 
-def _members(found: Any) -> list[CampaignMember]:
+def _members(found: Any, most: int | None = None) -> list[CampaignMember]:
+    """The first `most` members by id (None: all), their rows taken."""
     rows = found.select_for_update(of=("self",)).select_related(*_RELATED, "customer", "zone", "campaign")
-    return list(rows.defer("rating__content", "calculation__content").order_by("pk"))
+    return list(rows.defer("rating__content", "calculation__content").order_by("pk")[:most])
 
 
 def _locked_zone(zone_id: int) -> CampaignZone:
