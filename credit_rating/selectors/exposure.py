@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
@@ -12,11 +12,12 @@ from django.db.models import Q, QuerySet
 from credit_rating.engine.exposure import Capital, CapUse, Stake, check_caps, check_related
 from credit_rating.engine.groups import Group
 from credit_rating.engine.steps import ZERO
-from credit_rating.models import BankCapital, RelatedParty
+from credit_rating.models import BankCapital, Guarantee, RelatedParty
+from credit_rating.models.guarantees import LIVE
 from credit_rating.policies import Body
 from credit_rating.policies.caps import caps_of
 from credit_rating.selectors.at_stake import capital_on, stakes_by, stakes_of, standings_of
-from credit_rating.selectors.groups import groups_of
+from credit_rating.selectors.groups import grouped, groups_of
 from credit_rating.selectors.policies import policy_on
 from crm_site.lib.permissions import Actor
 from customers.models import Customer
@@ -170,11 +171,21 @@ def broken_caps(limits: Mapping[int, Decimal], day: dt.date) -> dict[int, tuple[
     return {one: broken for one, broken in uses.items() if broken}
 
 
+def reaching_far(customers: Collection[int], day: dt.date) -> set[int]:
+    """Those of some customers whose figures rest on others: with a group, with guarantees, or on the register of related
+    parties. They are read one by one: they are few."""
+    pledged = Guarantee.objects.filter(customer_id__in=customers, status__in=LIVE)
+    told = pledged.order_by().values_list("customer_id", flat=True)
+    return grouped(customers, day) | (related_customers(day) & set(customers)) | set(told.distinct())
+
+
 def alone(
-    customer: Customer, stake: Stake, policy: Body, found: tuple[Capital, BankCapital] | None, limit: Decimal
-) -> Concentration:
-    """`concentration_of` of a customer without a group who is no related party, of what was read for many."""
-    member = Member(customer.pk, customer.name, True, stake, stake.after(limit))
+    customer: Customer, stake: Stake, policy: Body, found: tuple[Capital, BankCapital] | None, limit: Decimal,
+    late: tuple[Decimal, int] = (ZERO, 0),
+) -> Concentration:  # fmt: skip
+    """`concentration_of` of a customer without a group who is no related party, of what was read for many. `late`: what
+    of its loans is overdue, and for how many days."""
+    member = Member(customer.pk, customer.name, True, stake, stake.after(limit), *late)
     return _concentration([member], policy, found, None, False, False)
 
 

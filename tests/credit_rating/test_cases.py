@@ -223,7 +223,7 @@ def test_asking_in_pieces_adds_up(desk: Desk) -> None:
     a_case(desk)
     other = tables.terms(1_000_000, product=tables.a_product("FX"))
     second = cases.create_case(desk.rm.actor, customer=desk.customer, terms=other, now=NOW)
-    assert selectors.asked_of(second, TODAY)[0].amount == D(21_000_000)
+    assert selectors.asked_of(second, TODAY).amount == D(21_000_000)
 
 
 def test_a_withdrawn_case_is_over(desk: Desk) -> None:
@@ -326,8 +326,12 @@ class Shelf:
         self.now: dict[str, Evidence] = {}
         monkeypatch.setattr(
             dossier,
-            "find_evidence",
-            lambda name, _customer, key: self.kept.get((name, key)) if key else self.now.get(name),
+            "find_evidence_of",
+            lambda name, keys: {
+                customer: found
+                for customer, key in keys.items()
+                if (found := self.kept.get((name, key)) if key else self.now.get(name))
+            },
         )
 
     def put(self, name: str, evidence: Evidence) -> Evidence:

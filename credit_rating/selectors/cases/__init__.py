@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from credit_rating.selectors.cases.dossier import (
     Dossier,
+    asked_by,
     asked_of,
     authority_policy,
     broken_by,
     changes,
     changes_since,
     dossier_of,
+    dossiers_of,
+    grounds_of,
     in_bank_currency,
     who_would_decide,
 )
-from credit_rating.selectors.cases.files import files_of, may_add_files, told_files
+from credit_rating.selectors.cases.files import files_of, may_add_files
 from credit_rating.selectors.cases.inbox import (
     INBOX_PAGE,
     TABS,
@@ -25,8 +28,11 @@ from credit_rating.selectors.cases.inbox import (
 )
 from credit_rating.selectors.cases.people import (
     STAGE_ROLES,
+    Branches,
     Capacity,
+    against,
     capacity,
+    debtors_of,
     deciding_staff,
     delegators,
     objections,
@@ -56,6 +62,7 @@ from credit_rating.selectors.cases.seen import (
     newest_opinion,
     seen_by,
     seen_content,
+    seen_contents,
 )
 from credit_rating.selectors.cases.stakes import Listed, listed
 from credit_rating.selectors.cases.turn import Turn, president_may_return, said_already, tally, turn_of
@@ -65,6 +72,7 @@ __all__ = [
     "INBOX_PAGE",
     "STAGE_ROLES",
     "TABS",
+    "Branches",
     "Capacity",
     "Decided",
     "Dossier",
@@ -76,7 +84,9 @@ __all__ = [
     "Seen",
     "Turn",
     "Whole",
+    "against",
     "approving",
+    "asked_by",
     "asked_of",
     "authority_policy",
     "broken_by",
@@ -85,12 +95,15 @@ __all__ = [
     "changes_since",
     "conditions_of",
     "covered_pct",
+    "debtors_of",
     "decided_by",
     "deciding_staff",
     "delegators",
     "dossier_of",
+    "dossiers_of",
     "files_of",
     "filled_tab",
+    "grounds_of",
     "guarantees_out_of_force",
     "in_bank_currency",
     "inbox",
@@ -109,11 +122,11 @@ __all__ = [
     "seen_by",
     "seen_case",
     "seen_content",
+    "seen_contents",
     "stage_people",
     "stand_ins",
     "tally",
     "todo_count",
-    "told_files",
     "turn_of",
     "vote_counts",
     "votes_are_hidden",
