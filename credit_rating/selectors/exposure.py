@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
@@ -18,6 +18,7 @@ from credit_rating.policies.caps import caps_of
 from credit_rating.selectors.at_stake import capital_on, stakes_by, stakes_of, standings_of
 from credit_rating.selectors.groups import groups_of
 from credit_rating.selectors.policies import policy_on
+from crm_site.lib.errors import DomainError
 from crm_site.lib.permissions import Actor
 from customers.models import Customer
 
@@ -35,24 +36,34 @@ def related_customers(day: dt.date) -> set[int]:
 
 @dataclass(frozen=True, slots=True)
 class RelatedUse:
-    """How far the caps of related parties are used, over the whole bank. `together` is None while the capital of the
-    quarter before is not on record: nothing was checked then. `each`: related party -> its nearest cap."""
+    """How far the caps of related parties are used, over the whole bank. `together` is None while nothing could be checked:
+    the capital of the quarter before is not on record, or, as `fault` says, an exchange rate is missing. `each`: related
+    party -> its nearest cap; `groups`: related party -> its group; `stakes`: of all of them."""
 
-    count: int
     together: CapUse | None
     each: Mapping[int, CapUse]
+    groups: Mapping[int, Sequence[int]]
+    stakes: Mapping[int, Stake]
+    fault: str = ""
+
+    @property
+    def count(self) -> int:
+        return len(self.groups)
 
 
 def related_use(day: dt.date) -> RelatedUse:
     """Every related party of a day against its caps, as its stakes stand; a case's own page adds what it asks for."""
     policy = policy_on("caps", day).body
     related = related_customers(day)
+    groups = {one: group.core for one, group in groups_of(related, policy, None, day).items()}
+    try:
+        stakes = stakes_of({one for members in groups.values() for one in members}, day)
+    except DomainError as error:
+        return RelatedUse(None, {}, groups, {}, str(error))
     found = capital_on(day)
     if found is None or found[0].net_last_quarter is None:
-        return RelatedUse(len(related), None, {})
-    groups = {one: group.core for one, group in groups_of(related, policy, None, day).items()}
-    stakes = stakes_of({one for members in groups.values() for one in members}, day)
-    return RelatedUse(len(related), *check_related(stakes, groups, found[0], caps_of(policy)))
+        return RelatedUse(None, {}, groups, stakes)
+    return RelatedUse(*check_related(stakes, groups, found[0], caps_of(policy)), groups, stakes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import io
 import json
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.utils.html import escape
 
-from credit_rating.models import Guarantee, InformationForm, LineCalculation, Statement
+from credit_rating.models import Guarantee, InformationForm, LineCalculation, RelatedParty, Statement
 from credit_rating.services.ratings import generate_rating, submit_rating
 from crm_site.lib.tenancy import bank
 from customers.models import Customer
@@ -242,6 +243,30 @@ def test_the_registers_are_kept_by_risk_and_read_by_others(
     assert risk.post("/credit/registers/related/", entry).status_code == 302
     assert risk.post("/credit/registers/related/", entry).status_code == 422
     assert "a director owns it" in browser.get("/credit/registers/").content.decode()
+
+
+def test_the_register_lists_whom_the_core_names_as_well_and_says_why(
+    house: House, company: Customer, browser: Client, hq_risk: Person, client_for: Callable[[Person], Client]
+) -> None:
+    with bank(house.id):
+        told = make_customer("Told by core", kind="corporate", home_branch=house.south, is_related_party=True)
+        ended = RelatedParty.objects.create(
+            customer=company, kind="director", basis="sat on the board", from_date=TODAY - dt.timedelta(days=90),
+            to_date=TODAY - dt.timedelta(days=1), entered_by=hq_risk.staff, entered_at=NOW,
+        )  # fmt: skip
+    risk, address = client_for(hq_risk), "/credit/registers/"
+    page = risk.get(address).content.decode()
+    assert "Told by core" in page and "core banking" in page and ended.basis not in page
+    assert "Told by core" not in risk.get(address, {"source": "bank"}).content.decode()
+    assert ended.basis in risk.get(address, {"source": "past"}).content.decode()
+    assert "Told by core" in risk.get(address, {"source": "core", "q": "told BY"}).content.decode()
+    opened = risk.get(f"/credit/registers/related/of/{told.pk}/").content.decode()
+    assert "Marked as a related party in the core" in opened  # why
+    assert escape("All related parties ≤ last quarter's net capital") in opened  # what it counts to
+    # A manager of another branch's customers learns how many there are, not who.
+    other = browser.get(address).content.decode()
+    assert "Told by core" not in other and "1 related party of other managers is not shown" in other
+    assert browser.get(f"/credit/registers/related/of/{told.pk}/").status_code == 404
 
 
 def test_the_customer_page_leads_to_each_step_of_the_credit_file_and_says_what_stands(
