@@ -22,6 +22,7 @@ from credit_rating.policies.classes import CODES, LABELS
 from credit_rating.policies.grades import GRADES
 from credit_rating.policies.warnings import LEVELS as GRAVITY
 from credit_rating.selectors import overview as selectors
+from credit_rating.selectors.cases import MOST_COUNTED
 from credit_rating.selectors.exposure import related_use
 from credit_rating.selectors.lines import LATER, NO_GRADE, ladder_end
 from credit_rating.selectors.overview import Biggest, Cell, Counted
@@ -316,5 +317,6 @@ def waiting(request: Any) -> HttpResponse:
     context = {
         "rows": case_rows(found.rows, today), "tab": "waiting", "tabs": TAB_LABELS.items(), "filters": form.menus(AGE_LABELS),
         "next_url": form.url(after=found.following) if found.following else "",
+        "first_url": form.url() if request.GET.get("after") else "", "count": found.count, "most_counted": MOST_COUNTED,
     }  # fmt: skip
     return render(request, "credit_rating/case_list.html", context)

@@ -186,8 +186,8 @@ def _to_decide(actor: Actor, day: dt.date) -> dict[str, Any]:
     """The cases that wait for a person who decides, the most urgent with what they weigh."""
     if not may(actor, "credit.decide"):
         return {}
-    cases = inbox(actor, "todo", day=day)
-    return {"decides": True, "cases": listed(cases[:HOME_CASES], day), "case_count": len(cases)}
+    found = inbox(actor, "todo", day=day, most=HOME_CASES)
+    return {"decides": True, "cases": listed(found.rows, day), "case_count": found.count}
 
 
 @require_GET

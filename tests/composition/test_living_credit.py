@@ -182,9 +182,9 @@ def test_cases_wait_in_inboxes_bound_to_the_dossier_that_is_there(inside: Bank) 
         tasks = Task.objects.filter(source_key__startswith=f"case:{case.pk}:", status="open")
         assert tasks
         for task in tasks:
-            assert case.pk in {c.pk for c in inbox(actor_for(task.owner, day=DATE), "todo", day=DATE)}
+            assert case.pk in {c.pk for c in inbox(actor_for(task.owner, day=DATE), "todo", day=DATE).rows}
     reviewers = RoleGrant.objects.filter(role=Role.CREDIT_REVIEWER).select_related("staff")
-    assert any(inbox(actor_for(g.staff, day=DATE), "todo", day=DATE) for g in reviewers)
+    assert any(inbox(actor_for(g.staff, day=DATE), "todo", day=DATE).rows for g in reviewers)
     for case in CreditCase.objects.all():
         speakers = list(case.opinions.values_list("staff_id", flat=True))
         assert len(speakers) == len(set(speakers))
@@ -229,7 +229,7 @@ def test_an_open_case_rests_on_the_line_that_the_engine_calculates(inside: Bank)
 
 def test_everybody_whom_the_demo_lets_sign_in_finds_something_to_decide(inside: Bank) -> None:
     def waiting(grant: RoleGrant) -> int:
-        return len(inbox(actor_for(grant.staff, day=DATE), "todo", day=DATE))
+        return len(inbox(actor_for(grant.staff, day=DATE), "todo", day=DATE).rows)
 
     first = {}
     for grant in RoleGrant.objects.select_related("staff").order_by("-staff__number"):

@@ -15,11 +15,13 @@ from credit_rating.selectors.cases.dossier import (
 )
 from credit_rating.selectors.cases.files import files_of, may_add_files, told_files
 from credit_rating.selectors.cases.inbox import (
-    INBOX_PAGE,
+    MOST_COUNTED,
     TABS,
+    counted,
     covered_pct,
     filled_tab,
     inbox,
+    place_of,
     seen_case,
     todo_count,
 )
@@ -62,7 +64,7 @@ from credit_rating.selectors.cases.turn import Turn, president_may_return, said_
 from credit_rating.selectors.cases.whole import Group, GroupRow, Whole, whole_of
 
 __all__ = [
-    "INBOX_PAGE",
+    "MOST_COUNTED",
     "STAGE_ROLES",
     "TABS",
     "Capacity",
@@ -84,6 +86,7 @@ __all__ = [
     "changes",
     "changes_since",
     "conditions_of",
+    "counted",
     "covered_pct",
     "decided_by",
     "deciding_staff",
@@ -102,6 +105,7 @@ __all__ = [
     "objections",
     "open_conditions",
     "open_signers",
+    "place_of",
     "president_may_return",
     "record_of",
     "role_holders",
