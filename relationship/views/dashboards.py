@@ -164,9 +164,9 @@ def branch(request: Any, pk: int | None = None) -> HttpResponse:
     return render(request, "relationship/branch.html", context)
 
 
-def _columns() -> list[tuple[str, str, bool]]:
+def _columns(currency: str) -> list[tuple[str, str, bool]]:
     """Heads of the table of branches: what it is sorted by, the word, and whether it is a figure."""
-    unit = formats.SCALES["wan" if formats.is_chinese() else "m"].label
+    unit = formats.unit_name(formats.SCALES["wan" if formats.is_chinese() else "m"], currency)
     return [
         ("branch", _("Branch"), False),
         ("customers", _("Customers"), True),
@@ -215,7 +215,7 @@ def bank(request: Any) -> HttpResponse:
         "quarter_days": (quarter_end(day) - day).days,
         "changes": _changes(context),
         "lines": lines,
-        "columns": _columns(),
+        "columns": _columns(request.bank.currency),
         "churn_known": churn_known(_likely(newest)),
         "churn": sum(newest.by_tier[rank].churn_high for rank in (3, 2) if rank in newest.by_tier)
         if newest
