@@ -177,7 +177,7 @@ def _ladder(now: Counted, currency: str) -> dict[str, Any] | None:
             for label, c in zip(labels, cells, strict=True)
         ],
         "option": {
-            "xAxis": {"type": "category", "data": labels}, "yAxis": {"type": "value"},
+            "xAxis": {"type": "category", "data": labels, "axisLabel": {"interval": 0, "rotate": 45}}, "yAxis": {"type": "value"},
             "series": [{"type": "bar", "name": _("Limit"), "itemStyle": {"color": "c1"}, "data": data}],
         },
     }  # fmt: skip

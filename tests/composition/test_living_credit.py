@@ -6,6 +6,7 @@ import datetime as dt
 from collections import Counter
 from collections.abc import Iterator
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -62,6 +63,13 @@ def living(django_db_setup: None, django_db_blocker: Any) -> Iterator[Bank]:
 def inside(living: Bank, db: None) -> Iterator[Bank]:
     with bank(living.pk):
         yield living
+
+
+def test_its_loan_prime_rate_is_published_every_month_up_to_its_business_date(inside: Bank) -> None:
+    """The 20th, a Monday where that is a weekend; so that no page of a fresh bank says that its rate is old."""
+    days = [dt.date.fromisoformat(row["date"]) for row in policy_on("pricing", DATE).body.tables["lpr"]]
+    assert days[-3:] == [dt.date(2025, 12, 22), dt.date(2026, 1, 20), dt.date(2026, 2, 20)] or days[-1] > DATE
+    assert all((later - earlier).days <= 35 for earlier, later in pairwise(days[1:]))
 
 
 def test_one_customer_in_five_is_rated_at_every_stage_by_two_people(inside: Bank) -> None:

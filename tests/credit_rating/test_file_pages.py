@@ -15,8 +15,16 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.utils.html import escape
 
-from credit_rating.models import Guarantee, InformationForm, LineCalculation, RelatedParty, Statement
+from credit_rating.models import (
+    CreditPolicy,
+    Guarantee,
+    InformationForm,
+    LineCalculation,
+    RelatedParty,
+    Statement,
+)
 from credit_rating.services.ratings import generate_rating, submit_rating
+from crm_site.lib import formats
 from crm_site.lib.tenancy import bank
 from customers.models import Customer
 from tests.conftest import NOW, TODAY, House, Person
@@ -282,6 +290,24 @@ def test_the_customer_page_leads_to_each_step_of_the_credit_file_and_says_what_s
     assert "newest 2025" in text
     assert "usable" in text
     assert "not rated" in text
+
+
+@pytest.mark.parametrize(
+    ("published", "is_old"), [(dt.date(2025, 5, 20), True), (TODAY - dt.timedelta(days=2), False)]
+)
+def test_a_price_says_when_its_loan_prime_rate_is_old(
+    house: House, company: Customer, browser: Client, published: dt.date, is_old: bool
+) -> None:
+    """It is published every month: whose bank has entered none since is told on every price."""
+    with bank(house.id):
+        policy = CreditPolicy.objects.get(subject="pricing")
+        policy.body["tables"]["lpr"] = [
+            {"date": published.isoformat(), "one_year_pct": "3.00", "five_year_pct": "3.50"}
+        ]
+        policy.save(update_fields=["body"])
+    page = browser.get(f"/credit/customers/{company.pk}/calculation/").content.decode()
+    assert f"published on {formats.day(published)}" in page
+    assert ("days old: it is published every month" in page) is is_old
 
 
 @pytest.mark.parametrize("page", ["collection/", "statements/2024/", "calculation/", "cases/new/"])
