@@ -171,7 +171,7 @@ def _ladder(now: Counted, currency: str) -> dict[str, Any] | None:
     ]
     return {
         "id": "expiry", "title": _("Lines by the month of their end"), "unit": formats.unit_name(unit, currency), "url": "",
-        "size": "short", "head": [_("Month"), _("Lines"), _("Limit"), _("Amount in use")],
+        "head": [_("Month"), _("Lines"), _("Limit"), _("Amount in use")],
         "rows": [
             [label, formats.number(c.count), money_in(c.amount, unit), money_in(c.used, unit)]
             for label, c in zip(labels, cells, strict=True)
