@@ -366,8 +366,10 @@ def make_proposals(
     unit_ids = [unit.pk for unit in units]
     some = None if customers is None else list(customers)
     with connection.cursor() as cursor:
-        values = {"bank": bank_id, "units": unit_ids, "tellers": tellers, "some": some}
-        cursor.execute(_GAPS, values | {"worthy": some if worthy is None else list(worthy)})
+        held = some if worthy is None else list(worthy)
+        cursor.execute(
+            _GAPS, {"bank": bank_id, "units": unit_ids, "tellers": tellers, "some": some, "worthy": held}
+        )
         gaps = cursor.fetchall()
         refused = _refused(cursor, bank_id, [row[0] for row in gaps], day)
         parties, kept, empty = [], [], {}
