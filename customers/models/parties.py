@@ -248,7 +248,10 @@ class RelationKind(models.TextChoices):
 
 
 class Relation(TenantModel):
-    """`customer` is <kind> of `other` (e.g. shareholder of), with a share as a fraction where there is one."""
+    """`customer` is <kind> of `other` (e.g. shareholder of), with a share as a fraction where there is one.
+
+    `record`: who recorded it, while it is staff's; None once core banking delivers it. What has ended is no row here.
+    """
 
     customer = BankForeignKey(Customer, on_delete=models.CASCADE, related_name="relations_out")
     other = BankForeignKey(Customer, on_delete=models.CASCADE, related_name="relations_in")
@@ -256,6 +259,7 @@ class Relation(TenantModel):
     share = models.DecimalField(max_digits=7, decimal_places=6, null=True, blank=True)
     note = models.CharField(max_length=120, blank=True)
     source_as_of = models.DateTimeField(null=True)
+    record = BankForeignKey("customers.RecordedTie", null=True, on_delete=models.PROTECT, related_name="+")
 
     objects = CustomerOwnedManager()
 

@@ -12,7 +12,8 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from crm_site.lib import formats
-from customers.selectors.single import RelatedParty, TrendPoint
+from customers.selectors.single import TrendPoint
+from customers.selectors.ties import RelatedParty
 
 WIDTH, HEIGHT = 420, 280
 MOST_NODES = 10  # more than this is a table's work
@@ -99,6 +100,11 @@ class Graph:
     parties: int
     nodes: Sequence[Node]
     edges: Sequence[Edge]
+
+    @property
+    def hidden(self) -> int:
+        """How many parties are not drawn."""
+        return self.parties - self.drawn
 
 
 def draw_relations(name: str, parties: Sequence[RelatedParty]) -> Graph | None:
