@@ -37,6 +37,11 @@ from customers.models import Relation
 MOST_MEMBERS = 500
 _BY_ONE = ("parent_company", *BY_SHARE)  # control of one by the other: its holder is a controller
 _DEPENDING = (GUARANTOR, SUPPLIER)  # relations that may be economic dependence
+RELATIVES = (
+    KIN,
+    *CONTROL,
+    "legal_representative",
+)  # who may not decide: as credit_rating_kin in the database
 
 
 def groups_of(
@@ -105,6 +110,21 @@ def connected_with(customer_id: int, day: dt.date) -> tuple[int, ...]:
         return groups_of([customer_id], policy, capital_on(day), day)[customer_id].members
     except DomainError:
         return groups_of([customer_id], policy, None, day)[customer_id].core
+
+
+def tied_around(ends: Collection[int], kin_steps: int, day: dt.date) -> set[int]:
+    """Everybody whose group, connected customers or relatives some customers may be among, however strong the ties: the
+    groups of the two, whom dependence may tie to a member, and who is a relative within so many steps by way of a tie
+    between the two."""
+    found = set(ends).union(*groups_reached(ends, day))
+    for one in ends:
+        found |= set(connected_with(one, day))
+    found |= _ends(_depending(found, day))
+    known, wave = set(ends), set(ends)
+    for _step in range(kin_steps - 1):  # the tie itself is one
+        wave = _ends(_relations(_of(Relation.objects.filter(kind__in=RELATIVES), wave))) - known
+        known |= wave
+    return found | known
 
 
 def groups_of_book(day: dt.date, big: Collection[int]) -> tuple[list[list[int]], list[list[int]]]:

@@ -46,8 +46,8 @@ def relations_of(actor: Actor, customer: Customer) -> list[RelatedParty]:
     said: dict[tuple[str, int, int], RecordedTie] = {}
     if ties:
         records = _recorded(customer).filter(ended_at__isnull=True).select_related("recorded_by")
-        for record in records:
-            said.setdefault(record.key, record)
+        for one in records:
+            said.setdefault(one.key, one)
     others = {tie.other_id if tie.customer_id == customer.pk else tie.customer_id for tie in ties}
     seen = dict(Customer.objects.visible_to(actor).filter(pk__in=others).values_list("pk", "name"))
     parties = []

@@ -151,7 +151,7 @@ def _check_sum(kind: str, one: Customer, other: Customer, share: Decimal) -> Non
     held: dict[int, Decimal] = {}
     rows = Relation.objects.filter(other=other, kind__in=HOLDINGS[kind], share__isnull=False)
     for holder, part in rows.values_list("customer_id", "share"):
-        held[holder] = max(held.get(holder, Decimal(0)), part)
+        held[holder] = max(held.get(holder, Decimal(0)), part or Decimal(0))
     held[one.pk] = max(held.get(one.pk, Decimal(0)), share)
     if (whole := sum(held.values())) > 1:
         left = max(1 - (whole - held[one.pk]), Decimal(0))
