@@ -37,5 +37,10 @@ class Migration(migrations.Migration):
             name='part',
             field=models.CharField(choices=[('case', 'Approval case'), ('calculation', 'Line calculation'), ('rating', 'Credit rating'), ('statement', 'Statements'), ('collection', 'Collection form'), ('guarantee', 'Guarantee'), ('valuation', 'Valuation'), ('capacity', "Guarantor's capacity"), ('file', 'File'), ('tie', 'Tie to another customer that was ended')], max_length=12),
         ),
+        migrations.AlterField(
+            model_name='rating',
+            name='review_reason',
+            field=models.CharField(blank=True, choices=[('arrears', 'Arrears'), ('deposits', 'Deposits have fallen'), ('class', 'Five-level class got worse'), ('guarantor', 'A guarantor is in trouble'), ('group', 'A member of its group or a connected customer is in trouble'), ('key_person', 'A key person came or left'), ('excluded', 'On the exclusion list'), ('activity', 'Unusual activity on the accounts'), ('statement', 'A newer statement is there'), ('elsewhere', 'Debts at other banks have grown')], max_length=10),
+        ),
         migrations.RunSQL(GUARD, UNGUARD),
     ]
