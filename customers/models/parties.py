@@ -8,6 +8,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from crm_site.accounts.models import OrgUnit, Staff
 from crm_site.lib.permissions import OWN, SUBTREE, WHOLE_BANK, Actor, Role
@@ -237,7 +238,7 @@ class Address(TenantModel):
 
 
 class RelationKind(models.TextChoices):
-    FAMILY = "family", _("Family")
+    FAMILY = "family", pgettext_lazy("relation", "Family")
     PARENT_COMPANY = "parent_company", _("Parent company")
     COMMON_CONTROL = "common_control", _("Common control")
     SHAREHOLDER = "shareholder", _("Shareholder")
