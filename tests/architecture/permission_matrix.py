@@ -336,6 +336,7 @@ MATRIX: dict[str, Line] = {
     "relationship:counter-home": page("task.write"),
     "relationship:branch-home": page("dashboard.branch"),
     "relationship:branch": page("dashboard.branch", "unit", "customer"),
+    "relationship:branch-risks": page("dashboard.branch", "unit", "customer"),
     "relationship:bank-home": page("dashboard.bank"),
     "relationship:portfolio": page("assignment.read"),
     "relationship:queue": replace(
