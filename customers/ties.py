@@ -39,8 +39,14 @@ def say_tie(kind: str, one: str, other: str, share: Decimal | None = None) -> st
     code = RelationKind(kind)
     if share is None or code not in WITH_SHARE:
         return str(SENTENCES[code] % {"one": one, "other": other})
-    pct = formats.percent(share, 0 if share * 100 == int(share * 100) else 2)
-    return str(WITH_SHARE[code] % {"one": one, "other": other, "share": pct})
+    return str(WITH_SHARE[code] % {"one": one, "other": other, "share": say_share(share)})
+
+
+def say_share(share: Decimal) -> str:
+    """A share with as many decimals as it needs, two at most: 60%, 0.5%."""
+    pct = Decimal(share) * 100
+    decimals = next((n for n in (0, 1) if round(pct, n) == pct), 2)
+    return formats.percent(Decimal(share), decimals)
 
 
 def say_direction(kind: str, is_from: bool, one: str, other: str) -> str:

@@ -11,7 +11,7 @@ from crm_site.lib.permissions import Actor, Role
 from customers.models import Customer, RecordedTie, Relation
 from customers.models.ties import tie_key
 from customers.selectors.search import Found, search_customers
-from customers.ties import say_tie, somebody
+from customers.ties import say_share, say_tie, somebody
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,11 @@ class RelatedParty:
     def is_core(self) -> bool:
         """Whether core banking delivers it: nobody here may end it."""
         return self.relation.record_id is None
+
+    @property
+    def share(self) -> str:
+        """The share in words, "" for none."""
+        return say_share(self.relation.share) if self.relation.share is not None else ""
 
 
 def relations_of(actor: Actor, customer: Customer) -> list[RelatedParty]:

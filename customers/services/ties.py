@@ -16,13 +16,12 @@ from django.db.models import Q
 from django.utils.timezone import localdate
 from django.utils.translation import gettext as _
 
-from crm_site.lib import formats
 from crm_site.lib.errors import Conflict, DomainError
 from crm_site.lib.permissions import Actor, require_person
 from customers.models import Customer, RecordedTie, Relation, RelationKind, TieEnd
 from customers.models.ties import HOLDINGS, SYMMETRIC, WITH_SHARE, fits
 from customers.selectors.ties import other_party
-from customers.ties import TIE_GUARDS
+from customers.ties import TIE_GUARDS, say_share
 
 MAJORITY = Decimal("0.5")  # who holds more is as a parent: nobody is one of himself, however many steps up
 MOST_STEPS = 50
@@ -155,7 +154,7 @@ def _check_sum(kind: str, one: Customer, other: Customer, share: Decimal) -> Non
     held[one.pk] = max(held.get(one.pk, Decimal(0)), share)
     if (whole := sum(held.values())) > 1:
         left = max(1 - (whole - held[one.pk]), Decimal(0))
-        _refuse("share", _("The others hold so much on record that %s is left.") % formats.percent(left, 2))
+        _refuse("share", _("The others hold so much on record that %s is left.") % say_share(left))
 
 
 def _check_ring(one: Customer, other: Customer) -> None:

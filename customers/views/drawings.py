@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 from crm_site.lib import formats
 from customers.selectors.single import TrendPoint
 from customers.selectors.ties import RelatedParty
+from customers.ties import say_share
 
 WIDTH, HEIGHT = 420, 280
 MOST_NODES = 10  # more than this is a table's work
@@ -139,9 +140,7 @@ def draw_relations(name: str, parties: Sequence[RelatedParty]) -> Graph | None:
 
 def _words(party: RelatedParty) -> str:
     share = party.relation.share
-    return (
-        f"{party.kind_label} {formats.percent(Decimal(share), 0)}" if share is not None else party.kind_label
-    )
+    return f"{party.kind_label} {say_share(share)}" if share is not None else party.kind_label
 
 
 def _short(name: str, most: int) -> str:
