@@ -10,6 +10,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from credit_rating.models import Signal
+from credit_rating.policies.caps import TIE_LABELS
 from credit_rating.policies.classes import LABELS
 from credit_rating.policies.warnings import GROUP, Rule, name_of
 from crm_site.accounts.banks import home_currency
@@ -46,15 +47,27 @@ def figures_of(signal: Signal, names: Mapping[int, str]) -> list[tuple[str, str]
     """(fact, value in words) of what a warning was opened by. `names`: of the members of groups that the reader sees."""
     told = {name: value for name, value in signal.figures.items() if value is not None}
     if signal.code == GROUP and not signal.is_raised:
-        member = names.get(told["member"]) or _("a member of its group")
-        return [(_("Member of the group"), member), *_of_member(told)]
+        unseen = _("a connected customer") if told.get("connected") else _("a member of its group")
+        label = _("Connected customer") if told.get("connected") else _("Member of the group")
+        return [(label, names.get(told["member"]) or unseen), *_of_member(told, names)]
     return [
         (str(FACTS[name].label), figure_words(FACTS[name], value)) if name in FACTS else (name, str(value))
         for name, value in told.items()
     ]
 
 
-def _of_member(figures: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _of_member(
+    figures: Mapping[str, Any], names: Mapping[int, str] | None = None
+) -> Iterator[tuple[str, str]]:
+    """`names`: None where nobody may be named, whoever reads it."""
+    if "tie" in figures:
+        share = formats.percent(Decimal(figures["tie_share"]), 1) if "tie_share" in figures else ""
+        parts = [" ".join(filter(None, (str(TIE_LABELS[figures["tie"]]), share)))]
+        if "via" in figures:
+            parts.append(
+                _("through %s") % ((names or {}).get(figures["via"]) or _("another customer of the bank"))
+            )
+        yield _("Tie"), " · ".join(parts)
     if "member_days" in figures:
         fact = FACTS["days_past_due"]
         yield str(fact.label), _counted(fact, figures["member_days"])
@@ -68,7 +81,9 @@ def task_params(signal: Signal, rule: Rule | None) -> dict[str, Any]:
     No member of a group is named: who has the task may not see it.
     """
     figures = {
-        name: value for name, value in signal.figures.items() if value is not None and name != "member"
+        name: value
+        for name, value in signal.figures.items()
+        if value is not None and name not in ("member", "connected")
     }
     parts = [part for part in rule.parts if part["fact"] in figures] if rule else []
     return {

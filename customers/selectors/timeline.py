@@ -29,6 +29,7 @@ from customers.models import (
 )
 from customers.models.interactions import Result, promise_key
 from customers.models.standing import TIER_LABELS, VALUE_TIERS
+from customers.selectors.ties import recorded_ties, told_ties
 from customers.timeline import Moment, start_of
 
 CHANNEL_ICONS = {
@@ -125,6 +126,20 @@ def people(actor: Actor, customer: Customer, before: dt.datetime, limit: int) ->
         if person.left_date:
             gone = _("%(post)s %(name)s: %(reason)s") % words
             moments.append(Moment(start_of(person.left_date), "user-minus", "information", gone))
+    earlier = [moment for moment in moments if moment.at < before]
+    return sorted(earlier, key=lambda moment: moment.at, reverse=True)[:limit]
+
+
+def ties(actor: Actor, customer: Customer, before: dt.datetime, limit: int) -> Sequence[Moment]:
+    """Ties to other customers that staff recorded or ended."""
+    moments = []
+    for row, told in told_ties(actor, customer, recorded_ties(customer)):
+        text = _("Tie recorded: %s") % told
+        moments.append(Moment(row.recorded_at, "affiliate", "information", text, row.recorded_by.name))
+        if row.ended_at and row.ended_by:
+            words = {"tie": told, "day": formats.day(row.ended_date), "reason": row.get_end_reason_display()}
+            text = _("Tie ended on %(day)s: %(tie)s. %(reason)s") % words
+            moments.append(Moment(row.ended_at, "affiliate", "information", text, row.ended_by.name))
     earlier = [moment for moment in moments if moment.at < before]
     return sorted(earlier, key=lambda moment: moment.at, reverse=True)[:limit]
 

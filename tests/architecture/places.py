@@ -46,6 +46,7 @@ from customers.models import (
     Interaction,
     Loan,
     Product,
+    RecordedTie,
     SavedView,
     Standing,
 )
@@ -231,6 +232,13 @@ def place(house: House, what: str, responsible: Staff | None) -> dict[str, Any]:
                 customer=customer, name="Matrix", post="other", title="x", submission=uuid.uuid4()
             )
             return {"customer_id": customer.pk, "person_id": person.pk}
+        elif what == "tie":
+            other, _made = Customer.objects.get_or_create(number="M-2", kind="personal", name="Matrix Owner")
+            record = RecordedTie.objects.create(
+                customer=other, other=customer, kind="shareholder", evidence="x", recorded_by=Staff.objects.earliest("id"),
+                recorded_at=NOW, submission=uuid.uuid4(),
+            )  # fmt: skip
+            return {"customer_id": customer.pk, "record_id": record.pk}
         elif what == "identifier":
             value = vault_of(house.id).encrypt("X", place="identifier.value", row=f"{customer.number}|other")
             row = Identifier.objects.get_or_create(
