@@ -13,8 +13,10 @@ from credit_rating.models import Signal
 from credit_rating.policies.caps import TIE_LABELS
 from credit_rating.policies.classes import LABELS
 from credit_rating.policies.warnings import GROUP, Rule, name_of
+from crm_site.accounts.banks import home_currency
 from crm_site.lib import formats
 from crm_site.lib.money import from_minor
+from crm_site.lib.tenancy import require_bank
 from customers.conditions import say_value
 from customers.facts import FACTS, Fact
 
@@ -22,9 +24,9 @@ SIGNS = {"=": "=", "!=": "≠", "<": "<", "<=": "≤", ">": ">", ">=": "≥"}
 
 
 def figure_words(fact: Fact, value: str) -> str:
-    """A stored value of a fact in words."""
+    """A stored value of a fact in words, with its unit unless the fact's name says it: "Days past due 19", not "19 days"."""
     if fact.type == "money":
-        return f"{from_minor(int(value)):,.2f}"
+        return formats.money_full(from_minor(int(value)), home_currency(require_bank()))
     if fact.type == "percent":
         return str(formats.percent(Decimal(value) / 10_000, 1))
     if fact.type == "choice":
@@ -32,7 +34,13 @@ def figure_words(fact: Fact, value: str) -> str:
         return str(fact.choices.get(codes.get(value, value), value))
     if fact.type == "bool":
         return _("yes") if value in ("t", "true") else _("no")
-    return f"{value} {fact.unit}".strip()
+    return _counted(fact, value)
+
+
+def _counted(fact: Fact, value: object) -> str:
+    unit = str(fact.unit)
+    is_said = unit.casefold() in str(fact.label).casefold().split()
+    return str(value) if is_said else f"{value} {unit}".strip()
 
 
 def figures_of(signal: Signal, names: Mapping[int, str]) -> list[tuple[str, str]]:
@@ -62,7 +70,7 @@ def _of_member(
         yield _("Tie"), " · ".join(parts)
     if "member_days" in figures:
         fact = FACTS["days_past_due"]
-        yield str(fact.label), f"{figures['member_days']} {fact.unit}"
+        yield str(fact.label), _counted(fact, figures["member_days"])
     if "member_class" in figures:
         yield str(FACTS["loan_class"].label), str(LABELS[figures["member_class"]])
 

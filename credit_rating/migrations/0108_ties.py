@@ -28,7 +28,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('credit_rating', '0107_rating_four_eyes'),
-        ('customers', '0049_recorded_ties'),
+        ('customers', '0050_recorded_ties'),
     ]
 
     operations = [

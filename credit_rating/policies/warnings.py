@@ -152,6 +152,25 @@ def default(kind: str) -> Mapping[str, Any]:
     }
 
 
+def _codes(body: Mapping[str, Any]) -> set[str]:
+    return {row.get("code", "") for row in (body.get("tables") or {}).get("rules") or ()}
+
+
+def newer_rules(body: Mapping[str, Any], published: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Codes of the rules that a new bank begins with and a version lacks, though no published one ever had them: the
+    program has learned them since. What a bank once had and dropped is its own decision."""
+    known = _codes(body).union(*(_codes(one) for one in published))
+    return [row["code"] for row in default("")["tables"]["rules"] if row["code"] not in known]
+
+
+def with_rules(body: Mapping[str, Any], codes: Iterable[str]) -> dict[str, Any]:
+    """A version with some of the rules that a new bank begins with, after its own."""
+    wanted, tables, given = set(codes), dict(body.get("tables") or {}), default("")["tables"]
+    for name, key in (("rules", "code"), ("conditions", "rule")):
+        tables[name] = [*(tables.get(name) or ()), *(row for row in given[name] if row[key] in wanted)]
+    return {**body, "tables": tables}
+
+
 def name_of(code: str, name: str = "") -> str:
     """What people call a rule: its own name, else the one that comes with its code."""
     return name or str(NAMES.get(code, code))

@@ -233,17 +233,8 @@ def queue_of(request: Any, found: CreditCase, tab: str) -> dict[str, Any]:
     """Where a case stands in the list it was opened from; what has left the list meanwhile is followed by its first."""
     if tab not in selectors.TABS:
         return {}
-    cases = selectors.inbox(request.actor, tab, day=bank_today(request.bank))
-    at = next((place for place, case in enumerate(cases) if case.pk == found.pk), None)
-    following = cases if at is None else cases[at + 1 :]
-    return {
-        "list": tab,
-        "list_label": TAB_LABELS[tab],
-        "list_count": len(cases),
-        "place": None if at is None else at + 1,
-        "earlier": cases[at - 1] if at else None,
-        "later": following[0] if following else None,
-    }
+    at = selectors.place_of(request.actor, tab, found.pk, day=bank_today(request.bank))
+    return {"list": tab, "list_label": TAB_LABELS[tab], "at": at, "most_counted": selectors.MOST_COUNTED}
 
 
 def _decided(said: str, day: dt.date) -> str:

@@ -386,7 +386,7 @@ def contacts_of(
     return list(found.order_by("-at", "-id")[: size + 1])
 
 
-def open_tasks(actor: Actor, customer: Customer, *, size: int = 5) -> list[Task]:
+def open_tasks(actor: Actor, customer: Customer, *, size: int = 20) -> list[Task]:
     """The open tasks about the customer that the actor may see, soonest first."""
     found = Task.objects.visible_to(actor).open().filter(customer_id=customer.pk).select_related("owner")
     return list(found.order_by("due_date", "-urgency", "id")[:size])

@@ -9,10 +9,12 @@ from itertools import pairwise
 
 from django.utils.translation import gettext as _
 
+from crm_site.accounts.banks import home_currency
 from crm_site.accounts.models import Bank
 from crm_site.accounts.selectors import working_day
 from crm_site.lib import formats
 from crm_site.lib.permissions import Actor
+from crm_site.lib.tenancy import require_bank
 from crm_site.work.models import Task
 from customers.models import (
     Account,
@@ -168,8 +170,8 @@ def milestones(actor: Actor, customer: Customer, before: dt.datetime, limit: int
 
 
 def _amount(value: Decimal) -> str:
-    unit = formats.money_unit(value)
-    return " ".join(filter(None, [formats.money_in(value, unit), unit.label]))
+    home = home_currency(require_bank())
+    return str(formats.money(value, home, home=home))
 
 
 def _tier(rank: int) -> str:

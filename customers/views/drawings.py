@@ -11,7 +11,9 @@ from typing import Any
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
+from crm_site.accounts.banks import home_currency
 from crm_site.lib import formats
+from crm_site.lib.tenancy import require_bank
 from customers.selectors.single import TrendPoint
 from customers.selectors.ties import RelatedParty
 from customers.ties import say_share
@@ -45,7 +47,7 @@ def trend_chart(points: Sequence[TrendPoint]) -> dict[str, Any] | None:
     shown = [[formats.money_in(amount, scale) for amount in amounts] for _name, amounts, _shape in columns]
     return {
         "id": "customer-trend",
-        "unit": scale.label,
+        "unit": formats.unit_name(scale, home_currency(require_bank())),
         "size": "short" if len(points) < 3 else "",
         "option": {
             "grid": {

@@ -16,9 +16,11 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext_lazy
 from django.views.decorators.http import require_GET
 
+from crm_site.accounts.selectors import working_day
 from crm_site.lib import formats
 from crm_site.lib.permissions import Actor, may
 from crm_site.lib.registry import PANELS
+from crm_site.work.selectors import task_lines
 from customers import services, timeline
 from customers.forms import ProfileForm
 from customers.models import Customer, Standing
@@ -266,11 +268,11 @@ def _contact_key(cursor: str) -> tuple[dt.datetime, int] | None:
 def tasks(request: Any, customer_id: int) -> HttpResponse:
     """Open tasks about the customer."""
     customer = get_customer(request, customer_id)
-    rows = [
-        {"task": task, "text": lists.NextThing(task.reason, task.params, task.due_date).text}
-        for task in single.open_tasks(request.actor, customer)
-    ]
-    context = {"customer": customer, "rows": rows, "may_task": may(request.actor, "task.write")}
+    tasks, may_task = single.open_tasks(request.actor, customer), may(request.actor, "task.write")
+    rows = task_lines(request.actor, tasks, working_day(request.bank))
+    if not may_task:
+        rows = [row | {"may_act": False} for row in rows]
+    context = {"customer": customer, "rows": rows, "may_task": may_task}
     return show(request, "customers/_panel_tasks.html", context)
 
 

@@ -179,9 +179,9 @@ def branch_risks(request: Any, pk: int) -> HttpResponse:
     return render(request, "relationship/_branch_risks.html", context)
 
 
-def _columns() -> list[tuple[str, str, bool]]:
+def _columns(currency: str) -> list[tuple[str, str, bool]]:
     """Heads of the table of branches: what it is sorted by, the word, and whether it is a figure."""
-    unit = formats.SCALES["wan" if formats.is_chinese() else "m"].label
+    unit = formats.unit_name(formats.SCALES["wan" if formats.is_chinese() else "m"], currency)
     return [
         ("branch", _("Branch"), False),
         ("customers", _("Customers"), True),
@@ -201,8 +201,8 @@ def _to_decide(actor: Actor, day: dt.date) -> dict[str, Any]:
     """The cases that wait for a person who decides, the most urgent with what they weigh."""
     if not may(actor, "credit.decide"):
         return {}
-    cases = inbox(actor, "todo", day=day)
-    return {"decides": True, "cases": listed(cases[:HOME_CASES], day), "case_count": len(cases)}
+    found = inbox(actor, "todo", day=day, most=HOME_CASES)
+    return {"decides": True, "cases": listed(found.rows, day), "case_count": found.count}
 
 
 @require_GET
@@ -230,7 +230,7 @@ def bank(request: Any) -> HttpResponse:
         "quarter_days": (quarter_end(day) - day).days,
         "changes": _changes(context),
         "lines": lines,
-        "columns": _columns(),
+        "columns": _columns(request.bank.currency),
         "churn_known": churn_known(_likely(newest)),
         "churn": sum(newest.by_tier[rank].churn_high for rank in (3, 2) if rank in newest.by_tier)
         if newest

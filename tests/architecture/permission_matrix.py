@@ -232,6 +232,7 @@ MATRIX: dict[str, Line] = {
     "credit_rating:campaign-batch-out": act("credit.decide", "batch member", "customer"),
     "credit_rating:campaign-batch-print": page("credit.read", "campaign batch", "customer"),
     "credit_rating:capital-add": form("credit_register.manage"),
+    "credit_rating:related-party": page("credit.read", "related customer", "customer"),
     "credit_rating:related-add": form("credit_register.manage"),
     "credit_rating:related-end": form("credit_register.manage", "related party", "customer"),
     "segmentation:scheme-add": form("policy.draft"),

@@ -103,11 +103,11 @@ def credit_place(what: str, customer: Customer) -> dict[str, Any]:
         return {"customer_id": customer.pk}
     if what == "statement year":
         return {"customer_id": customer.pk, "year": 2025}
-    if what == "related party":
+    if what in ("related party", "related customer"):
         entry, _made = RelatedParty.objects.get_or_create(
             customer=customer, kind="director", from_date=TODAY, defaults={"basis": "test", "entered_at": NOW}
         )
-        return {"entry_id": entry.pk}
+        return {"entry_id": entry.pk} if what == "related party" else {"customer_id": customer.pk}
     if what == "warning":
         signal, _made = Signal.objects.get_or_create(
             customer=customer, code="overdue", ended_on=None,
@@ -310,6 +310,7 @@ def place(house: House, what: str, responsible: Staff | None) -> dict[str, Any]:
             "guarantee",
             "calculation",
             "related party",
+            "related customer",
             "warning",
             "classed loan",
         ):

@@ -104,7 +104,7 @@ def test_an_answered_warning_is_not_asked_again_while_its_cause_lasts(
     night(inside, step="warnings")
     (signal,) = Signal.objects.all()
     assert WORK_REASONS["warning"].sentence(Task.objects.get().params) == (
-        f"Overdue beyond a technical delay: Days past due 8 days (> 7 days) · as of {formats.day(DAY)}"
+        f"Overdue beyond a technical delay: Days past due 8 (> 7 days) · as of {formats.day(DAY)}"
     )
     given: dict[str, Any] = {"signal_id": signal.pk, "kind": "dealt", "day": DAY, "now": NOW}
     with pytest.raises(PermissionDenied):

@@ -29,7 +29,8 @@ from credit_rating.models import (
     Signal,
 )
 from credit_rating.models.cases import ENDED
-from credit_rating.selectors.cases.whole import GroupRow, Whole, whole_of
+from credit_rating.models.guarantees import LIVE
+from credit_rating.selectors.cases.whole import GroupRow, Whole, whole_of, wholes_of
 from credit_rating.selectors.guarantees import GuaranteeRow, guarantees_of
 from crm_site.lib.permissions import Actor, system_actor
 from customers.models import ContactPerson, Customer, Product
@@ -69,6 +70,25 @@ def seen_by(actor: Actor, case: CreditCase, day: dt.date) -> Seen:
 def seen_content(case: CreditCase, day: dt.date) -> Any:
     """The panels of a day in JSON, every name included; amounts and dates as text."""
     return _told(seen_by(system_actor(case.bank_id, "seen"), case, day))
+
+
+def seen_contents(cases: Sequence[CreditCase], day: dt.date) -> dict[int, Any]:
+    """customer -> `seen_content` of its case, read together; the cases are of different customers."""
+    if not cases:
+        return {}
+    actor = system_actor(cases[0].bank_id, "seen")
+    wholes = wholes_of(actor, cases, day)
+    pledged = Guarantee.objects.filter(customer_id__in=list(wholes), status__in=LIVE)
+    secured = set(pledged.order_by().values_list("customer_id", flat=True))
+    return {
+        case.customer_id: _told(
+            Seen(
+                wholes[case.customer_id],
+                guarantees_of(actor, case.customer, day=day) if case.customer_id in secured else [],
+            )
+        )
+        for case in cases
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,7 +58,7 @@ DROP FUNCTION customers_recordedtie_guard();
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('customers', '0048_experience'),
+        ('customers', '0049_tiers_in_place'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
