@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from crm_site.accounts.models import Bank, OrgUnit
 from crm_site.lib.registry import Counts, RunContext, Step
-from crm_site.work.services import put_selected_tasks
+from crm_site.work.services import age_tasks, put_selected_tasks
 from relationship import placement, worklists
 
 CHUNK = 100_000
@@ -123,10 +123,16 @@ def fill_worklists(ctx: RunContext, chunk: Mapping[str, Any]) -> Counts:
     return Counts(counts.given, counts.changed + counts.cancelled)
 
 
+def age_worklists(ctx: RunContext) -> Counts:
+    """What people promised and set themselves becomes more urgent as its day comes."""
+    return Counts(rows_changed=age_tasks(next_day(ctx), run_id=ctx.run_id)) if ctx.is_newest else Counts()
+
+
 WORKLISTS = Step(
     name="worklists",
     label=_("Worklists"),
     work=fill_worklists,
     plan=_plan_placement,
+    finish=age_worklists,
     after=("proposals", "churn", "warnings"),
 )

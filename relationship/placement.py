@@ -15,7 +15,7 @@ from typing import Any
 
 from django.db import connection
 
-from crm_site.accounts.models import GradeCapacity, OrgUnit
+from crm_site.accounts.models import GRADE_UNTIL_SET, GradeCapacity, OrgUnit
 from crm_site.lib.dates import add_months, month_start, quarter_end
 from crm_site.lib.money import to_minor
 from customers.services.placement import Placement, place_customers
@@ -238,7 +238,7 @@ order by s.id
 
 
 def colleagues(bank_id: int, day: dt.date, *branches: Sequence[OrgUnit]) -> dict[int, Colleague]:
-    """Everybody who may own customers on `day`, with the load and the bounds of the grade.
+    """Everybody who may own customers on `day`, with the load and the bounds of the grade (GRADE_UNTIL_SET's without one).
 
     `branches`: each the units of a branch; only people who sit in them are in reach of their customers.
     """
@@ -249,7 +249,7 @@ def colleagues(bank_id: int, day: dt.date, *branches: Sequence[OrgUnit]) -> dict
         rows = cursor.fetchall()
     found = {}
     for staff_id, number, grade, unit_id, lft, rgt, manages, customers, value in rows:
-        heads, most = caps.get(grade, (None, None)) if manages else (None, None)
+        heads, most = caps.get(grade or GRADE_UNTIL_SET, (None, None)) if manages else (None, None)
         found[staff_id] = Colleague(
             staff_id=staff_id,
             number=number,

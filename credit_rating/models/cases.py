@@ -174,6 +174,7 @@ class MakerPart(models.TextChoices):
     VALUATION = "valuation", _("Valuation")
     CAPACITY = "capacity", _("Guarantor's capacity")
     FILE = "file", _("File")
+    TIE = "tie", _("Tie to another customer that was ended")
 
 
 class CaseSeen(TenantModel):

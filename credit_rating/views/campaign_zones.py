@@ -314,7 +314,9 @@ def batch_print(request: Any, batch_id: int) -> HttpResponse:
     if found.content:
         rows = found.content["rows"]
     else:
-        rows = [lists.signed_row(m, currency) for m in lists.batch_members(found)]
+        members = lists.batch_members(found)
+        lines = lists.lines_of(found.campaign, members, currency)
+        rows = [lists.signed_row(m, lines.get(m.customer_id)) for m in members]
     rows = [row | {"sum": lists.amount_of(row)} for row in rows if row["member"] in seen]
     context = {
         "batch": found, "zone": found.zone, "campaign": found.campaign, "rows": rows, "currency": currency,

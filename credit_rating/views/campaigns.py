@@ -164,7 +164,8 @@ def _by(request: Any, found: Campaign, by: str) -> list[dict[str, Any]]:
             "zone": named.get(int(row.key)),
             "url": link.url(**{by: row.key}),
             "cells": [
-                (row.reached(step), link.url(**{by: row.key, "reached": step})) for step in REACHED_LABELS
+                (label, row.reached(step), link.url(**{by: row.key, "reached": step}))
+                for step, label in REACHED_LABELS.items()
             ],
             "out_url": link.url(**{by: row.key, "review": "1"}),
         }
