@@ -27,9 +27,8 @@ from crm_site.lib.registry import (
 )
 
 CHUNK = 500  # members that are rated in one transaction
-APPROVALS = (
-    5  # cases that are carried out in one: it holds the bank's case numbers, and others make cases meanwhile
-)
+# Members that are carried out in one: it holds the bank's case numbers, and others make cases meanwhile.
+APPROVALS = 50
 
 
 def plan_rating(context: RunContext) -> Iterable[Mapping[str, Any]]:

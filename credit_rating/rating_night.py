@@ -56,8 +56,9 @@ def reviews(context: RunContext, chunk: Mapping[str, Any]) -> Counts:
     found = news_of(standing, rules, day) if rules else {}
     if not found:
         return Counts(int(chunk["rows"]))
-    for key, reason in found.items():
-        Rating.objects.filter(pk=key).update(review_since=day, review_reason=reason)
+    for reason in sorted(set(found.values())):
+        keys = [key for key, why in found.items() if why == reason]
+        Rating.objects.filter(pk__in=keys).update(review_since=day, review_reason=reason)
     return Counts(int(chunk["rows"]), len(found) + _put(context, chunk, _rules(here, day)))
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 from credit_rating.models import (
     BatchStatus,
+    Campaign,
     CampaignBatch,
     CampaignMember,
     CreditLine,
@@ -120,7 +122,7 @@ def list_of(actor: Actor, batch: CampaignBatch, day: dt.date) -> BatchList:
     """The batch as the actor would sign it now; as it was proposed for who signs none."""
     members = [m for m in batch_members(batch) if m.stage == MemberStage.CALCULATED]
     currency = _currency()
-    lines = _lines(batch, [m.customer_id for m in members], currency)
+    lines = lines_of(batch.campaign, members, currency)
     decides = may_approve(actor, batch, day)
     makers = _makers(members, day)
     related = _relatives(actor.staff_id or 0, [m.customer_id for m in members], day)
@@ -138,20 +140,16 @@ def list_of(actor: Actor, batch: CampaignBatch, day: dt.date) -> BatchList:
     content = {
         "batch": batch.number, "campaign": campaign.name, "zone": batch.zone.name, "proposed_by": batch.proposed_by_id,
         "product": campaign.product.code, "term_months": campaign.term_months, "purpose": campaign.purpose,
-        "currency": currency, "rows": [signed_row(row.member, currency, row.line) for row in rows],
+        "currency": currency, "rows": [signed_row(row.member, row.line) for row in rows],
         "fallen": [{"member": row.member_id, "customer": row.member.customer_id, "why": row.why} for row in fallen],
     }  # fmt: skip
     return BatchList(rows, fallen, against, content)
 
 
-def signed_row(member: CampaignMember, currency: str, line: CreditLine | None = None) -> dict[str, Any]:
-    """What of a member is signed: whose, the rating and calculation by number and hash, the line and what it was."""
+def signed_row(member: CampaignMember, line: CreditLine | None) -> dict[str, Any]:
+    """What of a member is signed: whose, the rating and calculation by number and hash, the line and what it was.
+    `line`: of `lines_of`."""
     rating, calculation, customer = member.rating, member.calculation, member.customer
-    if line is None:
-        living = CreditLine.objects.filter(
-            customer=customer, product=member.campaign.product_id, currency=currency, status__in=LIVING
-        )
-        line = living.order_by("-id").first()
     return {
         "member": member.pk, "customer": customer.pk, "number": customer.number, "name": customer.name,
         "rating": rating.number if rating else "", "rating_stamp": rating.stamp if rating else "",
@@ -173,10 +171,12 @@ def _currency() -> str:
     return str(Bank.objects.values_list("currency", flat=True).get(pk=require_bank()))
 
 
-def _lines(batch: CampaignBatch, customers: list[int], currency: str) -> dict[int, CreditLine]:
+def lines_of(campaign: Campaign, members: Collection[CampaignMember], currency: str) -> dict[int, CreditLine]:
+    """customer -> its newest living line of the campaign's product."""
     living = CreditLine.objects.filter(
-        customer_id__in=customers, product=batch.campaign.product_id, currency=currency, status__in=LIVING
-    )
+        customer_id__in=[m.customer_id for m in members], product=campaign.product_id, currency=currency,
+        status__in=LIVING,
+    )  # fmt: skip
     return {line.customer_id: line for line in living.order_by("id")}
 
 

@@ -21,6 +21,7 @@ from credit_rating.models import (
 )
 from credit_rating.models.cases import OPEN as OPEN_CASES
 from credit_rating.models.lines import LIVING
+from credit_rating.policies.authority import route_of
 from credit_rating.policies.campaign import rules_of
 from credit_rating.policies.grades import GRADES
 from credit_rating.selectors import cases
@@ -153,12 +154,14 @@ def case_of(
 
 def beyond_branch(found: Iterable[CreditCase], grades: Mapping[int, str], day: dt.date) -> set[int]:
     """`grades`: customer -> the grade that is decided with its case. Customers whose cases the branch does not decide finally: by the authority matrix, or for a broken cap."""
+    would_be = list(found)
+    grounds = cases.grounds_of(would_be, day)
     asked = {
-        case.customer_id: cases.asked_of(case, day, grade=grades.get(case.customer_id))[0] for case in found
+        case.customer_id: cases.asked_by(grounds, case, grade=grades.get(case.customer_id))
+        for case in would_be
     }
     broken = broken_caps({one: what.amount for one, what in asked.items()}, day)
     routes = {
-        one: cases.who_would_decide(replace(what, breaks_cap=one in broken), day)[0]
-        for one, what in asked.items()
+        one: route_of(grounds.body, replace(what, breaks_cap=one in broken)) for one, what in asked.items()
     }
     return {one for one, route in routes.items() if route.stages != ("branch",)}

@@ -51,13 +51,14 @@ def elsewhere_of(actor: Actor, customer: Customer, day: dt.date) -> Elsewhere | 
 
 def elsewhere_of_many(customers: Collection[int], day: dt.date) -> dict[int, Elsewhere]:
     """customer -> what `elsewhere_of` finds, read together."""
-    return {customer: _report(rows, day) for customer, rows in _newest(customers, day).items()}
+    return {customer: _report(rows, day) for customer, rows in newest_reports(customers, day).items()}
 
 
-def _newest(customers: Collection[int], day: dt.date) -> dict[int, list[ExternalExposure]]:
+def newest_reports(customers: Collection[int], day: dt.date) -> dict[int, list[ExternalExposure]]:
+    """customer -> what `newest_report` finds, read together; without those of whom none was ever delivered."""
     told: dict[int, list[ExternalExposure]] = defaultdict(list)
     found = ExternalExposure.objects.filter(customer_id__in=customers, report_date__lte=day)
-    for row in found.order_by("-report_date", "id"):
+    for row in found.order_by("-report_date", "lender", "reference", "id"):
         rows = told[row.customer_id]
         if not rows or rows[0].report_date == row.report_date:
             rows.append(row)
@@ -67,7 +68,9 @@ def _newest(customers: Collection[int], day: dt.date) -> dict[int, list[External
 def debts_of_many(customers: Collection[int], late_days: int, day: dt.date) -> dict[int, Debts]:
     """customer -> what he owes to other banks by the newest report, as the classes ask (C10). A debt whose days overdue
     the report does not tell is not taken for a late one."""
-    return {customer: debts_in(rows, late_days, day) for customer, rows in _newest(customers, day).items()}
+    return {
+        customer: debts_in(rows, late_days, day) for customer, rows in newest_reports(customers, day).items()
+    }
 
 
 def debts_in(report: Iterable[ExternalExposure], late_days: int, day: dt.date) -> Debts:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -61,18 +61,31 @@ class GuaranteeRow:
 
 def guarantees_of(actor: Actor, customer: Customer, *, day: dt.date) -> list[GuaranteeRow]:
     """The live guarantees of a customer in the order of the form, with what each counts for on a day."""
-    return _reckoned(_live(Guarantee.objects.visible_to(actor), customer, day), actor, day)
+    return _reckoned(_live(Guarantee.objects.visible_to(actor), [customer.pk], day), actor, day)
 
 
-def security_of(customer: Customer, day: dt.date) -> tuple[frozenset[str], Decimal]:
-    """(kinds of the live guarantees, all that they count for together): the figures of `guarantees_of`."""
-    rows = _live(Guarantee.objects.all(), customer, day)
-    usable = sum((row.usable.amount for row in _reckoned(rows, None, day)), ZERO) if rows else ZERO
-    return frozenset(g.kind for g in rows), usable
+Security = tuple[frozenset[str], Decimal]
 
 
-def _live(found: QuerySet[Guarantee], customer: Customer, day: dt.date) -> list[Guarantee]:
-    found = found.filter(customer=customer, status__in=LIVE, from_date__lte=day).exclude(to_date__lt=day)
+def security_of(customers: Collection[int], day: dt.date) -> dict[int, Security]:
+    """customer -> (kinds of its live guarantees, all that they count for together): the figures of `guarantees_of`."""
+    rows = _live(Guarantee.objects.all(), customers, day)
+    of: dict[int, list[GuaranteeRow]] = defaultdict(list)
+    for row in _reckoned(rows, None, day) if rows else ():
+        of[row.guarantee.customer_id].append(row)
+    return {
+        one: (
+            frozenset(row.guarantee.kind for row in of[one]),
+            sum((row.usable.amount for row in of[one]), ZERO),
+        )
+        for one in customers
+    }
+
+
+def _live(found: QuerySet[Guarantee], customers: Collection[int], day: dt.date) -> list[Guarantee]:
+    found = found.filter(customer_id__in=customers, status__in=LIVE, from_date__lte=day).exclude(
+        to_date__lt=day
+    )
     return list(found.select_related("collateral", "guarantor").order_by("id"))
 
 

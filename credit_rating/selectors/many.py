@@ -17,8 +17,7 @@ from django.db.models import Max
 
 from credit_rating.collection import read_values
 from credit_rating.factors import COMPANY
-from credit_rating.models import CollectionStatus, Guarantee, InformationForm, Statement, credit_kind
-from credit_rating.models.guarantees import LIVE
+from credit_rating.models import CollectionStatus, InformationForm, Statement, credit_kind
 from credit_rating.selectors.at_stake import capital_on, stakes_of
 from credit_rating.selectors.calculations import (
     Basis,
@@ -30,10 +29,9 @@ from credit_rating.selectors.calculations import (
     policies_on,
     reckon_by,
 )
-from credit_rating.selectors.exposure import alone, related_customers
+from credit_rating.selectors.exposure import alone, reaching_far
 from credit_rating.selectors.external import elsewhere_of_many
 from credit_rating.selectors.factors import Facts, Held, held_on, owing_months
-from credit_rating.selectors.groups import grouped
 from credit_rating.selectors.policies import Policy
 from credit_rating.selectors.ratings import Assessed, assess_by, yardstick_on
 from credit_rating.selectors.statements import KEPT_YEARS
@@ -129,12 +127,7 @@ def calculate_many(
     ids = [c.pk for c in customers]
     reports = elsewhere_of_many(ids, day)
     stakes, capital = stakes_of(ids, day), capital_on(day)
-    pledged = Guarantee.objects.filter(customer_id__in=ids, status__in=LIVE)
-    by_itself = (
-        grouped(ids, day)
-        | related_customers(day)
-        | set(pledged.values_list("customer_id", flat=True).distinct())
-    )
+    by_itself = reaching_far(ids, day)
     found = {}
     for customer in customers:
         known, asked = held[customer.pk], terms[customer.pk]

@@ -20,24 +20,34 @@ PREPARE = "credit.prepare"
 def rating_objections(found: Rating, staff_id: int, day: dt.date) -> list[str]:
     """Why a person must not decide a rating: "maker" (who reckoned or confirmed it, or typed statements or the form it
     rests on), "own", "relative"; empty: he may."""
-    return _against(found, [staff_id], day)[staff_id]
+    return objections_of([found], staff_id, day)[found.pk]
+
+
+def objections_of(ratings: Sequence[Rating], staff_id: int, day: dt.date) -> dict[int, list[str]]:
+    """rating -> why a person must not decide it (`rating_objections`), read together."""
+    return {key: found[staff_id] for key, found in _against(ratings, [staff_id], day).items()}
 
 
 def free_to_decide(found: Rating, people: Sequence[int], day: dt.date) -> list[int]:
     """Those of some people whom nothing keeps from deciding a rating."""
-    return [staff_id for staff_id, codes in _against(found, people, day).items() if not codes]
+    return [staff_id for staff_id, codes in _against([found], people, day)[found.pk].items() if not codes]
 
 
-def _against(found: Rating, people: Sequence[int], day: dt.date) -> dict[int, list[str]]:
-    customer, steps = found.customer, kin_steps_of(authority_policy(day)[1])
-    makers = {found.generated_by_id, found.submitted_by_id}
-    makers |= {staff_id for staff_id, _part in typed_by([customer.pk])[customer.pk]}
-    return {
-        staff_id: against(
-            staff_id, makers, customer.responsible_id, {customer.pk}, kin_of(staff_id, day, steps)
-        )
-        for staff_id in people
-    }
+def _against(
+    ratings: Sequence[Rating], people: Sequence[int], day: dt.date
+) -> dict[int, dict[int, list[str]]]:
+    """rating -> person -> what keeps him from deciding it."""
+    steps, typed = kin_steps_of(authority_policy(day)[1]), typed_by([one.customer_id for one in ratings])
+    kin = {staff_id: kin_of(staff_id, day, steps) for staff_id in people}
+    found = {}
+    for one in ratings:
+        makers = {one.generated_by_id, one.submitted_by_id, *(s for s, _part in typed[one.customer_id])}
+        own = {one.customer_id}
+        found[one.pk] = {
+            staff_id: against(staff_id, makers, one.customer.responsible_id, own, kin[staff_id])
+            for staff_id in people
+        }
+    return found
 
 
 def free_of(waits: QuerySet[Rating], actor: Actor, day: dt.date) -> QuerySet[Rating]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -115,9 +116,17 @@ def acts_of(signal: Signal) -> list[SignalAct]:
 
 def warnings_of(actor: Actor, customer_id: int) -> list[Signal]:
     """A customer's warnings whose cause lasts: open ones first, the gravest first."""
-    found = Signal.objects.visible_to(actor).filter(customer_id=customer_id, ended_on__isnull=True)
+    return warnings_of_many(actor, [customer_id]).get(customer_id, [])
+
+
+def warnings_of_many(actor: Actor, customers: Collection[int]) -> dict[int, list[Signal]]:
+    """customer -> what `warnings_of` finds; without those that have none."""
+    found = Signal.objects.visible_to(actor).filter(customer_id__in=customers, ended_on__isnull=True)
     rows = found.select_related("owner")
-    return sorted(rows, key=lambda s: (s.state != SignalState.OPEN, s.level != "risk", s.due_on, s.pk))
+    told: dict[int, list[Signal]] = defaultdict(list)
+    for one in sorted(rows, key=lambda s: (s.state != SignalState.OPEN, s.level != "risk", s.due_on, s.pk)):
+        told[one.customer_id].append(one)
+    return dict(told)
 
 
 def may_handle(actor: Actor, signal: Signal) -> bool:
@@ -170,8 +179,9 @@ def rule_sentence(signal: Signal) -> str:
 
 
 def member_names(actor: Actor, signals: Iterable[Signal]) -> dict[int, str]:
-    """Names of the group members that warnings are about, of those whom the actor sees."""
-    members = {s.figures["member"] for s in signals if s.code == GROUP and "member" in s.figures}
+    """Names of the group members that warnings are about, and through whom, of those whom the actor sees."""
+    told = [s.figures for s in signals if s.code == GROUP]
+    members = {figures[key] for figures in told for key in ("member", "via") if key in figures}
     if not members:
         return {}
     return dict(Customer.objects.visible_to(actor).filter(pk__in=members).values_list("pk", "name"))

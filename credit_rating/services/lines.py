@@ -8,12 +8,13 @@ new line. A change of terms takes the line's row first, as every reservation doe
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import Max, Sum
+from django.db.models import Max
 from django.utils.timezone import localdate
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -23,7 +24,6 @@ from credit_rating.models import (
     CreditLine,
     Guarantee,
     GuaranteeStatus,
-    LineEntry,
     LineEvent,
     LineEventKind,
     LineStatus,
@@ -33,10 +33,10 @@ from credit_rating.models.lines import LIVING
 from credit_rating.selectors.cases import guarantees_out_of_force, named_to, open_conditions
 from credit_rating.selectors.lines import control_policy
 from credit_rating.services.control import expire_due
+from credit_rating.services.sub_limits import decided_sub_limits, set_sub_limits
 from crm_site.lib.dates import add_months
 from crm_site.lib.errors import Conflict, DomainError
 from crm_site.lib.formats import money_full
-from crm_site.lib.money import MoneyField
 from crm_site.lib.permissions import Actor, require
 from crm_site.lib.tenancy import require_bank
 from customers.models import Customer, Product
@@ -69,24 +69,59 @@ def open_line(
     `conditions_open`: it waits, pending, for its conditions and guarantees. `sub_limits`: by product, none above the line.
     Raises DomainError with the field's name.
     """
+    opening = Opening(
+        customer, product, currency, limit, expires_on, case_id, conditions_open, sub_limits or {}, reason
+    )
+    return open_lines(actor, openings=[opening], starts_on=starts_on, now=now)[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """A line to be opened, as `open_line` takes it."""
+
+    customer: Customer
+    product: Product
+    currency: str
+    limit: Decimal
+    expires_on: dt.date
+    case_id: int | None = None
+    conditions_open: bool = False
+    sub_limits: Mapping[Product, Decimal] = field(default_factory=dict)
+    reason: str = ""
+
+
+def open_lines(
+    actor: Actor, *, openings: Sequence[Opening], starts_on: dt.date, now: dt.datetime
+) -> list[CreditLine]:
+    """Open lines as approvals have decided them, in this order: `open_line` for each, written together."""
     require(actor, DECIDE)
-    _check_terms(limit, starts_on, expires_on, sub_limits or {})
-    months = int(control_policy(starts_on).params["review_months"])
-    review_on = add_months(starts_on, months)
+    for one in openings:
+        _check_terms(one.limit, starts_on, one.expires_on, one.sub_limits)
+    review_on = add_months(starts_on, int(control_policy(starts_on).params["review_months"]))
     with transaction.atomic():
-        line = CreditLine.objects.create(
-            year=starts_on.year, serial=_next_serial(starts_on.year), customer=customer, product=product,
-            currency=currency, limit=limit, reserved=Decimal(0), utilised=Decimal(0), starts_on=starts_on,
-            expires_on=expires_on, review_on=review_on if review_on < expires_on else None, case_id=case_id,
-            terms_case_id=case_id,
-            status=LineStatus.PENDING if conditions_open else LineStatus.ACTIVE, opened_at=now, changed_at=now,
-        )  # fmt: skip
+        serial = _next_serial(starts_on.year)
+        lines = [
+            CreditLine(
+                year=starts_on.year, serial=serial + place, customer=one.customer, product=one.product,
+                currency=one.currency, limit=one.limit, reserved=Decimal(0), utilised=Decimal(0), starts_on=starts_on,
+                expires_on=one.expires_on, review_on=review_on if review_on < one.expires_on else None,
+                case_id=one.case_id, terms_case_id=one.case_id,
+                status=LineStatus.PENDING if one.conditions_open else LineStatus.ACTIVE, opened_at=now, changed_at=now,
+            )
+            for place, one in enumerate(openings)
+        ]  # fmt: skip
+        CreditLine.objects.bulk_create(lines)
+        pairs = list(zip(lines, openings, strict=True))
         SubLimit.objects.bulk_create(
             SubLimit(line=line, product=p, limit=amount, reserved=Decimal(0), utilised=Decimal(0))
-            for p, amount in (sub_limits or {}).items()
+            for line, one in pairs
+            for p, amount in one.sub_limits.items()
         )
-        _event(actor, line, LineEventKind.OPENED, reason, now, case_id)
-    return line
+        LineEvent.objects.bulk_create(
+            _new_event(actor.staff_id, line, LineEventKind.OPENED, one.reason, now, one.case_id)
+            for line, one in pairs
+        )
+    return lines
 
 
 def change_line(
@@ -171,7 +206,7 @@ def _put_into_effect(
         _set_limit(line, limit)
         _event(actor, line, LineEventKind.LIMIT_CHANGED, reason, now, case_id)
     if sub_limits:
-        _set_sub_limits(line, sub_limits)
+        set_sub_limits(line, sub_limits)
         _event(actor, line, LineEventKind.SUBS_CHANGED, reason, now, case_id)
     today = localdate(now)
     following = add_months(today, int(control_policy(today).params["review_months"]))
@@ -373,47 +408,6 @@ def _set_limit(line: CreditLine, limit: Decimal) -> None:
         if sub.limit > limit:
             sub.limit = limit
             sub.save(update_fields=["limit"])
-
-
-def decided_sub_limits(written: Mapping[str, str]) -> dict[Product, Decimal]:
-    """Sub-limits by product, as a case keeps them by code."""
-    products = {p.code: p for p in Product.objects.filter(code__in=list(written))}
-    return {products[code]: Decimal(amount) for code, amount in written.items()}
-
-
-def _set_sub_limits(line: CreditLine, asked: Mapping[Product, Decimal]) -> None:
-    """Make, change or take away sub-limits of a locked line. A new one begins with what its product has in use.
-
-    Raises DomainError for one below what is used of it.
-    """
-    there = {s.product_id: s for s in SubLimit.objects.select_for_update(of=("self",)).filter(line=line)}
-    for product, amount in asked.items():
-        sub = there.get(product.pk)
-        if not amount:
-            if sub is not None:
-                there.pop(product.pk).delete()
-            continue
-        if sub is None:
-            outside = Decimal(line.utilised) - sum(Decimal(s.utilised) for s in there.values())
-            reserved, drawn = _used_for(line, product)
-            sub = SubLimit(line=line, product=product, reserved=reserved, utilised=min(drawn, outside))
-        if amount < sub.used:
-            message = _("%(amount)s of %(product)s are in use; its sub-limit cannot be below that.") % {
-                "amount": money_full(sub.used, line.currency), "product": product.name,
-            }  # fmt: skip
-            raise DomainError(message, code="limit_below_use", fields={"sub_limits": message})
-        sub.limit = amount
-        sub.save()
-        there[product.pk] = sub
-
-
-def _used_for(line: CreditLine, product: Product) -> tuple[Decimal, Decimal]:
-    """(reserved, drawn) of a line for a product that had no sub-limit, by the ledger."""
-    found = LineEntry.objects.filter(line=line, product=product).aggregate(
-        reserved=Sum("reserved_change", output_field=MoneyField()),
-        drawn=Sum("utilised_change", output_field=MoneyField()),
-    )
-    return Decimal(found["reserved"] or 0), max(Decimal(found["drawn"] or 0), Decimal(0))
 
 
 def _next_serial(year: int) -> int:

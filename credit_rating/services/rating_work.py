@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -12,10 +12,11 @@ from django.utils.translation import gettext_lazy
 from credit_rating.models import Rating, RatingStatus
 from credit_rating.selectors.cases import authority_policy, role_holders
 from credit_rating.selectors.rating_people import free_to_decide
-from crm_site.lib.permissions import Role
+from crm_site.lib.permissions import Actor, Role
 from crm_site.lib.registry import NoticeKind, WorkReason, add_notice, add_work_reason
 from crm_site.lib.tenancy import require_bank
-from crm_site.work.services import TaskRow, notify, put_tasks
+from crm_site.work.models import Task
+from crm_site.work.services import TaskRow, finish_cause, notify, put_tasks
 
 DECIDE, RETURNED, DECIDED = "rating_decide", "rating_returned", "rating.decided"
 
@@ -46,6 +47,18 @@ def sync_tasks(found: Rating, *, day: dt.date, now: dt.datetime) -> None:
         rows = [_task(found, source, RETURNED, found.submitted_by_id, due)]
     of = (found.customer_id, found.customer_id)
     put_tasks(require_bank(), rows, sources=[source], as_of=day, now=now, customers=of)
+
+
+def end_work(actor: Actor, ratings: Sequence[Rating], result: str, *, day: dt.date, now: dt.datetime) -> None:
+    """Of ratings of different customers that the actor has decided: whose was somebody's work, it is done."""
+    asked = Task.objects.open().filter(
+        customer_id__in=[one.customer_id for one in ratings], reason__in=(DECIDE, RETURNED)
+    )
+    waiting = set(asked.order_by().values_list("customer_id", flat=True))
+    for one in ratings:
+        if one.customer_id in waiting and actor.staff_id is not None:
+            finish_cause(actor, source_key=task_key(one, actor.staff_id), now=now, result=result)
+            sync_tasks(one, day=day, now=now)
 
 
 def task_key(found: Rating, staff_id: int) -> str:

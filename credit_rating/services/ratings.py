@@ -16,14 +16,15 @@ from credit_rating.policies import grades as grade_scale
 from credit_rating.policies.grades import GRADES, notches, pd_of
 from credit_rating.policies.shapes import read
 from credit_rating.scorecards import in_language
-from credit_rating.selectors.rating_people import rating_objections
+from credit_rating.selectors.rating_people import objections_of, rating_objections
 from credit_rating.selectors.ratings import as_content, assess, content_changes
-from credit_rating.services.rating_work import sync_tasks, task_key, tell_makers
+from credit_rating.services.rating_work import end_work, sync_tasks, task_key, tell_makers
 from credit_rating.services.scorecards import ensure_default_scorecards
 from crm_site.lib import formats
 from crm_site.lib.dates import add_months
 from crm_site.lib.errors import Conflict, DomainError
-from crm_site.lib.permissions import Actor, require
+from crm_site.lib.permissions import Actor, require, require_person
+from crm_site.lib.postgres.bulk import update_rows
 from crm_site.work.services import finish_cause
 from customers.models import Customer
 
@@ -173,14 +174,11 @@ def decide_rating(
     with transaction.atomic():
         found = _locked(actor, rating_id)
         require(actor, DECIDE, found.customer.home_branch)
+        staff_id = require_person(actor, DECIDE)
         wanted = RatingStatus.APPROVED if approve else RatingStatus.RETURNED
-        if found.status == wanted and found.decided_by_id == actor.staff_id:
+        if found.status == wanted and found.decided_by_id == staff_id:
             return found  # a double click
-        _expect(found, RatingStatus.SUBMITTED, seen)
-        if actor.staff_id is None:
-            raise PermissionDenied(DECIDE)
-        if codes := rating_objections(found, actor.staff_id, day):
-            raise RatingFault(objection_words()[codes[0]], code=f"four_eyes_{codes[0]}")
+        _check_decision(actor, found, seen, rating_objections(found, staff_id, day))
         if not approve and not note.strip():
             message = _("Say what is to be done again.")
             raise RatingFault(message, code="note", fields={"note": message})
@@ -189,20 +187,64 @@ def decide_rating(
             standing.update(status=RatingStatus.SUPERSEDED)
             found.expires_on = add_months(day, int(found.content["valid_months"]))
         found.status, found.decision_note = wanted, note.strip()
-        found.decided_by_id, found.decided_at = actor.staff_id, now
+        found.decided_by_id, found.decided_at = staff_id, now
         found.save(update_fields=["status", "decision_note", "decided_by", "decided_at", "expires_on"])
         finish_cause(
-            actor, source_key=task_key(found, actor.staff_id), now=now, result=str(RatingStatus(wanted).label)
+            actor, source_key=task_key(found, staff_id), now=now, result=str(RatingStatus(wanted).label)
         )
         sync_tasks(found, day=day, now=now)
         tell_makers(found, now=now)
         return found
 
 
+def approve_ratings(
+    actor: Actor, *, seen: Mapping[int, str], note: str, day: dt.date, now: dt.datetime
+) -> set[int]:
+    """Approve ratings of different customers together: what `decide_rating` does to one, but that nobody is told of each.
+
+    `seen`: rating -> the stamp of what was looked at. Returns those that may not be approved like this; with any, nothing
+    is done to any.
+    """
+    staff_id = require_person(actor, DECIDE)
+    with transaction.atomic():
+        found = list(_lockable(actor).filter(pk__in=list(seen)).order_by("pk"))
+        against = objections_of(found, staff_id, day)
+        refused = set(seen) - {one.pk for one in found}
+        for one in found:
+            try:
+                _check_decision(actor, one, seen[one.pk], against[one.pk])
+            except (DomainError, PermissionDenied):
+                refused.add(one.pk)
+        if refused:
+            return refused
+        customers = [one.customer_id for one in found]
+        standing = Rating.objects.filter(customer_id__in=customers, status=RatingStatus.APPROVED)
+        standing.update(status=RatingStatus.SUPERSEDED)
+        for one in found:
+            one.status, one.decision_note = RatingStatus.APPROVED, note.strip()
+            one.decided_by_id, one.decided_at = staff_id, now
+            one.expires_on = add_months(day, int(one.content["valid_months"]))
+        update_rows(found, ["status", "decision_note", "decided_by", "decided_at", "expires_on"])
+        end_work(actor, found, str(RatingStatus.APPROVED.label), day=day, now=now)
+    return set()
+
+
+def _check_decision(actor: Actor, found: Rating, seen: str, against: Sequence[str]) -> None:
+    """Raise what keeps the actor from deciding a rating as he saw it. `against`: of rating_objections."""
+    require(actor, DECIDE, found.customer.home_branch)
+    _expect(found, RatingStatus.SUBMITTED, seen)
+    if against:
+        raise RatingFault(objection_words()[against[0]], code=f"four_eyes_{against[0]}")
+
+
 def _locked(actor: Actor, rating_id: int) -> Rating:
     """A rating that the actor sees, locked. Raises Rating.DoesNotExist."""
+    return _lockable(actor).get(pk=rating_id)
+
+
+def _lockable(actor: Actor) -> Any:
     rows = Rating.objects.visible_to(actor).select_for_update(of=("self",))
-    return rows.select_related("customer__home_branch", "grade_policy", "decided_by").get(pk=rating_id)
+    return rows.select_related("customer__home_branch", "grade_policy", "decided_by")
 
 
 def _expect(found: Rating, status: RatingStatus, seen: str) -> None:

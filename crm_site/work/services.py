@@ -178,7 +178,7 @@ def _settle(
     """Make the sources' tasks what the stage says: (made or changed, cancelled)."""
     first, last = customers or (None, None)
     if first != last:  # a night's: the planner must know whether they are few or many
-        cursor.execute("ANALYZE work_stage")
+        cursor.execute("ANALYZE work_stage (source_key)")
     values: dict[str, Any] = {
         "bank": bank_id, "as_of": as_of, "now": now or timezone.now(), "run": run_id, "sources": sources,
         "first": first, "last": last,

@@ -29,7 +29,7 @@ from customers.selectors import lists, single
 from customers.selectors.people import people_of
 from customers.selectors.timeline import open_promises
 from customers.view_parts import badges_of
-from customers.views.drawings import draw_relations, trend_chart
+from customers.views.drawings import trend_chart
 from customers.views.guard import as_of, get_customer, is_partial, page
 from customers.views.listing import list_url, unpack
 
@@ -311,16 +311,6 @@ def identity(request: Any, customer_id: int) -> HttpResponse:
         "may_reveal": may(request.actor, "customer.reveal"),
     }
     return show(request, "customers/_panel_identity.html", context)
-
-
-@page("customer.read")
-@require_GET
-def relations(request: Any, customer_id: int) -> HttpResponse:
-    """Family, group, owners and supply chain, as a picture and a table."""
-    customer = get_customer(request, customer_id)
-    parties = single.relations_of(request.actor, customer)
-    context = {"customer": customer, "parties": parties, "graph": draw_relations(customer.name, parties)}
-    return show(request, "customers/_panel_relations.html", context)
 
 
 @page("customer.read")

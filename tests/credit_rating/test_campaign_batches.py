@@ -365,22 +365,19 @@ def test_taken_out_by_the_approver_it_is_decided_by_itself(season: Season) -> No
 
 
 def test_a_killed_chunk_goes_on_where_it_was(season: Season, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The worker dies in the middle of carrying out: its transaction is gone, the next one finds what is left."""
+    """The worker dies when all is written but its end: its transaction is gone, the next one finds what is left."""
     batch, run = sign(season.manager, propose(season))
-    done: list[int] = []
-    real = batches._decide
+    real = batches.note_approved
 
-    def dying(*given: object) -> None:
-        if len(done) == 1:
-            raise KeyboardInterrupt
-        done.append(1)
-        real(*given)
+    def dying(*_given: object) -> None:
+        assert CreditLine.objects.count() == 3
+        raise KeyboardInterrupt
 
-    monkeypatch.setattr(batches, "_decide", dying)
+    monkeypatch.setattr(batches, "note_approved", dying)
     with pytest.raises(KeyboardInterrupt), transaction.atomic():
         run_here(run)
     assert nothing_happened(season)
-    monkeypatch.setattr(batches, "_decide", real)
+    monkeypatch.setattr(batches, "note_approved", real)
     first, last = (members_of(season)[i].pk for i in (0, -1))
     assert batches.carry_out(
         batch_id=batch.pk, members=(first, first), today=TODAY, now=LATER, run_id=run.pk

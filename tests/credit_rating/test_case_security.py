@@ -36,7 +36,7 @@ def desk(house: House) -> Desk:
 
 def _decides(case: CreditCase) -> str:
     """Who would decide the case of a customer with a good grade and a calculation."""
-    asked = selectors.asked_of(case, TODAY)[0]
+    asked = selectors.asked_of(case, TODAY)
     return selectors.who_would_decide(replace(asked, grade="A", uncalculated=False), TODAY)[0].decides
 
 
@@ -58,7 +58,7 @@ def test_the_branch_decides_what_is_covered_and_no_less(
         book.mortgage(desk.rm.actor, desk.customer, **change)
         case = a_case(desk, ASKED)
         shown = sum(row.usable.amount for row in guarantees_of(desk.rm.actor, desk.customer, day=TODAY))
-        assert selectors.asked_of(case, TODAY)[0].usable == shown
+        assert selectors.asked_of(case, TODAY).usable == shown
         assert _decides(case) == decides
 
 

@@ -53,9 +53,9 @@ def test_a_case_goes_through_every_stage_to_a_line_that_waits_for_its_conditions
     assert case.status == CaseStatus.BRANCH
     assert [t.owner_id for t in Task.objects.open()] == [desk.manager.staff.pk]
     say(desk.manager, case)
-    assert [c.pk for c in selectors.inbox(desk.reviewer.actor, "todo", day=TODAY)] == [case.pk]
-    assert selectors.inbox(desk.manager.actor, "todo", day=TODAY) == []
-    assert [c.pk for c in selectors.inbox(desk.manager.actor, "decided", day=TODAY)] == [case.pk]
+    assert [c.pk for c in selectors.inbox(desk.reviewer.actor, "todo", day=TODAY).rows] == [case.pk]
+    assert selectors.inbox(desk.manager.actor, "todo", day=TODAY).rows == []
+    assert [c.pk for c in selectors.inbox(desk.manager.actor, "decided", day=TODAY).rows] == [case.pk]
     say(desk.reviewer, case, "conditional")
     for member in desk.members:
         say(member, case)
@@ -223,7 +223,7 @@ def test_asking_in_pieces_adds_up(desk: Desk) -> None:
     a_case(desk)
     other = tables.terms(1_000_000, product=tables.a_product("FX"))
     second = cases.create_case(desk.rm.actor, customer=desk.customer, terms=other, now=NOW)
-    assert selectors.asked_of(second, TODAY)[0].amount == D(21_000_000)
+    assert selectors.asked_of(second, TODAY).amount == D(21_000_000)
 
 
 def test_a_withdrawn_case_is_over(desk: Desk) -> None:
@@ -302,7 +302,7 @@ def test_the_inbox_says_what_each_case_says_of_each_person(desk: Desk) -> None:
     seen = 0
     for person in people:
         actor = person.actor
-        shown = {case.pk for case in selectors.inbox(actor, "todo", day=TODAY)}
+        shown = {case.pk for case in selectors.inbox(actor, "todo", day=TODAY).rows}
         for case in found:
             case.refresh_from_db()
             stands = selectors.capacity(actor, case, TODAY)
@@ -326,8 +326,12 @@ class Shelf:
         self.now: dict[str, Evidence] = {}
         monkeypatch.setattr(
             dossier,
-            "find_evidence",
-            lambda name, _customer, key: self.kept.get((name, key)) if key else self.now.get(name),
+            "find_evidence_of",
+            lambda name, keys: {
+                customer: found
+                for customer, key in keys.items()
+                if (found := self.kept.get((name, key)) if key else self.now.get(name))
+            },
         )
 
     def put(self, name: str, evidence: Evidence) -> Evidence:

@@ -175,7 +175,7 @@ def test_a_promised_raise_counts_when_more_is_asked_for(desk: Desk) -> None:
     approved(desk, line, 30_000_000, "increase")
     more = terms(1_000_000, product=a_product("FX"))
     asked = cases.create_case(desk.rm.actor, customer=desk.customer, terms=more, now=LATER)
-    assert selectors.asked_of(asked, TODAY)[0].amount == D(31_000_000)
+    assert selectors.asked_of(asked, TODAY).amount == D(31_000_000)
 
 
 def test_the_pages_say_what_waits_and_put_it_into_effect(desk: Desk, client_for: SignIn) -> None:

@@ -9,13 +9,10 @@ import re
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
-import pytest
 from playwright.sync_api import expect
 
 from tests.e2e.conftest import Reader
 
-# Together on one worker: they share one server and one bank.
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 Window = Callable[..., Reader]
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
@@ -12,7 +13,7 @@ from django.utils.translation import gettext as _
 
 from credit_rating.engine.authority import Asked, Route
 from credit_rating.engine.exposure import CapUse
-from credit_rating.evidence import Evidence, find_evidence
+from credit_rating.evidence import Evidence, find_evidence_of
 from credit_rating.models import (
     CaseDossier,
     CaseKind,
@@ -31,18 +32,18 @@ from credit_rating.policies import SHAPES, Body, read
 from credit_rating.policies.authority import calculation_days_of, kin_steps_of, route_of
 from credit_rating.policies.grades import GRADES
 from credit_rating.selectors.at_stake import home_rates
-from credit_rating.selectors.cases.files import told_files
-from credit_rating.selectors.cases.people import without_branch
+from credit_rating.selectors.cases.files import told_files_of
+from credit_rating.selectors.cases.people import Branches, without_branch_of
 from credit_rating.selectors.exposure import broken_caps, related_customers
-from credit_rating.selectors.external import newest_report
-from credit_rating.selectors.guarantees import newest_valuations, security_of
-from credit_rating.selectors.makers import hands_on
+from credit_rating.selectors.external import newest_reports
+from credit_rating.selectors.guarantees import Security, newest_valuations, security_of
+from credit_rating.selectors.makers import Hand, hands_on
 from credit_rating.selectors.policies import policy_on
 from crm_site.accounts.banks import home_currency
 from crm_site.lib.errors import DomainError
 from crm_site.lib.money import round_cents
 from crm_site.lib.tenancy import require_bank
-from customers.models import Customer, FxRate
+from customers.models import FxRate
 
 SUBJECT = "authority"
 CENT = Decimal("0.01")
@@ -117,60 +118,134 @@ def broken_by(case: CreditCase, today: dt.date) -> tuple[CapUse, ...]:
     return broken_caps({case.customer_id: amount}, today).get(case.customer_id, ())
 
 
-def asked_of(
-    case: CreditCase, day: dt.date, *, grade: str | None = None
-) -> tuple[Asked, Evidence | None, Evidence | None]:
-    """What the matrix is asked about a case, and the evidence it rests on: the calculation that it names, and the
-    customer's rating in force, whichever the case began with. What a calculation assumes of somebody unrated is no
-    grade. `grade`: of a rating that is decided together with the case. Raises DomainError when evidence is gone or no
-    longer what was saved."""
-    calculation = _named("calculation", case, case.calculation_id)
-    _named("rating", case, case.rating_id)
-    rating = find_evidence("rating", case.customer_id, None)
+@dataclass(frozen=True, slots=True)
+class Grounds:
+    """What the matrix is asked by, of cases of different customers, read together; by customer."""
+
+    day: dt.date
+    version: int | None
+    body: Body
+    calculations: Mapping[int, Evidence]
+    named: Mapping[int, Evidence]
+    ratings: Mapping[int, Evidence]
+    security: Mapping[int, Security]
+    promised: Mapping[int, list[CreditLine]]
+    others: Mapping[int, list[CreditCase]]
+
+
+def grounds_of(cases: Sequence[CreditCase], day: dt.date) -> Grounds:
+    """Read what the matrix is asked by; the cases are of different customers."""
+    ids = [case.customer_id for case in cases]
+    version, body = authority_policy(day)
+    promised: dict[int, list[CreditLine]] = defaultdict(list)
+    for line in CreditLine.objects.filter(PROMISED, customer_id__in=ids).order_by("id"):
+        promised[line.customer_id].append(line)
+    others: dict[int, list[CreditCase]] = defaultdict(list)
+    kept = [case.pk for case in cases if case.pk]
+    for other in CreditCase.objects.filter(customer_id__in=ids, status__in=STAGES).exclude(pk__in=kept):
+        others[other.customer_id].append(other)
+    return Grounds(
+        day, version, body,
+        find_evidence_of("calculation", {c.customer_id: c.calculation_id for c in cases if c.calculation_id}),
+        find_evidence_of("rating", {c.customer_id: c.rating_id for c in cases if c.rating_id}),
+        find_evidence_of("rating", dict.fromkeys(ids)), security_of(ids, day), promised, others,
+    )  # fmt: skip
+
+
+def asked_by(grounds: Grounds, case: CreditCase, *, grade: str | None = None) -> Asked:
+    """What the matrix is asked about a case by the calculation that it names and the customer's rating in force,
+    whichever the case began with. What a calculation assumes of somebody unrated is no grade. `grade`: of a rating that
+    is decided together with the case. Raises DomainError when evidence is gone or no longer what was saved."""
+    one, day = case.customer_id, grounds.day
+    for name, key, found in (
+        ("calculation", case.calculation_id, grounds.calculations),
+        ("rating", case.rating_id, grounds.named),
+    ):
+        if key and one not in found:
+            message = _("The evidence is not there any more, or is not what was saved.")
+            raise DomainError(message, code="evidence", fields={name: message})
+    calculation, rating = grounds.calculations.get(one), grounds.ratings.get(one)
     grade = grade if grade is not None else rating.grade if rating else ""
     own = in_bank_currency(Decimal(case.amount), case.currency, day)
     above = calculation is not None and calculation.limit is not None and own > calculation.limit
-    kinds, usable = security_of(case.customer, day)
-    amount = _asked_amount(case, day)
-    asked = Asked(
+    kinds, usable = grounds.security[one]
+    amount = total_asked(case, grounds.promised.get(one, []), grounds.others.get(one, []), day)
+    return Asked(
         amount, grade, str(credit_kind(case.customer)), kinds, above, usable=usable,
-        uncalculated=_is_uncalculated(case, calculation, grade, day), excluded=case.customer.is_excluded,
+        uncalculated=_is_uncalculated(case, calculation, grade, grounds), excluded=case.customer.is_excluded,
     )  # fmt: skip
-    return asked, calculation, rating
 
 
-def _named(name: str, case: CreditCase, key: int | None) -> Evidence | None:
-    found = find_evidence(name, case.customer_id, key) if key else None
-    if key and found is None:
-        message = _("The evidence is not there any more, or is not what was saved.")
-        raise DomainError(message, code="evidence", fields={name: message})
-    return found
+def asked_of(case: CreditCase, day: dt.date) -> Asked:
+    """What the matrix is asked about a case (`asked_by`)."""
+    return asked_by(grounds_of([case], day), case)
 
 
-def _is_uncalculated(case: CreditCase, calculation: Evidence | None, grade: str, day: dt.date) -> bool:
+def _is_uncalculated(case: CreditCase, calculation: Evidence | None, grade: str, grounds: Grounds) -> bool:
     """Whether no calculation carries the case: there is none, it is too old, or it takes the customer for better than
     his rating says. Less than there is needs none."""
     if case.kind == CaseKind.DECREASE:
         return False
     if calculation is None or grade not in GRADES or GRADES.index(calculation.grade) < GRADES.index(grade):
         return True
-    return (day - calculation.as_of).days > calculation_days_of(authority_policy(day)[1])
+    return (grounds.day - calculation.as_of).days > calculation_days_of(grounds.body)
 
 
 def dossier_of(case: CreditCase, day: dt.date, today: dt.date) -> Dossier:
     """The dossier of a case as it is today, with the policy and rates of `day`."""
-    asked, calculation, rating = asked_of(case, day)
-    version, body = authority_policy(day)
-    quorum, majority = int(body.params["quorum"]), int(body.params["majority_pct"])
-    customer = case.customer
-    guarantees = _guarantees(customer, today)
-    makers = [(case.prepared_by_id, "case"), *sorted(hands_on([customer.pk], today)[customer.pk])]
+    return dossiers_of([case], day, Branches(today))[case.customer_id]
+
+
+def dossiers_of(cases: Sequence[CreditCase], day: dt.date, branches: Branches) -> dict[int, Dossier]:
+    """customer -> the dossier of its case; the cases are of different customers, and what they rest on is read together.
+    `branches` says what day it is. Raises DomainError for what one of them lacks."""
+    today, ids = branches.day, [case.customer_id for case in cases]
+    grounds = grounds_of(cases, day)
+    asked = {case.customer_id: asked_by(grounds, case) for case in cases}
+    hands = hands_on(ids, today)
+    makers = {case.customer_id: _makers(case, grounds, hands[case.customer_id]) for case in cases}
+    staff = {one: [staff_id for staff_id, _part in found] for one, found in makers.items()}
+    without = without_branch_of(cases, staff, kin_steps_of(grounds.body), branches)
+    broken = broken_caps({one: what.amount for one, what in asked.items()}, today)
+    beside = Beside(
+        related_customers(today), _guarantees(ids, today), told_files_of([c.pk for c in cases if c.pk]),
+        newest_reports(ids, today),
+    )  # fmt: skip
+    return {
+        one: _composed(
+            case, grounds, replace(asked[one], without_branch=one in without, breaks_cap=one in broken),
+            makers[one], beside,
+        )
+        for case in cases
+        for one in (case.customer_id,)
+    }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What else a dossier shows, read together: related parties, guarantees and newest reports of other banks by
+    customer, files by case."""
+
+    related: Collection[int]
+    guarantees: Mapping[int, list[dict[str, Any]]]
+    files: Mapping[int, list[dict[str, object]]]
+    reports: Mapping[int, list[ExternalExposure]]
+
+
+def _makers(case: CreditCase, grounds: Grounds, hands: Collection[Hand]) -> list[Hand]:
+    calculation, rating = grounds.calculations.get(case.customer_id), grounds.ratings.get(case.customer_id)
+    makers = [(case.prepared_by_id, "case"), *sorted(hands)]
     makers += [(s, "calculation") for s in (calculation.makers if calculation else ())]
-    makers += [(s, "rating") for s in (rating.makers if rating else ())]
-    steps = kin_steps_of(body)
-    is_without = without_branch(case, [staff for staff, _part in makers], today, steps)
-    breaks = bool(broken_caps({customer.pk: asked.amount}, today))
-    asked = replace(asked, without_branch=is_without, breaks_cap=breaks)
+    return makers + [(s, "rating") for s in (rating.makers if rating else ())]
+
+
+def _composed(
+    case: CreditCase, grounds: Grounds, asked: Asked, makers: Sequence[Hand], beside: Beside
+) -> Dossier:
+    customer, body = case.customer, grounds.body
+    quorum, majority = int(body.params["quorum"]), int(body.params["majority_pct"])
+    calculation, rating = grounds.calculations.get(customer.pk), grounds.ratings.get(customer.pk)
+    living = [line for line in grounds.promised.get(customer.pk, []) if line.status in LIVING]
     route = route_of(body, asked)
     content: dict[str, Any] = {
         "case": {
@@ -181,16 +256,17 @@ def dossier_of(case: CreditCase, day: dt.date, today: dt.date) -> Dossier:
         },
         "customer": {
             "id": customer.pk, "number": customer.number, "name": customer.name, "kind": asked.kind,
-            "is_related": customer.pk in related_customers(today),
+            "is_related": customer.pk in beside.related,
         },
-        "calculation": _told(calculation), "rating": _told(rating), "guarantees": guarantees,
+        "calculation": _told(calculation), "rating": _told(rating),
+        "guarantees": beside.guarantees.get(customer.pk, []),
         "lines": [
             {"number": x.number, "limit": str(x.limit), "currency": x.currency, "status": x.status,
              "expires_on": x.expires_on.isoformat()}
-            for x in CreditLine.objects.filter(customer=customer, status__in=LIVING).order_by("id")
+            for x in living
         ],
         "authority": {
-            "policy_version": version, "amount": str(asked.amount), "grade": asked.grade,
+            "policy_version": grounds.version, "amount": str(asked.amount), "grade": asked.grade,
             "guarantees": sorted(asked.guarantees), "above_limit": asked.above_limit, "route": list(route.stages),
             "why": route.why, "quorum": quorum, "majority_pct": majority,
         },
@@ -198,7 +274,7 @@ def dossier_of(case: CreditCase, day: dt.date, today: dt.date) -> Dossier:
     # Only where there are any: a case that began before they were known keeps its hash.
     if asked.uncalculated:
         content["authority"]["uncalculated"] = True
-    if breaks:  # that it does, not by how much: figures of the whole group move every day
+    if asked.breaks_cap:  # that it does, not by how much: figures of the whole group move every day
         content["authority"]["breaks_cap"] = True
     if asked.excluded:
         content["authority"]["excluded"] = True
@@ -206,13 +282,14 @@ def dossier_of(case: CreditCase, day: dt.date, today: dt.date) -> Dossier:
         content["authority"]["covered_pct"] = asked.covered_pct
     if case.sub_limits:
         content["case"]["sub_limits"] = "; ".join(f"{p} {a}" for p, a in sorted(case.sub_limits.items()))
-    if files := told_files(case):
-        content["files"] = files
-    if report := newest_report(ExternalExposure.objects.filter(customer=customer), today):
+    if case.pk in beside.files:
+        content["files"] = beside.files[case.pk]
+    if report := beside.reports.get(customer.pk):
         content["other_banks"] = [_told_exposure(row) for row in report]
     return Dossier(
-        content, route, quorum, majority, steps, tuple(dict.fromkeys(makers)), rating.id if rating else None
-    )
+        content, route, quorum, majority, kin_steps_of(body), tuple(dict.fromkeys(makers)),
+        rating.id if rating else None,
+    )  # fmt: skip
 
 
 def _told_exposure(row: ExternalExposure) -> dict[str, Any]:
@@ -232,15 +309,15 @@ def _told(evidence: Evidence | None) -> dict[str, Any] | None:
     }  # fmt: skip
 
 
-def _guarantees(customer: Customer, day: dt.date) -> list[dict[str, Any]]:
-    """The live guarantees as facts (without what a day makes of them)."""
-    found = Guarantee.objects.filter(customer=customer, status__in=LIVE).order_by("id")
+def _guarantees(customers: Sequence[int], day: dt.date) -> dict[int, list[dict[str, Any]]]:
+    """customer -> its live guarantees as facts (without what a day makes of them)."""
+    found = Guarantee.objects.filter(customer_id__in=customers, status__in=LIVE).order_by("id")
     rows = list(found.select_related("collateral"))
     values = newest_valuations([g.collateral_id for g in rows if g.collateral_id], day)
-    told = []
+    told: dict[int, list[dict[str, Any]]] = defaultdict(list)
     for g in rows:
         value = values.get(g.collateral_id) if g.collateral_id else None
-        told.append({
+        told[g.customer_id].append({
             "id": g.pk, "kind": g.kind, "name": g.collateral.name if g.collateral else "", "guarantor": g.guarantor_id,
             "amount": str(g.amount), "lien_order": g.lien_order, "prior_liens": str(g.prior_liens),
             "value": str(value.value) if value else None,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections import defaultdict
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import IO
 
@@ -28,13 +30,15 @@ def files_of(case: CreditCase) -> list[CaseFile]:
     return [file for file in case.files.all() if file.condition_id is None]
 
 
-def told_files(case: CreditCase) -> list[dict[str, object]]:
-    """The files that count, as the dossier names them."""
-    found = case.files.filter(condition__isnull=True, withdrawn_at__isnull=True).order_by("id")
-    return [
-        {"name": f.name, "kind": f.kind, "size": f.size, "sha256": f.digest, "by": f.uploaded_by_id}
-        for f in found
-    ]
+def told_files_of(cases: Collection[int]) -> dict[int, list[dict[str, object]]]:
+    """case -> the files that count, as the dossier names them; without those that have none."""
+    told: dict[int, list[dict[str, object]]] = defaultdict(list)
+    found = CaseFile.objects.filter(case_id__in=cases, condition__isnull=True, withdrawn_at__isnull=True)
+    for f in found.order_by("id"):
+        told[f.case_id].append(
+            {"name": f.name, "kind": f.kind, "size": f.size, "sha256": f.digest, "by": f.uploaded_by_id}
+        )
+    return dict(told)
 
 
 def may_add_files(actor: Actor, stands: Capacity | None) -> bool:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Iterable
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from django.db import connection
 from django.db.models import Exists, OuterRef, QuerySet
 
 from credit_rating.models import (
+    CaseMaker,
     CaseSeat,
     CaseStatus,
     CreditCase,
@@ -55,32 +57,74 @@ def kin_of(staff_id: int, day: dt.date, steps: int) -> set[int]:
         return {key for (key,) in cursor.fetchall()}
 
 
+class Branches:
+    """Who decides at which branch on a day, and whose relatives they are: each is read once, however many cases ask."""
+
+    def __init__(self, day: dt.date) -> None:
+        self.day = day
+        self._at: dict[int | None, list[int]] = {}
+        self._kin: dict[tuple[int, int], set[int]] = {}
+
+    def deciding(self, customer: Customer) -> list[int]:
+        """Whose place reaches the customer's home branch."""
+        branch = customer.home_branch_id
+        if branch not in self._at:
+            self._at[branch] = role_holders(Role.BRANCH_MANAGER, self.day, customer)
+        return self._at[branch]
+
+    def kin(self, staff_id: int, steps: int) -> set[int]:
+        if (staff_id, steps) not in self._kin:
+            self._kin[staff_id, steps] = kin_of(staff_id, self.day, steps)
+        return self._kin[staff_id, steps]
+
+
 def without_branch(case: CreditCase, makers: Iterable[int], day: dt.date, steps: int) -> bool:
     """Whether nobody who decides at the customer's branch may decide this case, so that headquarters does instead.
 
     Asked while no stage above the branch has the case; from there on it stays what it was, so that a change of staff
     voids nobody's opinion.
     """
-    if case.status in STAGES and case.status != CaseStatus.BRANCH and case.route:
-        return CaseStatus.BRANCH.value not in case.route
-    apart = {*makers, case.prepared_by_id, case.customer.responsible_id}
-    apart |= set(case.makers.values_list("staff_id", flat=True)) if case.pk else set()
-    # A case that is not kept yet has no seats.
-    seats = CaseSeat.objects.filter(case_id=case.pk or 0, round=case.round).exclude(recused="")
-    recused = set(seats.values_list("staff_id", flat=True))
-    customers = _debtors(case)
-    return all(
-        staff_id in apart or staff_id in recused or customers & kin_of(staff_id, day, steps)
-        for staff_id in role_holders(Role.BRANCH_MANAGER, day, case.customer)
-    )
+    return case.customer_id in without_branch_of([case], {case.customer_id: makers}, steps, Branches(day))
 
 
-def _debtors(case: CreditCase) -> set[int]:
-    """The customer and who promises for him."""
-    promised = Guarantee.objects.filter(
-        customer_id=case.customer_id, status__in=LIVE, guarantor__isnull=False
-    )
-    return {case.customer_id, *promised.values_list("guarantor_id", flat=True)}
+def without_branch_of(
+    cases: Sequence[CreditCase], makers: Mapping[int, Iterable[int]], steps: int, branches: Branches
+) -> set[int]:
+    """Of cases of different customers those (by customer) that nobody at their branch may decide, as `without_branch`
+    says of one. `makers`: by customer."""
+    kept = [case.pk for case in cases if case.pk]  # what is not kept yet has neither makers nor seats
+    known: dict[int, set[int]] = defaultdict(set)
+    for key, staff_id in CaseMaker.objects.filter(case_id__in=kept).values_list("case_id", "staff_id"):
+        known[key].add(staff_id)
+    rounds = {case.pk: case.round for case in cases}
+    seats = CaseSeat.objects.filter(case_id__in=kept).exclude(recused="")
+    for key, round_, staff_id in seats.values_list("case_id", "round", "staff_id"):
+        if rounds[key] == round_:
+            known[key].add(staff_id)
+    debtors = debtors_of([case.customer_id for case in cases])
+    found = set()
+    for case in cases:
+        if case.status in STAGES and case.status != CaseStatus.BRANCH and case.route:
+            if CaseStatus.BRANCH.value not in case.route:
+                found.add(case.customer_id)
+            continue
+        own = makers[case.customer_id]
+        apart = {*own, case.prepared_by_id, case.customer.responsible_id, *known.get(case.pk, ())}
+        if all(
+            staff_id in apart or debtors[case.customer_id] & branches.kin(staff_id, steps)
+            for staff_id in branches.deciding(case.customer)
+        ):
+            found.add(case.customer_id)
+    return found
+
+
+def debtors_of(customers: Sequence[int]) -> dict[int, set[int]]:
+    """customer -> itself and who promises for it."""
+    found = {customer: {customer} for customer in customers}
+    promised = Guarantee.objects.filter(customer_id__in=customers, status__in=LIVE, guarantor__isnull=False)
+    for customer, guarantor in promised.values_list("customer_id", "guarantor_id"):
+        found[customer].add(guarantor)
+    return found
 
 
 def objections(case: CreditCase, staff_id: int, day: dt.date) -> list[str]:
@@ -89,7 +133,8 @@ def objections(case: CreditCase, staff_id: int, day: dt.date) -> list[str]:
     spoken = {who for o in _said(case) for who in (o.staff_id, o.on_behalf_of_id)}
     makers = {case.prepared_by_id, *(m.staff_id for m in case.makers.all())}
     kin = kin_of(staff_id, day, case.kin_steps)
-    found = against(staff_id, makers, case.customer.responsible_id, _debtors(case) if kin else set(), kin)
+    debtors = debtors_of([case.customer_id])[case.customer_id] if kin else set()
+    found = against(staff_id, makers, case.customer.responsible_id, debtors, kin)
     if staff_id in spoken:
         found.append("decided")
     if any(s.staff_id == staff_id and s.recused for s in _seats(case)):

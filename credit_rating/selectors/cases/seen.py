@@ -29,7 +29,8 @@ from credit_rating.models import (
     Signal,
 )
 from credit_rating.models.cases import ENDED
-from credit_rating.selectors.cases.whole import GroupRow, Whole, whole_of
+from credit_rating.models.guarantees import LIVE
+from credit_rating.selectors.cases.whole import GroupRow, Whole, whole_of, wholes_of
 from credit_rating.selectors.guarantees import GuaranteeRow, guarantees_of
 from crm_site.lib.permissions import Actor, system_actor
 from customers.models import ContactPerson, Customer, Product
@@ -71,6 +72,25 @@ def seen_content(case: CreditCase, day: dt.date) -> Any:
     return _told(seen_by(system_actor(case.bank_id, "seen"), case, day))
 
 
+def seen_contents(cases: Sequence[CreditCase], day: dt.date) -> dict[int, Any]:
+    """customer -> `seen_content` of its case, read together; the cases are of different customers."""
+    if not cases:
+        return {}
+    actor = system_actor(cases[0].bank_id, "seen")
+    wholes = wholes_of(actor, cases, day)
+    pledged = Guarantee.objects.filter(customer_id__in=list(wholes), status__in=LIVE)
+    secured = set(pledged.order_by().values_list("customer_id", flat=True))
+    return {
+        case.customer_id: _told(
+            Seen(
+                wholes[case.customer_id],
+                guarantees_of(actor, case.customer, day=day) if case.customer_id in secured else [],
+            )
+        )
+        for case in cases
+    }
+
+
 @dataclass(frozen=True, slots=True)
 class Decided:
     """The panels as they were at the end of a case; `opinion`: the one that ended it, None when it ended by itself."""
@@ -95,13 +115,15 @@ def newest_opinion(case: CreditCase) -> Opinion | None:
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """What has moved since an opinion: caps whose level is another (before, now), warnings that are new, and members
-    whose class is another (before, now)."""
+    """What has moved since an opinion: caps whose level is another (before, now), warnings that are new, members whose
+    class is another (before, now), and who has come to the group or connected customers, or left them."""
 
     opinion: Opinion
     caps: list[tuple[CapUse, CapUse]]
     warnings: list[Signal]
     classes: list[tuple[GroupRow, GroupRow]]
+    came: list[GroupRow]
+    left: list[GroupRow]
 
 
 def moved_since(actor: Actor, case: CreditCase, now: Seen) -> Moved | None:
@@ -114,6 +136,8 @@ def moved_since(actor: Actor, case: CreditCase, now: Seen) -> Moved | None:
     new = [signal for signal in now.whole.warnings if signal.pk not in warned]
     caps: list[tuple[CapUse, CapUse]] = []
     classes: list[tuple[GroupRow, GroupRow]] = []
+    came: list[GroupRow] = []
+    left: list[GroupRow] = []
     if before.whole.group and now.whole.group:
         uses = {use.code: use for use in before.whole.group.concentration.uses}
         found = now.whole.group.concentration.uses
@@ -126,7 +150,11 @@ def moved_since(actor: Actor, case: CreditCase, now: Seen) -> Moved | None:
             for old, row in pairs
             if old is not None and (old.level or Level.NORMAL) != (row.level or Level.NORMAL)
         ]
-    return Moved(last, caps, new, classes) if caps or new or classes else None
+        came = [row for old, row in pairs if old is None]
+        there = {row.member.customer_id for row in now.whole.group.rows}
+        left = [row for key, row in rows.items() if key not in there]
+    moved = Moved(last, caps, new, classes, came, left)
+    return moved if caps or new or classes or came or left else None
 
 
 def _kept(actor: Actor, case: CreditCase, digest: str) -> Seen:

@@ -6,7 +6,8 @@ All of it is of the business day and live; what a decision is bound to is the do
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -16,11 +17,13 @@ from credit_rating.engine.steps import ZERO
 from credit_rating.models import CreditCase, CreditLine, LoanClass, Rating, RatingStatus, Signal
 from credit_rating.models.cases import ENDED, STAGES
 from credit_rating.models.lines import LIVING
+from credit_rating.selectors.at_stake import capital_on, stakes_by, standings_of
 from credit_rating.selectors.cases.dossier import total_asked
-from credit_rating.selectors.exposure import Concentration, Member, concentration_of
-from credit_rating.selectors.external import Elsewhere, elsewhere_of
-from credit_rating.selectors.lines import lines_of
-from credit_rating.selectors.warnings import warnings_of
+from credit_rating.selectors.exposure import Concentration, Member, alone, concentration_of, reaching_far
+from credit_rating.selectors.external import Elsewhere, elsewhere_of, elsewhere_of_many
+from credit_rating.selectors.lines import lines_of, lines_of_many
+from credit_rating.selectors.policies import policy_on
+from credit_rating.selectors.warnings import warnings_of, warnings_of_many
 from crm_site.lib.errors import DomainError
 from crm_site.lib.permissions import Actor
 from customers.models import CustomerKind
@@ -85,6 +88,48 @@ def whole_of(actor: Actor, case: CreditCase, day: dt.date) -> Whole:
         [one for one in others if one.status in ENDED][:MOST_DECISIONS],
         people_of(actor, case.customer, day=day) if case.customer.kind == CustomerKind.CORPORATE else None,
     )
+
+
+def wholes_of(actor: Actor, cases: Sequence[CreditCase], day: dt.date) -> dict[int, Whole]:
+    """customer -> `whole_of` its case; the cases are of different customers. Who stands alone is read together with the
+    others, who reaches far (`reaching_far`) and companies one by one."""
+    ids = [case.customer_id for case in cases]
+    far = reaching_far(ids, day) | {c.customer_id for c in cases if c.customer.kind == CustomerKind.CORPORATE}
+    found = {case.customer_id: whole_of(actor, case, day) for case in cases if case.customer_id in far}
+    near = [case for case in cases if case.customer_id not in far]
+    try:
+        return found | _near(actor, near, day)
+    except DomainError:  # an exchange rate is missing: whose, each one says
+        return found | {case.customer_id: whole_of(actor, case, day) for case in near}
+
+
+def _near(actor: Actor, cases: Sequence[CreditCase], day: dt.date) -> dict[int, Whole]:
+    ids = [case.customer_id for case in cases]
+    lines, warnings, reports = (
+        lines_of_many(actor, ids), warnings_of_many(actor, ids), elsewhere_of_many(ids, day),
+    )  # fmt: skip
+    others: dict[int, list[CreditCase]] = defaultdict(list)
+    seen = CreditCase.objects.visible_to(actor).filter(customer_id__in=ids, status__in=(*STAGES, *ENDED))
+    for one in seen.exclude(pk__in=[case.pk for case in cases]).select_related("product", "line"):
+        others[one.customer_id].append(one)
+    policy, capital, standings = policy_on("caps", day).body, capital_on(day), standings_of(ids)
+    stakes, grades, levels = stakes_by(standings, ids, day), _grades(ids, day), _levels(ids)
+    found = {}
+    for case in cases:
+        key, told = case.customer_id, others.get(case.customer_id, [])
+        living = [line for line in lines.get(key, []) if line.status in LIVING]
+        under_way = [one for one in told if one.status in STAGES]
+        amount = total_asked(case, living, under_way, case.as_of or day)
+        late = (
+            (standings[key].overdue_amount, standings[key].days_past_due) if key in standings else (ZERO, 0)
+        )
+        together = alone(case.customer, stakes[key], policy, capital, amount, late)
+        group = Group([GroupRow(together.members[0], grades.get(key, ""), levels.get(key, 0))], together)
+        ended = [one for one in told if one.status in ENDED][:MOST_DECISIONS]
+        found[key] = Whole(
+            group, "", living, reports.get(key), warnings.get(key, []), ended, None
+        )  # fmt: skip
+    return found
 
 
 def _group(actor: Actor, case: CreditCase, day: dt.date, amount: Decimal) -> Group:

@@ -1,15 +1,15 @@
 """Batches: what needs no second look is proposed by who collected it and approved by one signature over the whole list.
 
 The signature is bound to the hash of exactly what was shown. A run then carries it out, each member as an ordinary case
-through the services of cases with the maker and the approver of the batch, so that every rule and every guard of the
-database holds for each; what one of them refuses falls out with its reason, and nothing else does.
+with the maker and the approver of the batch, so that every rule and every guard of the database holds for each: together
+where nothing sets a member apart, else one by one; what is refused falls out with its reason, and nothing else does.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
@@ -23,6 +23,7 @@ from credit_rating.models import (
     CampaignBatch,
     CampaignMember,
     CampaignZone,
+    CreditLine,
     MemberStage,
     Rating,
     RatingStatus,
@@ -40,7 +41,7 @@ from credit_rating.selectors.campaigns import APPROVE_PIPELINE
 from credit_rating.services import cases
 from credit_rating.services.campaigns.members import terms_of
 from credit_rating.services.campaigns.opening import bank_currency
-from credit_rating.services.campaigns.progress import note_case_ended
+from credit_rating.services.campaigns.progress import note_approved, note_case_ended
 from credit_rating.services.campaigns.rules import (
     DECIDE,
     PREPARE,
@@ -50,7 +51,7 @@ from credit_rating.services.campaigns.rules import (
     running,
 )
 from credit_rating.services.campaigns.writing import update_exceptions
-from credit_rating.services.ratings import confirm_drafts, decide_rating
+from credit_rating.services.ratings import approve_ratings, confirm_drafts, decide_rating
 from crm_site.accounts.models import Staff
 from crm_site.accounts.selectors import actor_for
 from crm_site.jobs.models import Run
@@ -89,7 +90,7 @@ def propose_batch(
         ready = CampaignMember.objects.visible_to(actor).filter(
             zone=zone, stage=MemberStage.CALCULATED, is_exception=False, case=None, batch=None
         )
-        members = _members(ready)[:MOST]
+        members = _members(ready, MOST)
         judged = _judge_again(zone, members, today)
         members = [m for m in members if not judged[m.pk]]
         update_exceptions({k: v for k, v in judged.items() if v})
@@ -263,13 +264,16 @@ def carry_out(
         return 0, 0
     if content_hash(batch.content) != batch.content_hash:
         raise CampaignFault(_("The signed list is not what was signed."), code="batch_broken")
-    signed = {row["member"]: row for row in batch.content["rows"]}
     rows = _members(_left(batch_id).filter(pk__gte=members[0], pk__lte=members[1]))
     maker, approver = (
         replace(_actor(who, today), reason=batch.number) for who in (batch.proposed_by, batch.decided_by)
     )
+    signed = {row["member"]: row for row in batch.content["rows"]}
+    work = _Work(batch, signed, maker, approver, bank_currency(), now, today)
+    at_once = _together(work, rows)
     for member in rows:
-        _one(batch, member, signed.get(member.pk), maker, approver, now, today)
+        if member.pk not in at_once:
+            _one(work, member)
     # The one notice of the batch tells it; those of each case and rating stay on record, read.
     Notification.objects.filter(code__in=SPOKEN_FOR, created_at=now, read_at=None).update(read_at=now)
     return len(rows), len(rows)
@@ -282,16 +286,72 @@ def _actor(staff: Staff, day: dt.date) -> Actor:
     )
 
 
-def _one(
-    batch: CampaignBatch, member: CampaignMember, row: dict[str, Any] | None, maker: Actor, approver: Actor,
-    now: dt.datetime, today: dt.date,
-) -> None:  # fmt: skip
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """A signed batch that is carried out, its signed rows by member, and who made and who signed it, as of now."""
+
+    batch: CampaignBatch
+    signed: Mapping[int, dict[str, Any]]
+    maker: Actor
+    approver: Actor
+    currency: str
+    now: dt.datetime
+    today: dt.date
+
+    def lines(self, members: Sequence[CampaignMember]) -> dict[int, CreditLine]:
+        return shown.lines_of(self.batch.campaign, members, self.currency)
+
+    def is_signed(self, member: CampaignMember, line: CreditLine | None) -> bool:
+        """Whether the member is what was signed."""
+        return self.signed.get(member.pk) == shown.signed_row(member, line)
+
+
+def _together(work: _Work, rows: Sequence[CampaignMember]) -> set[int]:
+    """Carry out at once whom nothing sets apart; returns them. The others are left to `_one`, which says why not."""
+    lines = work.lines(rows)
+    members = [m for m in rows if m.is_open and work.is_signed(m, lines.get(m.customer_id))]
+    while members:
+        try:
+            with transaction.atomic():
+                _decide_together(work, members, lines)
+        except cases.Apart as error:
+            left = [m for m in members if m.customer_id not in error.customers]
+            members = left if len(left) < len(members) else []
+        except (DomainError, PermissionDenied, IntegrityError):
+            return set()
+        else:
+            return {m.pk for m in members}
+    return set()
+
+
+def _decide_together(work: _Work, members: Sequence[CampaignMember], lines: Mapping[int, CreditLine]) -> None:
+    """`_decide` for many: their ratings are approved, their cases made and approved, their lines opened."""
+    batch = work.batch
+    act_as(work.approver)
+    seen = {m.rating.pk: m.rating.stamp for m in members if m.rating is not None}
+    refused = approve_ratings(work.approver, seen=seen, note=batch.number, day=work.today, now=work.now)
+    if refused:
+        raise cases.Apart(m.customer_id for m in members if m.rating_id in refused)
+    for member in members:
+        member.campaign = batch.campaign
+    orders = [(m.customer, terms_of(m, lines.get(m.customer_id), work.currency)) for m in members]
+    made = cases.approve_together(
+        work.maker, work.approver, orders, investigation=_investigation(batch), text=batch.note, now=work.now,
+        today=work.today,
+    )  # fmt: skip
+    for member, case in zip(members, made, strict=True):
+        member.case = case
+    note_approved(members, work.now)
+
+
+def _one(work: _Work, member: CampaignMember) -> None:
     """One member: its rating is decided, its case made, submitted and decided, its line opened; or it falls out."""
     try:
         with transaction.atomic():
-            if row is None or row != shown.signed_row(member, bank_currency()):
+            line = work.lines([member]).get(member.customer_id)
+            if not work.is_signed(member, line):
                 raise Conflict(_("It is not what was signed."), code="changed")
-            _decide(batch, member, maker, approver, now, today)
+            _decide(work, member, line)
     except DomainError as error:
         _fall_out(member, _code(error), error.message)
     except PermissionDenied:
@@ -311,14 +371,8 @@ def _fall_out(member: CampaignMember, code: str, why: str) -> None:
     CampaignMember.objects.filter(pk=member.pk).update(batch=None, reason=why[:200])
 
 
-def _decide(
-    batch: CampaignBatch,
-    member: CampaignMember,
-    maker: Actor,
-    approver: Actor,
-    now: dt.datetime,
-    today: dt.date,
-) -> None:
+def _decide(work: _Work, member: CampaignMember, line: CreditLine | None) -> None:
+    batch, maker, approver, now, today = work.batch, work.maker, work.approver, work.now, work.today
     rating = member.rating
     assert rating is not None  # noqa: S101 - narrows the type: it was signed with its rating
     act_as(approver)
@@ -327,7 +381,7 @@ def _decide(
     )
     act_as(maker)
     member.campaign = batch.campaign
-    terms = terms_of(member)
+    terms = terms_of(member, line, work.currency)
     case = cases.create_case(maker, customer=member.customer, terms=terms, now=now)
     cases.edit_case(maker, case_id=case.pk, terms=terms, investigation=_investigation(batch), now=now)
     case = cases.submit_case(maker, case_id=case.pk, now=now, today=today)
@@ -349,9 +403,10 @@ def _investigation(batch: CampaignBatch) -> str:
     }  # fmt: skip
 
 
-def _members(found: Any) -> list[CampaignMember]:
+def _members(found: Any, most: int | None = None) -> list[CampaignMember]:
+    """The first `most` members by id (None: all), their rows taken."""
     rows = found.select_for_update(of=("self",)).select_related(*_RELATED, "customer", "zone", "campaign")
-    return list(rows.defer("rating__content", "calculation__content").order_by("pk"))
+    return list(rows.defer("rating__content", "calculation__content").order_by("pk")[:most])
 
 
 def _locked_zone(zone_id: int) -> CampaignZone:

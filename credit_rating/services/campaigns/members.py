@@ -18,7 +18,7 @@ from credit_rating.models import (
     MemberStage,
 )
 from credit_rating.models.campaigns import SET_ASIDE, SETTLED
-from credit_rating.models.lines import LIVING
+from credit_rating.selectors.campaign_batches import lines_of
 from credit_rating.services import cases
 from credit_rating.services.campaigns.opening import bank_currency
 from credit_rating.services.campaigns.rules import (
@@ -134,21 +134,19 @@ def make_case(actor: Actor, *, member_id: int, now: dt.datetime) -> CreditCase:
         if case is None:
             if not one.proposed:
                 raise CampaignFault(_("There is no line to ask for."), code="no_line")
-            case = cases.create_case(actor, customer=one.customer, terms=terms_of(one), now=now)
+            currency = bank_currency()
+            line = lines_of(one.campaign, [one], currency).get(one.customer_id)
+            terms = terms_of(one, line, currency)
+            case = cases.create_case(actor, customer=one.customer, terms=terms, now=now)
         one.case = case
         one.save(update_fields=["case"])
     return case
 
 
-def terms_of(one: CampaignMember) -> cases.Terms:
-    """What is asked for a member: a new line, or its line of the product renewed, raised or lowered."""
+def terms_of(one: CampaignMember, line: CreditLine | None, currency: str) -> cases.Terms:
+    """What is asked for a member: a new line, or its own (selectors.campaign_batches.lines_of) renewed, raised, lowered."""
     campaign, amount = one.campaign, one.proposed
     assert amount is not None  # noqa: S101 - narrows the type: whoever asks has looked
-    currency = bank_currency()
-    living = CreditLine.objects.filter(
-        customer=one.customer_id, product=campaign.product_id, currency=currency, status__in=LIVING
-    )
-    line = living.order_by("-id").first()
     kind = CaseKind.NEW
     if line is not None:
         kind = CaseKind.RENEWAL

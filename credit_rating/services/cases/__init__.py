@@ -25,12 +25,14 @@ from credit_rating.services.cases.rules import (
     address,
     objection_words,
 )
+from credit_rating.services.cases.together import Apart, approve_together
 
 __all__ = [
     "DECIDE",
     "MANAGE",
     "PREPARE",
     "READ",
+    "Apart",
     "Batch",
     "CaseFault",
     "Stale",
@@ -39,6 +41,7 @@ __all__ = [
     "add_files",
     "add_signer",
     "address",
+    "approve_together",
     "close_due",
     "copy_case",
     "create_case",

@@ -7,7 +7,7 @@ stage's time is up; what it finds is kept even where the act itself is refused.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
 from django.db import transaction
@@ -28,11 +28,13 @@ from credit_rating.models import (
 )
 from credit_rating.models.calculations import content_hash
 from credit_rating.models.cases import BY_RULE, STAGES
+from credit_rating.policies import Body
 from credit_rating.selectors import cases as selectors
 from credit_rating.selectors.cases import Dossier
 from credit_rating.services.campaigns.progress import note_case_ended
 from credit_rating.services.cases.rules import Stale, address, locked
-from credit_rating.services.lines import change_line, decided_sub_limits, open_line
+from credit_rating.services.lines import Opening, change_line, open_lines
+from credit_rating.services.sub_limits import decided_sub_limits
 from crm_site.lib.dates import add_months
 from crm_site.lib.errors import Conflict, DomainError
 from crm_site.lib.permissions import Actor, Grant, Role
@@ -43,21 +45,31 @@ from crm_site.work.services import TaskRow, notify, put_tasks
 def bind(case: CreditCase, today: dt.date, now: dt.datetime) -> Dossier:
     """Compute dossier, route and makers anew and keep what was shown."""
     dossier = selectors.dossier_of(case, today, today)
-    case.as_of, case.dossier_hash, case.rating_id = today, dossier.hash, dossier.rating_id
-    case.route, case.route_why = list(dossier.route.stages), dossier.route.why
-    case.quorum, case.majority_pct, case.kin_steps = dossier.quorum, dossier.majority_pct, dossier.kin_steps
+    take(case, dossier, today)
     CaseDossier.objects.get_or_create(
         case=case, hash=dossier.hash, defaults={"content": dossier.content, "at": now}
     )
-    _keep_makers(case, dossier)
+    keep_makers([(case, dossier)])
     return dossier
 
 
-def _keep_makers(case: CreditCase, dossier: Dossier) -> None:
-    """Put on record who had a hand in what a case rests on; the database asks these rows. Nobody ever leaves them."""
+def take(case: CreditCase, dossier: Dossier, today: dt.date) -> None:
+    """Set what of a dossier a case holds itself."""
+    case.as_of, case.dossier_hash, case.rating_id = today, dossier.hash, dossier.rating_id
+    case.route, case.route_why = list(dossier.route.stages), dossier.route.why
+    case.quorum, case.majority_pct, case.kin_steps = dossier.quorum, dossier.majority_pct, dossier.kin_steps
+
+
+def keep_makers(bound: Iterable[tuple[CreditCase, Dossier]]) -> None:
+    """Put on record who had a hand in what cases rest on; the database asks these rows. Nobody ever leaves them."""
     CaseMaker.objects.bulk_create(
-        [CaseMaker(case=case, staff_id=staff_id, part=part) for staff_id, part in dossier.makers],
+        [
+            CaseMaker(case=case, staff_id=staff_id, part=part)
+            for case, dossier in bound
+            for staff_id, part in dossier.makers
+        ],
         ignore_conflicts=True,
+        batch_size=500,  # each row is in the record, which sums up what is written by the thousand
     )
 
 
@@ -71,14 +83,18 @@ def keep_seen(case: CreditCase, today: dt.date, now: dt.datetime) -> str:
 
 def enter(case: CreditCase, stage: CaseStatus, now: dt.datetime, today: dt.date) -> None:
     """Hand the case to a stage; the committee's members get their seats, those concerned are recused at once."""
-    body = selectors.authority_policy(case.as_of or today)[1]
-    until = today + dt.timedelta(days=int(body.params[f"{stage}_days"]))
-    case.status, case.stage_since = stage, now
-    case.deadline = min(until, case.expires_on or until)
+    hand_to(case, stage, selectors.authority_policy(case.as_of or today)[1], now, today)
     case.save()
     if stage == CaseStatus.COMMITTEE:
         _seat_committee(case, now, today)
     sync_tasks(case, now, today)
+
+
+def hand_to(case: CreditCase, stage: CaseStatus, policy: Body, now: dt.datetime, today: dt.date) -> None:
+    """Set that a case is at a stage, and until when."""
+    until = today + dt.timedelta(days=int(policy.params[f"{stage}_days"]))
+    case.status, case.stage_since = stage, now
+    case.deadline = min(until, case.expires_on or until)
 
 
 def _seat_committee(case: CreditCase, now: dt.datetime, today: dt.date) -> None:
@@ -178,20 +194,25 @@ def carry_out(actor: Actor, case: CreditCase, now: dt.datetime, today: dt.date) 
     """The approval opens its line or changes the one it is about; while conditions are open or a guarantee is not in
     force neither gives room."""
     waits = bool(selectors.open_conditions(case.pk) or selectors.guarantees_out_of_force(case.pk, today))
-    until = add_months(today, case.term_months)
     if case.line is not None:
+        until = add_months(today, case.term_months)
         change_line(
             actor, line_id=case.line.pk, limit=Decimal(case.amount), expires_on=max(until, case.line.expires_on),
             case_id=case.pk, now=now, conditions_open=waits, reason=case.number,
             sub_limits=decided_sub_limits(case.sub_limits),
         )  # fmt: skip
         return
-    case.line = open_line(
-        actor, customer=case.customer, product=case.product, currency=case.currency, limit=Decimal(case.amount),
-        starts_on=today, expires_on=until, now=now, case_id=case.pk, reason=case.number,
-        conditions_open=waits, sub_limits=decided_sub_limits(case.sub_limits),
-    )  # fmt: skip
+    [case.line] = open_lines(actor, openings=[opening_of(case, today, waits=waits)], starts_on=today, now=now)
     case.save(update_fields=["line"])
+
+
+def opening_of(case: CreditCase, today: dt.date, *, waits: bool) -> Opening:
+    """The line that a case approved today opens; `waits`: for conditions or guarantees."""
+    sub_limits = decided_sub_limits(case.sub_limits) if case.sub_limits else {}
+    return Opening(
+        case.customer, case.product, case.currency, Decimal(case.amount), add_months(today, case.term_months), case.pk,
+        waits, sub_limits, case.number,
+    )  # fmt: skip
 
 
 def bring_up_to_date(actor: Actor, case_id: int, now: dt.datetime, today: dt.date) -> Conflict | None:
@@ -215,9 +236,9 @@ def _settle(case: CreditCase, now: dt.datetime, today: dt.date) -> bool:
     """Whether the stage's last day has passed; then the votes are counted, or the case expires."""
     if case.deadline is None or today <= case.deadline:
         return False
+    counts = case.status == CaseStatus.COMMITTEE and today <= (case.expires_on or today)
     # Votes count only on what still is what they were cast on.
-    is_same = selectors.dossier_of(case, case.as_of or today, today).hash == case.dossier_hash
-    if case.status == CaseStatus.COMMITTEE and is_same and today <= (case.expires_on or today):
+    if counts and selectors.dossier_of(case, case.as_of or today, today).hash == case.dossier_hash:
         _close_votes(case, now, today)
     else:
         end(case, CaseStatus.EXPIRED, now, today)
@@ -228,7 +249,7 @@ def void_if_changed(case: CreditCase, now: dt.datetime, today: dt.date) -> bool:
     found = selectors.dossier_of(case, case.as_of or today, today)
     if found.hash == case.dossier_hash:
         # What was typed since without changing the dossier (what a guarantor can carry, say) has a maker as well.
-        _keep_makers(case, found)
+        keep_makers([(case, found)])
         return False
     case.opinions.filter(round=case.round, voided_at__isnull=True).update(voided_at=now)
     _clear_seats(case, *SeatKind.values)

@@ -19,6 +19,7 @@ from credit_rating.models import (
     CreditCase,
     CreditLine,
 )
+from credit_rating.policies import Body
 from credit_rating.selectors import cases as selectors
 from credit_rating.selectors.lines import SUB_LIMIT_FAMILIES, sub_limits
 from credit_rating.services.cases.flow import bind, end, enter
@@ -50,16 +51,25 @@ class Terms:
 def create_case(actor: Actor, *, customer: Customer, terms: Terms, now: dt.datetime) -> CreditCase:
     """A draft. Raises CaseFault with the field's name, Conflict while the customer has a case for the product."""
     staff_id = require_person(actor, PREPARE)
-    _check_terms(customer, terms)
+    check_terms(customer, terms)
     try:
         with transaction.atomic():
             seen = Customer.objects.visible_to(actor).get(pk=customer.pk)
-            return CreditCase.objects.create(
-                year=now.year, serial=_next_serial(now.year), customer=seen, prepared_by_id=staff_id, prepared_at=now,
-                **_columns(terms),
-            )  # fmt: skip
+            case = draft(seen, terms, staff_id, next_serial(now.year), now)
+            case.save(force_insert=True)
+            return case
     except IntegrityError as error:
         raise Conflict(_("This customer has a case for this product already."), code="case_open") from error
+
+
+def draft(
+    customer: Customer, terms: Terms, staff_id: int, serial: int, now: dt.datetime, investigation: str = ""
+) -> CreditCase:
+    """The draft of a case, not saved."""
+    return CreditCase(
+        year=now.year, serial=serial, customer=customer, prepared_by_id=staff_id, prepared_at=now,
+        investigation=investigation, **_columns(terms),
+    )  # fmt: skip
 
 
 def edit_case(
@@ -68,7 +78,7 @@ def edit_case(
     """Its maker changes a draft or a returned case."""
     with transaction.atomic():
         case = _own(actor, case_id)
-        _check_terms(case.customer, terms)
+        check_terms(case.customer, terms)
         for name, value in _columns(terms).items():
             setattr(case, name, value)
         case.investigation = investigation.strip()
@@ -80,7 +90,8 @@ def _columns(terms: Terms) -> dict[str, Any]:
     return {name: getattr(terms, name) for name in Terms.__slots__}
 
 
-def _check_terms(customer: Customer, terms: Terms) -> None:
+def check_terms(customer: Customer, terms: Terms) -> None:
+    """Raise CaseFault with the names of the fields for terms that cannot be asked for."""
     faults = {}
     line = terms.line
     if line is None and not terms.product.is_for(customer.kind):
@@ -145,16 +156,20 @@ def submit_case(actor: Actor, *, case_id: int, now: dt.datetime, today: dt.date)
         if not case.investigation.strip():
             message = _("Write what the investigation found.")
             raise CaseFault(message, code="investigation", fields={"investigation": message})
-        case.round += 1
-        case.submitted_at = now
-        body = selectors.authority_policy(today)[1]
-        if case.expires_on is None:
-            case.expires_on = today + dt.timedelta(days=int(body.params["case_days"]))
-        if case.expires_on < today:
+        if begin_round(case, selectors.authority_policy(today)[1], now, today) < today:
             raise Conflict(_("The case has expired."), code="case_ended")
         bind(case, today, now)
         enter(case, CaseStatus(case.route[0]), now, today)
     return case
+
+
+def begin_round(case: CreditCase, policy: Body, now: dt.datetime, today: dt.date) -> dt.date:
+    """Set that a case is submitted (once more), and on the first time until when it is to be decided, which is returned."""
+    case.round += 1
+    case.submitted_at = now
+    if case.expires_on is None:
+        case.expires_on = today + dt.timedelta(days=int(policy.params["case_days"]))
+    return case.expires_on
 
 
 def withdraw_case(actor: Actor, *, case_id: int, now: dt.datetime, today: dt.date) -> CreditCase:
@@ -181,7 +196,7 @@ def _own(actor: Actor, case_id: int) -> CreditCase:
     return case
 
 
-def _next_serial(year: int) -> int:
+def next_serial(year: int) -> int:
     """The bank's next number of the year; two makers wait for each other."""
     with connection.cursor() as cursor:
         cursor.execute(
