@@ -17,7 +17,7 @@ from credit_rating.models.guarantees import LIVE
 from credit_rating.policies import Body
 from credit_rating.policies.caps import caps_of
 from credit_rating.selectors.at_stake import capital_on, stakes_by, stakes_of, standings_of
-from credit_rating.selectors.groups import grouped, groups_of
+from credit_rating.selectors.groups import grouped, groups_of, held_together
 from credit_rating.selectors.policies import policy_on
 from crm_site.lib.errors import DomainError
 from crm_site.lib.permissions import Actor
@@ -190,6 +190,20 @@ def broken_caps(limits: Mapping[int, Decimal], day: dt.date) -> dict[int, tuple[
         one: tuple(u for u in found if u.level == "breach") for one, found in cap_uses(limits, day).items()
     }
     return {one: broken for one, broken in uses.items() if broken}
+
+
+def counting_each_other(limits: Mapping[int, Decimal], day: dt.date) -> set[int]:
+    """Those of some customers whose caps count another of them, once the lines of all come to a limit: of one group,
+    connected with each other, or related parties, whom one cap counts together. `cap_uses` asks each as if it came alone.
+    Empty while no capital is on record: nothing is checked then. Raises DomainError where an exchange rate is missing."""
+    found = capital_on(day)
+    if found is None:
+        return set()
+    groups, connected = held_together(limits, policy_on("caps", day).body, found, day)
+    related = related_customers(day)
+    circle = related.union(*(group for group in groups if not related.isdisjoint(group)))
+    counted = [limits.keys() & members for members in (*map(set, connected), circle)]
+    return set().union(*(those for those in counted if len(those) > 1))
 
 
 def reaching_far(customers: Collection[int], day: dt.date) -> set[int]:

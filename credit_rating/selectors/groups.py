@@ -135,6 +135,14 @@ def webs_reached(customers: Collection[int], day: dt.date, *, connected: bool) -
     return components([*read.core, *read.depends]), web_of(read.core, read.depends, read.credit, read.bound)
 
 
+def held_together(
+    limits: Mapping[int, Decimal], policy: Body, capital: tuple[Capital, BankCapital], day: dt.date
+) -> tuple[list[list[int]], list[list[int]]]:
+    """(groups, connected customers) that some customers belong to, whole, once the lines of all of them come to a limit."""
+    read = _read_around(list(limits), bonds_of(policy), bound_of(policy, capital), day, limits, None)
+    return components(read.core), components([*read.core, *read.depends])
+
+
 def connected_with(customer_id: int, day: dt.date) -> tuple[int, ...]:
     """A customer, its group and whom dependence connects with it; the group alone while an exchange rate is missing, for
     then nobody can say who is great enough to be asked."""
