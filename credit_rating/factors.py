@@ -2,7 +2,7 @@
 
 A source has a code, a name, a style (money, percent as a fraction, number, days, years, choice), and the kinds of
 customers that have it. `origin`: ratio (of statements), collected (the information form), core (the bank's own data),
-computed (from collected values) or answer (asked on the rating form).
+computed (from collected values) or answer (asked on the rating form). `unit`: of a number that has one (years, mu).
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ class Source:
     kinds: Sequence[str]
     origin: str
     choices: Sequence[tuple[str, Any]] = ()
+    unit: Any = ""
 
     @property
     def is_number(self) -> bool:
@@ -44,7 +45,7 @@ def _style(kind: str) -> str:
 
 
 _COLLECTED = [
-    Source(f.code, f.label, _style(f.type), f.kinds, "collected", f.choices)
+    Source(f.code, f.label, _style(f.type), f.kinds, "collected", f.choices, f.unit)
     for section in collection.SECTIONS
     for f in section.fields
     if f.type != "text"

@@ -110,7 +110,7 @@ def _lines() -> None:
     share = f"(SELECT round(sum({_USED}) * 10000 / nullif(sum({_LIMIT}), 0)){_LINES}"
     add_fact(
         Fact(
-            "lines_utilisation_pct", "percent", _("Credit lines, use in per cent"), share,
+            "lines_utilisation_pct", "percent", _("Use of credit lines"), share,
             known=f"{share} IS NOT NULL", unit="%", permission="credit.read",
         )
     )  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -13,17 +14,25 @@ from django.utils.translation import gettext_lazy as _
 from credit_rating import words
 from credit_rating.engine.ratios import ALL_ITEMS, ITEMS
 from credit_rating.engine.steps import ZERO
+from credit_rating.forms import FilterMenu, ListFilter
 from credit_rating.models import RelatedKind, Statement
 from credit_rating.policies.grades import GRADES
 from credit_rating.policies.haircuts import TYPE_CHOICES
 from credit_rating.policies.methods import SHAPE as METHODS
 from credit_rating.policies.pricing import DISCOUNT_LABELS
+from credit_rating.selectors import registers
 from credit_rating.selectors.calculations import Terms, WhatIf
+from credit_rating.selectors.registers import PartyQuery
 from credit_rating.services.guarantees import Thing
 from crm_site.lib.errors import DomainError
 from crm_site.lib.money import AmountField, PercentField
 
 HUNDRED = Decimal(100)
+PARTY_SOURCES = {
+    registers.BANK: _("the bank's register"),
+    registers.CORE: _("core banking"),
+    registers.PAST: _("ended or not yet begun"),
+}
 MOST = Decimal(10) ** 14
 
 
@@ -241,6 +250,36 @@ class RelatedPartyForm(RefusableForm):
     basis = forms.CharField(label=_("Why"), max_length=240)
     from_date = day_field(_("From"))
     to_date = day_field(_("Until"), required=False)
+
+
+class PartyFilterForm(ListFilter):
+    """The filters of the register of related parties, from its address and back. What is no filter is passed over."""
+
+    address = "credit_rating:registers"
+
+    def __init__(self, given: Mapping[str, str]) -> None:
+        self.source = given.get("source", "") if given.get("source") in registers.SOURCES else ""
+        self.kind = given.get("kind", "") if given.get("kind") in RelatedKind.values else ""
+        self.near = "1" if given.get("near") == "1" else ""
+        self.text = given.get("q", "").strip()[:80]
+        start = given.get("start", "")
+        self.start = int(start) if start.isascii() and start.isdigit() and len(start) < 7 else 0
+
+    def query(self) -> PartyQuery:
+        return PartyQuery(self.source, self.kind, bool(self.near), self.text)
+
+    def params(self) -> dict[str, str]:
+        given = {"source": self.source, "kind": self.kind, "near": self.near, "q": self.text}
+        return {name: value for name, value in given.items() if value}
+
+    def menus(self) -> list[FilterMenu]:
+        return [
+            self._menu(
+                "source", _("Source"), list(PARTY_SOURCES.items()), self.source, str(_("whoever holds"))
+            ),
+            self._menu("kind", _("Kind"), list(RelatedKind.choices), self.kind),
+            self._menu("near", _("Cap used"), [("1", _("near or over a cap"))], self.near),
+        ]
 
 
 class EndForm(RefusableForm):

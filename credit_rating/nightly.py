@@ -36,6 +36,7 @@ from crm_site.lib.registry import (
     add_work_reason,
 )
 from crm_site.work.services import TaskRow, put_tasks
+from crm_site.work.urgency import pressing
 from customers.nightly import customer_ranges
 
 EXPIRED_DAYS = 30  # how long an expired line stays on the list of who should renew it
@@ -138,10 +139,11 @@ def _of_line(
         yield task("line_expired", expires.isoformat(), due, 80 if used else 40, **ends, **amount)
         return
     if expires <= until:
-        near = 75 if (expires - working_day).days <= 7 else 50
+        near = pressing(expires, working_day, 75 if (expires - working_day).days <= 7 else 50)
         yield task("line_expiring", expires.isoformat(), expires, near, **ends)
     elif reviewed is not None and reviewed <= review:
-        yield task("line_review", reviewed.isoformat(), reviewed, 45, date=reviewed.isoformat())
+        near = pressing(reviewed, working_day, 45)
+        yield task("line_review", reviewed.isoformat(), reviewed, near, date=reviewed.isoformat())
     if used and used >= limit * warn:
         # Once a month while it lasts: what was seen to is not asked again tomorrow.
         share = str(from_minor(used) / from_minor(limit))
@@ -204,8 +206,10 @@ def _say_copied(params: Mapping[str, Any]) -> str:
 
 
 REASONS = (
-    WorkReason("case_decide", gettext_lazy("Case to decide"), "gavel", _say_decide, "watch"),
-    WorkReason("case_returned", gettext_lazy("Case returned"), "arrow-back-up", _say_returned, "watch"),
+    WorkReason("case_decide", gettext_lazy("Case to decide"), "gavel", _say_decide, "watch", is_dated=True),
+    WorkReason(
+        "case_returned", gettext_lazy("Case returned"), "arrow-back-up", _say_returned, "watch", is_dated=True
+    ),
     WorkReason("line_expired", gettext_lazy("Line expired"), "calendar-x", _say_expired, "risk"),
     WorkReason("line_expiring", gettext_lazy("Line expires"), "calendar-due", _say_expiring, "watch"),
     WorkReason("line_review", gettext_lazy("Line review"), "clipboard-check", _say_review),

@@ -24,6 +24,7 @@ from credit_rating.selectors.ratings import rules_on
 from crm_site.lib import formats
 from crm_site.lib.registry import Counts, RunContext, Step, WorkReason, add_step, add_work_reason
 from crm_site.work.services import TaskRow, put_tasks
+from crm_site.work.urgency import pressing
 
 EXPIRED_DAYS = 30  # how long an expired rating stays on the list of who should renew it
 SOURCES = ("rating_expired:", "rating_expiring:", "rating_review:")
@@ -55,8 +56,9 @@ def reviews(context: RunContext, chunk: Mapping[str, Any]) -> Counts:
     found = news_of(standing, rules, day) if rules else {}
     if not found:
         return Counts(int(chunk["rows"]))
-    for key, reason in found.items():
-        Rating.objects.filter(pk=key).update(review_since=day, review_reason=reason)
+    for reason in sorted(set(found.values())):
+        keys = [key for key, why in found.items() if why == reason]
+        Rating.objects.filter(pk__in=keys).update(review_since=day, review_reason=reason)
     return Counts(int(chunk["rows"]), len(found) + _put(context, chunk, _rules(here, day)))
 
 
@@ -148,7 +150,7 @@ def _tasks(here: Any, rules: Mapping[str, Body], day: dt.date) -> Iterator[TaskR
         params = {"grade": row.grade, "rating_id": row.pk, **more}
         yield TaskRow(
             reason=reason, source_key=f"{reason}:{row.pk}", due_date=due, customer_id=row.customer_id,
-            owner_id=row.owner, unit_id=row.unit, params=params, stake=Decimal(0), urgency=urgency,
+            owner_id=row.owner, unit_id=row.unit, params=params, stake=Decimal(0), urgency=pressing(due, working_day, urgency),
         )  # fmt: skip
 
 

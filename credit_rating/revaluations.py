@@ -14,6 +14,7 @@ from credit_rating.selectors.guarantees import due_valuations
 from crm_site.lib import formats
 from crm_site.lib.registry import Counts, RunContext, Step, WorkReason, add_step, add_work_reason
 from crm_site.work.services import TaskRow, put_tasks
+from crm_site.work.urgency import pressing
 
 REASON, SOURCE = "revaluation", "revaluation:"
 
@@ -38,7 +39,7 @@ def revaluations(context: RunContext, chunk: Mapping[str, Any]) -> Counts:
                 "overdue": row.due_on < context.business_date,
             },
             stake=Decimal(row.guarantee.amount),
-            urgency=80 if row.due_on < context.business_date else 50,
+            urgency=pressing(row.due_on, context.business_date + dt.timedelta(days=1), 50),
         )
         for row in due
     ]

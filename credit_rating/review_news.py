@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from django.db.models import F
+from django.db.models import Exists, F, OuterRef, Subquery
 
 from credit_rating.factors import SOURCES
 from credit_rating.models import Signal, Statement
@@ -50,26 +50,25 @@ def _warned(standing: Any, rules: Mapping[str, Body]) -> dict[int, ReviewReason]
 
 def _newer_statements(standing: Any, rules: Mapping[str, Body]) -> dict[int, ReviewReason]:
     kinds = [kind for kind, body in rules.items() if ReviewReason.STATEMENT in events_of(body)]
-    since = standing.filter(kind__in=kinds, customer__statements__entered_at__gt=F("generated_at")).distinct()
-    ratings = list(since.only("pk", "customer_id", "content"))
-    newest: dict[int, dt.date] = {}
-    told = Statement.objects.filter(
-        customer_id__in={r.customer_id for r in ratings}, report_date__isnull=False
+    statements = Statement.objects.filter(customer=OuterRef("customer"))
+    dated = statements.filter(report_date__isnull=False).order_by("-report_date").values("report_date")
+    rows = (
+        standing.filter(Exists(statements.filter(entered_at__gt=OuterRef("generated_at"))), kind__in=kinds)
+        .annotate(newest=Subquery(dated[:1]))
+        .values_list("pk", "newest", "content__factors")
     )
-    for customer, on in told.values_list("customer_id", "report_date"):
-        newest[customer] = max(newest.get(customer, on), on)
     return {
-        rating.pk: ReviewReason.STATEMENT
-        for rating in ratings
-        if (used := _used(rating.content)) and newest.get(rating.customer_id, used) > used
+        key: ReviewReason.STATEMENT
+        for key, newest, factors in rows.iterator()
+        if newest is not None and (used := _used(factors)) and newest > used
     }
 
 
-def _used(content: Mapping[str, Any]) -> dt.date | None:
+def _used(factors: list[dict[str, Any]]) -> dt.date | None:
     """The newest balance sheet that a rating rests on; None where it rests on none."""
     days = [
         dt.date.fromisoformat(factor["as_of"])
-        for factor in content["factors"]
+        for factor in factors
         if factor["as_of"] and SOURCES[factor["source"]].origin == "ratio"
     ]
     return max(days, default=None)

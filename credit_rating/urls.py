@@ -169,5 +169,6 @@ urlpatterns = [
     path("registers/", registers.registers, name="registers"),
     path("registers/capital/", registers.capital_add, name="capital-add"),
     path("registers/related/", registers.related_add, name="related-add"),
+    path("registers/related/of/<int:customer_id>/", registers.related_party, name="related-party"),
     path("registers/related/<int:entry_id>/end/", registers.related_end, name="related-end"),
 ]

@@ -35,6 +35,7 @@ from crm_site.lib.postgres.statistics import analyze
 from crm_site.lib.registry import Counts, RunContext, Step, WorkReason, add_step, add_work_reason
 from crm_site.work.models import Task, TaskStatus
 from crm_site.work.services import TaskRow, put_tasks
+from crm_site.work.urgency import pressing
 from customers.models import Customer, Standing
 from customers.nightly import customer_ranges
 
@@ -297,7 +298,7 @@ def _put_tasks(context: RunContext, span: tuple[int, int]) -> int:
         TaskRow(
             reason=REASON, source_key=f"{SOURCE}{s.pk}", due_date=s.due_on, customer_id=s.customer_id,
             owner_id=s.owner_id, unit_id=s.unit, params=task_params(s, rules.get((s.policy_id or 0, s.code))),
-            stake=Decimal(stakes.get(s.customer_id) or 0), urgency=URGENCY[s.level],
+            stake=Decimal(stakes.get(s.customer_id) or 0), urgency=pressing(s.due_on, day + dt.timedelta(days=1), URGENCY[s.level]),
         )
         for s in waiting
     ]  # fmt: skip

@@ -39,21 +39,39 @@ def signalled(
     bank_id: int, body: Body, debtors: list[int], day: dt.date
 ) -> dict[str, dict[int, dict[str, Any]]]:
     """rule -> debtor -> the figures it compares, of those for whom the rules of a policy hold; GROUP: as contagion says."""
-    found = {rule.code: fitting(bank_id, rule, debtors, day) for rule in rules_of(body)}
+    found = _fitting(bank_id, list(rules_of(body)), debtors, day)
     return {**found, GROUP: touched_by_group(debtors, contagion_of(body), day)}
 
 
-def fitting(bank_id: int, rule: Rule, debtors: list[int], day: dt.date) -> dict[int, dict[str, Any]]:
-    """The debtors for whom a rule holds, with the figures it compares (as facts store them)."""
+def _fitting(
+    bank_id: int, rules: list[Rule], debtors: list[int], day: dt.date
+) -> dict[str, dict[int, dict[str, Any]]]:
+    """rule -> the debtors for whom it holds, with the figures it compares (as facts store them). Each debtor is read
+    once for all rules; a rule's figures are reckoned only where it holds."""
     names = {"c": "c", "s": "s", "as_of": f"DATE '{day.isoformat()}'"}
-    facts = [FACTS[name] for name in rule.facts if FACTS[name].sql]
-    columns = "".join(f", ({fact.sql.format(**names)})::text" for fact in facts)
-    holds, params = compile_condition(rule.condition, c="c", s="s", as_of=day)
+    told: list[list[str]] = []
+    cases: list[str] = []
+    params: list[Any] = []
+    for rule in rules:
+        facts = [FACTS[name] for name in rule.facts if FACTS[name].sql]
+        figures = ", ".join(f"({fact.sql.format(**names)})::text" for fact in facts)
+        holds, given = compile_condition(rule.condition, c="c", s="s", as_of=day)
+        told.append([fact.name for fact in facts])
+        cases.append(f"CASE WHEN {holds} THEN ARRAY[{figures}]::text[] END AS told_{len(cases)}")
+        params += given
+    found: dict[str, dict[int, dict[str, Any]]] = {rule.code: {} for rule in rules}
+    if not rules:
+        return found
+    columns = ", ".join(f"told_{place}" for place in range(len(cases)))
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT c.id{columns} FROM customers_customer c JOIN customers_standing s ON s.bank_id = c.bank_id"
-            f" AND s.customer_id = c.id WHERE c.bank_id = %s AND c.id = ANY(%s::bigint[]) AND {holds}",
-            [bank_id, debtors, *params],
+            f"SELECT * FROM (SELECT c.id, {', '.join(cases)} FROM customers_customer c JOIN customers_standing s"
+            " ON s.bank_id = c.bank_id AND s.customer_id = c.id WHERE c.bank_id = %s AND c.id = ANY(%s::bigint[])"
+            f" OFFSET 0) debtor WHERE num_nonnulls({columns}) > 0",
+            [*params, bank_id, debtors],
         )
-        rows = cursor.fetchall()
-    return {row[0]: {fact.name: value for fact, value in zip(facts, row[1:], strict=True)} for row in rows}
+        for customer, *figures_of in cursor.fetchall():
+            for rule, facts_of, values in zip(rules, told, figures_of, strict=True):
+                if values is not None:
+                    found[rule.code][customer] = dict(zip(facts_of, values, strict=True))
+    return found

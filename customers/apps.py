@@ -35,6 +35,7 @@ class CustomersConfig(AppConfig):
         add_timeline_source("contacts", sources.contacts)
         add_timeline_source("products", sources.products)
         add_timeline_source("people", sources.people)
+        add_timeline_source("ties", sources.ties)
         add_timeline_source("milestones", sources.milestones)
 
 

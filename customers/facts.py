@@ -194,7 +194,7 @@ for _fact in (
     ),
     _money("adb_change", _("Change of deposits since last month-end"), "({s}.deposits_adb - {s}.adb_previous)"),
     Fact(
-        "adb_change_pct", "percent", _("Change of deposits since last month-end in per cent"),
+        "adb_change_pct", "percent", _("Relative change of deposits since last month-end"),
         "(CASE WHEN {s}.adb_previous > 0 THEN"
         " round(({s}.deposits_adb - {s}.adb_previous)::numeric * 10000 / {s}.adb_previous) END)",
         known="{s}.adb_previous > 0", unit="%",

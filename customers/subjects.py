@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+
+from django.db.models import Count
 
 from crm_site.lib.permissions import Actor
 from crm_site.lib.registry import Subject
 from customers.models import Customer, Standing
+from customers.models.parties import visible_rows
 from customers.models.standing import VALUE_TIERS
 
 
@@ -18,6 +21,17 @@ def subjects(actor: Actor, ids: Iterable[int]) -> dict[int, Subject]:
         .values_list("customer_id", "customer__name", "value_tier")
     )
     return {pk: Subject(pk, name, f"/customers/{pk}/", VALUE_TIERS.get(tier, "")) for pk, name, tier in rows}
+
+
+def sight(actors: Sequence[Actor], customer_id: int) -> set[int]:
+    """The members of staff among the actors who may see the customer; one query."""
+    asked = {
+        f"sees_{actor.staff_id}": Count("pk", filter=visible_rows(actor))
+        for actor in actors
+        if actor.staff_id
+    }
+    found = Customer.objects.filter(pk=customer_id).aggregate(**asked) if asked else {}
+    return {int(name.removeprefix("sees_")) for name, count in found.items() if count}
 
 
 def ids_of(numbers: Iterable[str]) -> dict[str, int]:

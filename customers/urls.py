@@ -3,7 +3,7 @@ from __future__ import annotations
 from django.urls import path
 
 from customers.ingest import views as imports
-from customers.views import actions, exports, lists, people, search, single, tasks
+from customers.views import actions, exports, lists, people, search, single, tasks, ties
 
 app_name = "customers"
 urlpatterns = [
@@ -39,6 +39,9 @@ urlpatterns = [
     path("<int:customer_id>/people/new/", people.person_add, name="person-add"),
     path("<int:customer_id>/people/<int:person_id>/", people.person_edit, name="person-edit"),
     path("<int:customer_id>/people/<int:person_id>/left/", people.person_leave, name="person-left"),
+    path("<int:customer_id>/ties/", ties.tie_list, name="tie-list"),
+    path("<int:customer_id>/ties/new/", ties.tie_add, name="tie-add"),
+    path("<int:customer_id>/ties/<int:record_id>/end/", ties.tie_end, name="tie-end"),
     path("<int:customer_id>/reveal/<str:kind>/<int:pk>/", actions.reveal, name="reveal"),
     path("<int:customer_id>/panels/trend/", single.trend, name="panel-trend"),
     path("<int:customer_id>/panels/accounts/", single.accounts, name="panel-accounts"),
@@ -51,6 +54,6 @@ urlpatterns = [
     path("<int:customer_id>/panels/tasks/", single.tasks, name="panel-tasks"),
     path("<int:customer_id>/panels/profile/", single.profile, name="panel-profile"),
     path("<int:customer_id>/panels/identity/", single.identity, name="panel-identity"),
-    path("<int:customer_id>/panels/relations/", single.relations, name="panel-relations"),
+    path("<int:customer_id>/panels/relations/", ties.panel, name="panel-relations"),
     path("<int:customer_id>/panels/completeness/", single.completeness, name="panel-completeness"),
 ]

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from crm_site.accounts.models import Bank, OrgUnit
 from crm_site.lib.registry import Counts, RunContext, Step
-from crm_site.work.services import put_selected_tasks
+from crm_site.work.services import age_tasks, put_selected_tasks
 from relationship import placement, worklists
 
 CHUNK = 100_000
@@ -60,11 +60,16 @@ def count_loads(ctx: RunContext) -> None:
 
 
 def _plan_proposals(ctx: RunContext) -> Iterator[Mapping[str, Any]]:
-    """Some branches a chunk: a chunk of its own for each would cost more than most branches' proposals."""
-    found = placement.branch_intervals()
+    """Some branches a chunk: a chunk of its own for each would cost more than most branches' proposals. With them goes
+    whom tellers look after there and should not, which takes a pass through the whole book."""
+    if not ctx.is_newest:
+        return
+    found, units = placement.branch_intervals(), placement.worthy_by_unit(ctx.bank_id, next_day(ctx))
+    worthy = [[one for at, held in units.items() if lft <= at <= rgt for one in held] for lft, rgt in found]
     size = -(-len(found) // PROPOSAL_CHUNKS)
     for start in range(0, len(found), size or 1):
-        yield {"branches": found[start : start + size]}
+        part = slice(start, start + size)
+        yield {"branches": found[part], "worthy": worthy[part]}
 
 
 def propose(ctx: RunContext, chunk: Mapping[str, Any]) -> Counts:
@@ -74,9 +79,10 @@ def propose(ctx: RunContext, chunk: Mapping[str, Any]) -> Counts:
     gaps = changed = 0
     branches = [list(OrgUnit.objects.filter(lft__gte=lft, lft__lte=rgt)) for lft, rgt in chunk["branches"]]
     staff = placement.possible_owners(ctx.bank_id, next_day(ctx), *branches)
-    for units in branches:
+    known = chunk.get("worthy") or [None] * len(branches)  # a release before this one planned without
+    for units, worthy in zip(branches, known, strict=True):
         seen, moved = placement.make_proposals(
-            ctx.bank_id, next_day(ctx), units, run_id=ctx.run_id, staff=staff
+            ctx.bank_id, next_day(ctx), units, run_id=ctx.run_id, staff=staff, worthy=worthy
         )
         gaps, changed = gaps + seen, changed + moved
     return Counts(rows_in=gaps, rows_changed=changed)
@@ -117,10 +123,16 @@ def fill_worklists(ctx: RunContext, chunk: Mapping[str, Any]) -> Counts:
     return Counts(counts.given, counts.changed + counts.cancelled)
 
 
+def age_worklists(ctx: RunContext) -> Counts:
+    """What people promised and set themselves becomes more urgent as its day comes."""
+    return Counts(rows_changed=age_tasks(next_day(ctx), run_id=ctx.run_id)) if ctx.is_newest else Counts()
+
+
 WORKLISTS = Step(
     name="worklists",
     label=_("Worklists"),
     work=fill_worklists,
     plan=_plan_placement,
+    finish=age_worklists,
     after=("proposals", "churn", "warnings"),
 )

@@ -15,7 +15,7 @@ from typing import Any
 
 from django.db import connection
 
-from crm_site.accounts.models import GradeCapacity, OrgUnit
+from crm_site.accounts.models import GRADE_UNTIL_SET, GradeCapacity, OrgUnit
 from crm_site.lib.dates import add_months, month_start, quarter_end
 from crm_site.lib.money import to_minor
 from customers.services.placement import Placement, place_customers
@@ -238,7 +238,7 @@ order by s.id
 
 
 def colleagues(bank_id: int, day: dt.date, *branches: Sequence[OrgUnit]) -> dict[int, Colleague]:
-    """Everybody who may own customers on `day`, with the load and the bounds of the grade.
+    """Everybody who may own customers on `day`, with the load and the bounds of the grade (GRADE_UNTIL_SET's without one).
 
     `branches`: each the units of a branch; only people who sit in them are in reach of their customers.
     """
@@ -249,7 +249,7 @@ def colleagues(bank_id: int, day: dt.date, *branches: Sequence[OrgUnit]) -> dict
         rows = cursor.fetchall()
     found = {}
     for staff_id, number, grade, unit_id, lft, rgt, manages, customers, value in rows:
-        heads, most = caps.get(grade, (None, None)) if manages else (None, None)
+        heads, most = caps.get(grade or GRADE_UNTIL_SET, (None, None)) if manages else (None, None)
         found[staff_id] = Colleague(
             staff_id=staff_id,
             number=number,
@@ -280,8 +280,25 @@ def branch_intervals() -> list[tuple[int, int]]:
     )
 
 
-# A gap: nobody is responsible, or a teller is for a borrower or a high or mid depositor that the teller did not win. Each
-# of the two kinds has an index of its own: a branch's customers are many, its gaps few.
+# Whom a teller looks after though a manager should: read in one pass for the whole bank. An index for them would have to
+# name the tier, and then every tier that changes would be written into every index of Standing.
+_WORTHY = """
+select u.lft, array_agg(s.customer_id order by s.customer_id)
+from customers_standing s join accounts_orgunit u on u.bank_id = %(bank)s and u.id = s.home_branch_id
+where s.bank_id = %(bank)s and s.responsible_id = any(%(tellers)s) and (s.loans > 0 or s.value_tier > 1)
+group by u.lft
+"""
+
+
+def worthy_by_unit(bank_id: int, day: dt.date) -> dict[int, list[int]]:
+    """`lft` of each home unit -> its borrowers and high or mid depositors whom a teller looks after on `day`."""
+    tellers = [c.staff_id for c in colleagues(bank_id, day).values() if c.kind == TELLER]
+    with connection.cursor() as cursor:
+        cursor.execute(_WORTHY, {"bank": bank_id, "tellers": tellers})
+        return dict(cursor.fetchall())
+
+
+# A gap: nobody is responsible, or a teller is for a borrower or a high or mid depositor that the teller did not win.
 _GAPS = """
 with gaps as (
     select customer_id, home_branch_id, value_tier, wealth_level, loans, deposits_adb, responsible_id
@@ -291,7 +308,7 @@ with gaps as (
     select customer_id, home_branch_id, value_tier, wealth_level, loans, deposits_adb, responsible_id
     from customers_standing
     where bank_id = %(bank)s and home_branch_id = any(%(units)s) and responsible_id = any(%(tellers)s)
-      and (loans > 0 or value_tier > 1)
+      and (loans > 0 or value_tier > 1) and (%(worthy)s::bigint[] is null or customer_id = any(%(worthy)s))
 )
 select c.id, c.home_branch_id, s.value_tier, s.wealth_level, s.loans > 0, s.deposits_adb + s.loans,
        coalesce(c.won_by_id, 0), p.id, p.unit_id, p.manager_id, p.rule
@@ -335,11 +352,13 @@ def make_proposals(
     run_id: int | None = None,
     customers: Sequence[int] | None = None,
     staff: dict[int, Colleague] | None = None,
+    worthy: Sequence[int] | None = None,
 ) -> tuple[int, int]:
     """Propose an owner for every gap of a branch (all its `units`), or of the given customers in it.
 
     An open proposal stays while its rule and its person still hold; others are superseded. `staff`: possible_owners of
-    several branches, for one after the other. Returns (gaps, changed).
+    several branches, for one after the other; `worthy`: what worthy_by_unit found of the branch, which is then not
+    read through once more. Returns (gaps, changed).
     """
     if staff is None:
         staff = possible_owners(bank_id, day, units)
@@ -347,7 +366,10 @@ def make_proposals(
     unit_ids = [unit.pk for unit in units]
     some = None if customers is None else list(customers)
     with connection.cursor() as cursor:
-        cursor.execute(_GAPS, {"bank": bank_id, "units": unit_ids, "tellers": tellers, "some": some})
+        held = some if worthy is None else list(worthy)
+        cursor.execute(
+            _GAPS, {"bank": bank_id, "units": unit_ids, "tellers": tellers, "some": some, "worthy": held}
+        )
         gaps = cursor.fetchall()
         refused = _refused(cursor, bank_id, [row[0] for row in gaps], day)
         parties, kept, empty = [], [], {}

@@ -13,6 +13,7 @@ urlpatterns = [
     path("counter/", home.counter_home, name="counter-home"),
     path("branch/", dashboards.branch, name="branch-home"),
     path("branches/<int:pk>/", dashboards.branch, name="branch"),
+    path("branches/<int:pk>/risks/", dashboards.branch_risks, name="branch-risks"),
     path("bank/", dashboards.bank, name="bank-home"),
     path("queue/", queue.queue, name="queue"),
     path("queue/approve/", queue.approve, name="queue-approve"),

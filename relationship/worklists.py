@@ -18,6 +18,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from crm_site.lib import formats
 from crm_site.lib.dates import quarter_end
 from crm_site.lib.registry import WorkReason
+from crm_site.work.urgency import pressing_sql
 from customers.facts import CHURN_ALARM_BP, MISSING_ITEMS
 from customers.models.standing import TIER_LABELS, VALUE_TIERS
 from segmentation.churn_reasons import sentence as churn_sentence
@@ -28,7 +29,7 @@ TIER_CHANGE_DAYS = 7  # how long a change of tier stays on the list
 DROP_PCT = 20
 HIGH, MID = 3, 2
 
-# Urgency, 0 to 100: what a day's delay may cost. Within one urgency the larger stake comes first.
+# Urgency, 0 to 100: what a day's delay may cost; deadlines by work.urgency. Within one urgency the larger stake comes first.
 OVERDUE, CHURN_HIGH, CHURN_MID, DROP, TIER_DOWN, TIER_UP, MISSING = 100, 80, 65, 55, 60, 45, 10
 
 
@@ -64,10 +65,10 @@ _RATE = """(case when {t}.currency = %(currency)s then 1 else coalesce((select r
     where r.bank_id = %(bank)s and r.currency = {t}.currency and r.rate_date <= %(date)s
     order by r.rate_date desc limit 1), 1) end)"""
 _AMOUNT = "({minor}::numeric / 100)::numeric(20, 2)::text"  # as str(from_minor(minor))
-_NEARNESS = "case when due - %(day)s::date <= 1 then 85 when due - %(day)s::date <= 3 then 70 else 50 end"
+_NEARNESS = pressing_sql("due", "%(day)s")
 _MONTH = "to_char(%(date)s::date, 'YYYY-MM')"
 
-# Deposits that mature within 7 days: more urgent at 3 and at 1.
+# Deposits that mature within 7 days: the nearer, the more urgent.
 _MATURITIES = f"""
 select 'maturity:' || account || ':' || due, 'maturity', customer, owner, unit, due, balance, {_NEARNESS},
        jsonb_build_object('date', due, 'tail', tail, 'amount', {_AMOUNT.format(minor="balance")}, 'currency', %(currency)s)

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import pytest
 from django.conf import settings
 from django.test import Client
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from crm_site.accounts.banks import forget_banks
 from crm_site.accounts.models import Bank, GrantStatus, OrgUnit, RoleGrant, Staff
@@ -21,6 +23,21 @@ from crm_site.lib.tenancy import bank
 NOW = dt.datetime(2026, 11, 20, 1, 30, tzinfo=dt.UTC)
 TODAY = dt.date(2026, 11, 20)
 PASSWORD = "correct horse battery"
+
+
+class Scheduling(LoadScopeScheduling):
+    """Test by test to whoever is free, but the browser's tests to one worker: they share one server and one bank.
+
+    Not by `xdist_group`: pytest 9.2 drops the mark's name that pytest-xdist 3.8 writes into a test's id.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "browser" if nodeid.startswith("tests/e2e/") else nodeid
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling:
+    return Scheduling(config, log)
 
 
 @dataclass

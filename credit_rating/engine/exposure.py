@@ -138,7 +138,8 @@ def check_caps(
     """Every cap that applies to a customer after a case, in the order of the form.
 
     `stakes`: of the customer and all who are connected with it, with the case; `group`: those of them whom control and
-    kin hold together (None: all); `related`: of all related parties of the bank when the customer is one, else None. A customer that is a cap's only subject counts alone; a cap is kept when the amount
+    kin hold together (None: all); `related`: of all related parties of the bank and their groups when the customer is one of
+    them, else None. A customer that is a cap's only subject counts alone; a cap is kept when the amount
     equals it. Raises ValueError for a related party while the last quarter's capital is unknown.
     """
     own = stakes[customer]
@@ -164,7 +165,9 @@ def check_caps(
 def check_related(
     stakes: Mapping[int, Stake], groups: Mapping[int, Sequence[int]], capital: Capital, caps: Caps
 ) -> tuple[CapUse, dict[int, CapUse]]:
-    """(all related parties together, each with the fuller of the caps of one party and of its group).
+    """(all related parties and their groups together, each with the fuller of the caps of one party and of its group).
+
+    Whom a related party controls is one itself (关联交易管理办法 第七条), so the members of its group count.
 
     `stakes`: of all related parties and of their groups' members; `groups`: related party -> its group, itself included.
     Raises ValueError while the last quarter's capital is unknown.
@@ -178,7 +181,8 @@ def check_related(
         single = _use("related_single", stakes[party].credit, base, caps.related_single, caps.warn)
         group = _use("related_group", together, base, caps.related_group, caps.warn)
         each[party] = max(single, group, key=lambda use: use.share)
-    all_of_them = sum((stakes[party].credit for party in groups), ZERO)
+    everybody = {one for members in groups.values() for one in members}
+    all_of_them = sum((stakes[one].credit for one in everybody), ZERO)
     return _use("related_all", all_of_them, base, caps.related_all, caps.warn), each
 
 

@@ -21,7 +21,7 @@ class ReviewReason(models.TextChoices):
     DEPOSITS = "deposits", gettext_lazy("Deposits have fallen")
     CLASS = "class", gettext_lazy("Five-level class got worse")
     GUARANTOR = "guarantor", gettext_lazy("A guarantor is in trouble")
-    GROUP = "group", gettext_lazy("A member of its group is in trouble")
+    GROUP = "group", gettext_lazy("A member of its group or a connected customer is in trouble")
     KEY_PERSON = "key_person", gettext_lazy("A key person came or left")
     EXCLUDED = "excluded", gettext_lazy("On the exclusion list")
     ACTIVITY = "activity", gettext_lazy("Unusual activity on the accounts")

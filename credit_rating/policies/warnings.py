@@ -45,7 +45,7 @@ NAMES = {
     "key_person": gettext_lazy("A key person came or left"),
     "excluded": gettext_lazy("On the exclusion list"),
     "guarantor": gettext_lazy("A guarantor is in trouble"),
-    "group_member": gettext_lazy("A member of its group is in trouble"),
+    "group_member": gettext_lazy("A member of its group or a connected customer is in trouble"),
     "unusual_activity": gettext_lazy("Unusual activity on the accounts"),
 }
 OPERATORS = {
@@ -102,15 +102,22 @@ class Rule:
 @dataclass(frozen=True, slots=True)
 class Contagion:
     """When a member of a group is in trouble, so that the others are warned of: from so many days past due on (0: never
-    by days), or from a five-level class on (None: never by class)."""
+    by days), or from a five-level class on (None: never by class). `connected`: whom economic dependence connects with
+    the group counts as a member."""
 
     days: int
     level: Level | None
+    connected: bool = True
 
 
 GROUP = "group_member"
 GROUP_RULE = Rule(GROUP, "", {"all": []}, "watch", "manager", 7)
 GROUP_DAYS, GROUP_CLASS, NEVER = 8, "special_mention", "never"
+GROUP_ALONE, CONNECTED = "group", "connected"
+REACHES = (
+    (CONNECTED, gettext_lazy("the group and whom economic dependence connects with it")),
+    (GROUP_ALONE, gettext_lazy("the group alone")),
+)
 
 
 def default(kind: str) -> Mapping[str, Any]:
@@ -130,7 +137,7 @@ def default(kind: str) -> Mapping[str, Any]:
         ("churn", "watch", "manager", 10, [("churn", ">=", "60"), ("loans", ">", "0")]),
     )
     return {
-        "params": {"group_days": str(GROUP_DAYS), "group_class": GROUP_CLASS},
+        "params": {"group_days": str(GROUP_DAYS), "group_class": GROUP_CLASS, "group_reach": CONNECTED},
         "tables": {
             "rules": [
                 {"code": code, "name": "", "level": level, "owner": owner, "days": str(days)}
@@ -143,6 +150,25 @@ def default(kind: str) -> Mapping[str, Any]:
             ],
         },
     }
+
+
+def _codes(body: Mapping[str, Any]) -> set[str]:
+    return {row.get("code", "") for row in (body.get("tables") or {}).get("rules") or ()}
+
+
+def newer_rules(body: Mapping[str, Any], published: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Codes of the rules that a new bank begins with and a version lacks, though no published one ever had them: the
+    program has learned them since. What a bank once had and dropped is its own decision."""
+    known = _codes(body).union(*(_codes(one) for one in published))
+    return [row["code"] for row in default("")["tables"]["rules"] if row["code"] not in known]
+
+
+def with_rules(body: Mapping[str, Any], codes: Iterable[str]) -> dict[str, Any]:
+    """A version with some of the rules that a new bank begins with, after its own."""
+    wanted, tables, given = set(codes), dict(body.get("tables") or {}), default("")["tables"]
+    for name, key in (("rules", "code"), ("conditions", "rule")):
+        tables[name] = [*(tables.get(name) or ()), *(row for row in given[name] if row[key] in wanted)]
+    return {**body, "tables": tables}
 
 
 def name_of(code: str, name: str = "") -> str:
@@ -196,23 +222,27 @@ def rules_of(body: Body) -> list[Rule]:
 def contagion_of(body: Body) -> Contagion:
     """What counts as trouble in a group; the defaults where the policy is older than the question."""
     days, code = body.params["group_days"], body.params["group_class"] or GROUP_CLASS
-    return Contagion(GROUP_DAYS if days is None else days, None if code == NEVER else LEVELS_BY_CODE[code])
+    level = None if code == NEVER else LEVELS_BY_CODE[code]
+    return Contagion(
+        GROUP_DAYS if days is None else days, level, connected=body.params["group_reach"] != GROUP_ALONE
+    )
 
 
 def say_contagion(body: Body) -> str:
     """The same in words; "" where groups never warn."""
     found = contagion_of(body)
-    told = {"days": found.days, "class": CLASS_LABELS[CODES[found.level]] if found.level is not None else ""}
+    told = {
+        "who": _("A member of its group or a connected customer")
+        if found.connected
+        else _("A member of its group"),
+        "days": found.days,
+        "class": CLASS_LABELS[CODES[found.level]] if found.level is not None else "",
+    }
     if found.days and found.level is not None:
-        return (
-            _(
-                "A member of its group is at least %(days)s days past due or in the class “%(class)s” or worse."
-            )
-            % told
-        )
+        return _("%(who)s is at least %(days)s days past due or in the class “%(class)s” or worse.") % told
     if found.days:
-        return _("A member of its group is at least %(days)s days past due.") % told
-    return _("A member of its group is in the class “%(class)s” or worse.") % told if told["class"] else ""
+        return _("%(who)s is at least %(days)s days past due.") % told
+    return _("%(who)s is in the class “%(class)s” or worse.") % told if told["class"] else ""
 
 
 def check(body: Body) -> Mapping[str, str]:
@@ -251,6 +281,8 @@ SHAPE = Shape(
         Column("group_class", gettext_lazy("… or when a member's five-level class is at least"), "choice",
                ((NEVER, gettext_lazy("Never")), *WORSE),
                required=False),
+        Column("group_reach", gettext_lazy("Who is warned of whom"), "choice", REACHES, fallback=CONNECTED,
+               help=gettext_lazy("who depends on whom is the policy of caps' to say")),
     ),
     tables=(
         Table(

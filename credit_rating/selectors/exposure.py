@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
@@ -17,8 +17,9 @@ from credit_rating.models.guarantees import LIVE
 from credit_rating.policies import Body
 from credit_rating.policies.caps import caps_of
 from credit_rating.selectors.at_stake import capital_on, stakes_by, stakes_of, standings_of
-from credit_rating.selectors.groups import grouped, groups_of
+from credit_rating.selectors.groups import grouped, groups_of, held_together
 from credit_rating.selectors.policies import policy_on
+from crm_site.lib.errors import DomainError
 from crm_site.lib.permissions import Actor
 from customers.models import Customer
 
@@ -34,26 +35,45 @@ def related_customers(day: dt.date) -> set[int]:
     return {key for (key,) in related_on(day).order_by().values_list("customer_id").union(told)}
 
 
+def _groups_of_related(related: set[int], policy: Body, day: dt.date) -> dict[int, Sequence[int]]:
+    """related party -> its group: whom all related parties' cap counts."""
+    return {one: group.core for one, group in groups_of(related, policy, None, day).items()}
+
+
+def _together(groups: Mapping[int, Sequence[int]]) -> set[int]:
+    return {one for members in groups.values() for one in members}
+
+
 @dataclass(frozen=True, slots=True)
 class RelatedUse:
-    """How far the caps of related parties are used, over the whole bank. `together` is None while the capital of the
-    quarter before is not on record: nothing was checked then. `each`: related party -> its nearest cap."""
+    """How far the caps of related parties are used, over the whole bank. `together` is None while nothing could be checked:
+    the capital of the quarter before is not on record, or, as `fault` says, an exchange rate is missing. `each`: related
+    party -> its nearest cap; `groups`: related party -> its group; `stakes`: of all of them."""
 
-    count: int
     together: CapUse | None
     each: Mapping[int, CapUse]
+    groups: Mapping[int, Sequence[int]]
+    stakes: Mapping[int, Stake]
+    fault: str = ""
+
+    @property
+    def count(self) -> int:
+        return len(self.groups)
 
 
 def related_use(day: dt.date) -> RelatedUse:
     """Every related party of a day against its caps, as its stakes stand; a case's own page adds what it asks for."""
     policy = policy_on("caps", day).body
     related = related_customers(day)
+    groups = _groups_of_related(related, policy, day)
+    try:
+        stakes = stakes_of(_together(groups), day)
+    except DomainError as error:
+        return RelatedUse(None, {}, groups, {}, str(error))
     found = capital_on(day)
     if found is None or found[0].net_last_quarter is None:
-        return RelatedUse(len(related), None, {})
-    groups = {one: group.core for one, group in groups_of(related, policy, None, day).items()}
-    stakes = stakes_of({one for members in groups.values() for one in members}, day)
-    return RelatedUse(len(related), *check_related(stakes, groups, found[0], caps_of(policy)))
+        return RelatedUse(None, {}, groups, stakes)
+    return RelatedUse(*check_related(stakes, groups, found[0], caps_of(policy)), groups, stakes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +144,9 @@ def concentration_of(
     related = related_customers(day)
     is_related = not related.isdisjoint(group.core)
     lacks = is_related and found is not None and found[0].net_last_quarter is None
-    others = (
-        stakes_of(related | set(group.core), day) if is_related and found is not None and not lacks else None
-    )
+    others = None
+    if is_related and found is not None and not lacks:
+        others = stakes_of(_together(_groups_of_related(related, policy, day)), day)
     return _concentration(members, policy, found, others, is_related, lacks)
 
 
@@ -150,13 +170,14 @@ def cap_uses(limits: Mapping[int, Decimal], day: dt.date) -> dict[int, tuple[Cap
     members = {one for group in groups.values() for one in group.members}
     core = {one for group in groups.values() for one in group.core}
     touched = related if related & core and found[0].net_last_quarter is not None else set()
-    stakes = stakes_of(members | touched, day)
+    circle = _together(_groups_of_related(touched, policy, day))
+    stakes = stakes_of(members | circle, day)
     uses = {}
     for customer, limit in limits.items():
         group = groups[customer]
         after = {one: stakes[one] for one in group.members} | {customer: stakes[customer].after(limit)}
         is_related = not touched.isdisjoint(group.core)
-        others = {one: stakes[one] for one in touched | set(group.core)} if is_related else None
+        others = {one: stakes[one] for one in circle} if is_related else None
         uses[customer] = check_caps(
             customer, after, found[0], caps_of(policy), related=others, group=group.core
         )
@@ -169,6 +190,20 @@ def broken_caps(limits: Mapping[int, Decimal], day: dt.date) -> dict[int, tuple[
         one: tuple(u for u in found if u.level == "breach") for one, found in cap_uses(limits, day).items()
     }
     return {one: broken for one, broken in uses.items() if broken}
+
+
+def counting_each_other(limits: Mapping[int, Decimal], day: dt.date) -> set[int]:
+    """Those of some customers whose caps count another of them, once the lines of all come to a limit: of one group,
+    connected with each other, or related parties, whom one cap counts together. `cap_uses` asks each as if it came alone.
+    Empty while no capital is on record: nothing is checked then. Raises DomainError where an exchange rate is missing."""
+    found = capital_on(day)
+    if found is None:
+        return set()
+    groups, connected = held_together(limits, policy_on("caps", day).body, found, day)
+    related = related_customers(day)
+    circle = related.union(*(group for group in groups if not related.isdisjoint(group)))
+    counted = [limits.keys() & members for members in (*map(set, connected), circle)]
+    return set().union(*(those for those in counted if len(those) > 1))
 
 
 def reaching_far(customers: Collection[int], day: dt.date) -> set[int]:

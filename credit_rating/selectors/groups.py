@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Any
 
 from django.db.models import OuterRef, Q, QuerySet, Subquery
+from django.db.models.expressions import RawSQL
 
 from credit_rating.engine.exposure import Capital
 from credit_rating.engine.groups import (
@@ -18,6 +21,7 @@ from credit_rating.engine.groups import (
     Bonds,
     Group,
     Tie,
+    Web,
     components,
     controllers,
     group_of,
@@ -35,8 +39,14 @@ from crm_site.lib.errors import DomainError
 from customers.models import Relation
 
 MOST_MEMBERS = 500
+FEW = 1000  # so many customers are looked up by the index
 _BY_ONE = ("parent_company", *BY_SHARE)  # control of one by the other: its holder is a controller
 _DEPENDING = (GUARANTOR, SUPPLIER)  # relations that may be economic dependence
+RELATIVES = (
+    KIN,
+    *CONTROL,
+    "legal_representative",
+)  # who may not decide: as credit_rating_kin in the database
 
 
 def groups_of(
@@ -51,50 +61,86 @@ def groups_of(
     `limits`: what the lines of some of them would come to. Without capital nobody's dependence is asked. As many
     statements as the longest way from one of them.
     """
-    starts, bonds = list(customers), bonds_of(policy)
-    bound = capital[0].tier1 * dependence_share(policy) if capital else None
-    core: dict[Tie, None] = {}
-    depends: dict[Tie, None] = {}
-    credit: dict[int, Decimal] = {}
-    wanted: dict[int, Decimal] = {}
+    starts = list(customers)
+    read = _read_around(starts, bonds_of(policy), bound_of(policy, capital), day, limits or {}, MOST_MEMBERS)
+    web = web_of(read.core, read.depends, read.credit, read.bound)
+    return {start: group_of(start, web, read.wanted.get(start)) for start in starts}
+
+
+def bound_of(policy: Body, capital: tuple[Capital, BankCapital] | None) -> Decimal | None:
+    """The credit of one end above which economic dependence is asked; None without capital on record: it is not."""
+    return capital[0].tier1 * dependence_share(policy) if capital else None
+
+
+@dataclass(slots=True)
+class Reach:
+    """Ties around some customers: of groups, and of dependence that holds; the credit of those whom dependence ties, and
+    what of them would have who ask."""
+
+    bound: Decimal | None
+    core: dict[Tie, None] = field(default_factory=dict)
+    depends: dict[Tie, None] = field(default_factory=dict)
+    credit: dict[int, Decimal] = field(default_factory=dict)
+    wanted: dict[int, Decimal] = field(default_factory=dict)
+
+
+def _read_around(
+    starts: Collection[int], bonds: Bonds, bound: Decimal | None, day: dt.date,
+    limits: Mapping[int, Decimal | None], most: int | None,
+) -> Reach:  # fmt: skip
+    """`most`: of members beyond those asked for (None: all, however many)."""
+    found = Reach(bound)
     controlling: set[int] = set()
     told: list[Tie] = []
     known, wave, asked = set(starts), set(starts), set(starts)
-    while wave and len(known) < MOST_MEMBERS + len(starts):
+    while wave and (most is None or len(known) < most + len(starts)):
         ties = _touching(wave, bonds, with_dependence=bound is not None)
         controlling |= _controlling(ties, bonds)
         near = [tie for tie in ties if is_core(tie, bonds, controlling)]
-        core |= dict.fromkeys(near)
+        found.core |= dict.fromkeys(near)
         told += ties
         wave = _ends(near) - known
         if not wave and bound is not None:  # the group is whole: who depends on it?
             told += _promises(asked, day)
             material = [t for t in (*told, *mutual(told)) if is_dependence(t, bonds)]
-            _weigh(credit, wanted, _ends(material), limits or {}, day)
-            most = {one: max(amount, wanted.get(one, amount)) for one, amount in credit.items()}
-            held = [t for t in material if max(most[t.one], most[t.other]) > bound]
-            depends |= dict.fromkeys(held)
+            _weigh(found.credit, found.wanted, _ends(material), limits, day)
+            greatest = {
+                one: max(amount, found.wanted.get(one, amount)) for one, amount in found.credit.items()
+            }
+            held = [t for t in material if max(greatest[t.one], greatest[t.other]) > bound]
+            found.depends |= dict.fromkeys(held)
             wave, asked = _ends(held) - known, set()
         known |= wave
         asked |= wave
-    web = web_of(core, depends, credit, bound)
-    return {start: group_of(start, web, wanted.get(start)) for start in starts}
+    return found
 
 
 def groups_reached(customers: Collection[int], day: dt.date) -> list[list[int]]:
     """The groups, without dependence, that some customers belong to, whole, each in order of id."""
-    bonds = bonds_of(policy_on("caps", day).body)
-    core: dict[Tie, None] = {}
-    controlling: set[int] = set()
-    known, wave = set(customers), set(customers)
-    while wave:
-        ties = _touching(wave, bonds, with_dependence=False)
-        controlling |= _controlling(ties, bonds)
-        near = [tie for tie in ties if is_core(tie, bonds, controlling)]
-        core |= dict.fromkeys(near)
-        wave = _ends(near) - known
-        known |= wave
-    return components(core)
+    return components(
+        _read_around(customers, bonds_of(policy_on("caps", day).body), None, day, {}, None).core
+    )
+
+
+def webs_reached(customers: Collection[int], day: dt.date, *, connected: bool) -> tuple[list[list[int]], Web]:
+    """The groups of `groups_reached` with the ties that hold them; `connected`: with whom dependence connects with them,
+    unless no capital is on record or an exchange rate is missing. As many statements as the longest way from one."""
+    policy = policy_on("caps", day).body
+    bonds = bonds_of(policy)
+    try:
+        bound = bound_of(policy, capital_on(day)) if connected else None
+        read = _read_around(customers, bonds, bound, day, {}, None)
+    except DomainError:
+        read = _read_around(customers, bonds, None, day, {}, None)
+    return components([*read.core, *read.depends]), web_of(read.core, read.depends, read.credit, read.bound)
+
+
+def held_together(
+    limits: Mapping[int, Decimal], policy: Body, capital: tuple[Capital, BankCapital], day: dt.date
+) -> tuple[list[list[int]], list[list[int]]]:
+    """(groups, connected customers) that some customers belong to, whole, once the lines of all of them come to a limit."""
+    read = _read_around(list(limits), bonds_of(policy), bound_of(policy, capital), day, limits, None)
+    return components(read.core), components([*read.core, *read.depends])
 
 
 def connected_with(customer_id: int, day: dt.date) -> tuple[int, ...]:
@@ -105,6 +151,21 @@ def connected_with(customer_id: int, day: dt.date) -> tuple[int, ...]:
         return groups_of([customer_id], policy, capital_on(day), day)[customer_id].members
     except DomainError:
         return groups_of([customer_id], policy, None, day)[customer_id].core
+
+
+def tied_around(ends: Collection[int], kin_steps: int, day: dt.date) -> set[int]:
+    """Everybody whose group, connected customers or relatives some customers may be among, however strong the ties: the
+    groups of the two, whom dependence may tie to a member, and who is a relative within so many steps by way of a tie
+    between the two."""
+    found = set(ends).union(*groups_reached(ends, day))
+    for one in ends:
+        found |= set(connected_with(one, day))
+    found |= _ends(_depending(found, day))
+    known, wave = set(ends), set(ends)
+    for _step in range(kin_steps - 1):  # the tie itself is one
+        wave = _ends(_relations(_of(Relation.objects.filter(kind__in=RELATIVES), wave))) - known
+        known |= wave
+    return found | known
 
 
 def groups_of_book(day: dt.date, big: Collection[int]) -> tuple[list[list[int]], list[list[int]]]:
@@ -138,7 +199,14 @@ def _ends(ties: Iterable[Tie]) -> set[int]:
 
 
 def _of(rows: QuerySet[Relation], customers: Collection[int]) -> QuerySet[Relation]:
-    return rows.filter(Q(customer_id__in=customers) | Q(other_id__in=customers))
+    among = _among(customers)
+    return rows.filter(Q(customer_id__in=among) | Q(other_id__in=among))
+
+
+def _among(customers: Collection[int]) -> Any:
+    """Customers for a lookup `in`: the many of a night in one array, which is hashed; a list of thousands is searched
+    through for every row, and few are found by the index."""
+    return RawSQL("select unnest(%s::bigint[])", [list(customers)]) if len(customers) > FEW else customers
 
 
 def _relations(rows: QuerySet[Relation]) -> list[Tie]:
@@ -169,9 +237,10 @@ def _depending(customers: Collection[int], day: dt.date) -> list[Tie]:
 def _promises(customers: Collection[int], day: dt.date) -> list[Tie]:
     """Guarantees in force that some customers have given or have: the part of what the guarantor can promise in all, as
     assessed last; None where nobody has assessed it."""
+    among = _among(customers)
     newest = GuarantorCapacity.objects.filter(guarantor=OuterRef("guarantor"), assessed_on__lte=day)
     rows = (
-        Guarantee.objects.filter(Q(guarantor_id__in=customers) | Q(customer_id__in=customers))
+        Guarantee.objects.filter(Q(guarantor_id__in=among) | Q(customer_id__in=among))
         .filter(Q(to_date__isnull=True) | Q(to_date__gte=day), from_date__lte=day)
         .filter(kind=GUARANTOR, status=GuaranteeStatus.ACTIVE)
         .annotate(can=Subquery(newest.order_by("-assessed_on", "-id").values("capacity")[:1]))

@@ -8,11 +8,16 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable, Iterator, Sequence
 
+from django.db.models import Q
+
 from credit_rating.models import CollectionStatus, Guarantee, InformationForm, Statement
 from credit_rating.models.cases import MakerPart
 from credit_rating.models.guarantees import LIVE
 from credit_rating.selectors.guarantees import newest_capacities, newest_valuations
+from customers.models import RecordedTie
+from customers.timeline import start_of
 
+UNTIED = dt.timedelta(days=365)
 STATEMENT_YEARS = 3  # the newest years, which ratios, trends and cash flows are computed of
 
 Hand = tuple[int, str]  # (staff, MakerPart)
@@ -67,7 +72,19 @@ def secured_by(customers: Sequence[int], day: dt.date) -> dict[int, set[Hand]]:
     return found
 
 
+def untied_by(customers: Sequence[int], day: dt.date) -> dict[int, set[Hand]]:
+    """customer -> who ended a recorded tie of it in the year before a day: nobody makes a group smaller and then decides
+    on what is left of it. Who records one makes it greater, and may decide."""
+    found: dict[int, set[Hand]] = {customer: set() for customer in customers}
+    rows = RecordedTie.objects.filter(Q(customer_id__in=customers) | Q(other_id__in=customers))
+    rows = rows.filter(ended_at__isnull=False, ended_at__gte=start_of(day - UNTIED))
+    for one, other, staff_id in rows.values_list("customer_id", "other_id", "ended_by_id"):
+        for customer in {one, other} & found.keys():
+            found[customer].add((staff_id, str(MakerPart.TIE)))
+    return found
+
+
 def hands_on(customers: Sequence[int], day: dt.date) -> dict[int, set[Hand]]:
     """customer -> everybody with a hand in what its cases rest on, beside calculation and rating themselves."""
-    typed, secured = typed_by(customers), secured_by(customers, day)
-    return {customer: typed[customer] | secured[customer] for customer in typed}
+    typed, secured, untied = typed_by(customers), secured_by(customers, day), untied_by(customers, day)
+    return {customer: typed[customer] | secured[customer] | untied[customer] for customer in typed}

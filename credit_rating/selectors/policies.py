@@ -6,7 +6,7 @@ import datetime as dt
 from dataclasses import dataclass
 
 from credit_rating.models import CreditPolicy
-from credit_rating.policies import SHAPES, Body, read
+from credit_rating.policies import SHAPES, Body, read, warnings
 from credit_rating.policies.wording import words_of
 from crm_site.accounts.versions import (
     OPEN,
@@ -77,6 +77,14 @@ def changes(version: CreditPolicy, base: CreditPolicy | None) -> list[Difference
     """What a version says otherwise than another."""
     shape = SHAPES[version.subject]
     return differences(words_of(shape, base.body), words_of(shape, version.body)) if base else []
+
+
+def newer_rules(version: CreditPolicy) -> list[str]:
+    """Codes of early-warning rules that came with a later program and that no published version has; [] of other subjects."""
+    if version.subject != warnings.SUBJECT:
+        return []
+    published = CreditPolicy.objects.filter(subject=version.subject, status=VersionStatus.PUBLISHED)
+    return warnings.newer_rules(version.body, published.values_list("body", flat=True))
 
 
 def under_way(subject: str, kind: str) -> CreditPolicy | None:

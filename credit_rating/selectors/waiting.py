@@ -9,6 +9,7 @@ from django.db.models import Case, CharField, Count, Exists, OuterRef, Q, QueryS
 
 from credit_rating.models import BatchStatus, CampaignMember, CreditCase, Rating, RatingStatus
 from credit_rating.models.cases import STAGES
+from credit_rating.selectors.cases import counted
 from credit_rating.selectors.rating_people import free_of
 from crm_site.lib.dates import end_of
 from crm_site.lib.permissions import SUBTREE, Actor, Role, may
@@ -47,9 +48,11 @@ def stage_ages(actor: Actor, today: dt.date) -> dict[tuple[str, str], int]:
 
 @dataclass(frozen=True, slots=True)
 class CasePage:
-    """A page of cases, soonest deadline first, and the key of the next one ("" at the end)."""
+    """A page of cases, soonest deadline first; how many there are on all pages (MOST_COUNTED + 1: more than are counted);
+    and the key of the next page ("" at the end)."""
 
     rows: list[CreditCase]
+    count: int
     following: str
 
 
@@ -58,6 +61,7 @@ def waiting_cases(actor: Actor, *, stage: str, age: str, today: dt.date, after: 
     found = CreditCase.objects.visible_to(actor).filter(status__in=[stage] if stage in STAGES else STAGES)
     if age in (*AGES, LATE):
         found = found.filter(age_of(age, today))
+    count = counted(found)
     due, _colon, key = after.partition(":")
     try:
         at, last = dt.date.fromisoformat(due), int(key)
@@ -68,7 +72,7 @@ def waiting_cases(actor: Actor, *, stage: str, age: str, today: dt.date, after: 
         found.select_related("customer", "product", "prepared_by").order_by("deadline", "pk")[: PAGE + 1]
     )
     following = f"{rows[PAGE - 1].deadline}:{rows[PAGE - 1].pk}" if len(rows) > PAGE else ""
-    return CasePage(rows[:PAGE], following)
+    return CasePage(rows[:PAGE], count, following)
 
 
 def waiting_ratings(actor: Actor) -> int:

@@ -179,8 +179,9 @@ def rule_sentence(signal: Signal) -> str:
 
 
 def member_names(actor: Actor, signals: Iterable[Signal]) -> dict[int, str]:
-    """Names of the group members that warnings are about, of those whom the actor sees."""
-    members = {s.figures["member"] for s in signals if s.code == GROUP and "member" in s.figures}
+    """Names of the group members that warnings are about, and through whom, of those whom the actor sees."""
+    told = [s.figures for s in signals if s.code == GROUP]
+    members = {figures[key] for figures in told for key in ("member", "via") if key in figures}
     if not members:
         return {}
     return dict(Customer.objects.visible_to(actor).filter(pk__in=members).values_list("pk", "name"))

@@ -99,9 +99,13 @@ def _say_decided(params: Mapping[str, Any]) -> str:
 def register() -> None:
     """Make the reasons and the notice known (AppConfig.ready)."""
     add_work_reason(
-        WorkReason(DECIDE, gettext_lazy("Rating to decide"), "clipboard-check", _say_decide, "watch")
+        WorkReason(
+            DECIDE, gettext_lazy("Rating to decide"), "clipboard-check", _say_decide, "watch", is_dated=True
+        )
     )
     add_work_reason(
-        WorkReason(RETURNED, gettext_lazy("Rating returned"), "arrow-back-up", _say_returned, "watch")
+        WorkReason(
+            RETURNED, gettext_lazy("Rating returned"), "arrow-back-up", _say_returned, "watch", is_dated=True
+        )
     )
     add_notice(NoticeKind(DECIDED, "clipboard-check", _say_decided))

@@ -24,6 +24,7 @@ from crm_site.lib.errors import Conflict, DomainError
 from crm_site.lib.permissions import Actor, Role, require
 from crm_site.work.selectors import staff_with_role
 from crm_site.work.services import create_task, finish_cause, move_cause
+from crm_site.work.urgency import pressing
 from customers.models import Customer, Loan
 
 LOWER = "loan_class.lower"
@@ -77,7 +78,7 @@ def raise_warning(
         create_task(
             actor, reason=REASON, due_date=signal.due_on, show_from=day, now=now, params=task_params(signal, None),
             customer_id=customer.pk, owner_id=signal.owner_id, unit_id=customer.home_branch_id,
-            urgency=URGENCY[level], source_key=f"{SOURCE}{signal.pk}",
+            urgency=pressing(signal.due_on, day, URGENCY[level]), source_key=f"{SOURCE}{signal.pk}",
         )  # fmt: skip
     return signal
 

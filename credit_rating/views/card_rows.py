@@ -15,6 +15,8 @@ from credit_rating.scorecards import in_language
 from credit_rating.views.rating_rows import bin_data, bin_text
 from crm_site.lib import formats
 
+MOST_ROWS = 16  # what static/css/charts.css has a height for
+
 
 def factor_cards(found: Scorecard) -> list[dict[str, Any]]:
     """Each factor with its bins as a chart and a table; a developed one with the cases of its sample."""
@@ -56,14 +58,34 @@ def _about(code: str, title: str, source: Source) -> str:
     return " · ".join(words)
 
 
+def _by_rows(labels: Sequence[str], value: Any, series: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Size and option of horizontal bars, a row for each label: every label is read, on a phone as well. `value`: the
+    axis of values, or several."""
+    several = len(series) > 1
+    option = {
+        "xAxis": value,
+        "yAxis": {
+            "type": "category", "inverse": True, "data": list(labels),
+            "axisLabel": {"interval": 0, "width": 112, "overflow": "break", "lineHeight": 14},
+        },
+        "series": list(series),
+    }  # fmt: skip
+    if several:
+        option |= {"legend": {"top": 0, "right": 0, "itemHeight": 8}, "grid": {"top": 32}}
+    else:
+        option |= {"grid": {"top": 8}}
+    size = min(-(-(len(labels) + several) // 4) * 4, MOST_ROWS)
+    return {"size": f"rows-{size}", "option": option}
+
+
 def _points_chart(place: int, title: str, bins: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {
-        "id": f"factor-{place}", "title": title, "unit": _("points"), "size": "short", "head": [_("Bin"), _("Points")],
+        "id": f"factor-{place}", "title": title, "unit": _("points"), "head": [_("Bin"), _("Points")],
         "rows": [[b["text"], f"{b['points']:f}"] for b in bins],
-        "option": {
-            "xAxis": {"type": "category", "data": [b["text"] for b in bins]}, "yAxis": {"type": "value"},
-            "series": [{"type": "bar", "name": _("Points"), "data": [float(b["points"]) for b in bins]}],
-        },
+        **_by_rows(
+            [b["text"] for b in bins], {"type": "value"},
+            [{"type": "bar", "name": _("Points"), "data": [float(b["points"]) for b in bins]}],
+        ),
     }  # fmt: skip
 
 
@@ -72,21 +94,19 @@ def _evidence_chart(place: int, title: str, bins: Sequence[Mapping[str, Any]]) -
     sample have neither."""
     met = [b for b in bins if b["cases"]["count"]]
     woe, rate = _("Weight of evidence"), _("Bad rate, %")
+    drawn = _by_rows(
+        [b["text"] for b in met],
+        [{"type": "value"}, {"type": "value", "min": 0, "splitLine": {"show": False}}],
+        [
+            {"type": "bar", "name": woe, "data": [round(b["cases"]["woe"], 4) for b in met]},
+            {"type": "line", "name": rate, "xAxisIndex": 1, "symbol": "circle", "symbolSize": 7,
+             "data": [round(b["rate"] * 100, 2) for b in met]},
+        ],
+    )  # fmt: skip
+    drawn["option"] |= {"decimals": 2, "grid": {"top": 52}}  # the axis of the rate stands under the legend
     return {
-        "id": f"factor-{place}", "title": title, "unit": "", "size": "short", "head": [_("Bin"), woe, _("Bad rate")],
-        "rows": [[b["text"], f"{b['cases']['woe']:.3f}", formats.percent(b["rate"], 1)] for b in met],
-        "option": {
-            "decimals": 2,
-            "legend": {"top": 0, "right": 0, "itemHeight": 8},
-            "grid": {"top": 32},
-            "xAxis": {"type": "category", "data": [b["text"] for b in met]},
-            "yAxis": [{"type": "value"}, {"type": "value", "min": 0, "splitLine": {"show": False}}],
-            "series": [
-                {"type": "bar", "name": woe, "data": [round(b["cases"]["woe"], 4) for b in met]},
-                {"type": "line", "name": rate, "yAxisIndex": 1, "symbol": "circle", "symbolSize": 7,
-                 "data": [round(b["rate"] * 100, 2) for b in met]},
-            ],
-        },
+        "id": f"factor-{place}", "title": title, "unit": "", "head": [_("Bin"), woe, _("Bad rate")],
+        "rows": [[b["text"], f"{b['cases']['woe']:.3f}", formats.percent(b["rate"], 1)] for b in met], **drawn,
     }  # fmt: skip
 
 
@@ -97,24 +117,21 @@ def bands_chart(record: Mapping[str, Any] | None) -> dict[str, Any] | None:
         return None
     expected, observed = _("Predicted rate, %"), _("Observed rate, %")
     return {
-        "id": "bands", "title": _("Bad rate by band of scores, part held back"), "unit": "", "size": "short",
+        "id": "bands", "title": _("Bad rate by band of scores, part held back"), "unit": "",
         "head": [_("Scores"), _("Cases"), _("Bad"), _("Predicted rate"), _("Observed rate")],
         "rows": [
             [b["label"], str(b["count"]), str(b["bad"]), formats.percent(b["expected"], 1),
              formats.percent(b["observed"], 1)]
             for b in bands
         ],
-        "option": {
-            "legend": {"top": 0, "right": 0, "itemHeight": 8},
-            "grid": {"top": 32},
-            "xAxis": {"type": "category", "data": [b["label"] for b in bands]},
-            "yAxis": {"type": "value", "min": 0},
-            "series": [
+        **_by_rows(
+            [b["label"] for b in bands], {"type": "value", "min": 0},
+            [
                 {"type": "bar", "name": observed, "data": [round(b["observed"] * 100, 2) for b in bands]},
                 {"type": "line", "name": expected, "symbol": "circle", "symbolSize": 7,
                  "data": [round(b["expected"] * 100, 2) for b in bands]},
             ],
-        },
+        ),
     }  # fmt: skip
 
 

@@ -63,13 +63,14 @@ def _inbox(request: Any, tab: str, *, is_asked: bool = True, **more: Any) -> Htt
     today = bank_today(request.bank)
     after = request.GET.get("after", "")
     key = int(after) if after.isascii() and after.isdigit() and len(after) < 19 else 0
-    cases = selectors.inbox(request.actor, tab, day=today, after=key)
-    onward = selectors.filled_tab(request.actor) if tab == "todo" and not cases else ""
+    found = selectors.inbox(request.actor, tab, day=today, after=key)
+    onward = selectors.filled_tab(request.actor) if tab == "todo" and not found.rows else ""
     if onward and not is_asked and not may(request.actor, "credit.decide"):
-        tab, cases, onward = onward, selectors.inbox(request.actor, onward, day=today), ""
+        tab, found, onward = onward, selectors.inbox(request.actor, onward, day=today), ""
     context = {
-        "rows": case_rows(cases, today), "tab": tab, "tabs": TAB_LABELS.items(), "onward": onward,
-        "next_url": f"?tab={tab}&after={cases[-1].pk}" if tab != "todo" and len(cases) == selectors.INBOX_PAGE else "",
+        "rows": case_rows(found.rows, today), "tab": tab, "tabs": TAB_LABELS.items(), "onward": onward,
+        "count": found.count, "most_counted": selectors.MOST_COUNTED, "first_url": f"?tab={tab}" if key else "",
+        "next_url": f"?tab={tab}&after={found.following}" if found.following else "",
         "onward_label": TAB_LABELS.get(onward, ""),
         "may_decide": may(request.actor, "credit.decide"),
         "may_batch": tab == "todo" and may(request.actor, "credit.decide"), "form": BatchForm(),

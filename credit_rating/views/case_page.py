@@ -137,6 +137,7 @@ def _seen_when(
 ) -> dict[str, Any]:
     """Of which day the figures beside the dossier are, and what has moved since somebody last spoke of the case."""
     moved = selectors.moved_since(request.actor, found, seen)
+    ties = _ties_now(seen) if moved else {}
     by, day = decided.opinion if decided else None, today
     if decided and found.closed_at:
         day = by.day if by else localdate(found.closed_at)
@@ -152,7 +153,15 @@ def _seen_when(
         "moved_caps": [(was, now, words.CAPS[now.code]) for was, now in moved.caps] if moved else [],
         "moved_warnings": drawn_warnings(request.actor, moved.warnings, today) if moved else [],
         "moved_classes": [(now, _class(was.level), _class(now.level)) for was, now in moved.classes] if moved else [],
+        "moved_came": [(row, ties.get(row.member.customer_id, "")) for row in moved.came] if moved else [],
+        "moved_left": moved.left if moved else [],
     }  # fmt: skip
+
+
+def _ties_now(seen: selectors.Seen) -> dict[int, str]:
+    """By which tie each member belongs, in words."""
+    members = seen.whole.group.concentration.members if seen.whole.group else []
+    return dict(zip((m.customer_id for m in members), told_ties(members), strict=True))
 
 
 def _class(level: int) -> str:
@@ -224,17 +233,8 @@ def queue_of(request: Any, found: CreditCase, tab: str) -> dict[str, Any]:
     """Where a case stands in the list it was opened from; what has left the list meanwhile is followed by its first."""
     if tab not in selectors.TABS:
         return {}
-    cases = selectors.inbox(request.actor, tab, day=bank_today(request.bank))
-    at = next((place for place, case in enumerate(cases) if case.pk == found.pk), None)
-    following = cases if at is None else cases[at + 1 :]
-    return {
-        "list": tab,
-        "list_label": TAB_LABELS[tab],
-        "list_count": len(cases),
-        "place": None if at is None else at + 1,
-        "earlier": cases[at - 1] if at else None,
-        "later": following[0] if following else None,
-    }
+    at = selectors.place_of(request.actor, tab, found.pk, day=bank_today(request.bank))
+    return {"list": tab, "list_label": TAB_LABELS[tab], "at": at, "most_counted": selectors.MOST_COUNTED}
 
 
 def _decided(said: str, day: dt.date) -> str:

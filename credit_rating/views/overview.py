@@ -22,6 +22,7 @@ from credit_rating.policies.classes import CODES, LABELS
 from credit_rating.policies.grades import GRADES
 from credit_rating.policies.warnings import LEVELS as GRAVITY
 from credit_rating.selectors import overview as selectors
+from credit_rating.selectors.cases import MOST_COUNTED
 from credit_rating.selectors.exposure import related_use
 from credit_rating.selectors.lines import LATER, NO_GRADE, ladder_end
 from credit_rating.selectors.overview import Biggest, Cell, Counted
@@ -170,13 +171,13 @@ def _ladder(now: Counted, currency: str) -> dict[str, Any] | None:
     ]
     return {
         "id": "expiry", "title": _("Lines by the month of their end"), "unit": formats.unit_name(unit, currency), "url": "",
-        "size": "short", "head": [_("Month"), _("Lines"), _("Limit"), _("Amount in use")],
+        "head": [_("Month"), _("Lines"), _("Limit"), _("Amount in use")],
         "rows": [
             [label, formats.number(c.count), money_in(c.amount, unit), money_in(c.used, unit)]
             for label, c in zip(labels, cells, strict=True)
         ],
         "option": {
-            "xAxis": {"type": "category", "data": labels}, "yAxis": {"type": "value"},
+            "xAxis": {"type": "category", "data": labels, "axisLabel": {"interval": 0, "rotate": 45}}, "yAxis": {"type": "value"},
             "series": [{"type": "bar", "name": _("Limit"), "itemStyle": {"color": "c1"}, "data": data}],
         },
     }  # fmt: skip
@@ -316,5 +317,6 @@ def waiting(request: Any) -> HttpResponse:
     context = {
         "rows": case_rows(found.rows, today), "tab": "waiting", "tabs": TAB_LABELS.items(), "filters": form.menus(AGE_LABELS),
         "next_url": form.url(after=found.following) if found.following else "",
+        "first_url": form.url() if request.GET.get("after") else "", "count": found.count, "most_counted": MOST_COUNTED,
     }  # fmt: skip
     return render(request, "credit_rating/case_list.html", context)

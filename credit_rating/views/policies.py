@@ -17,6 +17,7 @@ from credit_rating.models import CreditPolicy
 from credit_rating.models.kinds import CreditKind
 from credit_rating.models.trials import TRY
 from credit_rating.policies import SHAPES, Shape
+from credit_rating.policies.warnings import name_of, with_rules
 from credit_rating.selectors import policies
 from credit_rating.selectors.trials import tried, warning_rows
 from credit_rating.services import policies as services
@@ -34,7 +35,16 @@ def policy_list(request: Any) -> HttpResponse:
     """Every subject with the versions in force today and those that begin later."""
     services.ensure_default_policies(timezone.now())
     current = policies.current(bank_today(request.bank))
-    subjects = [(shape, current.get(shape.subject, [])) for shape in SHAPES]
+    subjects = [
+        (
+            shape,
+            [
+                (version, state, len(policies.newer_rules(version)))
+                for version, state in current.get(shape.subject, [])
+            ],
+        )
+        for shape in SHAPES
+    ]
     return render(request, "credit_rating/policy_list.html", {"subjects": subjects})
 
 
@@ -67,6 +77,7 @@ def _page(request: Any, found: CreditPolicy, form: Form, status: int) -> HttpRes
         "before": before,
         "changes": policies.changes(found, before),
         "under_way": policies.under_way(found.subject, found.kind),
+        "newer": [name_of(code) for code in policies.newer_rules(found)],
         **_tried(request.actor, found),
         "form": form,
         "kinds": [(k, label) for k, label in CreditKind.choices if k != found.kind] if shape.by_kind else [],
@@ -97,14 +108,18 @@ def _kind(shape: Shape, given: str) -> str:
 @allowed("credit_policy.draft")
 @require_http_methods(["GET", "POST"])
 def policy_edit(request: Any, policy_id: int) -> HttpResponse:
-    """The next version for this kind, or (`?kind=`) the first of another kind, beginning with what this one says."""
+    """The next version for this kind, or (`?kind=`) the first of another kind, beginning with what this one says;
+    `?newer=1`: and with the rules that a later program has brought."""
     base = find_policy(policy_id)
     shape = SHAPES[base.subject]
     kind = _kind(shape, request.GET.get("kind", base.kind))
     if request.method == "POST":
         return _save(request, base, shape, kind)
     form = PolicyNoteForm(initial={"note": base.note if base.status == "draft" else ""})
-    return _edit_page(request, base, PolicyGrid(shape, base.body), form, kind, 200)
+    body = base.body
+    if request.GET.get("newer"):
+        body = with_rules(body, policies.newer_rules(base))
+    return _edit_page(request, base, PolicyGrid(shape, body), form, kind, 200)
 
 
 def _save(request: Any, base: CreditPolicy, shape: Shape, kind: str) -> HttpResponse:

@@ -15,7 +15,9 @@ from credit_rating.factors import GROUPS, ORIGINS, SOURCES
 from credit_rating.models import Rating
 from credit_rating.policies.grades import GRADES
 from credit_rating.scorecards import in_language
+from crm_site.accounts.banks import home_currency
 from crm_site.lib import formats
+from crm_site.lib.tenancy import require_bank
 
 BOUND_DIGITS = 6  # significant ones that a bound is shown with
 
@@ -34,9 +36,19 @@ def value_text(style: str, source: str, value: str | None) -> str:
     if style == "percent":
         return formats.percent(number, 1)
     text = f"{number.quantize(Decimal('0.01')).normalize():f}"
+    return _with_unit(style, source, text)
+
+
+def _with_unit(style: str, source: str, text: str) -> str:
+    """A number or a range of numbers with what it counts: 18 years, 31–61 days, CNY 5,000–20,000."""
     if style == "years":
         return _("%s years") % text
-    return _("%s days") % text if style == "days" else text
+    if style == "days":
+        return _("%s days") % text
+    if style == "money":
+        unit = formats.amount_unit(home_currency(require_bank()))
+        return f"{text} {unit}" if formats.is_chinese() else f"{unit} {text}"
+    return f"{text} {SOURCES[source].unit}".strip()
 
 
 def bin_text(style: str, source: str, b: Mapping[str, Any]) -> str:
@@ -50,9 +62,8 @@ def bin_text(style: str, source: str, b: Mapping[str, Any]) -> str:
     low, high = (None if b[end] is None else _bound(style, Decimal(b[end])) for end in ("lower", "upper"))
     if low is None and high is None:
         return _("any")
-    if low is None:
-        return f"< {high}"
-    return f"≥ {low}" if high is None else f"{low}–{high}"
+    sign, text = ("< ", high) if low is None else ("≥ ", low) if high is None else ("", f"{low}–{high}")
+    return f"{sign}{text if style == 'percent' else _with_unit(style, source, str(text))}"
 
 
 def _bound(style: str, number: Decimal) -> str:
@@ -123,12 +134,12 @@ def history_chart(ratings: list[Rating]) -> dict[str, Any] | None:
     worst_first = list(reversed(GRADES))
     heads = [formats.day(r.as_of) for r in decided]
     return {
-        "id": "grade-history", "title": _("Grades over time"), "unit": "", "size": "short",
+        "id": "grade-history", "title": _("Grades over time"), "unit": "",
         "head": [_("Date"), _("Grade"), _("Score")],
         "rows": [[formats.day(r.as_of), r.grade, formats.number(r.score, 0)] for r in decided],
         "option": {
             "xAxis": {"type": "category", "data": heads},
-            "yAxis": {"type": "category", "data": worst_first},
+            "yAxis": {"type": "category", "data": worst_first, "axisLabel": {"interval": 0}},
             "series": [{"type": "line", "step": "end", "name": _("Grade"), "data": [r.grade for r in decided]}],
         },
     }  # fmt: skip

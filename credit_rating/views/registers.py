@@ -2,51 +2,78 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 from django.contrib import messages
 from django.http import Http404, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods
 
-from credit_rating.engine.exposure import CapUse
-from credit_rating.forms_case import CapitalForm, EndForm, RelatedPartyForm
+from credit_rating import words
+from credit_rating.forms_case import CapitalForm, EndForm, PartyFilterForm, RelatedPartyForm
 from credit_rating.models import BankCapital, RelatedParty, StaffRelation
 from credit_rating.policies.caps import CAPS
-from credit_rating.selectors.exposure import related_use
+from credit_rating.selectors.exposure import concentration_of
+from credit_rating.selectors.registers import party_of, register_page
 from credit_rating.services import exposure as services
+from credit_rating.views.tie_words import told_ties
 from crm_site.accounts.selectors import bank_today
 from crm_site.lib.errors import DomainError
 from crm_site.lib.guards import allowed
 from crm_site.lib.permissions import may
+from customers.models import Customer
 
 
 @allowed("credit.read")
 @require_GET
 def registers(request: Any) -> HttpResponse:
     """Both registers. People see the related parties among the customers they see."""
-    today = bank_today(request.bank)
-    use = related_use(today)
-    parties = RelatedParty.objects.visible_to(request.actor).select_related("customer", "entered_by")[:500]
+    today, form = bank_today(request.bank), PartyFilterForm(request.GET)
+    found = register_page(request.actor, form.query(), today, form.start)
+    may_manage = may(request.actor, services.MANAGE)
     context = {
-        "use": use,
+        "found": found, "use": found.use, "form": form, "filters": form.menus(), "may_manage": may_manage, "today": today,
+        "parties": [(one, CAPS[one.use.code][0] if one.use else "") for one in found.rows],
+        "next_url": form.url(start=found.following) if found.following else "",
+        "is_first": not form.start, "first_url": form.url(),
         "capitals": BankCapital.objects.select_related("entered_by")[:40],
-        "parties": [
-            (row, use.each.get(row.customer_id), _cap_label(use.each.get(row.customer_id))) for row in parties
-        ],
         "relations": StaffRelation.objects.visible_to(request.actor).select_related("staff", "customer")[:500]
-        if may(request.actor, services.MANAGE)
+        if may_manage
         else [],
-        "today": today,
-        "may_manage": may(request.actor, services.MANAGE),
-    }
+    }  # fmt: skip
     return render(request, "credit_rating/registers.html", context)
 
 
-def _cap_label(use: CapUse | None) -> Any:
-    return CAPS[use.code][0] if use else ""
+@allowed("credit.read")
+@require_GET
+def related_party(request: Any, customer_id: int) -> HttpResponse:
+    """Why one customer is a related party, its group, what is at stake, and every cap that it counts to."""
+    today = bank_today(request.bank)
+    customer = get_object_or_404(Customer.objects.visible_to(request.actor), pk=customer_id)
+    party = party_of(request.actor, customer)
+    if party is None:
+        raise Http404
+    context = {
+        "party": party, "customer": customer, "today": today, "may_manage": may(request.actor, services.MANAGE),
+        **_stakes(request, customer, today),
+    }  # fmt: skip
+    return render(request, "credit_rating/related_party.html", context)
+
+
+def _stakes(request: Any, customer: Customer, today: dt.date) -> dict[str, Any]:
+    """Group and caps as they stand today; what hinders counting is said instead."""
+    try:
+        found = concentration_of(request.actor, customer, day=today)
+    except DomainError as error:
+        return {"fault": error}
+    return {
+        "concentration": found,
+        "members": list(zip(found.members, told_ties(found.members), strict=True)),
+        "caps": [(use, words.CAPS[use.code]) for use in found.uses],
+    }
 
 
 def _entry_page(request: Any, form: Any, title: str) -> HttpResponse:

@@ -127,6 +127,10 @@ class Grade(models.TextChoices):
     TRAINEE = "trainee", _("Trainee")
 
 
+# Whose bounds hold for a relationship manager whose grade nobody has set: the lowest grade's, as for a newcomer.
+GRADE_UNTIL_SET = Grade.TRAINEE
+
+
 class LineDepartment(models.TextChoices):
     CORPORATE = "corporate", _("Corporate banking")
     PERSONAL = "personal", _("Personal banking")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypedDict
 from zoneinfo import ZoneInfo
@@ -98,6 +99,26 @@ def actor_for(
     )
 
 
+def actors_for(people: Iterable[Staff], *, day: dt.date) -> list[Actor]:
+    """What these members of staff may see on a day, each as `actor_for` says it; one statement for all of them."""
+    listed = list(people)
+    grants: dict[int, list[Grant]] = {}
+    rows = RoleGrant.objects.in_force(day).filter(staff__in=[person.pk for person in listed])
+    for staff_id, role, lft, rgt in rows.values_list("staff_id", "role", "unit__lft", "unit__rgt"):
+        grants.setdefault(staff_id, []).append(Grant(Role(role), lft, rgt))
+    return [
+        Actor(
+            bank_id=person.bank_id,
+            label=f"{person.number} {person.name}",
+            staff_id=person.pk,
+            grants=tuple(sorted(grants.get(person.pk, ()), key=lambda grant: (grant.role, grant.lft))),
+            unit_id=person.unit_id,
+            line_department=person.line_department,
+        )
+        for person in listed
+    ]
+
+
 def subtree(unit: OrgUnit) -> QuerySet[OrgUnit]:
     """The unit and everything below it."""
     return OrgUnit.objects.filter(lft__gte=unit.lft, lft__lte=unit.rgt)
@@ -172,6 +193,15 @@ def staff_page(
         people = people.filter(number__gt=after)
     rows = list(people.prefetch_related(_held_roles())[: STAFF_PAGE + 1])
     return StaffPage(rows[:STAFF_PAGE], rows[STAFF_PAGE - 1].number if len(rows) > STAFF_PAGE else "")
+
+
+def managers_without_grade(actor: Actor, day: dt.date) -> list[Staff]:
+    """Relationship managers whose grade nobody has set: GRADE_UNTIL_SET's bounds hold for them."""
+    require(actor, "staff.manage")
+    managers = RoleGrant.objects.in_force(day).filter(role=Role.RELATIONSHIP_MANAGER).values("staff")
+    return list(
+        Staff.objects.active().filter(grade="", pk__in=managers).select_related("unit").order_by("number")
+    )
 
 
 def _held_roles() -> Prefetch:

@@ -34,6 +34,7 @@ NAMES: dict[str, Promise] = {
     "customers_loanbalance": _("Balance of a loan"),
     "customers_loaninstalment": _("Instalment of a loan"),
     "customers_product": _("Product"),
+    "customers_recordedtie": _("Tie that staff recorded"),
     "customers_relation": _("Relation of customers"),
     "customers_savedview": _("Saved view"),
     "customers_standingorder": _("Standing order"),

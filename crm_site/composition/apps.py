@@ -12,6 +12,7 @@ class CompositionConfig(AppConfig):
         from crm_site.lib.registry import (
             CUSTOMER_IDS,
             CUSTOMER_NUMBERS,
+            SIGHT,
             SUBJECTS,
             SYSTEM_NAMES,
             UNIT_USES,
@@ -20,10 +21,11 @@ class CompositionConfig(AppConfig):
             add_nav,
         )
         from crm_site.pipeline import register
-        from customers.subjects import ids_of, numbers_of, subjects
+        from customers.subjects import ids_of, numbers_of, sight, subjects
 
         register()
         SUBJECTS.add("customers", subjects)
+        SIGHT.add("customers", sight)
         CUSTOMER_IDS.add("customers", ids_of)
         CUSTOMER_NUMBERS.add("customers", numbers_of)
         UNIT_USES.add("customers", customers_of)

@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from crm_site.accounts.selectors import data_is_late, working_day
 from crm_site.lib.permissions import ROLE_LABELS, Actor, may
-from crm_site.lib.registry import HOMES, NAV, NavItem
+from crm_site.lib.registry import HOMES, NAV, Home, NavItem
 from crm_site.work.selectors import unread
 
 # Entries at the rail's foot: rarely used, always at the same place.
@@ -58,7 +58,11 @@ def shell(request: HttpRequest) -> dict[str, Any]:
     }
     if actor is None:
         return context
-    nav = _entries(actor, sorted(NAV, key=lambda item: item.order))
+    own = home_of(actor)
+    places = (
+        item for item in NAV if own is None or item.url_name != own.url_name
+    )  # "Home" leads there already
+    nav = _entries(actor, sorted(places, key=lambda item: item.order))
     rail = _one_active(request.path, [*nav, *_entries(actor, FOOT)])
     context["nav"], context["nav_foot"] = rail[: len(nav)], rail[len(nav) :]
     context["phone_tabs"] = _one_active(request.path, _tabs(actor))
@@ -70,6 +74,13 @@ def shell(request: HttpRequest) -> dict[str, Any]:
     context["bell_url"] = _url("work:inbox")
     context["bell_count"] = _once(lambda: unread(actor))
     return context
+
+
+def home_of(actor: Actor) -> Home | None:
+    """The home of the first of the actor's roles; None without a role."""
+    return min(
+        (home for home in HOMES if home.role in actor.roles), key=lambda home: home.order, default=None
+    )
 
 
 def _once(ask: Callable[[], Any]) -> Callable[[], Any]:

@@ -16,6 +16,7 @@ from credit_rating.engine.guarantees import object_key
 from credit_rating.models import (
     BankCapital,
     Collateral,
+    CreditPolicy,
     ExternalExposure,
     Guarantee,
     GuaranteeStatus,
@@ -27,9 +28,11 @@ from credit_rating.models import (
     Valuation,
 )
 from credit_rating.selectors.at_stake import quarter_end_before
+from crm_site.lib.dates import add_months, month_start
 from customers.models import Customer, CustomerKind, Loan
 
 MOST = 240
+LPR_DAY, FRIDAY = 20, 4
 THOUSAND = 1000
 # Net capital over loans, and tier 1 over net capital, of a well capitalised rural bank: its greatest customers come near
 # their caps, and a case that asks for more breaks one.
@@ -53,6 +56,7 @@ def make_credit_book(*, date: dt.date, now: dt.datetime, seed: int, region: str)
     borrowers = list(Customer.objects.filter(pk__in=loans).select_related("responsible").order_by("number"))
     chosen = borrowers[:: max(1, len(borrowers) // MOST)][:MOST]
     _capital(date, now)
+    _loan_prime_rate(date)
     statements: list[Statement] = []
     for customer in chosen:
         dice = _dice(seed, customer)
@@ -89,6 +93,24 @@ def _capital(date: dt.date, now: dt.datetime) -> None:
             as_of=as_of, net_capital=held, tier1_net_capital=(held * TIER1_OF_NET).quantize(Decimal("0.01")),
             source="监管报表", entered_at=now,
         )  # fmt: skip
+
+
+def _loan_prime_rate(date: dt.date) -> None:
+    """The rate as published every month up to the bank's business date: unchanged since the newest that a bank comes with.
+    Nothing has been priced by the founding policy yet."""
+    policy = CreditPolicy.objects.get(subject="pricing", founding=True)
+    rows = policy.body["tables"]["lpr"]
+    newest = rows[-1]
+    month = add_months(month_start(dt.date.fromisoformat(newest["date"])), 1)
+    while (published := _working_day(month.replace(day=LPR_DAY))) <= date:
+        rows.append(newest | {"date": published.isoformat()})
+        month = add_months(month, 1)
+    policy.save(update_fields=["body"])
+
+
+def _working_day(day: dt.date) -> dt.date:
+    """The day itself, or the Monday after it."""
+    return day if day.weekday() <= FRIDAY else day + dt.timedelta(days=7 - day.weekday())
 
 
 def make_statements(

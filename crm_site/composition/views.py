@@ -10,10 +10,10 @@ from django.urls import resolve, reverse
 from django.views import defaults
 from django.views.decorators.http import require_safe
 
+from crm_site.composition.context import home_of
 from crm_site.composition.readiness import readiness
 from crm_site.lib.api.problems import MACHINES, error_answer
 from crm_site.lib.guards import signed_in
-from crm_site.lib.registry import HOMES
 
 
 @require_safe
@@ -33,12 +33,10 @@ def readyz(request: HttpRequest) -> HttpResponse:
 @signed_in
 def home(request: Any) -> HttpResponse:
     """The home of the signed-in person's role; a person without a role is told whom to ask."""
-    homes = sorted(
-        (h for h in HOMES if request.actor and h.role in request.actor.roles), key=lambda h: h.order
-    )
-    if not homes:
+    own = home_of(request.actor)
+    if own is None:
         return render(request, "home_without_role.html", status=200)
-    match = resolve(reverse(homes[0].url_name))
+    match = resolve(reverse(own.url_name))
     return match.func(request, *match.args, **match.kwargs)
 
 

@@ -16,7 +16,7 @@ from crm_site.launcher.translations import compile_translations
 
 PREFIX = "banyan-test-"
 OURS = ("DATABASE_URL", "DATABASE_OWNER_URL", "REDIS_URL", "SECRET_KEY", "BANYAN_MASTER_KEY", "BANYAN_DATA")
-EVERYTHING = ["-n", "auto", "--maxprocesses=8", "--dist", "loadgroup"]
+EVERYTHING = ["-n", "auto", "--maxprocesses=8", "--dist", "loadscope"]
 
 
 def main(words: list[str]) -> int:

@@ -118,7 +118,7 @@ def column_unit(values: Iterable[Decimal | None], *, language: str | None = None
 def unit_name(unit: Unit, currency: str) -> str:
     """A card's unit: 万元 · CNY M."""
     if is_chinese():
-        return f"{unit.label}元" if currency == "CNY" else f"{unit.label} {currency}"
+        return f"{unit.label}元" if currency == "CNY" else f"{unit.label} {currency}".strip()
     return f"{currency} {unit.label}".strip()
 
 

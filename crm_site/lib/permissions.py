@@ -100,6 +100,9 @@ ACTIONS: dict[str, frozenset[Role]] = {
     "customer.locate": _READERS,
     "interaction.write": _OWN | _BRANCH | {Role.SERVICE_QUALITY, Role.LINE_DEPARTMENT, Role.API},
     "task.write": _READERS | {Role.API},
+    # Ties between customers: who meets them, and who judges their credit.
+    "tie.record": _BRANCH
+    | {Role.RELATIONSHIP_MANAGER, Role.LINE_DEPARTMENT, Role.CREDIT_REVIEWER, Role.RISK},
     "import.upload": frozenset({Role.ADMINISTRATOR, Role.MARKETING}),
     "import.undo": frozenset({Role.ADMINISTRATOR, Role.MARKETING}),
     "ingest.write": frozenset({Role.API}),

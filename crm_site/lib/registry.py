@@ -6,7 +6,7 @@ Each app registers in its AppConfig.ready(); lower rooms read the registry and i
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -179,7 +179,8 @@ class WorkReason:
     """Why a task is on a worklist. `sentence(params)` says it in the reader's language in one line.
 
     `level`: "risk" (red edge), "watch" (amber edge) or "", told by `level_of(params)` where tasks differ; `needs_result`: done asks for a result. `same(params)`: the
-    reason whose task, where the customer has one, says the same cause better; "" for none.
+    reason whose task, where the customer has one, says the same cause better; "" for none. `is_dated`: its deadline
+    is somebody's word, so it grows more urgent night by night as that comes near (work.urgency).
     """
 
     code: str
@@ -190,6 +191,7 @@ class WorkReason:
     needs_result: bool = False
     same: Callable[[Mapping[str, Any]], str] = lambda _params: ""
     level_of: Callable[[Mapping[str, Any]], str] | None = None
+    is_dated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +221,8 @@ WORK_REASONS: Registry[WorkReason] = Registry("worklist reason")
 NOTICES: Registry[NoticeKind] = Registry("notification")
 # Names of the customers with these ids that the actor may see: subjects(actor, ids) -> {id: Subject}.
 SUBJECTS: Registry[Callable[[Any, Iterable[int]], Mapping[int, Subject]]] = Registry("subjects")
+# Which of these actors may see a customer: sight(actors, customer id) -> the ids of those members of staff.
+SIGHT: Registry[Callable[[Sequence[Any], int], set[int]]] = Registry("sight of a customer")
 # Customer numbers and keys, for rooms below the customers that keep a key alone. Numbers say nothing about a person,
 # so nobody's sight is asked: {number: id} of these numbers, {id: number} of these ids.
 CUSTOMER_IDS: Registry[Callable[[Iterable[str]], Mapping[str, int]]] = Registry("customer ids")

@@ -54,9 +54,9 @@ class Task(TenantModel):
     params = models.JSONField(default=dict, blank=True)
     source_key = models.CharField(max_length=120, blank=True)
     customer_id = models.BigIntegerField(null=True)
-    owner = BankForeignKey(Staff, null=True, on_delete=models.PROTECT, related_name="tasks")
+    owner = BankForeignKey(Staff, null=True, on_delete=models.PROTECT, related_name="tasks", set_based=True)
     handed_over_by = BankForeignKey(Staff, null=True, on_delete=models.PROTECT, related_name="+")
-    unit = BankForeignKey(OrgUnit, null=True, on_delete=models.PROTECT, related_name="+")
+    unit = BankForeignKey(OrgUnit, null=True, on_delete=models.PROTECT, related_name="+", set_based=True)
     created_by = BankForeignKey(Staff, null=True, on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField()
     due_date = models.DateField()
@@ -85,6 +85,18 @@ class Task(TenantModel):
                 name="task_open_owner",
             ),
             models.Index(fields=["bank_id", "customer_id", "status"], name="task_customer"),
+            # What a night makes has none of these people: such rows are not written into their indexes.
+            models.Index(
+                fields=["bank_id", "created_by"], condition=Q(created_by__isnull=False), name="task_made_by"
+            ),
+            models.Index(
+                fields=["bank_id", "closed_by"], condition=Q(closed_by__isnull=False), name="task_done_by"
+            ),
+            models.Index(
+                fields=["bank_id", "handed_over_by"],
+                condition=Q(handed_over_by__isnull=False),
+                name="task_handed_by",
+            ),
         ]
 
 

@@ -49,8 +49,15 @@ REASONS = (
         gettext_lazy("Promise"),
         "message-check",
         lambda params: _("Promised: %s") % params.get("promise", ""),
+        is_dated=True,
     ),
-    WorkReason("manual", gettext_lazy("To do"), "checklist", lambda params: str(params.get("text", ""))),
+    WorkReason(
+        "manual",
+        gettext_lazy("To do"),
+        "checklist",
+        lambda params: str(params.get("text", "")),
+        is_dated=True,
+    ),
 )
 NOTICES = (
     NoticeKind("task.handed_over", "arrow-forward-up", _handed_over),

@@ -13,10 +13,11 @@ from django.db.models import Count, Exists, ExpressionWrapper, OuterRef, Q, Quer
 from django.urls import reverse
 
 from crm_site.accounts.models import GrantStatus, OrgUnit, RoleGrant, Staff
+from crm_site.accounts.selectors import actors_for
 from crm_site.jobs.models import Run, RunStatus
 from crm_site.lib.money import MoneyField
 from crm_site.lib.permissions import HEADQUARTERS, SUBTREE, Actor, Role
-from crm_site.lib.registry import NOTICES, SUBJECTS, WORK_REASONS, NoticeKind, Subject, WorkReason
+from crm_site.lib.registry import NOTICES, SIGHT, SUBJECTS, WORK_REASONS, NoticeKind, Subject, WorkReason
 from crm_site.work.models import Notification, Task, TaskStatus
 
 ORDER = ("-urgency", "-stake", "due_date", "id")
@@ -165,6 +166,19 @@ def task_row(task: Task, subject: Subject | None, as_of: dt.date) -> dict[str, A
     }
 
 
+def task_lines(actor: Actor, tasks: Iterable[Task], as_of: dt.date) -> list[dict[str, Any]]:
+    """Tasks as work/_task_line.html wants them: `task_row`, with the owner's name and whether the actor may act."""
+    listed = list(tasks)
+    mine = set(
+        Task.objects.workable_by(actor).filter(pk__in=[t.pk for t in listed]).values_list("pk", flat=True)
+    )
+    return [
+        task_row(task, None, as_of)
+        | {"owner": task.owner.name if task.owner else "", "may_act": task.pk in mine}
+        for task in listed
+    ]
+
+
 def _level(known: WorkReason | None, task: Task) -> str:
     if known is None:
         return ""
@@ -190,6 +204,12 @@ def possible_owners(actor: Actor) -> QuerySet[Staff]:
     for lft, rgt in actor.intervals(SUBTREE):
         reach |= Q(unit__in=OrgUnit.objects.filter(lft__gte=lft, lft__lte=rgt))
     return people.filter(reach)
+
+
+def who_may_see(people: Sequence[Staff], customer_id: int, day: dt.date) -> set[int]:
+    """The ids of those of these people who may see a customer on a day; two statements."""
+    actors = actors_for(people, day=day)
+    return set().union(*(sight(actors, customer_id) for sight in SIGHT))
 
 
 def notifications(actor: Actor) -> QuerySet[Notification]:

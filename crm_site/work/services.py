@@ -15,6 +15,7 @@ from typing import Any
 
 from django.core.exceptions import PermissionDenied
 from django.db import connection
+from django.db.models import Case, F, SmallIntegerField, Value, When
 from django.utils import timezone
 from django.utils.timezone import localdate
 from django.utils.translation import gettext as _
@@ -27,6 +28,7 @@ from crm_site.lib.registry import WORK_REASONS
 from crm_site.lib.tenancy import require_bank
 from crm_site.work import selectors
 from crm_site.work.models import Notification, Task, TaskStatus
+from crm_site.work.urgency import SCALE, pressing
 
 UNDO_SECONDS = 10
 UNDO_GRACE_SECONDS = 5  # the way of the click to the server
@@ -176,7 +178,7 @@ def _settle(
     """Make the sources' tasks what the stage says: (made or changed, cancelled)."""
     first, last = customers or (None, None)
     if first != last:  # a night's: the planner must know whether they are few or many
-        cursor.execute("ANALYZE work_stage")
+        cursor.execute("ANALYZE work_stage (source_key)")
     values: dict[str, Any] = {
         "bank": bank_id, "as_of": as_of, "now": now or timezone.now(), "run": run_id, "sources": sources,
         "first": first, "last": last,
@@ -223,7 +225,8 @@ def create_task(
     """Make a task. With a `source_key` the same cause gives the same task. The caller has checked the customer.
 
     `owner_id` None: nobody's yet, it waits in its unit. An owner other than the actor must be one he may give work
-    to (selectors.possible_owners) and is notified. Raises DomainError with the field's name.
+    to (selectors.possible_owners) and is notified. What has a deadline by somebody's word is as urgent as that is
+    near, at least `urgency`. Raises DomainError with the field's name.
     """
     require(actor, "task.write")
     if reason not in WORK_REASONS:
@@ -243,14 +246,14 @@ def create_task(
         "due_date": due_date,
         "show_from": show_from or min(due_date, localdate(now)),
         "stake": stake,
-        "urgency": urgency,
+        "urgency": pressing(due_date, localdate(now), urgency) if WORK_REASONS[reason].is_dated else urgency,
     }
     if source_key:
         task, created = Task.objects.get_or_create(source_key=source_key, defaults=values)
     else:
         task, created = Task.objects.create(**values), True
     if created and owner_id is not None and owner_id != actor.staff_id:
-        notify([owner_id], "task.given", {"by": actor.label, "reason": reason}, _address(task), now=now)
+        notify([owner_id], "task.given", {"by": actor.label, "reason": reason}, address(task), now=now)
     return task
 
 
@@ -259,7 +262,7 @@ def finish_task(actor: Actor, *, task_id: int, now: dt.datetime, result: str = "
 
     Raises Conflict when somebody else was first or the task is no longer needed, DomainError without a result.
     """
-    task = _locked(actor, task_id)
+    task = locked(actor, task_id)
     if task.status == TaskStatus.DONE and task.closed_by_id == actor.staff_id:
         return task
     _require_open(task)
@@ -279,7 +282,7 @@ def reopen_task(actor: Actor, *, task_id: int, now: dt.datetime) -> Task:
 
     Raises Conflict when the time is over or another person closed it.
     """
-    task = _locked(actor, task_id)
+    task = locked(actor, task_id)
     if task.status == TaskStatus.OPEN:
         return task
     limit = dt.timedelta(seconds=UNDO_SECONDS + UNDO_GRACE_SECONDS)
@@ -296,7 +299,7 @@ def postpone_task(actor: Actor, *, task_id: int, until: dt.date, as_of: dt.date)
 
     Raises DomainError for a date that is not ahead or more than a quarter ahead, Conflict for a closed task.
     """
-    task = _locked(actor, task_id)
+    task = locked(actor, task_id)
     _require_open(task)
     if until <= as_of:
         raise DomainError(_("Choose a day ahead."), fields={"until": _("Choose a day ahead.")})
@@ -309,31 +312,6 @@ def postpone_task(actor: Actor, *, task_id: int, until: dt.date, as_of: dt.date)
     return task
 
 
-def postpone_row(actor: Actor, *, task_id: int, until: dt.date, as_of: dt.date) -> list[Task]:
-    """Put off every reason of the task's row of the worklist: a customer who waits waits for all of them.
-
-    Raises as postpone_task; all or nothing within the caller's transaction.
-    """
-    task = Task.objects.visible_to(actor).get(pk=task_id)
-    return [
-        postpone_task(actor, task_id=one.pk, until=until, as_of=as_of)
-        for one in selectors.row_of(actor, task, as_of)
-    ]
-
-
-def hand_over_row(
-    actor: Actor, *, task_id: int, to_id: int, as_of: dt.date, now: dt.datetime, note: str = ""
-) -> list[Task]:
-    """Give every reason of the task's row to a colleague, who is told of the first. Raises as hand_over_task."""
-    require(actor, "task.write")
-    task = Task.objects.filter(pk=task_id).get()
-    first, *others = selectors.row_of(actor, task, as_of)
-    return [
-        hand_over_task(actor, task_id=first.pk, to_id=to_id, now=now, note=note),
-        *(hand_over_task(actor, task_id=one.pk, to_id=to_id, now=now, is_told=False) for one in others),
-    ]
-
-
 def hand_over_task(
     actor: Actor, *, task_id: int, to_id: int, now: dt.datetime, note: str = "", is_told: bool = True
 ) -> Task:
@@ -341,7 +319,7 @@ def hand_over_task(
 
     Raises DomainError for somebody the actor may not give work to, Conflict for a closed task.
     """
-    task = _locked(actor, task_id, also_given=True)
+    task = locked(actor, task_id, also_given=True)
     if task.status == TaskStatus.OPEN and task.owner_id == to_id and task.handed_over_by_id == actor.staff_id:
         return task
     if not _may_act(actor, task):
@@ -352,7 +330,7 @@ def hand_over_task(
     task.save(update_fields=["owner", "unit_id", "handed_over_by_id"])
     params = {"by": actor.label, "reason": task.reason, "note": note.strip()[:200]}
     if is_told:
-        notify([to_id], "task.handed_over", params, _address(task), now=now)
+        notify([to_id], "task.handed_over", params, address(task), now=now)
     return task
 
 
@@ -378,7 +356,7 @@ def move_cause(actor: Actor, *, source_key: str, to: Staff, now: dt.datetime, no
         task.owner, task.unit_id, task.handed_over_by_id = to, to.unit_id, actor.staff_id
         task.save(update_fields=["owner", "unit_id", "handed_over_by_id"])
         params = {"by": actor.label, "reason": task.reason, "note": note[:200]}
-        notify([to.pk], "task.handed_over", params, _address(task), now=now)
+        notify([to.pk], "task.handed_over", params, address(task), now=now)
 
 
 def reassign_tasks(bank_id: int, owners: Mapping[int, int]) -> int:
@@ -427,11 +405,25 @@ def mark_read(actor: Actor, *, now: dt.datetime, notification_id: int | None = N
     return mine.update(read_at=now)
 
 
-def _address(task: Task) -> str:
+def address(task: Task) -> str:
     return f"/tasks/{task.pk}/"
 
 
-def _locked(actor: Actor, task_id: int, *, also_given: bool = False) -> Task:
+def age_tasks(day: dt.date, *, run_id: int | None = None) -> int:
+    """Make the open tasks whose deadline is somebody's word as urgent as it is near on a working day; how many changed.
+
+    Never less urgent than they were: deadlines only come nearer. Repeating it changes nothing. Call inside the bank.
+    """
+    dated = [known.code for known in WORK_REASONS if known.is_dated]
+    steps = [
+        When(due_date__lte=day + dt.timedelta(days=days), then=Value(urgency)) for days, urgency in SCALE
+    ]
+    rule = Case(*steps, default=F("urgency"), output_field=SmallIntegerField())
+    near = Task.objects.open().filter(reason__in=dated, urgency__lt=rule)
+    return near.update(urgency=rule, run_id=run_id)
+
+
+def locked(actor: Actor, task_id: int, *, also_given: bool = False) -> Task:
     """The task, locked; Task.DoesNotExist (404) when the actor may not see it, 403 when he may only look."""
     require(actor, "task.write")
     visible = Task.objects.visible_to(actor).select_for_update(of=("self",), no_key=True)

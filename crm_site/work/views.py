@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import wraps
 from typing import Any
 from urllib.parse import urlsplit
 
 from django.contrib import messages
+from django.core import signing
 from django.db import transaction
 from django.http import Http404, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, redirect, render
@@ -14,15 +16,19 @@ from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
-from django_htmx.http import trigger_client_event
+from django_htmx.http import reswap, retarget, trigger_client_event
 
 from crm_site.accounts.selectors import working_day
+from crm_site.lib import formats
 from crm_site.lib.errors import DomainError
-from crm_site.lib.guards import allowed, signed_in
+from crm_site.lib.guards import View, allowed, signed_in
 from crm_site.work import selectors, services
 from crm_site.work.forms import HandOverForm, LaterForm, ResultForm, TaskForm
 from crm_site.work.models import Task
+from crm_site.work.moving import Move, hand_over_row, postpone_row, take_back
 from crm_site.work.pages import inbox_page, task_page
+
+MOVED = "work.moved"
 
 
 def _task(request: Any, pk: int) -> Task:
@@ -38,14 +44,35 @@ def _back(request: Any) -> str:
     return came if safe and urlsplit(came).path != request.path else reverse("work:task-list")
 
 
+def _in_place(view: View) -> View:
+    """In a row, a task that is the person's no longer is said so, and the row goes; as a page it is not there (404)."""
+
+    @wraps(view)
+    def answer(request: Any, pk: int) -> HttpResponse:
+        try:
+            return view(request, pk)
+        except (Http404, Task.DoesNotExist):
+            if not request.htmx:
+                raise
+            gone = _told(HttpResponse(), _("This task is no longer yours."))
+            return reswap(retarget(gone, f"#work-{pk}"), "outerHTML")
+
+    return answer
+
+
+def _told(answer: HttpResponse, text: str, undo: str = "") -> HttpResponse:
+    """A toast says what happened, and what counts tasks on the page asks anew ("worked")."""
+    trigger_client_event(answer, "toast", {"text": text, **({"undo": undo} if undo else {})})
+    return trigger_client_event(answer, "worked", {})
+
+
 def _gone(request: Any, text: str, undo: str = "", task: Task | None = None) -> HttpResponse:
     """The row leaves the list, or shows its customer's next reason; a toast says what happened.
 
     Without a script: back to where one came from.
     """
     if request.htmx:
-        answer = _next_reason(request, task) if task else HttpResponse()
-        return trigger_client_event(answer, "toast", {"text": text, **({"undo": undo} if undo else {})})
+        return _told(_next_reason(request, task) if task else HttpResponse(), text, undo)
     messages.success(request, text)
     return HttpResponseRedirect(_back(request))
 
@@ -53,14 +80,14 @@ def _gone(request: Any, text: str, undo: str = "", task: Task | None = None) -> 
 def _refused(request: Any, error: DomainError, task: Task) -> HttpResponse:
     """The row stays as it is now, and the person is told why nothing happened."""
     if request.htmx:
-        answer = _row(request, _task(request, task.pk))
-        return trigger_client_event(answer, "toast", {"text": error.message})
+        return _told(_row(request, _task(request, task.pk)), error.message)
     messages.error(request, error.message)
     return HttpResponseRedirect(_back(request))
 
 
 def _row(request: Any, task: Task) -> HttpResponse:
-    if task.status != "open":
+    """The task's row of a worklist; nothing where it is closed, or where a page lists tasks in lines of its own."""
+    if task.status != "open" or "line" in request.GET:
         return HttpResponse()
     as_of = working_day(request.bank)
     rows = selectors.worklist_rows(request.actor, [task], as_of, later=task.show_from > as_of)
@@ -74,6 +101,7 @@ def _next_reason(request: Any, task: Task) -> HttpResponse:
 
 
 def _form_page(request: Any, task: Task, form: Any, **about: Any) -> HttpResponse:
+    """The action's form: opened within the row, or a page where there is no script."""
     context = {
         "form": form,
         "task": task,
@@ -82,7 +110,22 @@ def _form_page(request: Any, task: Task, form: Any, **about: Any) -> HttpRespons
         "next": _back(request),
         **about,
     }
-    return render(request, "work/task_action.html", context, status=422 if form.is_bound else 200)
+    status = 422 if form.is_bound else 200
+    if not request.htmx or request.htmx.boosted:
+        return render(request, "work/task_action.html", context, status=status)
+    answer = render(request, "work/_task_action.html", context, status=status)
+    return reswap(retarget(answer, f"#work-{task.pk}-act"), "innerHTML")
+
+
+def _form_data(request: Any, pk: int) -> dict[str, Any]:
+    """What every form of a task's row takes: what was sent, and ids of its own on the page."""
+    return {"data": request.POST if request.method == "POST" else None, "auto_id": f"work-{pk}-%s"}
+
+
+def _undo(move: Move, pk: int) -> str:
+    """The address that takes a move back; "" when nothing was moved. Signed: it says where the tasks stood."""
+    token = signing.dumps(move.packed(), salt=MOVED)
+    return f"{reverse('work:task-undo', args=[pk])}?moved={token}" if move.before else ""
 
 
 def _also(request: Any, task: Task) -> list[dict[str, Any]]:
@@ -110,10 +153,11 @@ def task_detail(request: Any, pk: int) -> HttpResponse:
 
 @require_http_methods(["GET", "POST"])
 @allowed("task.write")
+@_in_place
 def task_done(request: Any, pk: int) -> HttpResponse:
     task = _task(request, pk)
     item = selectors.task_row(task, None, working_day(request.bank))
-    form = ResultForm(request.POST if request.method == "POST" else None, needed=item["needs_result"])
+    form = ResultForm(needed=item["needs_result"], **_form_data(request, pk))
     if request.method == "GET" or not form.is_valid():
         return _form_page(request, task, form, title=_("Done"), verb=_("Done"), icon="check")
     try:
@@ -129,57 +173,66 @@ def task_done(request: Any, pk: int) -> HttpResponse:
 @require_POST
 @allowed("task.write")
 def task_undo(request: Any, pk: int) -> HttpResponse:
-    task = _task(request, pk)
+    """Takes back "done", or the move of a row that the address carries."""
     try:
         with transaction.atomic():
-            services.reopen_task(request.actor, task_id=pk, now=timezone.now())
+            _take_back(request, pk)
     except DomainError as error:
-        return _refused(request, error, task)
+        if request.htmx:
+            return _told(HttpResponse(), error.message)
+        messages.error(request, error.message)
+        return HttpResponseRedirect(_back(request))
     if request.htmx:
-        return HttpResponse(headers={"HX-Refresh": "true"})
+        return _told(HttpResponse(), _("Taken back"))
     return HttpResponseRedirect(_back(request))
+
+
+def _take_back(request: Any, pk: int) -> None:
+    now = timezone.now()
+    if "moved" not in request.GET:
+        services.reopen_task(request.actor, task_id=_task(request, pk).pk, now=now)
+        return
+    try:
+        move = Move.unpacked(signing.loads(request.GET["moved"], salt=MOVED))
+    except signing.BadSignature as error:
+        raise Http404 from error
+    take_back(request.actor, move, now=now)
 
 
 @require_http_methods(["GET", "POST"])
 @allowed("task.write")
+@_in_place
 def task_later(request: Any, pk: int) -> HttpResponse:
     task, as_of = _task(request, pk), working_day(request.bank)
-    form = LaterForm(request.POST if request.method == "POST" else None, as_of=as_of)
+    form = LaterForm(as_of=as_of, **_form_data(request, pk))
     try:
         if form.is_valid():
+            until = form.cleaned_data["until"]
             with transaction.atomic():
-                services.postpone_row(
-                    request.actor, task_id=pk, until=form.cleaned_data["until"], as_of=as_of
-                )
-            return _gone(request, _("Postponed"))
+                move = postpone_row(request.actor, task_id=pk, until=until, as_of=as_of, now=timezone.now())
+            text = _("Postponed until %(day)s") % {"day": formats.day_with_weekday(until, as_of)}
+            return _gone(request, text, undo=_undo(move, pk))
     except DomainError as error:
         if "until" not in error.fields:
             return _refused(request, error, task)
         form.add_error("until", error.message)
-    also = _also(request, task)
-    return _form_page(request, task, form, title=_("Later"), verb=_("Postpone"), icon="clock", also=also)
+    words = {"title": _("Later"), "verb": _("Postpone"), "icon": "clock"}
+    return _form_page(request, task, form, also=_also(request, task), choices=form.choices, **words)
 
 
 @require_http_methods(["GET", "POST"])
 @allowed("task.write")
+@_in_place
 def task_hand_over(request: Any, pk: int) -> HttpResponse:
     task, as_of = _task(request, pk), working_day(request.bank)
-    form = HandOverForm(
-        request.POST if request.method == "POST" else None, actor=request.actor, owner_id=task.owner_id
-    )
+    form = HandOverForm(actor=request.actor, task=task, as_of=as_of, **_form_data(request, pk))
     try:
         if form.is_valid():
-            given = form.cleaned_data
+            to_id, note, now = form.cleaned_data["to"], form.cleaned_data["note"], timezone.now()
             with transaction.atomic():
-                services.hand_over_row(
-                    request.actor,
-                    task_id=pk,
-                    to_id=given["to"],
-                    note=given["note"],
-                    as_of=as_of,
-                    now=timezone.now(),
-                )
-            return _gone(request, _("Handed over"))
+                move = hand_over_row(request.actor, task_id=pk, to_id=to_id, note=note, as_of=as_of, now=now)
+            text = _("Handed over to %(name)s") % {"name": form.names[to_id]}
+            return _gone(request, text, undo=_undo(move, pk))
     except DomainError as error:
         if "to" not in error.fields:
             return _refused(request, error, task)

@@ -14,7 +14,7 @@ from crm_site.jobs.services import start_run
 from crm_site.lib.permissions import Actor
 from crm_site.lib.registry import Counts, Pipeline, RunContext, Step, add_pipeline, add_step
 from crm_site.lib.tenancy import require_bank
-from customers.ingest import ledger, lending, parties, places
+from customers.ingest import ledger, lending, parties, places, relations
 from customers.ingest.services import fail, process_batch
 from customers.models.ingest import Batch
 
@@ -47,7 +47,7 @@ def _give_up(context: RunContext, error: str) -> None:
 
 def register() -> None:
     """Called once when the apps are ready."""
-    for room in (ledger, lending, parties, places):
+    for room in (ledger, lending, parties, places, relations):
         room.register()
     add_pipeline(Pipeline(PIPELINE, _("Delivery"), action="ingest.run", on_failure=_give_up))
     add_step(Step("land", _("Rows into the bank's tables"), _land, pipeline=PIPELINE))

@@ -41,6 +41,7 @@ def _outstanding(landing: Landing) -> set[int]:
         RETURNING t.loan_id
         """
     )
+    landing.grown("customers_loanbalance", len(changed))
     loans = {loan for (loan,) in changed}
     landing.run(
         """

@@ -178,7 +178,7 @@ def _remember_kinds(landing: Landing) -> None:
 
 def _standings(landing: Landing) -> None:
     """Every party has a standing row from the moment it is known; its kind follows the party's."""
-    landing.run(
+    added = landing.run(
         """
         INSERT INTO customers_standing (bank_id, customer_id, kind, home_branch_id, responsible_id, deposits_adb,
             deposits_balance, loans, aum, overdue_amount, days_past_due, value_tier, wealth_level, churn_bp,
@@ -188,6 +188,7 @@ def _standings(landing: Landing) -> None:
         WHERE p.found_id IS NULL
         """
     )
+    landing.grown("customers_standing", added)
     landing.run(
         """
         UPDATE customers_standing s SET kind = k.kind FROM kinds_before k
@@ -209,18 +210,19 @@ def _name_tokens(landing: Landing) -> None:
     )
     # In the order of the index that finds them; a new customer's name cannot meet a token that stands already.
     already = "ON CONFLICT (bank_id, token, customer_id) DO NOTHING" if any(row[3] for row in changed) else ""
-    landing.run(
+    added = landing.run(
         f"""
         INSERT INTO customers_searchtoken (bank_id, customer_id, token, weight)
         SELECT %(bank)s, customer_id, token, weight FROM new_tokens ORDER BY token, customer_id {already}
         """
     )
-    landing.run(
+    added += landing.run(
         """
         INSERT INTO customers_searchtoken (bank_id, customer_id, token, weight)
         SELECT %(bank)s, p.id, left('#' || lower(p.number), 64), 3 FROM part p WHERE p.found_id IS NULL
         """
     )
+    landing.grown("customers_searchtoken", added)
     landing.drop("new_tokens", "old_tokens")
 
 
@@ -399,7 +401,7 @@ def _addresses(landing: Landing) -> set[int]:
     if not (landing.is_given(region) or landing.is_given(address)):
         return set()
     bits = sum(1 << landing.stager.slots[name] for name in ("region", "address"))
-    landing.run(
+    added = landing.run(
         f"""
         INSERT INTO customers_address (bank_id, customer_id, kind, region, line, source_as_of)
         SELECT %(bank)s, p.id, {_KIND_OF_ADDRESS},
@@ -408,6 +410,7 @@ def _addresses(landing: Landing) -> set[int]:
         WHERE p.found_id IS NULL AND p.given & {bits} <> 0 AND coalesce(p.region, p.address) IS NOT NULL
         """
     )
+    landing.grown("customers_address", added)
     landing.drop("moved")
     landing.run(
         f"""

@@ -42,6 +42,7 @@ from customers.models.parties import (
 )
 from customers.models.people import BuyingRole, ContactPerson, LeftReason, Post
 from customers.models.standing import BusinessDay, MonthEnd, PortfolioMonth, Standing
+from customers.models.ties import RecordedTie, TieEnd
 from customers.models.views import ExportRecord, SavedView
 
 __all__ = [
@@ -82,6 +83,7 @@ __all__ = [
     "Post",
     "Product",
     "ProductFamily",
+    "RecordedTie",
     "Relation",
     "RelationKind",
     "Result",
@@ -90,5 +92,6 @@ __all__ = [
     "SearchToken",
     "Standing",
     "StandingOrder",
+    "TieEnd",
     "Transaction",
 ]

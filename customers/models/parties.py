@@ -8,6 +8,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from crm_site.accounts.models import OrgUnit, Staff
 from crm_site.lib.permissions import OWN, SUBTREE, WHOLE_BANK, Actor, Role
@@ -237,7 +238,7 @@ class Address(TenantModel):
 
 
 class RelationKind(models.TextChoices):
-    FAMILY = "family", _("Family")
+    FAMILY = "family", pgettext_lazy("relation", "Family")
     PARENT_COMPANY = "parent_company", _("Parent company")
     COMMON_CONTROL = "common_control", _("Common control")
     SHAREHOLDER = "shareholder", _("Shareholder")
@@ -248,7 +249,10 @@ class RelationKind(models.TextChoices):
 
 
 class Relation(TenantModel):
-    """`customer` is <kind> of `other` (e.g. shareholder of), with a share as a fraction where there is one."""
+    """`customer` is <kind> of `other` (e.g. shareholder of), with a share as a fraction where there is one.
+
+    `record`: who recorded it, while it is staff's; None once core banking delivers it. What has ended is no row here.
+    """
 
     customer = BankForeignKey(Customer, on_delete=models.CASCADE, related_name="relations_out")
     other = BankForeignKey(Customer, on_delete=models.CASCADE, related_name="relations_in")
@@ -256,6 +260,7 @@ class Relation(TenantModel):
     share = models.DecimalField(max_digits=7, decimal_places=6, null=True, blank=True)
     note = models.CharField(max_length=120, blank=True)
     source_as_of = models.DateTimeField(null=True)
+    record = BankForeignKey("customers.RecordedTie", null=True, on_delete=models.PROTECT, related_name="+")
 
     objects = CustomerOwnedManager()
 

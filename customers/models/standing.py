@@ -80,6 +80,7 @@ class Standing(TenantModel):
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["bank_id", "customer"], name="standing_customer")
         ]
+        # None names a tier or a level, as a column or in a condition: a night that changes them all rewrites rows in place.
         indexes: ClassVar = [
             models.Index(fields=["bank_id", "deposits_adb", "customer"], name="standing_adb"),
             models.Index(fields=["bank_id", "loans", "customer"], name="standing_loans"),
@@ -106,12 +107,6 @@ class Standing(TenantModel):
                 fields=["bank_id", "home_branch", "deposits_adb", "customer"],
                 condition=Q(responsible__isnull=True),
                 name="standing_queue",
-            ),
-            # Who should have a relationship manager, whoever looks after them now.
-            models.Index(
-                fields=["bank_id", "home_branch", "responsible"],
-                condition=Q(loans__gt=money(0)) | Q(value_tier__gt=1),
-                name="standing_worthy",
             ),
         ]
 

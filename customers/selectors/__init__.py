@@ -21,9 +21,9 @@ from customers.selectors.single import (
     customer_view,
     loans_of,
     other_products,
-    relations_of,
     seen_customer,
 )
+from customers.selectors.ties import relations_of
 
 __all__ = [
     "CustomerHeader",

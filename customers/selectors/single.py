@@ -33,12 +33,12 @@ from customers.models import (
     Loan,
     LoanStatus,
     MonthEnd,
-    Relation,
     Standing,
     StandingOrder,
     Transaction,
 )
 from customers.models.standing import VALUE_TIERS, WEALTH_LEVELS
+from customers.selectors.ties import RelatedParty, relations_of
 
 MONTHS = 13
 MATURES_SOON_DAYS = 7
@@ -330,38 +330,6 @@ def _entry_key(cursor: str) -> tuple[dt.date, int] | None:
         return None
 
 
-# --- relations ---
-
-
-@dataclass(frozen=True, slots=True)
-class RelatedParty:
-    """A party tied to the customer. `name` is empty where the reader may not see the party.
-
-    `is_from`: the tie runs from the customer to the party ("customer is shareholder of party").
-    """
-
-    relation: Relation
-    customer_id: int
-    name: str
-    kind_label: str
-    is_from: bool
-
-
-def relations_of(actor: Actor, customer: Customer) -> list[RelatedParty]:
-    """Family, group, owners, guarantors and supply chain of a customer. Two statements."""
-    ties = list(
-        Relation.objects.filter(Q(customer=customer) | Q(other=customer)).order_by("kind", "-share", "id")
-    )
-    others = {tie.other_id if tie.customer_id == customer.pk else tie.customer_id for tie in ties}
-    seen = dict(Customer.objects.visible_to(actor).filter(pk__in=others).values_list("pk", "name"))
-    parties = []
-    for tie in ties:
-        is_from = tie.customer_id == customer.pk
-        other = tie.other_id if is_from else tie.customer_id
-        parties.append(RelatedParty(tie, other, seen.get(other, ""), str(tie.get_kind_display()), is_from))
-    return parties
-
-
 # --- information and service ---
 
 
@@ -418,7 +386,7 @@ def contacts_of(
     return list(found.order_by("-at", "-id")[: size + 1])
 
 
-def open_tasks(actor: Actor, customer: Customer, *, size: int = 5) -> list[Task]:
+def open_tasks(actor: Actor, customer: Customer, *, size: int = 20) -> list[Task]:
     """The open tasks about the customer that the actor may see, soonest first."""
     found = Task.objects.visible_to(actor).open().filter(customer_id=customer.pk).select_related("owner")
     return list(found.order_by("due_date", "-urgency", "id")[:size])

@@ -9,10 +9,12 @@ from itertools import pairwise
 
 from django.utils.translation import gettext as _
 
+from crm_site.accounts.banks import home_currency
 from crm_site.accounts.models import Bank
 from crm_site.accounts.selectors import working_day
 from crm_site.lib import formats
 from crm_site.lib.permissions import Actor
+from crm_site.lib.tenancy import require_bank
 from crm_site.work.models import Task
 from customers.models import (
     Account,
@@ -27,6 +29,7 @@ from customers.models import (
 )
 from customers.models.interactions import Result, promise_key
 from customers.models.standing import TIER_LABELS, VALUE_TIERS
+from customers.selectors.ties import recorded_ties, told_ties
 from customers.timeline import Moment, start_of
 
 CHANNEL_ICONS = {
@@ -127,6 +130,20 @@ def people(actor: Actor, customer: Customer, before: dt.datetime, limit: int) ->
     return sorted(earlier, key=lambda moment: moment.at, reverse=True)[:limit]
 
 
+def ties(actor: Actor, customer: Customer, before: dt.datetime, limit: int) -> Sequence[Moment]:
+    """Ties to other customers that staff recorded or ended."""
+    moments = []
+    for row, told in told_ties(actor, customer, recorded_ties(customer)):
+        text = _("Tie recorded: %s") % told
+        moments.append(Moment(row.recorded_at, "affiliate", "information", text, row.recorded_by.name))
+        if row.ended_at and row.ended_by:
+            words = {"tie": told, "day": formats.day(row.ended_date), "reason": row.get_end_reason_display()}
+            text = _("Tie ended on %(day)s: %(tie)s. %(reason)s") % words
+            moments.append(Moment(row.ended_at, "affiliate", "information", text, row.ended_by.name))
+    earlier = [moment for moment in moments if moment.at < before]
+    return sorted(earlier, key=lambda moment: moment.at, reverse=True)[:limit]
+
+
 def milestones(actor: Actor, customer: Customer, before: dt.datetime, limit: int) -> Sequence[Moment]:
     """Month-ends at which deposits moved strongly or the tier changed. The caller has seen the customer."""
     rows = list(MonthEnd.objects.filter(customer_id=customer.pk).order_by("month_end"))
@@ -153,8 +170,8 @@ def milestones(actor: Actor, customer: Customer, before: dt.datetime, limit: int
 
 
 def _amount(value: Decimal) -> str:
-    unit = formats.money_unit(value)
-    return " ".join(filter(None, [formats.money_in(value, unit), unit.label]))
+    home = home_currency(require_bank())
+    return str(formats.money(value, home, home=home))
 
 
 def _tier(rank: int) -> str:

@@ -10,6 +10,7 @@ from customers.services.profile import create_prospect, update_profile
 from customers.services.saved_views import change_view, remove_view, save_view
 from customers.services.search import locate_customer
 from customers.services.tasks import create_customer_tasks
+from customers.services.ties import end_tie, record_tie
 
 __all__ = [
     "EditConflict",
@@ -23,12 +24,14 @@ __all__ = [
     "create_customer_tasks",
     "create_prospect",
     "csv_chunks",
+    "end_tie",
     "export_customers",
     "locate_customer",
     "may_correct",
     "person_left",
     "place_customers",
     "record_interaction",
+    "record_tie",
     "remove_view",
     "reveal_identifier",
     "save_view",

@@ -11,8 +11,12 @@ from typing import Any
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
+from crm_site.accounts.banks import home_currency
 from crm_site.lib import formats
-from customers.selectors.single import RelatedParty, TrendPoint
+from crm_site.lib.tenancy import require_bank
+from customers.selectors.single import TrendPoint
+from customers.selectors.ties import RelatedParty
+from customers.ties import say_share
 
 WIDTH, HEIGHT = 420, 280
 MOST_NODES = 10  # more than this is a table's work
@@ -43,7 +47,7 @@ def trend_chart(points: Sequence[TrendPoint]) -> dict[str, Any] | None:
     shown = [[formats.money_in(amount, scale) for amount in amounts] for _name, amounts, _shape in columns]
     return {
         "id": "customer-trend",
-        "unit": scale.label,
+        "unit": formats.unit_name(scale, home_currency(require_bank())),
         "size": "short" if len(points) < 3 else "",
         "option": {
             "grid": {
@@ -100,6 +104,11 @@ class Graph:
     nodes: Sequence[Node]
     edges: Sequence[Edge]
 
+    @property
+    def hidden(self) -> int:
+        """How many parties are not drawn."""
+        return self.parties - self.drawn
+
 
 def draw_relations(name: str, parties: Sequence[RelatedParty]) -> Graph | None:
     """The nearest parties around the customer; None where there are none."""
@@ -133,9 +142,7 @@ def draw_relations(name: str, parties: Sequence[RelatedParty]) -> Graph | None:
 
 def _words(party: RelatedParty) -> str:
     share = party.relation.share
-    return (
-        f"{party.kind_label} {formats.percent(Decimal(share), 0)}" if share is not None else party.kind_label
-    )
+    return f"{party.kind_label} {say_share(share)}" if share is not None else party.kind_label
 
 
 def _short(name: str, most: int) -> str:

@@ -16,9 +16,11 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext_lazy
 from django.views.decorators.http import require_GET
 
+from crm_site.accounts.selectors import working_day
 from crm_site.lib import formats
 from crm_site.lib.permissions import Actor, may
 from crm_site.lib.registry import PANELS
+from crm_site.work.selectors import task_lines
 from customers import services, timeline
 from customers.forms import ProfileForm
 from customers.models import Customer, Standing
@@ -27,7 +29,7 @@ from customers.selectors import lists, single
 from customers.selectors.people import people_of
 from customers.selectors.timeline import open_promises
 from customers.view_parts import badges_of
-from customers.views.drawings import draw_relations, trend_chart
+from customers.views.drawings import trend_chart
 from customers.views.guard import as_of, get_customer, is_partial, page
 from customers.views.listing import list_url, unpack
 
@@ -266,11 +268,11 @@ def _contact_key(cursor: str) -> tuple[dt.datetime, int] | None:
 def tasks(request: Any, customer_id: int) -> HttpResponse:
     """Open tasks about the customer."""
     customer = get_customer(request, customer_id)
-    rows = [
-        {"task": task, "text": lists.NextThing(task.reason, task.params, task.due_date).text}
-        for task in single.open_tasks(request.actor, customer)
-    ]
-    context = {"customer": customer, "rows": rows, "may_task": may(request.actor, "task.write")}
+    tasks, may_task = single.open_tasks(request.actor, customer), may(request.actor, "task.write")
+    rows = task_lines(request.actor, tasks, working_day(request.bank))
+    if not may_task:
+        rows = [row | {"may_act": False} for row in rows]
+    context = {"customer": customer, "rows": rows, "may_task": may_task}
     return show(request, "customers/_panel_tasks.html", context)
 
 
@@ -309,16 +311,6 @@ def identity(request: Any, customer_id: int) -> HttpResponse:
         "may_reveal": may(request.actor, "customer.reveal"),
     }
     return show(request, "customers/_panel_identity.html", context)
-
-
-@page("customer.read")
-@require_GET
-def relations(request: Any, customer_id: int) -> HttpResponse:
-    """Family, group, owners and supply chain, as a picture and a table."""
-    customer = get_customer(request, customer_id)
-    parties = single.relations_of(request.actor, customer)
-    context = {"customer": customer, "parties": parties, "graph": draw_relations(customer.name, parties)}
-    return show(request, "customers/_panel_relations.html", context)
 
 
 @page("customer.read")

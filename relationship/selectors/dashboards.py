@@ -10,8 +10,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from hashlib import sha256
 from typing import Any
 
+from django.core.cache import caches
 from django.db import connection
 from django.db.models import Count, Q, QuerySet, Sum, Window
 
@@ -219,6 +221,40 @@ def moves(scope: Scope, day: dt.date) -> Moves | None:
     return Moves(
         rows[0]["before"], day, {(r["from_rank"], r["to_rank"]): (r["n"], r["amount"]) for r in rows}
     )
+
+
+# What the summaries of a scope depend on: the nights (only a night writes them, and a failed one may go on under its
+# old number), and the units below, which may be moved between two nights.
+_STATE = """
+    SELECT max(id), max(finished_at), count(*) FILTER (WHERE finished_at IS NULL),
+        (SELECT array_agg(id ORDER BY id) FROM accounts_orgunit
+         WHERE bank_id = %(bank)s AND lft BETWEEN %(lft)s AND %(rgt)s)
+    FROM jobs_run WHERE bank_id = %(bank)s AND pipeline = 'nightly'
+"""
+
+
+def summary(scope: Scope) -> tuple[list[Month], Moves | None]:
+    """The scope at each counted day, oldest first, and who moved to the newest one.
+
+    Added up once between two nights; while one runs, and in a bank without any, for every reader anew.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_STATE, {"bank": require_bank(), "lft": scope.unit.lft, "rgt": scope.unit.rgt})
+        newest, finished_at, unfinished, units = cursor.fetchone()
+    if newest is None or unfinished:
+        return _summary(scope)
+    state = repr((newest, finished_at, units, scope.kind, scope.line_kinds))
+    key = f"summary:{scope.unit.pk}:{sha256(state.encode()).hexdigest()}"
+    kept: tuple[list[Month], Moves | None] | None = caches["drawn"].get(key)
+    if kept is None:
+        kept = _summary(scope)
+        caches["drawn"].set(key, kept, timeout=86_400)
+    return kept
+
+
+def _summary(scope: Scope) -> tuple[list[Month], Moves | None]:
+    days = counted_days()
+    return (months(scope, days), moves(scope, days[0])) if days else ([], None)
 
 
 @dataclass(frozen=True, slots=True)

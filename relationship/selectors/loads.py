@@ -10,8 +10,9 @@ from decimal import Decimal
 from typing import Any
 
 from django.db import connection
+from django.utils.translation import gettext as _
 
-from crm_site.accounts.models import OrgUnit, RoleGrant, Staff
+from crm_site.accounts.models import GRADE_UNTIL_SET, OrgUnit, RoleGrant, Staff
 from crm_site.lib.money import from_minor
 from crm_site.lib.permissions import OWN, Actor
 from crm_site.lib.tenancy import require_bank
@@ -55,9 +56,13 @@ class Fill:
 
 @dataclass(slots=True)
 class Load:
-    """A person's load: heads and amounts by tier rank, bounds (None: a teller), what is proposed and overdue."""
+    """A person's load: heads and amounts by tier rank, bounds (None: a teller), what is proposed and overdue.
+
+    `is_teller`: looks after customers without being a relationship manager.
+    """
 
     staff: Staff
+    is_teller: bool
     max_customers: int | None
     max_value: Decimal | None
     by_tier: dict[int, int] = field(default_factory=dict)
@@ -72,8 +77,11 @@ class Load:
     late_tasks: int = 0
 
     @property
-    def is_teller(self) -> bool:
-        return self.max_customers is None
+    def grade(self) -> str:
+        """The grade in words; of a manager whose grade nobody has set, that, and whose bounds hold."""
+        if self.staff.grade or self.is_teller:
+            return self.staff.get_grade_display()
+        return _("no grade set: as %(grade)s") % {"grade": GRADE_UNTIL_SET.label}
 
     @property
     def high(self) -> int:
@@ -115,11 +123,17 @@ class Load:
 # For each person: bounds of the grade, open proposals (how many, their value), open tasks that are late; and a row
 # for each tier of the summary. Amounts in minor units.
 _LOADS = """
-    SELECT person.id, cap.max_customers, cap.max_value, waiting.proposals, waiting.amount, tasks.late,
+    SELECT person.id, held.manages, cap.max_customers, cap.max_value, waiting.proposals, waiting.amount, tasks.late,
         load.value_tier, load.customers, load.deposits_adb, load.loans, load.overdue_customers, load.overdue_amount,
         load.contacted
     FROM accounts_staff person
-    LEFT JOIN accounts_gradecapacity cap ON cap.bank_id = person.bank_id AND cap.grade = person.grade
+    CROSS JOIN LATERAL (
+        SELECT EXISTS (SELECT FROM accounts_rolegrant g
+            WHERE g.bank_id = %(bank)s AND g.staff_id = person.id AND g.role = 'relationship_manager'
+                AND g.status = 'effective' AND g.from_date <= %(day)s AND (g.to_date IS NULL OR g.to_date >= %(day)s)
+        ) AS manages) held
+    LEFT JOIN accounts_gradecapacity cap ON held.manages AND cap.bank_id = person.bank_id
+        AND cap.grade = coalesce(nullif(person.grade, ''), %(unset)s)
     CROSS JOIN LATERAL (
         SELECT count(*) AS proposals, coalesce(sum(value), 0) AS amount FROM relationship_assignmentproposal
         WHERE bank_id = %(bank)s AND manager_id = person.id AND status = 'proposed') waiting
@@ -137,11 +151,15 @@ def loads(staff: Iterable[Staff], day: dt.date) -> list[Load]:
     people = {person.pk: person for person in staff}
     found: dict[int, Load] = {}
     with connection.cursor() as cursor:
-        cursor.execute(_LOADS, {"bank": require_bank(), "people": list(people), "day": day})
-        for pk, heads, value, proposals, amount, late, tier, *counted in cursor.fetchall():
+        cursor.execute(
+            _LOADS,
+            {"bank": require_bank(), "people": list(people), "day": day, "unset": GRADE_UNTIL_SET.value},
+        )
+        for pk, manages, heads, value, proposals, amount, late, tier, *counted in cursor.fetchall():
             if pk not in found:
                 found[pk] = Load(
                     people[pk],
+                    not manages,
                     heads,
                     None if value is None else from_minor(value),
                     proposed=proposals,

@@ -76,8 +76,7 @@ def _matrix(scope: Scope, moved: Moves | None) -> dict[str, Any] | None:
 
 def _balances(request: Any, scope: Scope, day: dt.date) -> dict[str, Any]:
     """Trend, tiers, movement: what both dashboards show of the summaries."""
-    days = dashboards.counted_days()
-    months = dashboards.months(scope, days) if days else []
+    months, moved = dashboards.summary(scope)
     newest = months[-1] if months else None
     measure = "loans" if request.GET.get("measure") == "loans" else "deposits"
     lines = dashboards.tier_lines(scope, newest) if newest else []
@@ -85,7 +84,6 @@ def _balances(request: Any, scope: Scope, day: dt.date) -> dict[str, Any]:
         rank: line.loans_url if measure == "loans" else line.url
         for rank, line in zip(dashboards.TIERS, lines, strict=False)
     }
-    moved = dashboards.moves(scope, newest.day) if newest else None
     # What the drawing shows, and all that it depends on: the same figures are drawn once (templates: "drawn").
     shown = (get_language(), request.bank.currency, day, scope.unit.pk, scope.kind, scope.line_kinds, measure)
     return {
@@ -151,22 +149,39 @@ def branch(request: Any, pk: int | None = None) -> HttpResponse:
         "over_cap": [row for row in managers if row.fill and row.fill.is_over],
         "waiting": in_queue(request.actor, unit).count(),
         "reads_credit": may(request.actor, "credit.read"),
-        "churn_known": churn_known(_likely(context["newest"])),
-        "leavers": dashboards.likely_to_leave(scope, request.bank.currency),
-        "overdue": dashboards.overdue(scope),
         "urls": _scope_urls(scope),
         "may_bank": may(request.actor, "dashboard.bank"),
         "may_decide": may_decide,
     }
     people_shown = [(row.staff.pk, row.staff.grade, row, url) for row, url in context["managers"]]
-    others = ("more_managers", "manager_totals", "teller_totals", "churn_known", "leavers", "overdue")
+    others = ("more_managers", "manager_totals", "teller_totals")
     context["drawn_from"] += repr((people_shown, [context[name] for name in others]))
     return render(request, "relationship/branch.html", context)
 
 
-def _columns() -> list[tuple[str, str, bool]]:
+@require_GET
+@allowed("dashboard.branch")
+def branch_risks(request: Any, pk: int) -> HttpResponse:
+    """Who is likely to leave a branch and who is overdue: read row by row, so apart from its figures."""
+    unit = readable_unit(request.actor, pk)
+    if unit is None:
+        raise Http404
+    scope = _scope(request, unit)
+    months, _moved = dashboards.summary(scope)
+    newest = months[-1] if months else None
+    context = {
+        "tier_lines": dashboards.tier_lines(scope, newest) if newest else [],
+        "churn_known": churn_known(_likely(newest)),
+        "leavers": dashboards.likely_to_leave(scope, request.bank.currency),
+        "overdue": dashboards.overdue(scope),
+        "urls": _scope_urls(scope),
+    }
+    return render(request, "relationship/_branch_risks.html", context)
+
+
+def _columns(currency: str) -> list[tuple[str, str, bool]]:
     """Heads of the table of branches: what it is sorted by, the word, and whether it is a figure."""
-    unit = formats.SCALES["wan" if formats.is_chinese() else "m"].label
+    unit = formats.unit_name(formats.SCALES["wan" if formats.is_chinese() else "m"], currency)
     return [
         ("branch", _("Branch"), False),
         ("customers", _("Customers"), True),
@@ -186,8 +201,8 @@ def _to_decide(actor: Actor, day: dt.date) -> dict[str, Any]:
     """The cases that wait for a person who decides, the most urgent with what they weigh."""
     if not may(actor, "credit.decide"):
         return {}
-    cases = inbox(actor, "todo", day=day)
-    return {"decides": True, "cases": listed(cases[:HOME_CASES], day), "case_count": len(cases)}
+    found = inbox(actor, "todo", day=day, most=HOME_CASES)
+    return {"decides": True, "cases": listed(found.rows, day), "case_count": found.count}
 
 
 @require_GET
@@ -215,7 +230,7 @@ def bank(request: Any) -> HttpResponse:
         "quarter_days": (quarter_end(day) - day).days,
         "changes": _changes(context),
         "lines": lines,
-        "columns": _columns(),
+        "columns": _columns(request.bank.currency),
         "churn_known": churn_known(_likely(newest)),
         "churn": sum(newest.by_tier[rank].churn_high for rank in (3, 2) if rank in newest.by_tier)
         if newest

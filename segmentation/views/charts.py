@@ -9,7 +9,9 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
+from crm_site.accounts.banks import home_currency
 from crm_site.lib import formats
+from crm_site.lib.tenancy import require_bank
 from customers.conditions import both, fact_is
 from customers.links import urls_for_condition
 from customers.models.standing import TIER_LABELS
@@ -47,7 +49,7 @@ def trend_chart(
         for row, amount in zip(rows, amounts, strict=True):
             row.append(formats.money_in(amount, unit))
     return {
-        "id": "tier-trend", "title": _("Deposits by tier"), "unit": _("%(unit)s, daily average") % {"unit": unit.label},
+        "id": "tier-trend", "title": _("Deposits by tier"), "unit": _("%(unit)s, daily average") % {"unit": formats.unit_name(unit, home_currency(require_bank()))},
         "size": "short", "head": [_("Date"), *(one["name"] for one in series)], "rows": rows,
         "option": {
             "xAxis": {"type": "category", "data": heads}, "yAxis": {"type": "value"}, "series": series,

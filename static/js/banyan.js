@@ -6,6 +6,7 @@ import "./menus.js";
 import "./toasts.js";
 import "./requests.js";
 import "./rows.js";
+import "./work.js";
 import "./keys.js";
 import "./search.js";
 import "./drafts.js";

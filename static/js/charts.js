@@ -98,6 +98,9 @@ const complete = (option, chinese) => {
     },
     series: [painted.series ?? []].flat().map((one) => series(one, computed, numbers)),
   };
+  if (painted.legend) {
+    result.legend = { ...painted.legend, textStyle: { color: color("ink-2", computed), fontSize: 12, ...painted.legend.textStyle } };
+  }
   for (const name of ["xAxis", "yAxis"]) if (painted[name]) result[name] = axis(painted[name], computed);
   return result;
 };

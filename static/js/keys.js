@@ -34,7 +34,7 @@ document.addEventListener("keydown", (event) => {
   else if (key === "j" && rows().length) step(1);
   else if (key === "k" && rows().length) step(-1);
   else if (key === "x" && row) toggle(row);
-  else if (key === "d" && row) row.querySelector("[data-row-done]")?.click();
+  else if (key === "d" && row) event.repeat || row.querySelector("[data-row-done]")?.click();
   else if (key === "enter" && row && event.target === document.body) row.querySelector("[data-row-open]")?.click();
   else if (/^[a-z]$/.test(key)) done = press(key);
   else done = false;

@@ -5,10 +5,14 @@ const shown = (row) => row.offsetParent !== null;
 export const rows = () => [...document.querySelectorAll("[data-row]")].filter(shown);
 export const currentRow = () => document.querySelector("[data-row].current");
 
+export const mark = (row) => {
+  currentRow()?.classList.remove("current");
+  row?.classList.add("current");
+};
+
 export const makeCurrent = (row) => {
   if (!row) return;
-  currentRow()?.classList.remove("current");
-  row.classList.add("current");
+  mark(row);
   row.querySelector("[data-row-open]")?.focus({ preventScroll: true });
   row.scrollIntoView({ block: "nearest" });
 };
@@ -63,23 +67,29 @@ document.addEventListener("click", (event) => {
   }
   const row = event.target.closest("[data-row]");
   if (row && !event.target.closest("a, button, input, label, summary, details")) {
-    currentRow()?.classList.remove("current");
-    row.classList.add("current");
+    mark(row);
   }
 });
 
-// Where the current row of the worklist stands: when it is done, the one that takes its place is next.
+// Where the current row of the worklist stands: when it is done, the one that takes its place is next, and where the
+// focus stood in the worklist it stays there.
 let place = 0;
-document.addEventListener("htmx:beforeSwap", () => {
+let isHeld = false;
+document.addEventListener("htmx:beforeSwap", (event) => {
   const at = rows().indexOf(currentRow());
   if (at >= 0) place = at;
+  isHeld ||= event.detail.target.contains(document.activeElement) && Boolean(document.activeElement.closest(".worklist"));
 });
 
-const repaint = () => {
+const repaint = (event) => {
   document.querySelectorAll("form[data-rows]").forEach(paint);
-  if (currentRow()) return;
-  const all = rows().filter((row) => row.closest(".worklist"));
-  all[Math.min(place, all.length - 1)]?.classList.add("current");
+  const listed = rows().filter((row) => row.closest(".worklist"));
+  const isAnew = event?.detail.requestConfig?.elt.matches?.("[data-work-follow]");
+  if (currentRow() && !isAnew) return;
+  const next = listed[Math.min(place, listed.length - 1)];
+  mark(next);
+  if (isHeld && document.activeElement === document.body) next?.querySelector("[data-row-open]")?.focus({ preventScroll: true });
+  if (isAnew) isHeld = false;
 };
 
 document.addEventListener("htmx:afterSettle", repaint);

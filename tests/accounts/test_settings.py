@@ -168,6 +168,18 @@ def test_people_are_found_by_name_number_and_unit(
     assert found(query="nobody") == set()
 
 
+def test_the_administrator_is_told_of_a_manager_without_a_grade(
+    house: House, rm: Person, desk: Client
+) -> None:
+    told = "1 relationship manager has no grade set"
+    assert told not in desk.get("/settings/grades/").content.decode()
+    with bank(house.id):
+        Staff.objects.filter(pk=rm.staff.pk).update(grade="")
+    assert told in desk.get("/settings/grades/").content.decode()
+    assert "no grade set" in desk.get("/settings/staff/").content.decode()
+    assert "no grade set" in desk.get(f"/settings/staff/{rm.staff.pk}/").content.decode()
+
+
 def test_grades_are_edited_together(house: House, desk: Client) -> None:
     with bank(house.id):
         rows = {c.grade: c for c in GradeCapacity.objects.all()}
@@ -242,3 +254,13 @@ def test_the_record_keeps_the_persons_address_behind_the_proxy(
     request = RequestFactory().get("/", headers={"x-forwarded-for": written})
     RequestLogMiddleware(lambda _: HttpResponse())(request)
     assert request.META["REMOTE_ADDR"] == kept
+
+
+def test_no_two_places_of_the_rail_lead_to_one_page(
+    administrator: Person, rm: Person, client_for: Callable[[Person], Client]
+) -> None:
+    """The administrator's morning check is his home; somebody else's home is another page."""
+    for person in (administrator, rm):
+        nav = client_for(person).get("/").context["nav"]
+        assert len({entry["url"] for entry in nav}) == len(nav)
+    assert "administration" not in {e["name"] for e in client_for(administrator).get("/").context["nav"]}

@@ -46,6 +46,7 @@ from customers.models import (
     Interaction,
     Loan,
     Product,
+    RecordedTie,
     SavedView,
     Standing,
 )
@@ -102,11 +103,11 @@ def credit_place(what: str, customer: Customer) -> dict[str, Any]:
         return {"customer_id": customer.pk}
     if what == "statement year":
         return {"customer_id": customer.pk, "year": 2025}
-    if what == "related party":
+    if what in ("related party", "related customer"):
         entry, _made = RelatedParty.objects.get_or_create(
             customer=customer, kind="director", from_date=TODAY, defaults={"basis": "test", "entered_at": NOW}
         )
-        return {"entry_id": entry.pk}
+        return {"entry_id": entry.pk} if what == "related party" else {"customer_id": customer.pk}
     if what == "warning":
         signal, _made = Signal.objects.get_or_create(
             customer=customer, code="overdue", ended_on=None,
@@ -231,6 +232,13 @@ def place(house: House, what: str, responsible: Staff | None) -> dict[str, Any]:
                 customer=customer, name="Matrix", post="other", title="x", submission=uuid.uuid4()
             )
             return {"customer_id": customer.pk, "person_id": person.pk}
+        elif what == "tie":
+            other, _made = Customer.objects.get_or_create(number="M-2", kind="personal", name="Matrix Owner")
+            record = RecordedTie.objects.create(
+                customer=other, other=customer, kind="shareholder", evidence="x", recorded_by=Staff.objects.earliest("id"),
+                recorded_at=NOW, submission=uuid.uuid4(),
+            )  # fmt: skip
+            return {"customer_id": customer.pk, "record_id": record.pk}
         elif what == "identifier":
             value = vault_of(house.id).encrypt("X", place="identifier.value", row=f"{customer.number}|other")
             row = Identifier.objects.get_or_create(
@@ -302,6 +310,7 @@ def place(house: House, what: str, responsible: Staff | None) -> dict[str, Any]:
             "guarantee",
             "calculation",
             "related party",
+            "related customer",
             "warning",
             "classed loan",
         ):

@@ -158,6 +158,15 @@ class TestChanges:
             ):
                 cursor.execute(change)
         assert self.changed(call, "2026-01-02T00:00:00Z") == ["C-1"]
+        # Each the same moment; the last two with a plus that nobody escaped, which arrives as a blank.
+        for since in (
+            "2026-01-02 08:00:00%2B08:00",
+            "2026-01-02T08:00:00+08:00",
+            "2026-01-02T08:00:00.5+0800",
+        ):
+            answer = call("get", f"customers?changed_since={since}")
+            assert [row["number"] for row in answer.json()["results"]] == ["C-1"]
+        assert call("get", "customers?changed_since=2026-01-02+soon").status_code == 400
         call("patch", "customers/C-2", {"phone": "13812345678", "source_as_of": "2026-01-03T00:00:00Z"})
         assert self.changed(call, "2026-01-02T00:00:00Z") == ["C-1", "C-2"]
 

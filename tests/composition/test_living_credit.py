@@ -6,6 +6,7 @@ import datetime as dt
 from collections import Counter
 from collections.abc import Iterator
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -62,6 +63,13 @@ def living(django_db_setup: None, django_db_blocker: Any) -> Iterator[Bank]:
 def inside(living: Bank, db: None) -> Iterator[Bank]:
     with bank(living.pk):
         yield living
+
+
+def test_its_loan_prime_rate_is_published_every_month_up_to_its_business_date(inside: Bank) -> None:
+    """The 20th, a Monday where that is a weekend; so that no page of a fresh bank says that its rate is old."""
+    days = [dt.date.fromisoformat(row["date"]) for row in policy_on("pricing", DATE).body.tables["lpr"]]
+    assert days[-3:] == [dt.date(2025, 12, 22), dt.date(2026, 1, 20), dt.date(2026, 2, 20)] or days[-1] > DATE
+    assert all((later - earlier).days <= 35 for earlier, later in pairwise(days[1:]))
 
 
 def test_one_customer_in_five_is_rated_at_every_stage_by_two_people(inside: Bank) -> None:
@@ -182,9 +190,9 @@ def test_cases_wait_in_inboxes_bound_to_the_dossier_that_is_there(inside: Bank) 
         tasks = Task.objects.filter(source_key__startswith=f"case:{case.pk}:", status="open")
         assert tasks
         for task in tasks:
-            assert case.pk in {c.pk for c in inbox(actor_for(task.owner, day=DATE), "todo", day=DATE)}
+            assert case.pk in {c.pk for c in inbox(actor_for(task.owner, day=DATE), "todo", day=DATE).rows}
     reviewers = RoleGrant.objects.filter(role=Role.CREDIT_REVIEWER).select_related("staff")
-    assert any(inbox(actor_for(g.staff, day=DATE), "todo", day=DATE) for g in reviewers)
+    assert any(inbox(actor_for(g.staff, day=DATE), "todo", day=DATE).rows for g in reviewers)
     for case in CreditCase.objects.all():
         speakers = list(case.opinions.values_list("staff_id", flat=True))
         assert len(speakers) == len(set(speakers))
@@ -229,7 +237,7 @@ def test_an_open_case_rests_on_the_line_that_the_engine_calculates(inside: Bank)
 
 def test_everybody_whom_the_demo_lets_sign_in_finds_something_to_decide(inside: Bank) -> None:
     def waiting(grant: RoleGrant) -> int:
-        return len(inbox(actor_for(grant.staff, day=DATE), "todo", day=DATE))
+        return len(inbox(actor_for(grant.staff, day=DATE), "todo", day=DATE).rows)
 
     first = {}
     for grant in RoleGrant.objects.select_related("staff").order_by("-staff__number"):

@@ -33,7 +33,7 @@ from crm_site.work.models import Notification
 from customers.models import Relation, Standing
 from tests.conftest import NOW, TODAY, House
 from tests.credit_rating import book
-from tests.credit_rating.campaign import GOOD, Season, household, plan, run_here, stand
+from tests.credit_rating.campaign import GOOD, Season, household, opened, plan, run_here, stand
 from tests.credit_rating.campaign import members as members_of
 from tests.credit_rating.lines import a_line
 from tests.customers.factories import make_customer
@@ -202,3 +202,22 @@ def test_carrying_out_asks_the_database_as_often_for_many_as_for_few(inside: Hou
 
     few = asked(keys[0], keys[1])
     assert asked(keys[2], keys[-1]) <= few
+
+
+def test_whom_a_group_ties_is_approved_one_after_the_other(inside: House) -> None:
+    """Two of a group, each within its cap, together beyond it: the second falls out, as it would one by one."""
+    season = opened(Season(inside), 3)
+    one, other, _third = season.households
+    Relation.objects.create(customer=one, other=other, kind="common_control")
+    run_here(
+        rating.start_rating(
+            season.rural.actor, campaign_id=season.campaign.pk, zone_id=None, day=TODAY, now=NOW
+        )
+    )
+    asked = {m.customer_id: m.proposed for m in members_of(season)}
+    room = int(max(asked[one.pk] or 0, asked[other.pk] or 0)) * 12
+    book.add_capital(room, room)
+    run_here(signed(season))
+    stages = {m.customer_id: (m.stage, m.exceptions) for m in members_of(season)}
+    assert stages[one.pk] == ("approved", [])
+    assert stages[other.pk] == ("calculated", ["beyond_authority"])

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
+from urllib.parse import urljoin
 
 import pytest
 from django.db import connection
@@ -128,7 +130,7 @@ def test_a_longer_list_costs_no_more_statements(desk: Desk) -> None:
         costs = []
         for length in (1, 2):
             # Read anew: with just the columns that the page asks for, none of them fetched one by one before.
-            cases = list(selectors.inbox(desk.manager.actor, "todo", day=TODAY))[:length]
+            cases = list(selectors.inbox(desk.manager.actor, "todo", day=TODAY).rows)[:length]
             assert len(cases) == length
             with CaptureQueriesContext(connection) as caught:
                 selectors.listed(cases, TODAY)
@@ -157,3 +159,35 @@ def test_an_examiner_finds_a_case_that_ended_without_a_part_in_it(
         withdraw_case(desk.rm.actor, case_id=case.pk, now=NOW, today=TODAY)
     for person, sees in ((auditor, True), (rm_other_branch, False)):
         assert (case.number in client_for(person).get(address).content.decode()) is sees
+
+
+def test_the_heading_counts_the_whole_list_and_not_its_page(
+    desk: Desk, client_for: SignIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pages of one case each: every page says two, leads to the other, and a case opened from it knows its place."""
+    monkeypatch.setattr("credit_rating.selectors.waiting.PAGE", 1)
+    monkeypatch.setattr(sys.modules[selectors.inbox.__module__], "INBOX_PAGE", 1)
+    with bank(desk.house.id):
+        first = a_case(desk)
+        other = make_customer(
+            "Second", kind="corporate", home_branch=desk.house.north, responsible=desk.rm.staff
+        )
+        second = a_case(replace(desk, customer=other), 1_000_000)
+        assert selectors.todo_count(desk.manager.actor, TODAY) == 2
+    lists = (
+        (desk.manager, "/credit/"),
+        (desk.rm, "/credit/?tab=mine"),
+        (desk.manager, "/credit/cases/waiting/"),
+    )
+    for person, begin in lists:
+        client, shown, onward = client_for(person), [], begin
+        while onward:
+            page = client.get(onward).content.decode()
+            assert ">2 cases<" in page, onward
+            shown += [n for n in (first.number, second.number) if n in page]
+            found = re.search(r'href="([^"]*after=[^"]*)"', page)
+            onward = urljoin(begin, found[1].replace("&amp;", "&")) if found else ""
+        assert sorted(shown) == sorted([first.number, second.number])
+    manager = client_for(desk.manager)
+    assert "case 2 of 2" in manager.get(f"/credit/cases/{second.pk}/?list=todo").content.decode()
+    assert "case 1 of 2" in client_for(desk.rm).get(f"/credit/cases/{second.pk}/?list=mine").content.decode()

@@ -69,7 +69,7 @@ def test_page_inbox_and_database_agree_on_who_is_a_relative(
         one, other = (chain[n], chain[n + 1]) if n % 2 else (chain[n + 1], chain[n])  # both directions count
         Relation.objects.create(customer=one, other=other, kind=kind)
     assert ("relative" in selectors.objections(case, desk.reviewer.staff.pk, TODAY)) is is_near
-    inbox = selectors.inbox(desk.reviewer.actor, "todo", day=TODAY)
+    inbox = selectors.inbox(desk.reviewer.actor, "todo", day=TODAY).rows
     assert ([c.pk for c in inbox] == [case.pk]) is not is_near
     if is_near:
         with pytest.raises(cases.CaseFault) as refused:
@@ -106,7 +106,7 @@ def _by_the_manager(desk: Desk) -> CreditCase:
 def test_headquarters_takes_the_place_of_a_branch_manager_who_made_the_case(desk: Desk) -> None:
     case = _by_the_manager(desk)
     assert (case.status, case.route) == ("headquarters", ["headquarters", "committee", "president"])
-    assert [c.pk for c in selectors.inbox(desk.reviewer.actor, "todo", day=TODAY)] == [case.pk]
+    assert [c.pk for c in selectors.inbox(desk.reviewer.actor, "todo", day=TODAY).rows] == [case.pk]
     with pytest.raises(cases.CaseFault) as refused:
         say(desk.manager, case)
     assert refused.value.code == "four_eyes_maker"

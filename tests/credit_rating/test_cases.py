@@ -53,9 +53,9 @@ def test_a_case_goes_through_every_stage_to_a_line_that_waits_for_its_conditions
     assert case.status == CaseStatus.BRANCH
     assert [t.owner_id for t in Task.objects.open()] == [desk.manager.staff.pk]
     say(desk.manager, case)
-    assert [c.pk for c in selectors.inbox(desk.reviewer.actor, "todo", day=TODAY)] == [case.pk]
-    assert selectors.inbox(desk.manager.actor, "todo", day=TODAY) == []
-    assert [c.pk for c in selectors.inbox(desk.manager.actor, "decided", day=TODAY)] == [case.pk]
+    assert [c.pk for c in selectors.inbox(desk.reviewer.actor, "todo", day=TODAY).rows] == [case.pk]
+    assert selectors.inbox(desk.manager.actor, "todo", day=TODAY).rows == []
+    assert [c.pk for c in selectors.inbox(desk.manager.actor, "decided", day=TODAY).rows] == [case.pk]
     say(desk.reviewer, case, "conditional")
     for member in desk.members:
         say(member, case)
@@ -302,7 +302,7 @@ def test_the_inbox_says_what_each_case_says_of_each_person(desk: Desk) -> None:
     seen = 0
     for person in people:
         actor = person.actor
-        shown = {case.pk for case in selectors.inbox(actor, "todo", day=TODAY)}
+        shown = {case.pk for case in selectors.inbox(actor, "todo", day=TODAY).rows}
         for case in found:
             case.refresh_from_db()
             stands = selectors.capacity(actor, case, TODAY)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import io
 import json
 from collections.abc import Callable
@@ -14,8 +15,16 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.utils.html import escape
 
-from credit_rating.models import Guarantee, InformationForm, LineCalculation, Statement
+from credit_rating.models import (
+    CreditPolicy,
+    Guarantee,
+    InformationForm,
+    LineCalculation,
+    RelatedParty,
+    Statement,
+)
 from credit_rating.services.ratings import generate_rating, submit_rating
+from crm_site.lib import formats
 from crm_site.lib.tenancy import bank
 from customers.models import Customer
 from tests.conftest import NOW, TODAY, House, Person
@@ -244,6 +253,30 @@ def test_the_registers_are_kept_by_risk_and_read_by_others(
     assert "a director owns it" in browser.get("/credit/registers/").content.decode()
 
 
+def test_the_register_lists_whom_the_core_names_as_well_and_says_why(
+    house: House, company: Customer, browser: Client, hq_risk: Person, client_for: Callable[[Person], Client]
+) -> None:
+    with bank(house.id):
+        told = make_customer("Told by core", kind="corporate", home_branch=house.south, is_related_party=True)
+        ended = RelatedParty.objects.create(
+            customer=company, kind="director", basis="sat on the board", from_date=TODAY - dt.timedelta(days=90),
+            to_date=TODAY - dt.timedelta(days=1), entered_by=hq_risk.staff, entered_at=NOW,
+        )  # fmt: skip
+    risk, address = client_for(hq_risk), "/credit/registers/"
+    page = risk.get(address).content.decode()
+    assert "Told by core" in page and "core banking" in page and ended.basis not in page
+    assert "Told by core" not in risk.get(address, {"source": "bank"}).content.decode()
+    assert ended.basis in risk.get(address, {"source": "past"}).content.decode()
+    assert "Told by core" in risk.get(address, {"source": "core", "q": "told BY"}).content.decode()
+    opened = risk.get(f"/credit/registers/related/of/{told.pk}/").content.decode()
+    assert "Marked as a related party in the core" in opened  # why
+    assert escape("All related parties ≤ last quarter's net capital") in opened  # what it counts to
+    # A manager of another branch's customers learns how many there are, not who.
+    other = browser.get(address).content.decode()
+    assert "Told by core" not in other and "1 related party of other managers is not shown" in other
+    assert browser.get(f"/credit/registers/related/of/{told.pk}/").status_code == 404
+
+
 def test_the_customer_page_leads_to_each_step_of_the_credit_file_and_says_what_stands(
     company: Customer, browser: Client
 ) -> None:
@@ -257,6 +290,24 @@ def test_the_customer_page_leads_to_each_step_of_the_credit_file_and_says_what_s
     assert "newest 2025" in text
     assert "usable" in text
     assert "not rated" in text
+
+
+@pytest.mark.parametrize(
+    ("published", "is_old"), [(dt.date(2025, 5, 20), True), (TODAY - dt.timedelta(days=2), False)]
+)
+def test_a_price_says_when_its_loan_prime_rate_is_old(
+    house: House, company: Customer, browser: Client, published: dt.date, is_old: bool
+) -> None:
+    """It is published every month: whose bank has entered none since is told on every price."""
+    with bank(house.id):
+        policy = CreditPolicy.objects.get(subject="pricing")
+        policy.body["tables"]["lpr"] = [
+            {"date": published.isoformat(), "one_year_pct": "3.00", "five_year_pct": "3.50"}
+        ]
+        policy.save(update_fields=["body"])
+    page = browser.get(f"/credit/customers/{company.pk}/calculation/").content.decode()
+    assert f"published on {formats.day(published)}" in page
+    assert ("days old: it is published every month" in page) is is_old
 
 
 @pytest.mark.parametrize("page", ["collection/", "statements/2024/", "calculation/", "cases/new/"])

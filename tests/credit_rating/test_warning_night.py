@@ -12,7 +12,6 @@ from django.core.exceptions import PermissionDenied
 from django.utils import translation
 
 from credit_rating import warning_nightly
-from credit_rating.contagion import groups_reached
 from credit_rating.engine.classes import Level
 from credit_rating.models import (
     CreditLine,
@@ -22,11 +21,13 @@ from credit_rating.models import (
 )
 from credit_rating.policies import SHAPES, PolicyFault, read
 from credit_rating.policies.warnings import Contagion, contagion_of, rules_of, say_contagion
+from credit_rating.selectors.groups import groups_reached
 from credit_rating.selectors.warnings import (
     member_names,
     rule_sentence,
 )
 from credit_rating.services import warnings as services
+from credit_rating.warning_words import figures_of, say
 from crm_site.lib import formats
 from crm_site.lib.errors import Conflict, DomainError
 from crm_site.lib.permissions import system_actor
@@ -103,7 +104,7 @@ def test_an_answered_warning_is_not_asked_again_while_its_cause_lasts(
     night(inside, step="warnings")
     (signal,) = Signal.objects.all()
     assert WORK_REASONS["warning"].sentence(Task.objects.get().params) == (
-        f"Overdue beyond a technical delay: Days past due 8 days (> 7 days) · as of {formats.day(DAY)}"
+        f"Overdue beyond a technical delay: Days past due 8 (> 7 days) · as of {formats.day(DAY)}"
     )
     given: dict[str, Any] = {"signal_id": signal.pk, "kind": "dealt", "day": DAY, "now": NOW}
     with pytest.raises(PermissionDenied):
@@ -322,12 +323,14 @@ def test_trouble_of_a_member_warns_the_group_and_names_it_to_who_sees_it(
     night(inside, in_days(1), step="warnings")
     signal = Signal.objects.get(customer=debtor)
     assert (signal.code, signal.owner_id) == ("group_member", rm.staff.pk)
-    assert signal.figures == {"member": sick.pk, "member_days": 40, "member_class": "special_mention"}
+    assert signal.figures == {
+        "member": sick.pk, "member_days": 40, "member_class": "special_mention", "tie": "common_control",
+    }  # fmt: skip
     assert not Signal.objects.filter(customer__in=[sick, outside], code="group_member").exists()
     assert Task.objects.get(source_key=f"warning:{signal.pk}").customer_id == debtor.pk
     with translation.override("en"):
         assert rule_sentence(signal) == (
-            "A member of its group is at least 8 days past due or in the class “Special mention” or worse."
+            "A member of its group or a connected customer is at least 8 days past due or in the class “Special mention” or worse."
         )
     assert member_names(rm.actor, [signal]) == {}
     assert member_names(rm_other_branch.actor, [signal]) == {sick.pk: sick.name}
@@ -340,7 +343,7 @@ def test_trouble_of_a_member_warns_the_group_and_names_it_to_who_sees_it(
 
 
 def test_a_group_across_chunks_is_whole_and_other_groups_are_not_read(
-    inside: House, debtor: Customer, rm_other_branch: Person
+    inside: House, debtor: Customer, rm_other_branch: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The far end of a chain is in trouble: the debtor is three relations and three chunks away from it."""
     chain = [debtor, *(elsewhere(rm_other_branch, f"M-{n}") for n in range(2, 5))]
@@ -352,6 +355,8 @@ def test_a_group_across_chunks_is_whole_and_other_groups_are_not_read(
     Relation.objects.create(customer=small_holder, other=debtor, kind="shareholder", share=Decimal("0.02"))
     assert groups_reached([debtor.pk], DAY) == [[one.pk for one in chain]]
     assert groups_reached([small_holder.pk], DAY) == []
+    monkeypatch.setattr("credit_rating.selectors.groups.FEW", 0)  # as the many of a night are looked up
+    assert groups_reached([debtor.pk], DAY) == [[one.pk for one in chain]]
     for one in (debtor, chain[-1]):
         a_loan(one, f"L{one.pk}")
         Standing.objects.filter(customer=one).update(loans=Decimal(1000))
@@ -364,11 +369,49 @@ def test_a_group_across_chunks_is_whole_and_other_groups_are_not_read(
     assert (signal.customer_id, signal.figures["member"]) == (debtor.pk, chain[-1].pk)
 
 
+def test_who_depends_economically_is_warned_by_which_tie(
+    inside: House, debtor: Customer, rm: Person, rm_other_branch: Person
+) -> None:
+    """A buyer of half of what the debtor sells is in trouble: it warns once one end has more credit than 5% of tier-1."""
+    buyer, sister = (elsewhere(rm_other_branch, number) for number in ("M-2", "M-3"))
+    for one in (debtor, buyer, sister):
+        a_loan(one, f"L{one.pk}")
+        Standing.objects.filter(customer=one).update(loans=Decimal(6_000_000))
+    Relation.objects.create(customer=debtor, other=buyer, kind="supplier", share=Decimal("0.7"))
+    Relation.objects.create(customer=sister, other=debtor, kind="common_control")
+    set_days(Loan.objects.get(customer=buyer), 40)
+    night(inside)
+    night(inside, step="warnings")
+    assert not Signal.objects.filter(code="group_member").exists()  # no capital: dependence is not asked
+    book.add_capital(net=100_000_000, tier1=100_000_000)
+    night(inside, in_days(1), step="warnings")
+    own, sisters = (Signal.objects.get(code="group_member", customer=one) for one in (debtor, sister))
+    assert own.figures == {
+        "member": buyer.pk, "member_days": 40, "member_class": "special_mention", "tie": "supplier",
+        "tie_share": "0.700000", "connected": True,
+    }  # fmt: skip
+    assert sisters.figures["via"] == debtor.pk
+    with translation.override("en"):
+        assert figures_of(own, {})[:2] == [
+            ("Connected customer", "a connected customer"),
+            ("Tie", "Sales to one buyer 70.0%"),
+        ]
+        seen = member_names(rm.actor, [sisters])
+        assert figures_of(sisters, seen)[1][1] == f"Sales to one buyer 70.0% · through {debtor.name}"
+        task = Task.objects.get(source_key=f"warning:{own.pk}")
+        assert "Tie Sales to one buyer 70.0%" in say(task.params)
+    policy = CreditPolicy.objects.get(subject="warnings")
+    policy.body["params"]["group_reach"] = "group"
+    CreditPolicy.objects.filter(pk=policy.pk).update(body=policy.body)
+    night(inside, in_days(2), step="warnings")
+    assert not Signal.objects.filter(code="group_member", ended_on=None).exists()
+
+
 def test_a_policy_may_say_that_groups_never_warn(inside: House) -> None:
     body: Any = SHAPES["warnings"].default("")
-    body["params"] = {"group_days": "0", "group_class": "never"}
+    body["params"] = {"group_days": "0", "group_class": "never", "group_reach": "group"}
     found = read(SHAPES["warnings"], body)
-    assert (contagion_of(found), say_contagion(found)) == (Contagion(0, None), "")
+    assert (contagion_of(found), say_contagion(found)) == (Contagion(0, None, connected=False), "")
     body["params"] = {}  # a policy of before the question
     assert contagion_of(read(SHAPES["warnings"], body)) == Contagion(8, Level.SPECIAL_MENTION)
     body["tables"]["rules"][0]["code"] = "group_member"

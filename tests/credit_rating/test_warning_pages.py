@@ -9,9 +9,11 @@ import pytest
 from django.test import Client
 
 from credit_rating.engine.classes import Level
-from credit_rating.models import Downgrade, ExternalExposure, LoanClass, Signal
+from credit_rating.models import CreditPolicy, Downgrade, ExternalExposure, LoanClass, Signal
 from credit_rating.policies import SHAPES, read
 from credit_rating.policies.classes import default, say_rule
+from credit_rating.policies.warnings import default as default_rules
+from credit_rating.policies.warnings import newer_rules
 from crm_site.lib import formats
 from crm_site.lib.tenancy import bank
 from customers.models import Customer, Loan
@@ -37,7 +39,7 @@ def test_the_list_the_panel_and_the_warning_name_rule_figure_and_class(
     client = client_for(rm)
     listed = client.get("/credit/warnings/").content.decode()
     assert f"/credit/warnings/{signal.pk}/" in listed and "Matrix Works" in listed
-    assert "Overdue beyond a technical delay" in listed and "12 days" in listed
+    assert "Overdue beyond a technical delay" in listed and "Days past due 12" in listed
     panel = client.get(f"/credit/customers/{signal.customer_id}/warnings/").content.decode()
     assert "Overdue beyond a technical delay" in panel and "Special mention" in panel
     page = client.get(f"/credit/warnings/{signal.pk}/").content.decode()
@@ -161,3 +163,29 @@ def test_each_rule_of_classes_is_said_with_the_policys_own_figure() -> None:
     }
     for (reason, level, is_card), text in said.items():
         assert say_rule(body, level, reason, is_card=is_card) == text
+
+
+def test_a_policy_of_before_a_rule_says_so_and_drafts_with_it(
+    house: House, hq_risk: Person, president: Person, client_for: SignIn
+) -> None:
+    """A later program's rule warns nobody until a version has it: who drafts is told and begins with it; what the bank
+    has had and dropped is not brought back."""
+    with bank(house.id):
+        policy = CreditPolicy.objects.get(subject="warnings")
+        tables = policy.body["tables"]
+        tables["rules"] = [row for row in tables["rules"] if row["code"] not in ("excluded", "churn")]
+        tables["conditions"] = [
+            row for row in tables["conditions"] if row["rule"] not in ("excluded", "churn")
+        ]
+        policy.save(update_fields=["body"])
+        assert newer_rules(policy.body, [default_rules("")]) == []
+    client, address = client_for(hq_risk), f"/credit/policies/{policy.pk}/"
+    assert "2 newer rules not in it" in client.get("/credit/policies/").content.decode()
+    page = client.get(address).content.decode()
+    assert "2 rules that came with a later program are not in this version" in page
+    assert "On the exclusion list" in page and f"{address}edit/?newer=1" in page
+    draft = client.get(f"{address}edit/?newer=1").content.decode()
+    assert 'value="excluded"' in draft and 'value="churn"' in draft
+    assert 'value="excluded"' not in client.get(f"{address}edit/").content.decode()
+    told = client_for(president).get(address).content.decode()  # who publishes is told as well
+    assert "are not in this version" in told

@@ -24,7 +24,7 @@ from customers import services
 from customers.ingest.uploads import retoken
 from customers.models import Customer, Interaction, Standing
 from customers.selectors import single
-from customers.selectors.single import RelatedParty
+from customers.selectors.ties import RelatedParty
 from customers.views.drawings import draw_relations
 from customers.views.listing import pack
 from tests.conftest import NOW
@@ -481,11 +481,13 @@ def test_figures_hold_until_the_business_date(house: Any, portfolio: Any, rm: An
 
 
 def test_a_picture_of_ten_says_how_many_more_there_are() -> None:
-    tie: Any = SimpleNamespace(share=None, note="")
+    tie: Any = SimpleNamespace(kind="supplier", share=None, note="", record_id=None)
     parties = [RelatedParty(tie, n, f"Party {n}", "Supplier", True) for n in range(1, 13)]
-    shown = {"customer": None, "parties": parties, "graph": draw_relations("Acme", parties)}
-    panel = render_to_string("customers/_panel_relations.html", shown)
-    assert "10 of 12 parties are drawn" in panel
-    assert "Party 12</a></td>" in panel
+    shown = {"customer": SimpleNamespace(pk=7), "parties": parties, "shown": parties[:10]}
+    panel = render_to_string(
+        "customers/_panel_relations.html", {**shown, "graph": draw_relations("Acme", parties)}
+    )
+    assert "10 parties are drawn, 2 more are not:" in panel
+    assert '<a href="/customers/7/ties/">the list of all 12 ties</a>' in panel
     few = {**shown, "parties": parties[:10], "graph": draw_relations("Acme", parties[:10])}
     assert "are drawn" not in render_to_string("customers/_panel_relations.html", few)

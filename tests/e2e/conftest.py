@@ -38,14 +38,13 @@ def chromium() -> str | None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Browser tests stay together on one worker: they share one server and one bank."""
+    """Browser tests say so, and say why they are skipped."""
     missing = (
         None if chromium() else pytest.mark.skip(reason="no Chromium found: `make browser` installs one")
     )
     for item in items:
         if item.path.is_relative_to(Path(__file__).parent):
             item.add_marker(pytest.mark.browser)
-            item.add_marker(pytest.mark.xdist_group("browser"))
             if missing:
                 item.add_marker(missing)
 

@@ -16,13 +16,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import pytest
-
 from tests.e2e.conftest import Reader, Site
 from tests.e2e.seed import CASE_AMOUNT, CASE_PRODUCT, PASSWORD
 
-# Together on one worker: they share one server and one bank.
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 Window = Callable[..., Reader]
 PHOTO = bytes.fromhex(
     "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d4944415478da63fcffff3f0300050201"

@@ -9,13 +9,10 @@ import re
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
-import pytest
 from playwright.sync_api import expect
 
 from tests.e2e.conftest import Reader
 
-# Together on one worker: they share one server and one bank.
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 Window = Callable[..., Reader]
 
 
@@ -26,6 +23,17 @@ def test_relationship_manager(reader: Window) -> None:
     rows = rm.page.locator("li.worklist-row")
     assert rows.count() >= 1
     assert rows.count() <= 8
+    # Put off within the row, by keyboard: the row goes, the counts follow, and it is taken back.
+    name, today = rows.first.locator(".worklist-name a"), rm.page.locator("#day-done")
+    first, before = name.inner_text(), today.inner_text()
+    rows.first.get_by_role("link", name="Later").press("Enter")
+    rm.page.locator("[data-work-form] button:focus").wait_for()
+    rm.check_page()
+    rm.page.keyboard.press("Enter")
+    expect(today).not_to_have_text(before)
+    rm.page.get_by_role("button", name="Undo").click()
+    expect(today).to_have_text(before)
+    assert name.inner_text() == first
     # The list, a filter, and one customer's page with all its panels.
     rm.open("/customers/")
     rm.check_page()

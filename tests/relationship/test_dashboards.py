@@ -10,14 +10,17 @@ from decimal import Decimal
 
 import pytest
 from django.db import connection
+from django.db.models import F
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from credit_rating.models import Signal
+from crm_site.accounts.models import OrgUnit
+from crm_site.jobs.models import Run
 from crm_site.lib.permissions import Role
 from crm_site.lib.registry import STEPS, RunContext
 from crm_site.lib.tenancy import bank
-from customers.models import Customer, Standing
+from customers.models import Customer, PortfolioMonth, Standing
 from relationship import placement
 from relationship.selectors import dashboards
 from relationship.selectors.dashboards import Scope
@@ -107,10 +110,44 @@ def test_every_figure_of_the_branch_opens_a_list_of_that_length(
 ) -> None:
     client = client_for(branch_manager)
     page = client.get("/").content.decode()
+    risks = f"/relationship/branches/{book.north.pk}/risks/"
+    assert risks in page
+    page += client.get(risks).content.decode()
     figures = re.findall(r'<a class="figure" href="(/customers/[^"]+)">([\d,]+)</a>', page)
     assert len(figures) > 10
     for url, text in figures:
         assert list_count(client, html.unescape(url)) == int(text.replace(",", "")), url
+
+
+def test_sums_are_kept_between_two_nights_and_no_longer(book: House, branch_manager: Person) -> None:
+    def customers() -> int:
+        return dashboards.summary(Scope(branch_manager.actor, book.north))[0][-1].total.customers
+
+    def ends(run: Run, second: int) -> None:
+        run.finished_at = dt.datetime(2026, 11, 16, 20, 0, second, tzinfo=dt.UTC)
+        run.save(update_fields=["finished_at"])
+
+    with bank(book.id):
+        cells = PortfolioMonth.objects.filter(
+            home_branch__lft__gte=book.north.lft, home_branch__lft__lte=book.north.rgt
+        )
+        run = Run.objects.create(
+            pipeline="nightly",
+            business_date=DAY,
+            requested_as="beat",
+            requested_at=dt.datetime(2026, 11, 16, 19, tzinfo=dt.UTC),
+        )
+        first = customers()
+        cells.update(customers=F("customers") + 1)
+        assert (while_it_runs := customers()) > first
+        ends(run, 1)
+        assert customers() == while_it_runs
+        cells.update(customers=F("customers") + 1)
+        assert customers() == while_it_runs  # only a night writes them
+        ends(run, 2)  # went on after a failure, under the number it had
+        assert (after := customers()) > while_it_runs
+        OrgUnit.objects.filter(pk=book.north_sub.pk).update(lft=book.south.lft, rgt=book.south.rgt)
+        assert customers() < after  # a unit was moved
 
 
 def test_a_drawing_is_kept_for_its_figures_and_no_others(

@@ -8,14 +8,15 @@ from decimal import Decimal
 import pytest
 from django.db import IntegrityError, connection, transaction
 
-from crm_site.accounts.models import GradeCapacity
+from crm_site.accounts.models import GradeCapacity, Staff
 from crm_site.lib.money import to_minor
 from crm_site.lib.permissions import Role
 from crm_site.lib.registry import RunContext
 from customers.models import Customer, Interaction, Relation, Standing
 from relationship import nightly
 from relationship.models import Assignment, AssignmentProposal, ManagerLoad
-from tests.conftest import NOW, House, Person, hire
+from relationship.selectors.loads import loads
+from tests.conftest import NOW, TODAY, House, Person, hire
 from tests.relationship.factories import DAY, account, customer
 
 TOMORROW = DAY + dt.timedelta(days=1)
@@ -166,6 +167,25 @@ def test_proposals_never_promise_more_room_than_a_grade_has(inside: House, rm: P
     night(inside)
     assert AssignmentProposal.objects.open().filter(manager=rm.staff).count() == 1
     assert AssignmentProposal.objects.open().filter(manager=None).count() == 2
+
+
+def test_a_manager_without_a_grade_is_a_manager_within_the_lowest_grades_bounds(
+    inside: House, rm: Person, teller: Person
+) -> None:
+    Staff.objects.filter(pk=rm.staff.pk).update(grade="")
+    Staff.objects.filter(pk=teller.staff.pk).update(
+        grade="senior"
+    )  # a teller has no bounds, whatever the grade
+    GradeCapacity.objects.filter(grade="trainee").update(max_customers=2)
+    for _ in range(3):
+        customer(inside.north, tier=2)
+    night(inside)
+    assert AssignmentProposal.objects.open().filter(manager=rm.staff).count() == 2
+    people = list(Staff.objects.filter(pk__in=[rm.staff.pk, teller.staff.pk]))
+    seen = {load.staff.pk: load for load in loads(people, TODAY)}
+    mine, tellers = seen[rm.staff.pk], seen[teller.staff.pk]
+    assert (mine.is_teller, mine.max_customers, mine.grade) == (False, 2, "no grade set: as Trainee")
+    assert (tellers.is_teller, tellers.fill) == (True, None)
 
 
 def test_customers_of_a_leaver_wait_in_the_queue_and_the_history_ends(

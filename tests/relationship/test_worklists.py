@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from crm_site.lib.registry import WORK_REASONS, RunContext
 from crm_site.work.models import Task
-from crm_site.work.services import finish_task, hand_over_task, postpone_task
+from crm_site.work.selectors import worklist
+from crm_site.work.services import create_task, finish_task, hand_over_task, postpone_task
 from customers.models import Customer, Holding, Product, Standing
 from relationship import nightly
 from segmentation.engine.churn import BY_CODE
@@ -65,12 +66,38 @@ def test_maturities_within_seven_days_grow_urgent(inside: House, rm: Person) -> 
     balance(empty, 0)
     run(inside)
     assert [(task.stake, task.urgency) for task in tasks("maturity")] == [
+        (Decimal("1.00"), 90),
         (Decimal("2.00"), 85),
-        (Decimal("1.00"), 85),
         (Decimal("3.00"), 70),
         (Decimal("4.00"), 50),
     ]
     assert WORK_REASONS["maturity"].sentence(tasks("maturity")[0].params).startswith("Deposit account …")
+
+
+def test_a_promise_comes_before_what_can_wait_as_its_day_comes_near(inside: House, rm: Person) -> None:
+    late = known(inside.north, rm)
+    week = TODAY + dt.timedelta(days=7)
+    promise = create_task(
+        rm.actor, reason="promise", due_date=week, now=NOW, customer_id=late.pk, owner_id=rm.staff.pk
+    )
+    rating = create_task(
+        rm.actor, reason="rating_expired", due_date=week, now=NOW, owner_id=rm.staff.pk, urgency=60
+    )
+
+    def night(day: dt.date) -> list[int]:
+        nightly.age_worklists(RunContext(inside.id, 1, 1, day, True))
+        listed = worklist(rm.actor, day + dt.timedelta(days=1))
+        return [task.pk for task in listed if task.reason != "missing"]
+
+    assert night(DAY) == [rating.pk, promise.pk]
+    eve = week - dt.timedelta(days=1)
+    assert night(eve - dt.timedelta(days=1)) == [promise.pk, rating.pk]
+    promise.refresh_from_db()
+    assert promise.urgency == 85
+    again = nightly.age_worklists(RunContext(inside.id, 1, 1, eve - dt.timedelta(days=1), True))
+    assert again.rows_changed == 0
+    made = create_task(rm.actor, reason="promise", due_date=TODAY, now=NOW, owner_id=rm.staff.pk)
+    assert made.urgency == 90  # from its first minute
 
 
 def test_every_source_speaks(inside: House, rm: Person) -> None:

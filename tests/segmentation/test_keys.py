@@ -1,4 +1,4 @@
-"""Keys of tier history, scores and month-ends are checked once a statement: they hold as firmly as a constraint's."""
+"""Keys of tier history, scores, month-ends and tasks are checked once a statement: they hold as firmly as a constraint's."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 from django.db import IntegrityError, connection, transaction
 
+from crm_site.accounts.models import Staff
 from crm_site.lib.tenancy import bank
+from crm_site.work.models import Task
 from segmentation.models import TierHistory, TierPolicy
 from segmentation.services import ensure_default_policies
-from tests.conftest import House
+from tests.conftest import NOW, House, Person
 from tests.customers import night_factories as make
 
 DAY = dt.date(2026, 11, 16)
@@ -123,3 +125,26 @@ def test_a_partitioned_table_refers_to_customers_of_its_own_bank_alone(
         assert refused(lambda: run("DELETE FROM customers_customer WHERE id = %s", ours[0]))
         cursor.execute(f"DELETE FROM {table}")
         run("DELETE FROM customers_customer WHERE id = %s", ours[0])
+
+
+@pytest.fixture
+def strangers(other_house: House) -> tuple[int, int]:
+    """A person and a unit of another bank."""
+    with bank(other_house.id):
+        return Staff.objects.values_list("pk", flat=True)[0], other_house.north.pk
+
+
+def test_a_task_belongs_to_people_and_units_of_its_own_bank(
+    strangers: tuple[int, int], inside: House, rm: Person
+) -> None:
+    person, unit = strangers
+    values = {"reason": "promise", "created_at": NOW, "due_date": DAY, "show_from": DAY}
+    for wrong in (
+        {"owner_id": person, "unit_id": inside.north.pk},
+        {"owner_id": rm.staff.pk, "unit_id": unit},
+        {"owner_id": ABSENT, "unit_id": inside.north.pk},
+    ):
+        assert refused(lambda row=wrong: Task.objects.create(**values, **row))
+    task = Task.objects.create(**values, owner_id=rm.staff.pk, unit_id=inside.north.pk)
+    assert refused(lambda: Task.objects.filter(pk=task.pk).update(owner_id=person))
+    assert refused(lambda: Task.objects.filter(pk=task.pk).update(unit_id=unit))

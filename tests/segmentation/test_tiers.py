@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
-from django.db import transaction
+from django.db import connection, transaction
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -282,3 +282,10 @@ def expected(book: Mapping[dt.date, str], day: dt.date) -> int:
         total += Decimal(book[max(known)]) if known else 0
     adb = (total / 30).quantize(Decimal("0.01"), ROUND_HALF_UP)  # as the figure that policies compare
     return 3 if adb >= 1_000_000 else 2 if adb >= 100_000 else 1
+
+
+def test_a_change_of_tier_writes_no_index(inside: House) -> None:
+    """Rows of Standing are rewritten in place only while no index names their tier, be it in its condition."""
+    with connection.cursor() as cursor:
+        cursor.execute("select indexdef from pg_indexes where tablename = 'customers_standing'")
+        assert not [sql for (sql,) in cursor.fetchall() if "value_tier" in sql or "wealth_level" in sql]

@@ -63,7 +63,7 @@ def test_done_in_place_and_undone(task: Task, rm: Person, client_for: SignIn) ->
     assert (answer.status_code, answer.content) == (200, b"")
     undo = json.loads(answer["HX-Trigger"])["toast"]["undo"]
     assert reload(task).status == "done"
-    assert client.post(undo, headers=HTMX)["HX-Refresh"] == "true"
+    assert "Taken back" in client.post(undo, headers=HTMX)["HX-Trigger"]
     assert reload(task).status == "open"
 
 
@@ -94,6 +94,63 @@ def test_later(task: Task, rm: Person, client_for: SignIn) -> None:
     assert reload(task).show_from == TOMORROW
     assert "Call about" not in client.get("/tasks/").content.decode()
     assert "Call about" in client.get("/tasks/?when=later").content.decode()
+
+
+def test_later_in_the_row_and_taken_back(task: Task, rm: Person, client_for: SignIn) -> None:
+    client, url = client_for(rm), f"/tasks/{task.pk}/later/"
+    choices = client.get(url, headers=HTMX)
+    assert choices["HX-Retarget"] == f"#work-{task.pk}-act"
+    assert "<html" not in choices.content.decode()
+    assert f'name="until" value="{TOMORROW.isoformat()}"' in choices.content.decode()
+    wrong = client.post(url, {"until": TODAY.isoformat()}, headers=HTMX)
+    assert (wrong.status_code, wrong["HX-Retarget"]) == (422, f"#work-{task.pk}-act")
+    assert "Choose a day ahead." in wrong.content.decode()
+    answer = client.post(url, {"until": TOMORROW.isoformat()}, headers=HTMX)
+    assert answer.content == b""
+    said = json.loads(answer["HX-Trigger"])
+    assert "worked" in said  # the counts of the page ask anew
+    assert said["toast"]["text"].startswith("Postponed until")
+    again = client.post(url, {"until": TOMORROW.isoformat()}, headers=HTMX)
+    assert "undo" not in json.loads(again["HX-Trigger"])["toast"]  # the second click moved nothing
+    for _twice in range(2):
+        assert "Taken back" in client.post(said["toast"]["undo"], headers=HTMX)["HX-Trigger"]
+        assert reload(task).show_from == TODAY
+    assert client.post(f"/tasks/{task.pk}/undo/?moved=forged", headers=HTMX).status_code == 404
+
+
+def test_hand_over_in_the_row_and_taken_back_until_it_is_read(
+    house: House, task: Task, rm: Person, client_for: SignIn
+) -> None:
+    colleague = hire(house, "colleague", Role.RELATIONSHIP_MANAGER, house.north)
+    client, url = client_for(rm), f"/tasks/{task.pk}/hand-over/"
+    nobody = client.post(url, {"to": ""}, headers=HTMX)
+    assert (nobody.status_code, "field-error" in nobody.content.decode()) == (422, True)
+    answer = client.post(url, {"to": colleague.staff.pk}, headers=HTMX)
+    said = json.loads(answer["HX-Trigger"])["toast"]
+    assert said["text"] == "Handed over to Colleague"
+    client.post(said["undo"], headers=HTMX)
+    assert (reload(task).owner_id, reload(task).handed_over_by_id) == (rm.staff.pk, None)
+    with bank(house.id):
+        assert not Notification.objects.exists()
+    second = client.post(url, {"to": colleague.staff.pk}, headers=HTMX)
+    client_for(colleague).post("/notifications/read/")
+    late = client.post(json.loads(second["HX-Trigger"])["toast"]["undo"], headers=HTMX)
+    assert "has read it already" in late["HX-Trigger"]
+    assert reload(task).owner_id == colleague.staff.pk
+
+
+def test_a_row_that_is_somebody_elses_by_now_goes_and_says_so(
+    house: House, task: Task, rm: Person, branch_manager: Person, client_for: SignIn
+) -> None:
+    colleague = hire(house, "colleague", Role.RELATIONSHIP_MANAGER, house.north)
+    with bank(house.id):
+        Task.objects.update(created_by=None)
+    client_for(branch_manager).post(f"/tasks/{task.pk}/hand-over/", {"to": colleague.staff.pk})
+    for action in ("done", "later", "hand-over"):
+        answer = client_for(rm).post(f"/tasks/{task.pk}/{action}/", headers=HTMX)
+        assert (answer.status_code, answer.content) == (200, b"")
+        assert answer["HX-Retarget"] == f"#work-{task.pk}"
+        assert "This task is no longer yours." in answer["HX-Trigger"]
 
 
 def test_an_empty_inbox_offers_no_page_that_is_closed_to_its_reader(

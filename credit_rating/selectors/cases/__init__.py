@@ -18,11 +18,13 @@ from credit_rating.selectors.cases.dossier import (
 )
 from credit_rating.selectors.cases.files import files_of, may_add_files
 from credit_rating.selectors.cases.inbox import (
-    INBOX_PAGE,
+    MOST_COUNTED,
     TABS,
+    counted,
     covered_pct,
     filled_tab,
     inbox,
+    place_of,
     seen_case,
     todo_count,
 )
@@ -69,7 +71,7 @@ from credit_rating.selectors.cases.turn import Turn, president_may_return, said_
 from credit_rating.selectors.cases.whole import Group, GroupRow, Whole, whole_of
 
 __all__ = [
-    "INBOX_PAGE",
+    "MOST_COUNTED",
     "STAGE_ROLES",
     "TABS",
     "Branches",
@@ -94,6 +96,7 @@ __all__ = [
     "changes",
     "changes_since",
     "conditions_of",
+    "counted",
     "covered_pct",
     "debtors_of",
     "decided_by",
@@ -115,6 +118,7 @@ __all__ = [
     "objections",
     "open_conditions",
     "open_signers",
+    "place_of",
     "president_may_return",
     "record_of",
     "role_holders",

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Case, Exists, OuterRef, Q, Subquery, When
+from django.db.models import Exists, OuterRef, Q, Subquery
 
 from credit_rating.models import (
     CaseCopy,
@@ -26,6 +27,7 @@ from crm_site.lib.permissions import Actor, Role
 
 TABS = ("todo", "decided", "mine", "copied", "ended")
 INBOX_PAGE = 200
+MOST_COUNTED = 10_000
 # What a row of the inbox shows and its stage's rules ask.
 LISTED = (
     *(
@@ -55,23 +57,84 @@ LISTED = (
 )
 
 
-def inbox(actor: Actor, tab: str, *, day: dt.date, after: int = 0) -> list[CreditCase]:
+@dataclass(frozen=True, slots=True)
+class InboxPage:
+    """A page of cases. `count`: of all pages, MOST_COUNTED + 1 for more than are counted; `following`: the key of the next
+    page (0 at the end)."""
+
+    rows: list[CreditCase]
+    count: int
+    following: int
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a case stands in a list: its place (None: it has left the list), of how many, and its neighbours (of one that
+    has left: the first that is left)."""
+
+    place: int | None
+    count: int
+    earlier: CreditCase | None
+    later: CreditCase | None
+
+
+def inbox(actor: Actor, tab: str, *, day: dt.date, after: int = 0, most: int = 0) -> InboxPage:
     """A person's cases: those that wait for him (soonest deadline first), that he has decided, made, or has copies of;
     and `ended`: all that he sees and that came to an end, whoever had a part in them (an examiner's way in).
 
-    At most INBOX_PAGE of the newest below id `after` (0: the first). `todo` leaves out what he must not decide.
+    At most `most` (0: INBOX_PAGE) after the case `after` (0: the first). `todo` leaves out what he must not decide.
     """
+    most = most or INBOX_PAGE
     seen = (
         CreditCase.objects.visible_to(actor)
         .select_related("customer", "product", "prepared_by")
         .only(*LISTED)
     )
     if tab == "todo":
-        found = seen.filter(pk__in=_todo_ids(actor, day))
-        returned = Case(When(status=CaseStatus.RETURNED, then=True), default=False)
-        return list(found.order_by(returned, "deadline", "id"))
+        ids = _todo_ids(actor, day)
+        start = ids.index(after) + 1 if after in ids else 0
+        page = ids[start : start + most]
+        rows = sorted(seen.filter(pk__in=page), key=lambda case: page.index(case.pk))
+        return InboxPage(rows, len(ids), page[-1] if start + most < len(ids) else 0)
     found = _of_tab(seen, tab, actor.staff_id or 0)
-    return list((found.filter(pk__lt=after) if after else found).order_by("-id")[:INBOX_PAGE])
+    rows = list((found.filter(pk__lt=after) if after else found).order_by("-id")[: most + 1])
+    following = rows[most - 1].pk if len(rows) > most else 0
+    return InboxPage(rows[:most], len(rows) if not after and not following else counted(found), following)
+
+
+def place_of(actor: Actor, tab: str, case_id: int, *, day: dt.date) -> Place:
+    """Where a case stands in a tab, reading its neighbours alone."""
+    seen = CreditCase.objects.visible_to(actor)
+    if tab == "todo":
+        ids = _todo_ids(actor, day)
+        at = ids.index(case_id) if case_id in ids else None
+        following = ids[:1] if at is None else ids[at + 1 : at + 2]
+        near = [*(ids[at - 1 : at] if at else []), *following]
+        cases = {one.pk: one for one in _named(seen.filter(pk__in=near))}
+        earlier = cases.get(ids[at - 1]) if at else None
+        return Place(
+            None if at is None else at + 1, len(ids), earlier, cases.get(following[0]) if following else None
+        )
+    found = _of_tab(seen, tab, actor.staff_id or 0).order_by("-id")
+    count = counted(found)
+    if not found.filter(pk=case_id).exists():
+        return Place(None, count, None, _named(found).first())
+    newer = found.filter(pk__gt=case_id)
+    return Place(
+        counted(newer) + 1,
+        count,
+        _named(newer).reverse().first(),
+        _named(found.filter(pk__lt=case_id)).first(),
+    )
+
+
+def _named(found: Any) -> Any:
+    return found.select_related("customer").only("customer__name")
+
+
+def counted(found: Any) -> int:
+    """How many cases a query finds; MOST_COUNTED + 1 for more than are counted."""
+    return int(found.order_by().values("pk")[: MOST_COUNTED + 1].count())
 
 
 def filled_tab(actor: Actor) -> str:
@@ -99,8 +162,9 @@ def todo_count(actor: Actor, day: dt.date) -> int:
 
 
 def _todo_ids(actor: Actor, day: dt.date) -> list[int]:
-    """Set-based for oneself and for each person one stands in for; `capacity` says the same of one case.
+    """In their order: soonest deadline first, those that were returned last; at most MOST_COUNTED + 1.
 
+    Set-based for oneself and for each person one stands in for; `capacity` says the same of one case.
     Who may decide is asked here, what is shown is read apart: one statement of a dozen tables is dear to plan.
     """
     if actor.staff_id is None:
@@ -114,9 +178,12 @@ def _todo_ids(actor: Actor, day: dt.date) -> list[int]:
             case_id=OuterRef("pk"), round=OuterRef("round"), staff_id=away, kind=SeatKind.SIGNER
         )
         asked.append(_free(_asked_of(at_stage, away, day), away, day).filter(~Exists(signer)))
-    returned = seen.filter(status=CaseStatus.RETURNED, prepared_by_id=own).order_by("id")
-    waiting = (cases.order_by("deadline", "id").values_list("pk", flat=True)[:200] for cases in asked)
-    return [*dict.fromkeys(pk for ids in waiting for pk in ids), *returned.values_list("pk", flat=True)[:50]]
+    keys = {
+        key for cases in asked for key in cases.order_by().values_list("deadline", "pk")[: MOST_COUNTED + 1]
+    }
+    waiting = [pk for _due, pk in sorted(keys, key=lambda key: (key[0] or dt.date.max, key[1]))]
+    returned = seen.filter(status=CaseStatus.RETURNED, prepared_by_id=own).order_by("deadline", "id")
+    return [*waiting, *returned.values_list("pk", flat=True)][: MOST_COUNTED + 1]
 
 
 def _asked_of(cases: Any, staff_id: int, day: dt.date) -> Any:

@@ -115,13 +115,15 @@ def newest_opinion(case: CreditCase) -> Opinion | None:
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """What has moved since an opinion: caps whose level is another (before, now), warnings that are new, and members
-    whose class is another (before, now)."""
+    """What has moved since an opinion: caps whose level is another (before, now), warnings that are new, members whose
+    class is another (before, now), and who has come to the group or connected customers, or left them."""
 
     opinion: Opinion
     caps: list[tuple[CapUse, CapUse]]
     warnings: list[Signal]
     classes: list[tuple[GroupRow, GroupRow]]
+    came: list[GroupRow]
+    left: list[GroupRow]
 
 
 def moved_since(actor: Actor, case: CreditCase, now: Seen) -> Moved | None:
@@ -134,6 +136,8 @@ def moved_since(actor: Actor, case: CreditCase, now: Seen) -> Moved | None:
     new = [signal for signal in now.whole.warnings if signal.pk not in warned]
     caps: list[tuple[CapUse, CapUse]] = []
     classes: list[tuple[GroupRow, GroupRow]] = []
+    came: list[GroupRow] = []
+    left: list[GroupRow] = []
     if before.whole.group and now.whole.group:
         uses = {use.code: use for use in before.whole.group.concentration.uses}
         found = now.whole.group.concentration.uses
@@ -146,7 +150,11 @@ def moved_since(actor: Actor, case: CreditCase, now: Seen) -> Moved | None:
             for old, row in pairs
             if old is not None and (old.level or Level.NORMAL) != (row.level or Level.NORMAL)
         ]
-    return Moved(last, caps, new, classes) if caps or new or classes else None
+        came = [row for old, row in pairs if old is None]
+        there = {row.member.customer_id for row in now.whole.group.rows}
+        left = [row for key, row in rows.items() if key not in there]
+    moved = Moved(last, caps, new, classes, came, left)
+    return moved if caps or new or classes or came or left else None
 
 
 def _kept(actor: Actor, case: CreditCase, digest: str) -> Seen:

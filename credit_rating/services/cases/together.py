@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
 
 from credit_rating.models import (
     CaseDossier,
@@ -23,6 +24,7 @@ from credit_rating.models.calculations import content_hash
 from credit_rating.policies import Body
 from credit_rating.selectors import cases as selectors
 from credit_rating.selectors.cases import Branches, Dossier
+from credit_rating.selectors.exposure import counting_each_other
 from credit_rating.services.cases import flow, making
 from credit_rating.services.cases.making import Terms
 from credit_rating.services.cases.rules import DECIDE, PREPARE, CaseFault
@@ -62,7 +64,8 @@ def approve_together(
     different customers, and the maker's and the approver's word was given to all of them: `investigation`, `text`.
 
     Call in a transaction that is rolled back when anything is raised: Apart for cases that are not plain (one is refused,
-    has not the branch alone to decide it), DomainError or IntegrityError for anything that concerns who knows which.
+    has not the branch alone to decide it, counts against the caps of another), DomainError or IntegrityError for anything
+    that concerns who knows which.
     """
     prepared_by, decided_by = require_person(maker, PREPARE), require_person(approver, DECIDE)
     _fit(maker, approver, orders)
@@ -111,7 +114,10 @@ def _submit(
     for case in cases:
         flow.take(case, dossiers[case.customer_id], today)
         flow.hand_to(case, CaseStatus.BRANCH, policy, now, today)
-    if apart := {case.customer_id for case in cases if case.route != [CaseStatus.BRANCH.value]}:
+    apart = {case.customer_id for case in cases if case.route != [CaseStatus.BRANCH.value]}
+    # Whose line counts against another's caps is approved before that other is asked about.
+    wanted = {one: Decimal(dossier.content["authority"]["amount"]) for one, dossier in dossiers.items()}
+    if apart := apart | counting_each_other(wanted, today):
         raise Apart(apart)
     bound = [(case, dossiers[case.customer_id]) for case in cases]
     CaseDossier.objects.bulk_create(

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from crm_site.accounts import selectors, services
 from crm_site.accounts.forms import CapacityForm, PolicyForm, UnitChangeForm, UnitForm, add_refusal
-from crm_site.accounts.models import OrgUnit
+from crm_site.accounts.models import GRADE_UNTIL_SET, OrgUnit
 from crm_site.accounts.views.once import settings_page
 from crm_site.lib.errors import DomainError
 from crm_site.lib.guards import allowed
@@ -112,7 +112,12 @@ def grades(request: Any) -> HttpResponse:
             services.set_capacity(request.actor, grade=capacity.grade, **form.cleaned_data)
         messages.success(request, _("Saved."))
         return redirect("accounts:grades")
-    return settings_page(request, "accounts/grades.html", {"rows": rows}, 200 if sent is None else 422)
+    context = {
+        "rows": rows,
+        "without": selectors.managers_without_grade(request.actor, selectors.bank_today(request.bank)),
+        "until_set": GRADE_UNTIL_SET.label,
+    }
+    return settings_page(request, "accounts/grades.html", context, 200 if sent is None else 422)
 
 
 @require_http_methods(["GET", "POST"])

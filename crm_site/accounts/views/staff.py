@@ -64,8 +64,10 @@ def staff_add(request: Any) -> HttpResponse:
 @allowed("staff.manage")
 def staff(request: Any, staff_id: int) -> HttpResponse:
     found, now = _person(request, staff_id), timezone.now()
+    without = selectors.managers_without_grade(request.actor, selectors.bank_today(request.bank))
     context = {
         "person": found,
+        "lacks_grade": found in without,
         "grants": list(selectors.grants_of(staff_id)),
         "leave": LeaveForm(initial={"left_date": selectors.bank_today(request.bank)}),
         "is_self": staff_id == request.actor.staff_id,

@@ -12,7 +12,7 @@ import datetime as dt
 from django.db import connection
 from rest_framework import serializers
 
-from crm_site.lib.api.fields import Moment, StrictSerializer
+from crm_site.lib.api.fields import AskedMoment, StrictSerializer
 
 HEADER = "Changes-Until"
 # The database's clock against those of our own processes (a run's end is taken there).
@@ -22,10 +22,10 @@ CLOCKS = dt.timedelta(seconds=5)
 class Changes(StrictSerializer):
     """Query parameters of a list whose changes can be read."""
 
-    changed_since = Moment(
+    changed_since = AskedMoment(
         required=False,
         help_text=f"Rows changed at or after this moment. Send the header {HEADER} of the first page read last time: "
-        "then no change is missed, and some may come twice.",
+        "then no change is missed, and some may come twice. A + that was not escaped (%2B) is understood.",
     )
 
 

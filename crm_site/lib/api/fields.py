@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -96,3 +97,13 @@ class Moment(serializers.DateTimeField):
         moment = super().to_internal_value(value)
         _check_year(moment)
         return moment
+
+
+_LOST_PLUS = re.compile(r"^(.+[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?) (\d\d(?::?\d\d)?)$")
+
+
+class AskedMoment(Moment):
+    """A moment in an address, where an unescaped "+" arrives as a blank: 2026-11-23T09:00:00 08:00 means +08:00."""
+
+    def to_internal_value(self, value: Any) -> dt.datetime:
+        return super().to_internal_value(_LOST_PLUS.sub(r"\1+\2", value) if isinstance(value, str) else value)

@@ -75,6 +75,13 @@ def money_full(context: Context, value: Decimal | None, currency: str = "") -> s
 
 
 @register.simple_tag(takes_context=True)
+def scale_name(context: Context, scale: formats.Unit | None) -> str:
+    """In what the bare amounts of a column or card are, by its scale: `{% scale_name scale %}` is 万元, CNY M or, of whole
+    amounts, 元 and CNY. Nothing where there is no scale."""
+    return formats.unit_name(scale, _home_currency(context)) if scale else ""
+
+
+@register.simple_tag(takes_context=True)
 def field_unit(context: Context, of: BoundField | str = "") -> str:
     """The unit inside a box: of an amount the given currency, the one its form asks for, else the bank's."""
     asked = of

@@ -6,9 +6,12 @@ import datetime as dt
 from decimal import Decimal
 
 import pytest
+from django.db import connection
 
 from crm_site.accounts.banks import vault
 from crm_site.accounts.models import OrgUnit, Staff
+from crm_site.lib.tenancy import bank
+from customers.ingest import staging
 from customers.models import (
     Account,
     AccountHolder,
@@ -27,6 +30,8 @@ from customers.models import (
     Standing,
     Transaction,
 )
+from tests.bench.deliveries import resident_id
+from tests.conftest import House
 from tests.customers.ingest.conftest import Deliver, counts, errors
 
 pytestmark = pytest.mark.django_db
@@ -324,3 +329,30 @@ def test_contacts_keep_their_author_and_time(inside, rm, deliver: Deliver) -> No
     assert first.at == dt.datetime(2024, 5, 1, 1, 0, tzinfo=dt.UTC)
     assert Interaction.objects.get(note="second").author_name == "Old Hand"
     assert Standing.objects.get(customer__number="100001").last_contact_date == dt.date(2024, 6, 1)
+
+
+def test_a_new_bank_beside_a_large_one_is_known_to_the_planner(
+    house: House, other_house: House, deliver: Deliver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise it compares each row of a part with each of the bank: a million customers never end."""
+    tables = ("customer", "standing", "searchtoken", "identifier", "contactpoint", "address")
+    head = "number,name,kind,resident_id,phone,address\n"
+
+    def rows(first: int, last: int) -> str:
+        return head + "".join(
+            f"{n},王{chr(0x4E00 + n % 5000)},personal,{resident_id(n, dt.date(1960, 1, 1) + dt.timedelta(n))},+86139{n:08d},Street {n}\n"
+            for n in range(first, last)
+        )
+
+    with bank(other_house.id):
+        deliver("customers", rows(0, 4_000))
+    for table in tables:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT banyan_analyze(%s)", [f"customers_{table}"])
+    monkeypatch.setattr(staging, "PART_ROWS", 600)
+    with bank(house.id), connection.cursor() as cursor:
+        assert counts(deliver("customers", rows(0, 900)))[:2] == (900, 900)
+        for table in tables:
+            cursor.execute(f"EXPLAIN (FORMAT JSON) SELECT FROM customers_{table} WHERE bank_id = {house.id}")
+            expected = cursor.fetchone()[0][0]["Plan"]["Plan Rows"]
+            assert expected > 300, table
