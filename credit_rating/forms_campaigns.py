@@ -153,8 +153,9 @@ class OwnerForm(RefusableForm):
     """To whom a zone is given; nobody takes it back."""
 
     staff: Any = forms.ModelChoiceField(
-        Staff.objects.none(), label=_("Relationship manager"), required=False, empty_label=_("nobody")
-    )
+        Staff.objects.none(), label=_("Relationship manager"), required=False, empty_label=_("nobody"),
+        widget=forms.Select(attrs={"class": "input"}),
+    )  # fmt: skip
 
     def __init__(self, people: list[Staff], *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)

@@ -242,7 +242,9 @@ class ContactForm(SubmissionForm):
     )
     promise_date = forms.DateField(
         label=gettext_lazy("Until"),
-        widget=forms.DateInput(attrs={"type": "date", "class": "input", "aria-label": gettext_lazy("Until")}),
+        widget=forms.DateInput(
+            format="%Y-%m-%d", attrs={"type": "date", "class": "input", "aria-label": gettext_lazy("Until")}
+        ),
         required=False,
     )
 
@@ -279,7 +281,9 @@ class TaskForm(SubmissionForm):
     """A task about one customer or several."""
 
     title = forms.CharField(label=gettext_lazy("What is to be done"), max_length=200)
-    due_date = forms.DateField(label=gettext_lazy("Until"), widget=forms.DateInput(attrs={"type": "date"}))
+    due_date = forms.DateField(
+        label=gettext_lazy("Until"), widget=forms.DateInput(format="%Y-%m-%d", attrs={"type": "date"})
+    )
 
 
 class RevealForm(ServiceForm):

@@ -17,7 +17,7 @@ from customers.services import EditConflict
 
 
 def _day() -> forms.DateInput:
-    return forms.DateInput(attrs={"type": "date"})
+    return forms.DateInput(format="%Y-%m-%d", attrs={"type": "date"})
 
 
 class _Known(ServiceForm):

@@ -6,6 +6,7 @@ from typing import Any
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from crm_site.lib.money import PercentField
 from customers.forms import ServiceForm, SubmissionForm
@@ -15,7 +16,7 @@ from customers.ties import say_direction
 
 
 def _day() -> forms.DateInput:
-    return forms.DateInput(attrs={"type": "date"})
+    return forms.DateInput(format="%Y-%m-%d", attrs={"type": "date"})
 
 
 class TieForm(SubmissionForm):
@@ -27,7 +28,10 @@ class TieForm(SubmissionForm):
         help_text=_("of an owner or parent: what it holds; of a supplier: of its sales. Without it nobody is taken to control."),
     )  # fmt: skip
     from_date = forms.DateField(
-        label=_("Since"), required=False, widget=_day(), help_text=_("empty where it is not known")
+        label=pgettext_lazy("tie", "Since"),
+        required=False,
+        widget=_day(),
+        help_text=_("empty where it is not known"),
     )
     evidence = forms.CharField(
         label=_("How the bank knows"), max_length=200,

@@ -246,13 +246,14 @@ def _scored(
     return ids[mine], np.full(mine.sum(), model.pk), points, codes, why
 
 
-# Scores of the month that the day's replace. A row of this very day that says the same stays.
+# Scores of the month that the day's replace. A row of this very day that says the same stays. One anti join: with the day
+# beside it in an "or", a night run again compared every old score with every new one (100,000 customers: 4 minutes).
 _STALE = """
 DELETE FROM segmentation_churnscore o WHERE o.bank_id = %(bank)s AND o.as_of >= %(first)s AND o.as_of <= %(day)s
   AND o.customer_id BETWEEN %(lo)s AND %(hi)s
-  AND (o.as_of < %(day)s OR NOT EXISTS (SELECT 1 FROM churn_new n WHERE n.customer_id = o.customer_id
+  AND NOT EXISTS (SELECT 1 FROM churn_new n WHERE o.as_of = %(day)s AND n.customer_id = o.customer_id
     AND (o.model_id, o.score_bp, o.reason_1, o.value_1, o.reason_2, o.value_2, o.reason_3, o.value_3)
-        IS NOT DISTINCT FROM (n.model_id, n.score_bp, n.reason_1, n.value_1, n.reason_2, n.value_2, n.reason_3, n.value_3)))
+        IS NOT DISTINCT FROM (n.model_id, n.score_bp, n.reason_1, n.value_1, n.reason_2, n.value_2, n.reason_3, n.value_3))
 """
 # Plain rows: ON CONFLICT, which looks each one up and marks it first, costs half as much again.
 _WRITE = """

@@ -41,7 +41,7 @@ class CaseStatus(models.TextChoices):
     APPROVED = "approved", pgettext_lazy("case", "Approved")
     REJECTED = "rejected", pgettext_lazy("case", "Rejected")
     WITHDRAWN = "withdrawn", pgettext_lazy("case", "Withdrawn")
-    EXPIRED = "expired", _("Expired")
+    EXPIRED = "expired", pgettext_lazy("case", "Expired")
 
 
 STAGES = (CaseStatus.BRANCH, CaseStatus.HEADQUARTERS, CaseStatus.COMMITTEE, CaseStatus.PRESIDENT)

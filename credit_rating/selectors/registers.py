@@ -100,7 +100,8 @@ def _fits(one: Party, query: PartyQuery) -> bool:
 
 def _parties(actor: Actor, use: RelatedUse, day: dt.date) -> list[Party]:
     held: dict[int, list[RelatedParty]] = {}
-    for entry in RelatedParty.objects.visible_to(actor).filter(pk__in=related_on(day).values("pk")):
+    holding = RelatedParty.objects.visible_to(actor).filter(pk__in=related_on(day).values("pk"))
+    for entry in holding:
         held.setdefault(entry.customer_id, []).append(entry)
     return [
         Party(

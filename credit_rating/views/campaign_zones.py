@@ -23,7 +23,7 @@ from credit_rating.services.campaigns import batches, members, zones
 from credit_rating.services.campaigns.batches import StaleBatch
 from credit_rating.services.campaigns.opening import bank_currency
 from credit_rating.services.campaigns.rules import manages
-from credit_rating.views.case import is_partial
+from credit_rating.views.case import drawn_anew, is_partial
 from crm_site.accounts.selectors import bank_today
 from crm_site.accounts.sessions import confirm_identity
 from crm_site.jobs.selectors import run_state
@@ -233,7 +233,7 @@ def batch_run(request: Any, batch_id: int) -> HttpResponse:
         return redirect("credit_rating:campaign-batch", batch_id)
     run = selectors.newest_run(APPROVE_PIPELINE, str(found.pk))
     context = {"batch": found, "run": run, "state": run_state(run) if run else None}
-    return render(request, "credit_rating/_campaign_batch_run.html", context)
+    return drawn_anew(render(request, "credit_rating/_campaign_batch_run.html", context), run)
 
 
 @allowed("credit.decide")

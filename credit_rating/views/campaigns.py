@@ -33,7 +33,7 @@ from credit_rating.selectors.policies import policy_versions
 from credit_rating.services.campaigns import members, opening, rating, zones
 from credit_rating.services.campaigns.opening import Plan
 from credit_rating.services.campaigns.rules import manages
-from credit_rating.views.case import is_partial
+from credit_rating.views.case import drawn_anew, is_partial
 from crm_site.accounts.selectors import bank_today
 from crm_site.jobs.models import Run
 from crm_site.jobs.selectors import run_state
@@ -188,7 +188,8 @@ def campaign_run(request: Any, campaign_id: int) -> HttpResponse:
     found = _campaign(campaign_id)
     if not is_partial(request):
         return redirect("credit_rating:campaign", campaign_id)
-    return render(request, "credit_rating/_campaign_run.html", {"campaign": found, **_run(request, found)})
+    context = {"campaign": found, **_run(request, found)}
+    return drawn_anew(render(request, "credit_rating/_campaign_run.html", context), context["run"])
 
 
 @allowed("campaign.manage")

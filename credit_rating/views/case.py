@@ -12,6 +12,7 @@ from credit_rating.models import credit_kind
 from credit_rating.models.kinds import CreditKind
 from credit_rating.selectors.credit_file import credit_file
 from crm_site.accounts.selectors import bank_today
+from crm_site.jobs.models import Run
 from crm_site.lib.guards import allowed
 from crm_site.lib.permissions import may
 from customers.models import Customer
@@ -34,6 +35,13 @@ def company_of(request: Any, customer_id: int) -> Customer:
     if credit_kind(customer) not in COMPANIES:
         raise Http404
     return customer
+
+
+def drawn_anew(response: HttpResponse, run: Run | None) -> HttpResponse:
+    """How far a job is; once it has ended the page about it is drawn anew: its figures and lists are what came of it."""
+    if run is not None and run.is_finished:
+        response.headers["HX-Refresh"] = "true"
+    return response
 
 
 def is_partial(request: Any) -> bool:

@@ -14,6 +14,7 @@ from credit_rating.models import CaseStatus, CreditCase, Verdict
 from credit_rating.selectors.cases import Capacity
 from credit_rating.selectors.guarantees import GuaranteeRow
 from credit_rating.services.cases import objection_words
+from crm_site.lib import formats
 
 Change = tuple[str, str, str]
 
@@ -37,13 +38,19 @@ def _named(place: str) -> str:
     return f"{label} · {words.DOSSIER_FIELDS[leaf]}" + (f" {inner}" if inner else "")
 
 
-def told_against(case: CreditCase, stands: Capacity, staff_id: int) -> list[str]:
-    """Why the reader must not decide a case read `with_record`; of a maker also in what he had a hand."""
+def told_against(case: CreditCase, stands: Capacity, staff_id: int) -> list[tuple[str, str]]:
+    """(icon, why) the reader must not decide a case read `with_record`; of a maker also in what he had a hand, of who has
+    spoken what he said."""
     told, people = objection_words(), (staff_id, stands.on_behalf_of)
     parts = dict.fromkeys(str(m.get_part_display()) for m in case.makers.all() if m.staff_id in people)
     if parts:
         told["maker"] += " " + _("Here: %s.") % _(", ").join(parts)
-    return [told[code] for code in stands.objections]
+    given = [o for o in case.opinions.all() if o.round == case.round and o.voided_at is None]
+    if own := next((o for o in given if o.staff_id == staff_id), None):
+        told["decided"] = _("You have said on %(day)s: %(verdict)s.") % {
+            "day": formats.day(own.day), "verdict": own.get_verdict_display(),
+        }  # fmt: skip
+    return [("check" if own and code == "decided" else "ban", told[code]) for code in stands.objections]
 
 
 def followed(case: CreditCase) -> str:

@@ -63,7 +63,7 @@ def case_answer(
         "choices": choices_of(found, is_vote=bool(stands and stands.part == "vote"), may_return=may_return),
         "returned_once": not may_return,
         "turn": turn,
-        "votes": tally_words(turn.said) if len(turn.said) > 1 else "",
+        "votes": tally_words(turn.votes) if turn.votes else "",
         **queue_of(request, found, tab),
         "stand_in_for": Staff.objects.filter(pk=stands.on_behalf_of).first() if stands and stands.on_behalf_of else None,
         "colleagues": _colleagues(request, today) if stands and stands.part == OpinionPart.DECISION else [],

@@ -18,6 +18,7 @@ from django.views.decorators.http import require_GET, require_POST
 from credit_rating.forms import LineActForm, LineFilterForm
 from credit_rating.models import CreditLine, LineStatus
 from credit_rating.selectors import lines
+from credit_rating.selectors.cases import open_conditions
 from credit_rating.services import lines as services
 from crm_site.accounts.selectors import bank_today
 from crm_site.lib.errors import DomainError
@@ -112,13 +113,16 @@ def _page(request: Any, found: CreditLine, form: LineActForm, status: int) -> Ht
     before = request.GET.get("before", "")
     entries, older = lines.ledger(found, int(before) if before.isascii() and before.isdigit() else None)
     manages = may(request.actor, services.MANAGE)
+    is_pending = found.status == LineStatus.PENDING and found.case_id
+    open_ones = open_conditions(found.case_id) if is_pending else 0
     context = {
         **_figures(request, found),
         "entries": entries,
         "older_url": f"?{urlencode({'before': older})}" if older else "",
         "is_newest": not before,
         "form": form,
-        "acts": _acts(found) if manages else (),
+        "open_conditions": open_ones,
+        "acts": [act for act in _acts(found) if act != "activate" or not open_ones] if manages else (),
     }
     return render(request, "credit_rating/line.html", context, status=status)
 

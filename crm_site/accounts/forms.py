@@ -198,7 +198,9 @@ class BankForm(forms.Form):
 class ProposalForm(forms.Form):
     """From which day a version (crm_site.accounts.versions) is to be in force."""
 
-    valid_from = forms.DateField(label=_("In force from"), widget=forms.DateInput(attrs={"type": "date"}))
+    valid_from = forms.DateField(
+        label=_("In force from"), widget=forms.DateInput(format="%Y-%m-%d", attrs={"type": "date"})
+    )
 
 
 class ReasonForm(forms.Form):

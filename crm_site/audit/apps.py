@@ -11,6 +11,7 @@ class AuditConfig(AppConfig):
     verbose_name = _("Audit")
 
     def ready(self) -> None:
+        from crm_site.audit.resuming import resume_counting
         from crm_site.audit.signins import listen
         from crm_site.audit.triggers import install_triggers
 
@@ -19,6 +20,7 @@ class AuditConfig(AppConfig):
         # Sent once per app with models: the last one in settings, so that every table is there.
         last = [config for config in apps.get_app_configs() if config.models_module is not None][-1]
         post_migrate.connect(install_triggers, sender=last, dispatch_uid="audit-triggers")
+        post_migrate.connect(resume_counting, sender=last, dispatch_uid="audit-resume")
         add_nav(
             NavItem(
                 name="audit", title=_("Audit"), url_name="audit:entry-list", icon="shield-check",

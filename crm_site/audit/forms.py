@@ -14,8 +14,12 @@ from crm_site.lib.choices import offer
 class SearchForm(forms.Form):
     """What to look for in the record. Every field is optional."""
 
-    since = forms.DateField(label=_("From"), required=False, widget=forms.DateInput(attrs={"type": "date"}))
-    until = forms.DateField(label=_("To"), required=False, widget=forms.DateInput(attrs={"type": "date"}))
+    since = forms.DateField(
+        label=_("From"), required=False, widget=forms.DateInput(format="%Y-%m-%d", attrs={"type": "date"})
+    )
+    until = forms.DateField(
+        label=_("To"), required=False, widget=forms.DateInput(format="%Y-%m-%d", attrs={"type": "date"})
+    )
     action = forms.ChoiceField(label=_("Action"), required=False, choices=[("", _("Any")), *Action.choices])
     object_table = forms.ChoiceField(label=_("Subject"), required=False)
     customer = forms.CharField(label=_("Customer number"), required=False, max_length=40)

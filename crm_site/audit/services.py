@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
+import logging
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from crm_site.audit.models import Action
 from crm_site.lib.permissions import Actor
 from crm_site.lib.tenancy import bank, require_bank
 
+log = logging.getLogger("banyan.audit")
 GENESIS = bytes(32)
 BLOCK = 20_000
 _DIGEST = (
@@ -97,6 +99,8 @@ def seal(bank_id: int, now: dt.datetime) -> int:
             "select seq, tx_to, hash from audit_seal where bank_id = %s order by seq desc limit 1", [bank_id]
         )
         seq, begin, previous = cursor.fetchone() or (0, 0, GENESIS)
+        if horizon < begin:  # a dump of the whole database was restored on a younger server
+            go_on_counting(bank_id)
         while begin < horizon:
             # A block ends between transactions, so that no transaction is split over two blocks.
             cursor.execute(
@@ -125,6 +129,31 @@ def seal(bank_id: int, now: dt.datetime) -> int:
     if heads:
         append_heads(Bank.objects.get(pk=bank_id).code, heads)
     return sealed
+
+
+def go_on_counting(bank_id: int) -> int:
+    """Have the bank's next entries stand behind the record's end; by how much the count was raised, 0: it stands there.
+
+    Call it before anybody works in the bank: what was recorded on a younger server until then stands among sealed
+    entries, and verification says so. Safe to repeat, and while others work.
+    """
+    with bank(bank_id), connection.cursor() as cursor:
+        cursor.execute("select record_shift from accounts_bank where id = %s for no key update", [bank_id])
+        (shift,) = cursor.fetchone()
+        cursor.execute(
+            "select greatest((select tx_to from audit_seal where bank_id = %(bank)s order by seq desc limit 1),"
+            " (select tx + 1 from audit_entry where bank_id = %(bank)s order by tx desc limit 1), 0)",
+            {"bank": bank_id},
+        )
+        (end,) = cursor.fetchone()
+        # Read after the entries: whoever has written one of those has a smaller number.
+        cursor.execute("select pg_snapshot_xmax(pg_current_snapshot())::text::bigint")
+        (newest,) = cursor.fetchone()
+        raised: int = max(0, end - (newest + shift))
+        if raised:
+            Bank.objects.filter(pk=bank_id).update(record_shift=shift + raised)
+            log.warning("record_resumed", extra={"raised": raised})
+    return raised
 
 
 def hold_seals(bank_id: int) -> None:
@@ -161,6 +190,13 @@ def append_heads(code: str, heads: list[str]) -> None:
         file.writelines(heads)
         file.flush()
         os.fsync(file.fileno())
+
+
+def set_heads_aside(code: str, now: dt.datetime) -> None:
+    """Keep the heads of a record that is gone under a name that no later record of its bank is measured by."""
+    kept = head_file(code)
+    if kept.exists():
+        kept.rename(kept.with_name(f"{kept.name}.until-{now:%Y%m%dT%H%M%S}"))
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,11 @@ import logging
 import os
 import socket
 import time
+import traceback
 import uuid
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 import psycopg
@@ -39,6 +41,7 @@ MAX_ERRORS = 3  # a chunk that raises
 MAX_TRIES = 5  # a chunk whose workers do not come back
 BACKOFF_SECONDS = (2, 10)
 PROGRESS_SECONDS = 0.5
+PLACES = 8  # of the program, in the log of an error
 _HOST = socket.gethostname()
 T = TypeVar("T")
 
@@ -84,7 +87,12 @@ def work_once(
         log.warning(
             "chunk failed",
             extra={
-                "fields": {"chunk_id": claimed.chunk_id, "type": type(error).__name__, "try": claimed.tries}
+                "fields": {
+                    "chunk_id": claimed.chunk_id,
+                    "type": type(error).__name__,
+                    "try": claimed.tries,
+                    "where": places_of(error),
+                }
             },
         )
         close_old_connections_outside_transactions()
@@ -262,6 +270,12 @@ def _give_back(claimed: Claim) -> None:
         )
     except DatabaseError:
         log.warning("claim not given back", extra={"fields": {"chunk_id": claimed.chunk_id}})
+
+
+def places_of(error: BaseException) -> list[str]:
+    """Where in the program an error arose, the innermost place last; no values, which may be a customer's."""
+    frames = traceback.extract_tb(error.__traceback__)[-PLACES:]
+    return [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames]
 
 
 def describe(error: BaseException) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.db import models
 from django.db.models import Q
@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from crm_site.accounts.models import Staff
 from crm_site.lib.permissions import Actor, may
-from crm_site.lib.registry import system_name
+from crm_site.lib.registry import PIPELINES, STEPS, system_name
 from crm_site.lib.tenancy import BankForeignKey, TenantManager, TenantModel, TenantQuerySet
 
 
@@ -71,6 +71,18 @@ class Run(TenantModel):
             )
         ]
         indexes: ClassVar = [models.Index(fields=["bank_id", "-id"], name="run_newest_first")]
+
+    @property
+    def label(self) -> Any:
+        """The pipeline in words."""
+        return getattr(PIPELINES.get(self.pipeline), "label", self.pipeline)
+
+    @property
+    def error_said(self) -> str:
+        """`error` with the step in words, as its row on the page calls it."""
+        name, colon, what = self.error.partition(": ")
+        known = STEPS.get(f"{self.pipeline}:{name}") if colon else None
+        return f"{known.label}: {what}" if known else self.error
 
     @property
     def initiator(self) -> str:

@@ -143,8 +143,19 @@ def run_state(run: Run) -> dict[str, Any]:
         "steps": views,
         "percent": int(share_done(run, views) * 100),
         "ahead": queue,
+        "failed": [view for view in views if view.status == StepStatus.FAILED],
+        "done_count": sum(view.status == StepStatus.DONE for view in views),
+        "waiting_count": sum(view.status not in (StepStatus.DONE, StepStatus.FAILED) for view in views),
+        "holds_day": run.whole
+        and run.is_newest
+        and getattr(PIPELINES.get(run.pipeline), "closes_day", False),
     }
 
 
+def step_label(run: Run, step_name: str) -> Any:
+    """What a step of a run is called; its name where the program knows it no longer."""
+    return getattr(STEPS.get(f"{run.pipeline}:{step_name}"), "label", step_name)
+
+
 def pipeline_label(run: Run) -> Any:
-    return getattr(PIPELINES.get(run.pipeline), "label", run.pipeline)
+    return run.label

@@ -106,6 +106,11 @@ def step_chunks(request: Any, pk: int, step_name: str) -> HttpResponse:
     step = run.steps.filter(name=step_name).first()
     if step is None:
         raise Http404
-    context = {"run": run, "step": step, "chunks": selectors.unfinished_chunks(run, step_name)}
+    context = {
+        "run": run,
+        "step": step,
+        "label": selectors.step_label(run, step_name),
+        "chunks": selectors.unfinished_chunks(run, step_name),
+    }
     partial = request.htmx and not request.htmx.boosted
     return render(request, "jobs/_chunks.html" if partial else "jobs/step_chunks.html", context)

@@ -450,7 +450,8 @@ _feed(
 _feed(
     "relations",
     _("Relations"),
-    "`customer` is <kind> of `other`, for example shareholder of.",
+    "`customer` is <kind> of `other`, for example shareholder of. A tie that staff recorded is the core's from its first "
+    "delivery on; until then `removed` does not end it and counts as unchanged.",
     "customers_relation",
     ("customer", "other", "kind"),
     _customer(required=True),

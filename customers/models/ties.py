@@ -49,7 +49,7 @@ class RecordedTie(TenantModel):
     """What a member of staff has recorded: `customer` is <kind> of `other`, as in Relation, which points here while the
     tie is staff's (Relation.record).
 
-    It never changes but for its one end, and is never deleted (migration 0049). When core banking delivers the same tie,
+    It never changes but for its one end, and is never deleted (migration 0050). When core banking delivers the same tie,
     the relation is the core's and this stays as the record of who knew it first.
     """
 

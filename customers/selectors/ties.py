@@ -9,7 +9,7 @@ from django.db.models import F, Q, QuerySet
 
 from crm_site.lib.permissions import Actor, Role
 from customers.models import Customer, RecordedTie, Relation
-from customers.models.ties import tie_key
+from customers.models.ties import SYMMETRIC, tie_key
 from customers.selectors.search import Found, search_customers
 from customers.ties import say_share, say_tie, somebody
 
@@ -33,6 +33,11 @@ class RelatedParty:
     def is_core(self) -> bool:
         """Whether core banking delivers it: nobody here may end it."""
         return self.relation.record_id is None
+
+    @property
+    def is_its(self) -> bool:
+        """Whether it reads "is its shareholder": family and common control are the same from either side."""
+        return self.is_from and self.relation.kind not in SYMMETRIC
 
     @property
     def share(self) -> str:

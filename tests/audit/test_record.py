@@ -8,13 +8,14 @@ from typing import Any
 import psycopg
 import pytest
 from django.conf import settings
+from django.core.management import CommandError, call_command
 from django.db import ProgrammingError, connection, transaction
 from hypothesis import given
 from hypothesis import strategies as st
 
 from crm_site.accounts.models import Bank, OrgUnit
 from crm_site.audit.models import Entry, Seal
-from crm_site.audit.services import record, seal, verify
+from crm_site.audit.services import append_heads, go_on_counting, record, seal, verify
 from crm_site.audit.triggers import audited_tables
 from crm_site.lib.tenancy import act_as, bank
 from tests.conftest import NOW, House, Person, build_house, hire
@@ -215,6 +216,69 @@ def test_sealing_waits_for_open_transactions(settings: Any, tmp_path: Any) -> No
     assert seal(house.id, NOW) == 1
     assert seal(house.id, NOW) == 0
     assert verify(house.id).broken == ""
+
+
+def _restored_on_a_younger_server(house: House) -> None:
+    """The old server was a thousand million transactions ahead of this one: so its record and its seals say."""
+    Bank.objects.filter(pk=house.id).update(record_shift=10**9)
+    with bank(house.id):
+        OrgUnit.objects.filter(code="S").update(name="Southern")
+    seal(house.id, NOW)
+    Bank.objects.filter(pk=house.id).update(record_shift=0)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_record_goes_on_after_the_whole_database_was_restored(settings: Any, tmp_path: Any) -> None:
+    settings.DATA_DIR = tmp_path
+    alpha, beta = build_house("alpha"), build_house("beta")
+    for house in (alpha, beta):
+        _restored_on_a_younger_server(house)
+    call_command("migrate", verbosity=0)  # what every start does first
+    for house in (alpha, beta):
+        assert go_on_counting(house.id) == 0
+        with bank(house.id):
+            OrgUnit.objects.filter(code="S").update(name="Far south")
+        assert seal(house.id, NOW) == 1
+        assert verify(house.id).broken == ""
+
+
+@pytest.mark.django_db(transaction=True)
+def test_heads_newer_than_the_restored_database_are_set_aside_by_command_alone(
+    settings: Any, tmp_path: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings.DATA_DIR = tmp_path
+    house = build_house("alpha")
+    _restored_on_a_younger_server(house)
+    with bank(house.id):
+        seals = Seal.objects.count()
+    append_heads("alpha", [f"{seals + 1} {'ab' * 32} {NOW.isoformat()}\n"])  # sealed after the dump
+    assert f"seal {seals + 1} was made" in verify(house.id).broken
+    call_command("resume_record")
+    assert "1 later seals lost" in capsys.readouterr().out
+    assert verify(house.id).broken == ""
+    assert len(list((tmp_path / "audit").glob("alpha.heads.until-*"))) == 1
+    append_heads("alpha", [f"1 {'cd' * 32} {NOW.isoformat()}\n"])  # somebody else's record
+    with pytest.raises(CommandError, match="Nothing was changed"):
+        call_command("resume_record")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_work_before_the_record_was_resumed_is_found_and_sealing_goes_on(
+    settings: Any, tmp_path: Any
+) -> None:
+    settings.DATA_DIR = tmp_path
+    house = build_house("alpha")
+    _restored_on_a_younger_server(house)
+    assert seal(house.id, NOW) == 0  # the sealer finds the younger server by itself
+    with bank(house.id):
+        OrgUnit.objects.filter(code="S").update(name="Far south")
+    assert seal(house.id, NOW) == 1
+    assert verify(house.id).broken == ""
+    _restored_on_a_younger_server(house)
+    with bank(house.id):
+        OrgUnit.objects.filter(code="S").update(name="Among sealed entries")
+    go_on_counting(house.id)
+    assert "inserted" in verify(house.id).broken or "not as it was sealed" in verify(house.id).broken
 
 
 def test_reading_is_recorded_by_name(house: House, rm: Person) -> None:

@@ -11,8 +11,9 @@ from typing import Any
 import psycopg
 
 from credit_rating import nightly, overview_night
+from credit_rating.factors import SOURCES
 from credit_rating.models.cases import STAGES, CaseStatus
-from credit_rating.policies import haircuts, line_control, read
+from credit_rating.policies import haircuts, line_control, rating_rules, read
 from credit_rating.selectors.lines import ladder_end
 from credit_rating.selectors.overview import a_year_before
 from crm_site.lib.dates import end_of, month_end
@@ -63,6 +64,7 @@ def of_night(admin: psycopg.Connection[Any], bank: int, day: dt.date) -> dict[st
         "cases": timed(admin, _CASES, given),
         "revaluations": put(admin, _REVALUATIONS.format(months=_months()), ["revaluation"], given),
         "warnings": timed(admin, _WARNINGS, given) + put(admin, _WARNING_TASKS, ["warning"], given),
+        "reviews": timed(admin, _REVIEWS, given | _news()) + put(admin, _RATING_TASKS, _of("rating"), given),
         "overview": overview(admin, bank, day),
     }
 
@@ -167,6 +169,43 @@ CROSS JOIN LATERAL (VALUES
     ('rating_expiring', r.expires_on, r.status = 'approved' AND r.review_since IS NULL AND r.expires_on <= %(next)s::date + 30)
 ) t (reason, due, holds) WHERE r.bank_id = %(bank)s AND holds
 """
+
+# What a rating did not know: a warning since, a balance sheet later than the newest it rests on, more debt elsewhere.
+_REVIEWS = """
+WITH standing AS (
+    SELECT r.id, r.customer_id, k.as_of, k.generated_at, k.content FROM bench_rating r
+    JOIN credit_rating_rating k ON k.bank_id = %(bank)s AND k.id = r.id
+    WHERE r.bank_id = %(bank)s AND r.status = 'approved' AND r.review_since IS NULL
+), told AS (
+    SELECT n.id FROM standing n JOIN credit_rating_signal w ON w.bank_id = %(bank)s AND w.customer_id = n.customer_id
+        AND w.ended_on IS NULL AND w.code = ANY (%(codes)s) AND w.opened_on >= n.as_of
+    UNION
+    SELECT n.id FROM standing n JOIN credit_rating_statement f ON f.bank_id = %(bank)s AND f.customer_id = n.customer_id
+        AND f.entered_at > n.generated_at
+    WHERE f.report_date > (SELECT max((x->>'as_of')::date) FROM jsonb_array_elements(n.content->'factors') x
+        WHERE x->>'source' = ANY (%(ratios)s))
+    UNION
+    SELECT n.id FROM standing n
+    JOIN (SELECT customer_id, report_date, sum(outstanding) AS owed FROM credit_rating_externalexposure
+        WHERE bank_id = %(bank)s AND report_date <= %(day)s GROUP BY 1, 2) now
+        ON now.customer_id = n.customer_id AND now.report_date > n.as_of
+    JOIN (SELECT customer_id, report_date, sum(outstanding) AS owed FROM credit_rating_externalexposure
+        WHERE bank_id = %(bank)s GROUP BY 1, 2) was ON was.customer_id = n.customer_id AND was.report_date <= n.as_of
+    WHERE now.owed - was.owed >= greatest(50000000, was.owed * 0.5)
+), due AS (
+    UPDATE bench_rating r SET review_since = %(day)s FROM told t WHERE r.bank_id = %(bank)s AND r.id = t.id RETURNING r.*
+)
+INSERT INTO bench_audit SELECT now(), bank_id, 'credit_rating_rating', id::text, customer_id, to_jsonb(due) FROM due
+"""
+
+
+def _news() -> dict[str, Any]:
+    """What tells of news: codes of warnings, factors that come from a statement."""
+    return {
+        "codes": list(rating_rules.WARNINGS),
+        "ratios": [code for code, source in SOURCES.items() if source.origin == "ratio"],
+    }
+
 
 _CASES = """
 WITH over AS (

@@ -83,8 +83,10 @@ def test_a_campaign_walks_through_its_pages(
         and f"/customers/{season.households[0].pk}/collection/" in shown
     )
     assert rural.post(f"{base}rate/").status_code == 302
-    assert "Rate and calculate" in text(rural.get(f"{base}run/", headers={"hx-request": "true"}))
+    asked = rural.get(f"{base}run/", headers={"hx-request": "true"})
+    assert "Rate and calculate" in text(asked) and "HX-Refresh" not in asked
     work_off(house, "campaign_rate")
+    assert rural.get(f"{base}run/", headers={"hx-request": "true"})["HX-Refresh"] == "true"
     assert rm.post(f"{place}propose/").status_code == 302
     with bank(house.id):
         batch = CampaignBatch.objects.get()
@@ -104,7 +106,10 @@ def test_a_campaign_walks_through_its_pages(
     assert stale.status_code == 409 and "not what you were shown" in text(stale)
     assert manager.post(f"{address}approve/", {"seen": seen, "text": ""}).status_code == 422
     assert manager.post(f"{address}approve/", {"seen": seen, "text": "Seen."}).status_code == 302
+    assert "HX-Refresh" not in manager.get(f"{address}run/", headers={"hx-request": "true"})
     work_off(house, "campaign_approve")
+    # The figures beside the job are of before it: they are drawn anew.
+    assert manager.get(f"{address}run/", headers={"hx-request": "true"})["HX-Refresh"] == "true"
     done = text(manager.get(address))
     assert "Lines opened" in done and "Family 1" in done and seen in done
     assert "Family 1" in text(manager.get(f"{address}print/"))

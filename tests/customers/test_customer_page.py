@@ -481,7 +481,7 @@ def test_figures_hold_until_the_business_date(house: Any, portfolio: Any, rm: An
 
 
 def test_a_picture_of_ten_says_how_many_more_there_are() -> None:
-    tie: Any = SimpleNamespace(share=None, note="", record_id=None)
+    tie: Any = SimpleNamespace(kind="supplier", share=None, note="", record_id=None)
     parties = [RelatedParty(tie, n, f"Party {n}", "Supplier", True) for n in range(1, 13)]
     shown = {"customer": SimpleNamespace(pk=7), "parties": parties, "shown": parties[:10]}
     panel = render_to_string(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 import uuid
 from decimal import Decimal
 from typing import Any
@@ -233,6 +234,12 @@ def test_the_pages_take_a_tie_and_its_end(house: Any, rm: Any, firms: Any, clien
     assert "On record: 陆思远 holds 60% of Acme Tools Ltd." in taken.content.decode()
     with bank(house.id):
         record = RecordedTie.objects.get()
+    asked = client.get(
+        f"/customers/{lu.pk}/ties/{record.pk}/end/", headers={"accept-language": "zh-hans"}
+    ).content.decode()
+    assert re.search(
+        r'name="ended_date" value="\d{4}-\d\d-\d\d"', asked
+    )  # as a browser's field of a day wants it
     ended = {"ended_date": "2020-02-01", "reason": "mistake", "note": "another Lu"}
     page = client.post(f"/customers/{lu.pk}/ties/{record.pk}/end/", ended, follow=True).content.decode()
     assert "It was recorded by mistake · another Lu" in page

@@ -129,7 +129,10 @@ def test_a_failed_step_says_why_and_can_be_retried(
     url = start(client)
     executor.drain()
     page = client.get(url).content.decode()
-    assert "feeds: RuntimeError: no space left on device" in page
+    assert "Feeds: RuntimeError: no space left on device" in page
+    assert "A retry goes on with Feeds." in page  # from where, what stays, what the bank works with meanwhile
+    assert "0 steps are done and are not repeated." in page
+    assert "Feeds: RuntimeError" in client.get("/").content.decode()  # the administrator's morning check
     assert "RuntimeError" in client.get(f"{url}steps/feeds/").content.decode()
     night["broken"] = False
     assert client.post(f"{url}retry/").url == url

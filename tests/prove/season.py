@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import datetime as dt
-
 from django.utils import timezone
 
 from credit_rating.models import Campaign, CampaignBatch, CampaignZone
 from credit_rating.selectors.campaign_batches import list_of
 from credit_rating.services.campaigns import batches, rating, zones
-from crm_site.accounts.models import Bank, GrantStatus, OrgUnit, RoleGrant, Staff
+from crm_site.accounts.models import Bank, OrgUnit, Staff
 from crm_site.accounts.selectors import actor_for
 from crm_site.jobs.models import Run
 from crm_site.jobs.services import run_to_end
@@ -18,6 +16,7 @@ from crm_site.lib.tenancy import bank
 from customers.models import Customer
 from tests.bench.campaign import CODE, DAY, a_campaign
 from tests.bench.campaign import prepare as households
+from tests.bench.campaign_lines import hire
 
 NOW = timezone.now
 SIGNED = 1500  # households of the zone whose lines are opened: about every fourth needs no second look
@@ -30,8 +29,8 @@ def prepare(count: int) -> None:
     with bank(rural.bank_id):
         head = OrgUnit.objects.get(code="HO")
         manager, signer = (
-            _hire(head, "collector", Role.RELATIONSHIP_MANAGER),
-            _hire(head, "signer", Role.BRANCH_MANAGER),
+            hire(head, "collector", Role.RELATIONSHIP_MANAGER),
+            hire(head, "signer", Role.BRANCH_MANAGER),
         )
         Customer.objects.update(responsible=manager)
         zone, _count = zones.add_zone(
@@ -45,15 +44,6 @@ def prepare(count: int) -> None:
         leads = actor_for(signer, day=DAY)
         zones.take_zone(leads, zone_id=zone.pk, now=NOW())
         zones.give_zone(leads, zone_id=zone.pk, staff_id=manager.pk, now=NOW(), today=DAY)
-
-
-def _hire(unit: OrgUnit, number: str, role: Role) -> Staff:
-    found = Staff.objects.create(number=number, name=number.title(), unit=unit)
-    RoleGrant.objects.create(
-        staff=found, role=role, unit=unit, from_date=dt.date(2020, 1, 1), founding=True, status=GrantStatus.EFFECTIVE,
-        proposed_at=NOW(), decided_at=NOW(),
-    )  # fmt: skip
-    return found
 
 
 def _who(number: str) -> Actor:

@@ -35,12 +35,13 @@ class Asked:
 @dataclass(frozen=True, slots=True)
 class Turn:
     """`asked`: who may decide at the case's stage, of the committee its voting members; at most MOST_NAMES, `more`
-    are not named. `said`: the opinions that gave it back or ended it; several of a committee. `open_conditions`: of an
-    approval. `change`: of an approved change of a line under conditions, "waits" or "lapsed"; "" once in effect."""
+    are not named. `said`: the opinions that gave it back or ended it; several of a committee, with
+    all its `votes`. `open_conditions`: of an approval. `change`: of an approved change of a line under conditions, "waits" or "lapsed"; "" once in effect."""
 
     asked: list[Asked] = field(default_factory=list)
     more: int = 0
     said: list[Opinion] = field(default_factory=list)
+    votes: list[Opinion] = field(default_factory=list)
     open_conditions: int = 0
     change: str = ""
 
@@ -56,7 +57,8 @@ def turn_of(case: CreditCase, day: dt.date) -> Turn:
         CaseStatus(case.status)
     )
     said = [o for o in _of_round(case) if o.verdict == wanted and o.part != OpinionPart.SIGNER]
-    return Turn(said=said)
+    votes = [o for o in _of_round(case) if o.part == OpinionPart.VOTE]
+    return Turn(said=said, votes=votes if said and said[0].part == OpinionPart.VOTE else [])
 
 
 def _change(case: CreditCase) -> str:

@@ -237,9 +237,9 @@ def _settle(case: CreditCase, now: dt.datetime, today: dt.date) -> bool:
     """Whether the stage's last day has passed; then the votes are counted, or the case expires."""
     if case.deadline is None or today <= case.deadline:
         return False
+    counts = case.status == CaseStatus.COMMITTEE and today <= (case.expires_on or today)
     # Votes count only on what still is what they were cast on.
-    is_same = selectors.dossier_of(case, case.as_of or today, today).hash == case.dossier_hash
-    if case.status == CaseStatus.COMMITTEE and is_same and today <= (case.expires_on or today):
+    if counts and selectors.dossier_of(case, case.as_of or today, today).hash == case.dossier_hash:
         _close_votes(case, now, today)
     else:
         end(case, CaseStatus.EXPIRED, now, today)

@@ -15,10 +15,10 @@ from django.db import connection, transaction
 from crm_site.accounts.banks import forget_banks
 from crm_site.accounts.models import Bank, BankMove, MoveKind
 from crm_site.audit.models import Action
-from crm_site.audit.services import hold_seals, record
+from crm_site.audit.services import hold_seals, record, set_heads_aside
 from crm_site.composition.moves.backing_up import bank_files, lock_bank, operator
 from crm_site.composition.moves.catalogue import count_rows, one_line, quoted, read_catalogue
-from crm_site.composition.moves.restoring import remove_files, set_heads_aside
+from crm_site.composition.moves.restoring import remove_files
 from crm_site.jobs.models import UNFINISHED, Run
 from crm_site.lib.errors import Conflict, DomainError
 from crm_site.lib.permissions import system_actor

@@ -23,7 +23,7 @@ from crm_site.accounts.banks import forget_banks
 from crm_site.accounts.models import Bank
 from crm_site.accounts.services.founding import bank_faults
 from crm_site.audit.models import Action
-from crm_site.audit.services import append_heads, head_file, kept_heads, record, verify
+from crm_site.audit.services import append_heads, head_file, kept_heads, record, set_heads_aside, verify
 from crm_site.composition.moves.archive import Reader, broken
 from crm_site.composition.moves.backing_up import FACTS, lock_bank, operator
 from crm_site.composition.moves.catalogue import (
@@ -251,13 +251,6 @@ def _later_seals(backup: Reader, code: str) -> int:
             )
         lost += seq not in seals
     return lost
-
-
-def set_heads_aside(code: str, now: dt.datetime) -> None:
-    """Keep the heads of a bank that is gone under a name that no later bank of its code is measured by."""
-    kept = head_file(code)
-    if kept.exists():
-        kept.rename(kept.with_name(f"{kept.name}.until-{now:%Y%m%dT%H%M%S}"))
 
 
 def _keep_heads(code: str, backup: Reader, now: dt.datetime) -> None:
