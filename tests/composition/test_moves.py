@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import errno
 import json
+import uuid
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,7 +18,8 @@ from django.core.management import CommandError, call_command
 from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.test import Client
 
-from credit_rating.models import Opinion, Rating
+from credit_rating.models import CreditCase, Opinion, Rating
+from credit_rating.models.cases import STAGES
 from crm_site.accounts.banks import forget_banks, vault_of
 from crm_site.accounts.models import Bank, BankMove, OrgUnit, Staff
 from crm_site.accounts.services import found_bank
@@ -34,7 +36,7 @@ from crm_site.lib.errors import Conflict, DomainError
 from crm_site.lib.files import full_path, new_file
 from crm_site.lib.permissions import system_actor
 from crm_site.lib.tenancy import act_as, bank, moving
-from customers.models import Batch, Customer, Identifier
+from customers.models import Batch, Customer, Identifier, RecordedTie, Relation
 from customers.services.privacy import PROTECTED
 from tests.composition.test_api import caller
 from tests.conftest import House, build_house
@@ -87,6 +89,18 @@ class Scene:
     before: Hashes
 
 
+def a_tie_that_a_case_holds() -> None:
+    """Recorded by staff, of a customer whose case is under way: nobody ends it, and its record is never deleted."""
+    case = CreditCase.objects.filter(status__in=STAGES).order_by("id").first()
+    assert case is not None
+    other = Customer.objects.exclude(pk=case.customer_id).order_by("id").first()
+    record = RecordedTie.objects.create(
+        customer_id=case.customer_id, other=other, kind="guarantor", evidence="Said at the counter",
+        recorded_by_id=case.prepared_by_id, recorded_at=NOW, submission=uuid.uuid4(),
+    )  # fmt: skip
+    Relation.objects.create(customer_id=case.customer_id, other=other, kind="guarantor", record=record)
+
+
 @pytest.fixture(scope="module")
 def scene(django_db_setup: None, django_db_blocker: Any, tmp_path_factory: Any) -> Iterator[Scene]:
     from django.conf import settings
@@ -114,6 +128,7 @@ def scene(django_db_setup: None, django_db_blocker: Any, tmp_path_factory: Any) 
                 bank_id=made.pk, run_id=run.pk, step_id=step.pk, payload={"from": 1, "to": 9}
             )
             Outbox.objects.create(bank_id=made.pk, topic="nobody.listens", created_at=NOW, due_at=NOW)
+            a_tie_that_a_case_holds()
         seal(made.pk, NOW)
         file = folder / "moved.backup"
         before = hashes(made.pk)
