@@ -113,8 +113,9 @@ def _page(request: Any, found: CreditLine, form: LineActForm, status: int) -> Ht
     before = request.GET.get("before", "")
     entries, older = lines.ledger(found, int(before) if before.isascii() and before.isdigit() else None)
     manages = may(request.actor, services.MANAGE)
-    is_pending = found.status == LineStatus.PENDING and found.case_id
-    open_ones = open_conditions(found.case_id) if is_pending else 0
+    open_ones = 0
+    if found.status == LineStatus.PENDING and found.case_id is not None:
+        open_ones = open_conditions(found.case_id)
     context = {
         **_figures(request, found),
         "entries": entries,
