@@ -278,7 +278,7 @@ class PartyFilterForm(ListFilter):
                 "source", _("Source"), list(PARTY_SOURCES.items()), self.source, str(_("whoever holds"))
             ),
             self._menu("kind", _("Kind"), list(RelatedKind.choices), self.kind),
-            self._menu("near", _("Cap used"), [("1", _("near or over a cap"))], self.near),
+            self._menu("near", _("Cap used"), [("1", _("near a cap or over it"))], self.near),
         ]
 
 

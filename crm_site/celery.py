@@ -50,6 +50,16 @@ app.conf.update(
 app.autodiscover_tasks(["crm_site.jobs", "crm_site.audit", "credit_rating"])
 
 
+@signals.setup_logging.connect
+def keep_logging(**kwargs: Any) -> None:
+    """Workers and beat log as the web does (settings.LOGGING): Celery's own format would drop an event's fields."""
+    import logging.config
+
+    from django.conf import settings
+
+    logging.config.dictConfig(settings.LOGGING)
+
+
 @signals.worker_init.connect
 @signals.beat_init.connect
 def refuse_unsafe_role(**kwargs: Any) -> None:

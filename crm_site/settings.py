@@ -270,6 +270,7 @@ LOGGING = {
     "loggers": {
         "django": {"level": "WARNING"},
         "django.request": {"level": "ERROR"},
+        "celery": {"level": "WARNING"},  # not a line for each task
         "banyan": {"level": LOG_LEVEL},
     },
 }

@@ -6,10 +6,13 @@ import datetime as dt
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 from django.conf import settings
+from django.db import connection
 from django.test import Client
+from django.test.utils import setup_databases, teardown_databases
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
@@ -38,6 +41,24 @@ class Scheduling(LoadScopeScheduling):
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling:
     return Scheduling(config, log)
+
+
+PROGRAMS_OWN = settings.DATABASES["default"]["NAME"]
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: Any, django_db_keepdb: bool) -> Iterator[None]:
+    """A database for tests, whoever asks. pytest-django makes it for tests marked so: modules with a fixture of their own
+    (a whole bank, made and removed), when no other was chosen, would work in the program's own database."""
+    if connection.settings_dict["NAME"] != PROGRAMS_OWN:
+        yield
+        return
+    with django_db_blocker.unblock():
+        made = setup_databases(verbosity=0, interactive=False, keepdb=django_db_keepdb)
+    yield
+    if not django_db_keepdb:
+        with django_db_blocker.unblock():
+            teardown_databases(made, verbosity=0)
 
 
 @dataclass

@@ -17,6 +17,7 @@ from crm_site.lib.registry import NoticeKind, WorkReason, add_notice, add_work_r
 from crm_site.lib.tenancy import require_bank
 from crm_site.work.models import Task
 from crm_site.work.services import TaskRow, finish_cause, notify, put_tasks
+from crm_site.work.urgency import pressing
 
 DECIDE, RETURNED, DECIDED = "rating_decide", "rating_returned", "rating.decided"
 
@@ -42,9 +43,9 @@ def sync_tasks(found: Rating, *, day: dt.date, now: dt.datetime) -> None:
     source, rows = f"rating:{found.customer_id}:", []
     due = day + dt.timedelta(days=int(authority_policy(day)[1].params["branch_days"]))
     if found.status == RatingStatus.SUBMITTED:
-        rows = [_task(found, source, DECIDE, staff_id, due) for staff_id in deciders(found, day)]
+        rows = [_task(found, source, DECIDE, staff_id, due, day) for staff_id in deciders(found, day)]
     elif found.status == RatingStatus.RETURNED and found.submitted_by_id is not None:
-        rows = [_task(found, source, RETURNED, found.submitted_by_id, due)]
+        rows = [_task(found, source, RETURNED, found.submitted_by_id, due, day)]
     of = (found.customer_id, found.customer_id)
     put_tasks(require_bank(), rows, sources=[source], as_of=day, now=now, customers=of)
 
@@ -66,11 +67,12 @@ def task_key(found: Rating, staff_id: int) -> str:
     return f"rating:{found.customer_id}:{found.pk}:{DECIDE}:{staff_id}"
 
 
-def _task(found: Rating, source: str, reason: str, staff_id: int, due: dt.date) -> TaskRow:
+def _task(found: Rating, source: str, reason: str, staff_id: int, due: dt.date, day: dt.date) -> TaskRow:
     return TaskRow(
         reason=reason, source_key=f"{source}{found.pk}:{reason}:{staff_id}", due_date=due,
         customer_id=found.customer_id, owner_id=staff_id,
-        params={"grade": found.grade, "rating": found.number, "rating_id": found.pk}, urgency=65,
+        params={"grade": found.grade, "rating": found.number, "rating_id": found.pk},
+        urgency=pressing(due, day, 65),
     )  # fmt: skip
 
 

@@ -113,9 +113,8 @@ def _page(request: Any, found: CreditLine, form: LineActForm, status: int) -> Ht
     before = request.GET.get("before", "")
     entries, older = lines.ledger(found, int(before) if before.isascii() and before.isdigit() else None)
     manages = may(request.actor, services.MANAGE)
-    open_ones = 0
-    if found.status == LineStatus.PENDING and found.case_id is not None:
-        open_ones = open_conditions(found.case_id)
+    approval = found.case_id if found.status == LineStatus.PENDING else None
+    open_ones = open_conditions(approval) if approval else 0
     context = {
         **_figures(request, found),
         "entries": entries,

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import psycopg
+from django.conf import settings
 from django.db import DatabaseError, close_old_connections, connection, transaction
 from django.db.models import F, Q
 from django.db.models.functions import Now
@@ -41,7 +42,7 @@ MAX_ERRORS = 3  # a chunk that raises
 MAX_TRIES = 5  # a chunk whose workers do not come back
 BACKOFF_SECONDS = (2, 10)
 PROGRESS_SECONDS = 0.5
-PLACES = 8  # of the program, in the log of an error
+PLACES = 5  # of the program, in the log of an error
 _HOST = socket.gethostname()
 T = TypeVar("T")
 
@@ -273,9 +274,14 @@ def _give_back(claimed: Claim) -> None:
 
 
 def places_of(error: BaseException) -> list[str]:
-    """Where in the program an error arose, the innermost place last; no values, which may be a customer's."""
-    frames = traceback.extract_tb(error.__traceback__)[-PLACES:]
-    return [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames]
+    """Where in the program, not in its libraries, an error arose, the innermost place last; no values, which may be a
+    customer's."""
+    found = []
+    for frame in traceback.extract_tb(error.__traceback__):
+        path = Path(frame.filename)
+        if path.is_relative_to(settings.BASE_DIR) and "site-packages" not in path.parts:
+            found.append(f"{path.relative_to(settings.BASE_DIR)}:{frame.lineno} {frame.name}")
+    return found[-PLACES:]
 
 
 def describe(error: BaseException) -> str:

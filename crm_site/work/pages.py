@@ -29,7 +29,7 @@ def task_page(actor: Actor, as_of: dt.date, query: Mapping[str, str]) -> dict[st
     after = Task.objects.visible_to(actor).filter(pk=key).first() if key else None
     rows = list((shown.filter(_after(after)) if after else shown)[: PAGE + 1])
     kept = {k: v for k, v in (("reason", reason), ("when", "later" if later else "")) if v}
-    sizes = selectors.counts(actor, as_of, since=dt.datetime.combine(as_of, dt.time(), dt.UTC))
+    sizes = selectors.counts(actor, as_of, since=dt.datetime.combine(as_of, dt.time(), dt.UTC), later=later)
     return {
         "items": selectors.worklist_rows(actor, rows[:PAGE], as_of, later=later),
         "next_url": f"?{urlencode({**kept, 'after': rows[PAGE - 1].pk})}" if len(rows) > PAGE else "",

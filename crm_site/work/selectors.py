@@ -121,18 +121,22 @@ class Counts:
     by_reason: Mapping[str, int]
 
 
-def counts(actor: Actor, as_of: dt.date, since: dt.datetime) -> Counts:
-    """How much of the actor's work is open, hidden until later, overdue, and done since a moment (midnight)."""
+def counts(actor: Actor, as_of: dt.date, since: dt.datetime, *, later: bool = False) -> Counts:
+    """How much of the actor's work is open, hidden until later, overdue, and done since a moment (midnight).
+
+    What is overdue, at stake and of which reasons: of what is put off when `later`, else of what is open now.
+    """
     rows = Count("customer_id", distinct=True) + Count("id", filter=Q(customer_id__isnull=True))
-    by_reason = dict(_mine(actor, as_of).order_by().values_list("reason").annotate(n=rows))
-    later = _mine(actor, as_of, later=True).aggregate(n=rows)["n"]
+    by_reason = dict(_mine(actor, as_of, later=later).order_by().values_list("reason").annotate(n=rows))
+    other = _mine(actor, as_of, later=not later).aggregate(n=rows)["n"]
     sums = (
-        worklist(actor, as_of)
+        worklist(actor, as_of, later=later)
         .order_by()
         .aggregate(n=Count("id"), overdue=Count("id", filter=Q(due_date__lt=as_of)), stake=Sum("stake"))
     )
     done = Task.objects.filter(closed_by=actor.staff_id, status=TaskStatus.DONE, closed_at__gte=since).count()
-    return Counts(sums["n"], later, done, sums["overdue"], sums["stake"] or Decimal(0), by_reason)
+    now, put_off = (other, sums["n"]) if later else (sums["n"], other)
+    return Counts(now, put_off, done, sums["overdue"], sums["stake"] or Decimal(0), by_reason)
 
 
 def task_rows(actor: Actor, tasks: Iterable[Task], as_of: dt.date) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 from crm_site.accounts.banks import home_currency
 from crm_site.lib import formats
 from crm_site.lib.tenancy import require_bank
+from customers.models.ties import SYMMETRIC
 from customers.selectors.single import TrendPoint
 from customers.selectors.ties import RelatedParty
 from customers.ties import say_share
@@ -82,7 +83,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """A tie from one node to another, with its word on the line; the arrow says which way it runs."""
+    """A tie from one node to another, with its word on the line; the arrow says which way it runs, where it does."""
 
     x1: float
     y1: float
@@ -91,6 +92,7 @@ class Edge:
     text: str
     text_x: float
     text_y: float
+    has_arrow: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,13 +132,14 @@ def draw_relations(name: str, parties: Sequence[RelatedParty]) -> Graph | None:
         text = _short(first.name, in_the_middle if abs(x - centre_x) < 1 else 12) or _("not yours to see")
         nodes.append(Node(x, y, text, False, not first.name, url))
         words = " · ".join(dict.fromkeys(filter(None, (_words(party) for party in group))))
+        has_arrow = any(party.relation.kind not in SYMMETRIC for party in group)
         begin, end = _apart((centre_x, centre_y), (x, y))
         if not first.is_from:
             begin, end = end, begin
         # Beside the name under the centre, so the flatter the line the further out.
         along = 0.5 + 0.25 * abs(math.cos(angle))
         text_x, text_y = centre_x + (x - centre_x) * along, centre_y + (y - centre_y) * along - 4
-        edges.append(Edge(*begin, *end, words, round(text_x, 1), round(text_y, 1)))
+        edges.append(Edge(*begin, *end, words, round(text_x, 1), round(text_y, 1), has_arrow))
     return Graph(WIDTH, HEIGHT, len(shown), len(ties), nodes, edges)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import errno
 import json
+import uuid
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,7 +18,8 @@ from django.core.management import CommandError, call_command
 from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.test import Client
 
-from credit_rating.models import Opinion, Rating
+from credit_rating.models import CreditCase, Opinion, Rating
+from credit_rating.models.cases import OPEN
 from crm_site.accounts.banks import forget_banks, vault_of
 from crm_site.accounts.models import Bank, BankMove, OrgUnit, Staff
 from crm_site.accounts.services import found_bank
@@ -34,7 +36,7 @@ from crm_site.lib.errors import Conflict, DomainError
 from crm_site.lib.files import full_path, new_file
 from crm_site.lib.permissions import system_actor
 from crm_site.lib.tenancy import act_as, bank, moving
-from customers.models import Batch, Customer, Identifier
+from customers.models import Batch, Customer, Identifier, RecordedTie, Relation
 from customers.services.privacy import PROTECTED
 from tests.composition.test_api import caller
 from tests.conftest import House, build_house
@@ -87,6 +89,23 @@ class Scene:
     before: Hashes
 
 
+def record_a_tie() -> None:
+    """One that nobody may delete: staff recorded it, and a case of a party is under way where there is one."""
+    case = CreditCase.objects.filter(status__in=OPEN).first()
+    one, other = Customer.objects.exclude(pk=case.customer_id if case else 0).order_by("id")[:2]
+    one = case.customer if case else one
+    said = {"customer": one, "other": other, "kind": "guarantor"}
+    record = RecordedTie.objects.create(
+        **said,
+        evidence="register",
+        recorded_by=Staff.objects.earliest("id"),
+        recorded_at=NOW,
+        submission=uuid.uuid4(),
+    )
+    Relation.objects.filter(**said).delete()
+    Relation.objects.create(**said, record=record)
+
+
 @pytest.fixture(scope="module")
 def scene(django_db_setup: None, django_db_blocker: Any, tmp_path_factory: Any) -> Iterator[Scene]:
     from django.conf import settings
@@ -105,6 +124,7 @@ def scene(django_db_setup: None, django_db_blocker: Any, tmp_path_factory: Any) 
             Batch.objects.create(
                 feed="customers", source="api", path=path, content_format="csv", received_at=NOW
             )
+            record_a_tie()
             run = Run.objects.create(
                 pipeline="nightly", business_date=NOW.date(), requested_as="nightly", requested_at=NOW,
                 status=RunStatus.FAILED,

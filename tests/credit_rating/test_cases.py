@@ -29,6 +29,7 @@ from crm_site.lib.errors import Conflict, DomainError
 from crm_site.lib.permissions import Actor, Grant, Role
 from crm_site.lib.tenancy import bank
 from crm_site.work.models import Notification, Task
+from crm_site.work.services import age_tasks
 from customers.models import Product
 from tests.conftest import NOW, TODAY, House
 from tests.credit_rating import desk as tables
@@ -111,6 +112,15 @@ def test_the_committee_decides_by_its_majority(desk: Desk, verdicts: list[str], 
         say(member, case, verdict)
     assert case.status == ends
     assert not CreditLine.objects.exists()
+
+
+def test_whoever_still_has_to_vote_is_pressed_by_the_deadline_however_others_act(desk: Desk) -> None:
+    case = to_committee(desk, a_case(desk))
+    assert case.deadline is not None
+    eve = case.deadline - dt.timedelta(days=1)
+    age_tasks(eve)
+    say(desk.members[0], case, today=eve)
+    assert {task.urgency for task in Task.objects.open()} == {85}
 
 
 def test_at_the_deadline_votes_count_with_a_quorum_and_everything_else_expires(desk: Desk) -> None:

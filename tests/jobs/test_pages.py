@@ -122,12 +122,15 @@ def test_a_failed_step_says_why_and_can_be_retried(
     client_for: SignIn,
     night: dict[str, bool],
     monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr(executor, "BACKOFF_SECONDS", (0, 0))
     night["broken"] = True
     client = client_for(administrator)
     url = start(client)
     executor.drain()
+    logged = next(record for record in caplog.records if record.getMessage() == "chunk failed")
+    assert vars(logged)["fields"]["where"][-1].startswith("tests/jobs/test_pages.py:")
     page = client.get(url).content.decode()
     assert "Feeds: RuntimeError: no space left on device" in page
     assert "A retry goes on with Feeds." in page  # from where, what stays, what the bank works with meanwhile

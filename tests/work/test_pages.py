@@ -289,8 +289,15 @@ def test_later_and_hand_over_take_every_reason_of_the_row(
     assert "Say happy birthday" in client.get(f"/tasks/{grave.pk}/later/").content.decode()
     client.post(f"/tasks/{grave.pk}/later/", {"until": TOMORROW.isoformat()})
     assert reload(grave).show_from == reload(trivial).show_from == TOMORROW
-    later = client.get("/tasks/?when=later").context
+    with bank(house.id):
+        Task.objects.filter(source_key="m:3").update(reason="promise")
+    later, now = client.get("/tasks/?when=later").context, client.get("/tasks/").context
     assert [item["id"] for item in later["items"]] == [grave.pk]
+    # The filter's chips count what the tab shows.
+    assert (later["counts"].by_reason, now["counts"].by_reason) == ({"manual": 1}, {"promise": 1})
+    assert (
+        (later["counts"].open, later["counts"].later) == (now["counts"].open, now["counts"].later) == (1, 1)
+    )
     colleague = hire(house, "colleague", Role.RELATIONSHIP_MANAGER, house.north)
     client.post(f"/tasks/{grave.pk}/hand-over/", {"to": colleague.staff.pk})
     assert reload(grave).owner_id == reload(trivial).owner_id == colleague.staff.pk

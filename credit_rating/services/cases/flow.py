@@ -40,6 +40,7 @@ from crm_site.lib.errors import Conflict, DomainError
 from crm_site.lib.permissions import Actor, Grant, Role
 from crm_site.lib.tenancy import require_bank
 from crm_site.work.services import TaskRow, notify, put_tasks
+from crm_site.work.urgency import pressing
 
 
 def bind(case: CreditCase, today: dt.date, now: dt.datetime) -> Dossier:
@@ -307,9 +308,11 @@ def case_tasks(case: CreditCase, today: dt.date) -> list[TaskRow]:
     source = f"case:{case.pk}:"
     rows = []
     if case.status == CaseStatus.RETURNED:
-        rows.append(_task(case, source, case.prepared_by_id, "case_returned", case.expires_on or today))
+        rows.append(
+            _task(case, source, case.prepared_by_id, "case_returned", case.expires_on or today, today)
+        )
     rows.extend(
-        _task(case, source, staff_id, "case_decide", case.deadline or today)
+        _task(case, source, staff_id, "case_decide", case.deadline or today, today)
         for staff_id in _asked(case, today)
     )
     return rows
@@ -323,10 +326,10 @@ def _asked(case: CreditCase, today: dt.date) -> list[int]:
     return [staff_id for staff_id in people if not selectors.objections(case, staff_id, today)]
 
 
-def _task(case: CreditCase, source: str, staff_id: int, reason: str, due: dt.date) -> TaskRow:
+def _task(case: CreditCase, source: str, staff_id: int, reason: str, due: dt.date, today: dt.date) -> TaskRow:
     return TaskRow(
         reason=reason, source_key=f"{source}{case.round}:{case.status}:{staff_id}", due_date=due,
         customer_id=case.customer_id, owner_id=staff_id,
         params={"case": case.number, "case_id": case.pk, "amount": str(case.amount), "currency": case.currency},
-        urgency=70,
+        urgency=pressing(due, today, 70),
     )  # fmt: skip
