@@ -29,7 +29,8 @@ class Resumed:
 
 
 def resume(bank_id: int, now: dt.datetime) -> Resumed:
-    """The same, and the heads kept outside follow the database: those newer than it are set aside and counted.
+    """Have a bank's record go on, and the heads kept outside follow the database: those newer than it are set aside and
+    counted.
 
     Raises DomainError when a kept head contradicts the record; nothing is changed then.
     """

@@ -126,7 +126,7 @@ class OtherParty:
 
 def other_party(actor: Actor, number: str) -> OtherParty | None:
     """The customer or prospect of a number, if the actor may name it in a tie: whoever he sees, and a relationship
-    manager any other customer of his own branch, of whom he learns nothing that he did not type. Two statements."""
+    manager any other customer of his own branch, of whom he learns the kind and who looks after it. Two statements."""
     found = (
         Customer.objects.select_related("responsible", "home_branch").filter(number=number.strip()).first()
     )

@@ -22,9 +22,11 @@ from credit_rating.models import (
     LineEvent,
     Opinion,
     Rating,
+    RelatedParty,
 )
 from credit_rating.models.calculations import content_hash
 from credit_rating.selectors import campaign_batches
+from credit_rating.selectors.exposure import counting_each_other
 from credit_rating.services import cases
 from credit_rating.services.campaigns import batches, opening, rating, zones
 from crm_site.audit.models import Entry
@@ -221,3 +223,17 @@ def test_whom_a_group_ties_is_approved_one_after_the_other(inside: House) -> Non
     stages = {m.customer_id: (m.stage, m.exceptions) for m in members_of(season)}
     assert stages[one.pk] == ("approved", [])
     assert stages[other.pk] == ("calculated", ["beyond_authority"])
+
+
+def test_related_parties_count_each_other_and_nobody_else(inside: House) -> None:
+    one, other, stranger = (make_customer(name, home_branch=inside.north) for name in ("Ada", "Bo", "Cy"))
+    for customer in (one, other):
+        RelatedParty.objects.create(
+            customer=customer, kind="director", from_date=TODAY, basis="board", entered_at=NOW
+        )
+    limits = {customer.pk: D(1_000) for customer in (one, other, stranger)}
+    assert counting_each_other(limits, TODAY) == set()  # without capital no cap is checked
+    book.add_capital()
+    assert counting_each_other(limits, TODAY) == {one.pk, other.pk}
+    del limits[one.pk]
+    assert counting_each_other(limits, TODAY) == set()
