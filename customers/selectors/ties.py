@@ -73,20 +73,32 @@ def relations_of(actor: Actor, customer: Customer) -> list[RelatedParty]:
 
 @dataclass(frozen=True, slots=True)
 class PastTie:
-    """A recorded tie that holds no more, as a sentence."""
+    """A recorded tie that holds no more, as a sentence; `is_seen`: whether the reader sees the other party.
+
+    Without an end of its own: core banking had taken it over and has removed it.
+    """
 
     record: RecordedTie
     text: str
+    is_seen: bool
 
 
 def past_ties(actor: Actor, customer: Customer, *, size: int = 50) -> list[PastTie]:
-    """Recorded ties that staff have ended, newest first. Two statements at most."""
-    rows = _recorded(customer).filter(ended_at__isnull=False).select_related("recorded_by", "ended_by")
-    return [PastTie(*row) for row in told_ties(actor, customer, rows.order_by("-ended_at", "-id")[:size])]
+    """Recorded ties that hold no more, newest first. Three statements at most."""
+    rows = _recorded(customer).select_related("recorded_by", "ended_by").order_by("-ended_at", "-id")
+    ties = Relation.objects.filter(Q(customer=customer) | Q(other=customer))
+    standing = (
+        {tie_key(*tie) for tie in ties.values_list("kind", "customer_id", "other_id")} if rows else set()
+    )
+    past = [row for row in rows if row.ended_at or row.key not in standing]
+    return [PastTie(*row) for row in told_ties(actor, customer, past[:size])]
 
 
-def told_ties(actor: Actor, customer: Customer, rows: Iterable[RecordedTie]) -> list[tuple[RecordedTie, str]]:
-    """Recorded ties of a customer with the sentence of each, as far as the reader sees the other party."""
+def told_ties(
+    actor: Actor, customer: Customer, rows: Iterable[RecordedTie]
+) -> list[tuple[RecordedTie, str, bool]]:
+    """Recorded ties of a customer with the sentence of each and whether the reader sees the other party, who goes unnamed
+    otherwise."""
     found = list(rows)
     others = {row.other_id if row.customer_id == customer.pk else row.customer_id for row in found}
     seen: dict[int, str] = {}
@@ -95,7 +107,7 @@ def told_ties(actor: Actor, customer: Customer, rows: Iterable[RecordedTie]) -> 
     told = []
     for row in found:
         other = row.other_id if row.customer_id == customer.pk else row.customer_id
-        told.append((row, sentence_of(row, customer, seen.get(other, ""))))
+        told.append((row, sentence_of(row, customer, seen.get(other, "")), other in seen))
     return told
 
 

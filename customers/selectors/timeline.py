@@ -133,7 +133,7 @@ def people(actor: Actor, customer: Customer, before: dt.datetime, limit: int) ->
 def ties(actor: Actor, customer: Customer, before: dt.datetime, limit: int) -> Sequence[Moment]:
     """Ties to other customers that staff recorded or ended."""
     moments = []
-    for row, told in told_ties(actor, customer, recorded_ties(customer)):
+    for row, told, _is_seen in told_ties(actor, customer, recorded_ties(customer)):
         text = _("Tie recorded: %s") % told
         moments.append(Moment(row.recorded_at, "affiliate", "information", text, row.recorded_by.name))
         if row.ended_at and row.ended_by:

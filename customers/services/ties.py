@@ -19,7 +19,7 @@ from django.utils.translation import gettext as _
 from crm_site.lib.errors import Conflict, DomainError
 from crm_site.lib.permissions import Actor, require_person
 from customers.models import Customer, RecordedTie, Relation, RelationKind, TieEnd
-from customers.models.ties import HOLDINGS, SYMMETRIC, WITH_SHARE, fits
+from customers.models.ties import HOLDINGS, SYMMETRIC, WITH_SHARE, fits, tie_key
 from customers.selectors.ties import other_party
 from customers.ties import TIE_GUARDS, say_share
 
@@ -107,7 +107,7 @@ def end_tie(
             raise Conflict(_("Somebody has ended this tie meanwhile."), code="has_ended")
         relation = Relation.objects.select_for_update(of=("self",)).filter(record=current).first()
         if relation is None:
-            raise Conflict(_("Core banking delivers this tie: only core banking ends it."), code="core_owned")
+            raise Conflict(_core_owns(current), code="core_owned")
         for guard in TIE_GUARDS:
             guard(relation, localdate(now))
         current.ended_date, current.end_reason, current.end_note = ended_date, reason, note.strip()
@@ -115,6 +115,17 @@ def end_tie(
         current.save(update_fields=["ended_date", "end_reason", "end_note", "ended_by", "ended_at"])
         relation.delete()
     return current
+
+
+def _core_owns(record: RecordedTie) -> str:
+    ties = Relation.objects.filter(
+        kind=record.kind,
+        customer__in=(record.customer_id, record.other_id),
+        other__in=(record.customer_id, record.other_id),
+    )
+    if record.key in {tie_key(*tie) for tie in ties.values_list("kind", "customer_id", "other_id")}:
+        return _("Core banking delivers this tie: only core banking ends it.")
+    return _("Core banking had taken this tie over and has ended it.")
 
 
 def _checked_share(kind: str, share: Decimal | None) -> Decimal | None:

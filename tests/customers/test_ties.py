@@ -19,7 +19,7 @@ from crm_site.lib.permissions import Role
 from crm_site.lib.tenancy import bank
 from customers import services
 from customers.models import Customer, RecordedTie, Relation, SearchToken
-from customers.selectors.ties import relations_of
+from customers.selectors.ties import past_ties, relations_of
 from customers.tokens import name_tokens
 from tests.conftest import NOW, TODAY, hire
 from tests.customers.factories import make_customer
@@ -192,7 +192,13 @@ def test_the_database_lets_nobody_delete_or_change_a_recorded_tie(house: Any, rm
             RecordedTie.objects.update(end_note="x")
 
 
-def test_the_core_takes_over_and_ends_its_own_alone(house: Any, rm: Any, firms: Any, deliver: Any) -> None:  # noqa: F811
+def test_the_core_takes_over_and_ends_its_own_alone(
+    house: Any,
+    rm: Any,
+    firms: Any,
+    client_for: Any,
+    deliver: Any,  # noqa: F811
+) -> None:
     lu, acme, a, b = (firms[n] for n in ("lu", "acme", "A", "B"))
     row = "customer,other,kind,share,removed\n{},{},{},{},{}\n"
     with bank(house.id):
@@ -215,6 +221,11 @@ def test_the_core_takes_over_and_ends_its_own_alone(house: Any, rm: Any, firms: 
             end(rm, record)
         assert counts(deliver("relations", gone))[2] == 1
         assert not Relation.objects.filter(customer=lu).exists()
+        assert [(past.record, past.is_seen) for past in past_ties(rm.actor, lu)] == [(record, True)]
+        with pytest.raises(Conflict, match="and has ended it"):
+            end(rm, record)
+    page = client_for(rm).get(f"/customers/{lu.pk}/ties/").content.decode()
+    assert "Core banking had taken this tie over and has ended it." in page
 
 
 def test_the_pages_take_a_tie_and_its_end(house: Any, rm: Any, firms: Any, client_for: Any) -> None:
