@@ -70,7 +70,7 @@ def _free_port() -> int:
         return int(taken.getsockname()[1])
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """Database, migrations, bank, nights, gunicorn: made once, gone afterwards."""
     owner, application = os.environ["DATABASE_OWNER_URL"], os.environ["DATABASE_URL"]
@@ -126,8 +126,9 @@ def _wait(port: int, server: subprocess.Popen[bytes]) -> None:
     raise RuntimeError("the server did not become ready")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Any]:
+    """Gone with the last of its tests: while it runs, Django takes the thread for an asynchronous one."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
