@@ -138,7 +138,7 @@ def _figures(request: Any, found: CreditLine) -> dict[str, Any]:
     return {
         **_rows([found], day)[0],
         "customer": found.customer,
-        "subs": lines.sub_limits(found),
+        "subs": [(sub, min(sub.available, found.available)) for sub in lines.sub_limits(found)],
         "reservations": reservations,
         "reservation_count": count,
         "events": lines.life(found),

@@ -219,7 +219,7 @@ def _met(reader: Window, rm: Reader, case: str) -> str:
     _press(risk, "Accept")
     risk.follow(risk.page.locator("a[href*='/credit/lines/']").first)
     risk.page.fill("[name=reason]", "All conditions are met")
-    _press(risk, "Conditions are met")
+    _press(risk, "Activate the line")
     assert risk.page.locator(".page-head .tag").first.inner_text() == "Active"
     risk.check_page()
     line = _path(risk)
