@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.db import connection
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -205,10 +206,28 @@ def _say_copied(params: Mapping[str, Any]) -> str:
     return _("%(by)s sent you a copy of case %(case)s") % {"by": params["by"], "case": params["case"]}
 
 
+def _case(params: Mapping[str, Any]) -> str:
+    return reverse("credit_rating:case", args=[params["case_id"]])
+
+
 REASONS = (
-    WorkReason("case_decide", gettext_lazy("Case to decide"), "gavel", _say_decide, "watch", is_dated=True),
     WorkReason(
-        "case_returned", gettext_lazy("Case returned"), "arrow-back-up", _say_returned, "watch", is_dated=True
+        "case_decide",
+        gettext_lazy("Case to decide"),
+        "gavel",
+        _say_decide,
+        "watch",
+        is_dated=True,
+        address=_case,
+    ),
+    WorkReason(
+        "case_returned",
+        gettext_lazy("Case returned"),
+        "arrow-back-up",
+        _say_returned,
+        "watch",
+        is_dated=True,
+        address=_case,
     ),
     WorkReason("line_expired", gettext_lazy("Line expired"), "calendar-x", _say_expired, "risk"),
     WorkReason("line_expiring", gettext_lazy("Line expires"), "calendar-due", _say_expiring, "watch"),

@@ -180,7 +180,8 @@ class WorkReason:
 
     `level`: "risk" (red edge), "watch" (amber edge) or "", told by `level_of(params)` where tasks differ; `needs_result`: done asks for a result. `same(params)`: the
     reason whose task, where the customer has one, says the same cause better; "" for none. `is_dated`: its deadline
-    is somebody's word, so it grows more urgent night by night as that comes near (work.urgency).
+    is somebody's word, so it grows more urgent night by night as that comes near (work.urgency). `address(params)`:
+    where its matter is decided; such a task ends with that, and nobody closes it by hand.
     """
 
     code: str
@@ -192,6 +193,7 @@ class WorkReason:
     same: Callable[[Mapping[str, Any]], str] = lambda _params: ""
     level_of: Callable[[Mapping[str, Any]], str] | None = None
     is_dated: bool = False
+    address: Callable[[Mapping[str, Any]], str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

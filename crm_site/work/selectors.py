@@ -150,6 +150,7 @@ def task_row(task: Task, subject: Subject | None, as_of: dt.date) -> dict[str, A
     """One task for its row. Without a visible customer the row is named by its reason."""
     known = WORK_REASONS.get(task.reason)
     label = str(known.label) if known else task.reason
+    decided_at = known.address(task.params) if known and known.address else ""
     return {
         "id": task.pk,
         "level": _level(known, task),
@@ -164,7 +165,8 @@ def task_row(task: Task, subject: Subject | None, as_of: dt.date) -> dict[str, A
         "is_today": task.due_date <= as_of,
         "is_late": task.due_date < as_of,
         "needs_result": bool(known and known.needs_result),
-        "done_url": reverse("work:task-done", args=[task.pk]),
+        "open_url": decided_at,
+        "done_url": "" if decided_at else reverse("work:task-done", args=[task.pk]),
         "later_url": reverse("work:task-later", args=[task.pk]),
         "hand_over_url": reverse("work:task-hand-over", args=[task.pk]),
     }

@@ -260,14 +260,18 @@ def create_task(
 def finish_task(actor: Actor, *, task_id: int, now: dt.datetime, result: str = "") -> Task:
     """Done, with what came of it where the reason asks for that. Twice by the same person: no change.
 
-    Raises Conflict when somebody else was first or the task is no longer needed, DomainError without a result.
+    Raises Conflict when somebody else was first, the task is no longer needed or ends with its matter alone, DomainError
+    without a result.
     """
     task = locked(actor, task_id)
     if task.status == TaskStatus.DONE and task.closed_by_id == actor.staff_id:
         return task
     _require_open(task)
+    known = WORK_REASONS.get(task.reason)
+    if known and known.address:
+        raise Conflict(_("This task ends when its matter is decided: open it and decide."), code="decide_it")
     result = result.strip()
-    if not result and task.reason in WORK_REASONS and WORK_REASONS[task.reason].needs_result:
+    if not result and known and known.needs_result:
         raise DomainError(
             _("Say what came of it."), code="result_needed", fields={"result": _("Say what came of it.")}
         )

@@ -29,7 +29,8 @@ from crm_site.lib.errors import Conflict, DomainError
 from crm_site.lib.permissions import Actor, Grant, Role
 from crm_site.lib.tenancy import bank
 from crm_site.work.models import Notification, Task
-from crm_site.work.services import age_tasks
+from crm_site.work.selectors import task_row
+from crm_site.work.services import age_tasks, finish_task
 from customers.models import Product
 from tests.conftest import NOW, TODAY, House
 from tests.credit_rating import desk as tables
@@ -52,7 +53,12 @@ def test_a_case_goes_through_every_stage_to_a_line_that_waits_for_its_conditions
     assert case.number == "SX-2026-0001"
     assert case.route == ["branch", "headquarters", "committee", "president"]
     assert case.status == CaseStatus.BRANCH
-    assert [t.owner_id for t in Task.objects.open()] == [desk.manager.staff.pk]
+    task = Task.objects.open().get()
+    assert task.owner_id == desk.manager.staff.pk
+    row = task_row(task, None, TODAY)
+    assert (row["open_url"], row["done_url"]) == (f"/credit/cases/{case.pk}/", "")
+    with pytest.raises(Conflict, match="open it and decide"):  # a click on Done would leave the case waiting
+        finish_task(desk.manager.actor, task_id=task.pk, now=NOW)
     say(desk.manager, case)
     assert [c.pk for c in selectors.inbox(desk.reviewer.actor, "todo", day=TODAY).rows] == [case.pk]
     assert selectors.inbox(desk.manager.actor, "todo", day=TODAY).rows == []

@@ -273,7 +273,9 @@ def test_the_register_lists_whom_the_core_names_as_well_and_says_why(
     assert escape("All related parties ≤ last quarter's net capital") in opened  # what it counts to
     # A manager of another branch's customers learns how many there are, not who.
     other = browser.get(address).content.decode()
-    assert "Told by core" not in other and "1 related party is not among your customers and not shown" in other
+    assert (
+        "Told by core" not in other and "1 related party is not among your customers and not shown" in other
+    )
     assert browser.get(f"/credit/registers/related/of/{told.pk}/").status_code == 404
 
 
