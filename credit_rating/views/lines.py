@@ -113,7 +113,7 @@ def _page(request: Any, found: CreditLine, form: LineActForm, status: int) -> Ht
     before = request.GET.get("before", "")
     entries, older = lines.ledger(found, int(before) if before.isascii() and before.isdigit() else None)
     manages = may(request.actor, services.MANAGE)
-    approval = found.case_id if found.status == LineStatus.PENDING else None
+    approval = found.waiting_case_id or (found.case_id if found.status == LineStatus.PENDING else None)
     open_ones = open_conditions(approval) if approval else 0
     context = {
         **_figures(request, found),
@@ -122,7 +122,9 @@ def _page(request: Any, found: CreditLine, form: LineActForm, status: int) -> Ht
         "is_newest": not before,
         "form": form,
         "open_conditions": open_ones,
-        "acts": [act for act in _acts(found) if act != "activate" or not open_ones] if manages else (),
+        "acts": [act for act in _acts(found) if act not in ("activate", "effect") or not open_ones]
+        if manages
+        else (),
     }
     return render(request, "credit_rating/line.html", context, status=status)
 

@@ -201,6 +201,7 @@ def test_the_examiner_finds_the_whole_trail(season: Season) -> None:
         assert case is not None and member.rating is not None and member.calculation is not None
         assert (case.status, case.prepared_by_id, case.route) == ("approved", season.rm.staff.pk, ["branch"])
         assert batch.content_hash in case.investigation and batch.number in case.investigation
+        assert case.investigation.startswith("集中授信")  # a job has no reader: the bank's own language
         [opinion] = Opinion.objects.filter(case=case)
         assert (opinion.staff_id, opinion.dossier_hash) == (season.manager.staff.pk, case.dossier_hash)
         assert (member.rating.decided_by_id, member.rating.submitted_by_id) == (

@@ -17,6 +17,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Max
 from django.utils.timezone import localdate
 from django.utils.translation import gettext as _
+from django.utils.translation import override
 
 from credit_rating.models import (
     BatchStatus,
@@ -52,7 +53,7 @@ from credit_rating.services.campaigns.rules import (
 )
 from credit_rating.services.campaigns.writing import update_exceptions
 from credit_rating.services.ratings import approve_ratings, confirm_drafts, decide_rating
-from crm_site.accounts.models import Staff
+from crm_site.accounts.models import Bank, Staff
 from crm_site.accounts.selectors import actor_for
 from crm_site.jobs.models import Run
 from crm_site.jobs.services import start_run
@@ -270,10 +271,12 @@ def carry_out(
     )
     signed = {row["member"]: row for row in batch.content["rows"]}
     work = _Work(batch, signed, maker, approver, bank_currency(), now, today)
-    at_once = _together(work, rows)
-    for member in rows:
-        if member.pk not in at_once:
-            _one(work, member)
+    # No reader asks in a job: what it writes on the cases' forms is in the bank's own language.
+    with override(Bank.objects.values_list("language", flat=True).get(pk=batch.bank_id)):
+        at_once = _together(work, rows)
+        for member in rows:
+            if member.pk not in at_once:
+                _one(work, member)
     # The one notice of the batch tells it; those of each case and rating stay on record, read.
     Notification.objects.filter(code__in=SPOKEN_FOR, created_at=now, read_at=None).update(read_at=now)
     return len(rows), len(rows)
