@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from crm_site.accounts.models import Bank, OrgUnit
 from crm_site.lib.registry import Counts, RunContext, Step
 from crm_site.work.services import age_tasks, put_selected_tasks
-from relationship import placement, worklists
+from relationship import placement, proposing, worklists
 
 CHUNK = 100_000
 PROPOSAL_CHUNKS = 16
@@ -64,7 +64,7 @@ def _plan_proposals(ctx: RunContext) -> Iterator[Mapping[str, Any]]:
     whom tellers look after there and should not, which takes a pass through the whole book."""
     if not ctx.is_newest:
         return
-    found, units = placement.branch_intervals(), placement.worthy_by_unit(ctx.bank_id, next_day(ctx))
+    found, units = proposing.branch_intervals(), proposing.worthy_by_unit(ctx.bank_id, next_day(ctx))
     worthy = [[one for at, held in units.items() if lft <= at <= rgt for one in held] for lft, rgt in found]
     size = -(-len(found) // PROPOSAL_CHUNKS)
     for start in range(0, len(found), size or 1):
@@ -78,10 +78,10 @@ def propose(ctx: RunContext, chunk: Mapping[str, Any]) -> Counts:
         return Counts()
     gaps = changed = 0
     branches = [list(OrgUnit.objects.filter(lft__gte=lft, lft__lte=rgt)) for lft, rgt in chunk["branches"]]
-    staff = placement.possible_owners(ctx.bank_id, next_day(ctx), *branches)
+    staff = proposing.possible_owners(ctx.bank_id, next_day(ctx), *branches)
     known = chunk.get("worthy") or [None] * len(branches)  # a release before this one planned without
     for units, worthy in zip(branches, known, strict=True):
-        seen, moved = placement.make_proposals(
+        seen, moved = proposing.make_proposals(
             ctx.bank_id, next_day(ctx), units, run_id=ctx.run_id, staff=staff, worthy=worthy
         )
         gaps, changed = gaps + seen, changed + moved

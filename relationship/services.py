@@ -21,7 +21,8 @@ from customers.models import Customer
 from customers.services.placement import Placement, place_customers
 from relationship.engine.rules import WON_BY, Colleague
 from relationship.models import Assignment, AssignmentProposal, ProposalStatus, Rule
-from relationship.placement import colleagues, make_proposals, refresh_loads
+from relationship.placement import refresh_loads
+from relationship.proposing import colleagues, make_proposals
 
 MAX_AHEAD_DAYS = 92  # an approval may take effect at most a quarter ahead
 MAX_AT_ONCE = 20_000

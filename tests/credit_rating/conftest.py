@@ -8,6 +8,7 @@ from crm_site.lib.tenancy import bank
 from customers.models import Customer
 from tests.architecture.places import a_customer
 from tests.conftest import TODAY, House, Person
+from tests.credit_rating import book
 from tests.credit_rating import desk as tables
 from tests.credit_rating.desk import Desk
 
@@ -18,6 +19,13 @@ def desk(house: House) -> Desk:
     found = tables.staffed(house)
     with bank(house.id):
         return tables.with_customer(found)
+
+
+@pytest.fixture
+def capital(house: House) -> None:
+    """The bank's net and tier-1 capital: 200 million."""
+    with bank(house.id):
+        book.add_capital(net=200_000_000, tier1=200_000_000)
 
 
 @pytest.fixture

@@ -15,31 +15,14 @@ from credit_rating.services import cases
 from credit_rating.services.cases import CaseFault
 from crm_site.audit.models import Entry
 from crm_site.lib.tenancy import bank
-from tests.conftest import NOW, PASSWORD, TODAY, House, Person
-from tests.credit_rating import book
-from tests.credit_rating import desk as tables
+from tests.conftest import NOW, PASSWORD, TODAY, Person
 from tests.credit_rating.desk import Desk, a_case, say, to_committee
 
 SignIn = Callable[[Person], Client]
 GROUND = "Its own deposits secure the part above the cap."
 MILLION = 1_000_000
-
-
-@pytest.fixture
-def desk(house: House) -> Desk:
-    """A bank of 200 million: 20 may be lent to one customer, and 30 is credit enough."""
-    found = tables.staffed(house)
-    with bank(house.id):
-        found = tables.with_customer(found)
-        book.add_capital(net=200 * MILLION, tier1=200 * MILLION)
-    return found
-
-
-@pytest.fixture(autouse=True)
-def _day(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pages ask the clock; here it is NOW."""
-    for module in ("cases", "case_page", "case_desk"):
-        monkeypatch.setattr(f"credit_rating.views.{module}.bank_today", lambda _bank: TODAY)
+# 200 million: 20 may be lent to one customer, and credit of 30 is enough for one or a group
+pytestmark = pytest.mark.usefixtures("capital", "the_pages_day")
 
 
 @pytest.mark.parametrize(

@@ -19,31 +19,14 @@ from crm_site.lib.errors import Conflict
 from crm_site.lib.tenancy import bank
 from customers import services
 from customers.models import Customer, RecordedTie, Relation
-from tests.conftest import NOW, TODAY, House, Person
-from tests.credit_rating import book
-from tests.credit_rating import desk as tables
+from tests.conftest import NOW, TODAY, Person
 from tests.credit_rating.desk import Desk, a_case, say
 from tests.customers.factories import make_customer
 
 SignIn = Callable[[Person], Client]
 MILLION = 1_000_000
-
-
-@pytest.fixture
-def desk(house: House) -> Desk:
-    """A bank of 200 million: a group may have credit of 30."""
-    found = tables.staffed(house)
-    with bank(house.id):
-        found = tables.with_customer(found)
-        book.add_capital(net=200 * MILLION, tier1=200 * MILLION)
-    return found
-
-
-@pytest.fixture(autouse=True)
-def _day(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pages ask the clock; here it is NOW."""
-    for module in ("cases", "case_page", "case_desk"):
-        monkeypatch.setattr(f"credit_rating.views.{module}.bank_today", lambda _bank: TODAY)
+# 200 million: 20 may be lent to one customer, and credit of 30 is enough for one or a group
+pytestmark = pytest.mark.usefixtures("capital", "the_pages_day")
 
 
 def sister(desk: Desk, name: str = "Sister Works", loans: int = 0, kind: str = "corporate") -> Customer:

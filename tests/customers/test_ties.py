@@ -23,9 +23,10 @@ from customers.selectors.ties import past_ties, relations_of
 from customers.tokens import name_tokens
 from tests.conftest import NOW, TODAY, hire
 from tests.customers.factories import make_customer
-from tests.customers.ingest.conftest import counts, deliver, files  # noqa: F401
+from tests.customers.ingest.conftest import counts, deliver, files
 from tests.customers.test_list import own_statements
 
+__all__ = ["deliver", "files"]  # the fixtures
 HALF, MOST = Decimal("0.5"), Decimal("0.6")
 
 
@@ -197,7 +198,7 @@ def test_the_core_takes_over_and_ends_its_own_alone(
     rm: Any,
     firms: Any,
     client_for: Any,
-    deliver: Any,  # noqa: F811
+    deliver: Any,
 ) -> None:
     lu, acme, a, b = (firms[n] for n in ("lu", "acme", "A", "B"))
     row = "customer,other,kind,share,removed\n{},{},{},{},{}\n"

@@ -60,7 +60,7 @@ def test_another_branch_and_another_bank_are_not_there(
 ) -> None:
     with bank(house.id):
         one = customer(house.south, tier=3)
-        from relationship.placement import make_proposals
+        from relationship.proposing import make_proposals
 
         make_proposals(house.id, TODAY, [house.south])
         pk = AssignmentProposal.objects.open().get().pk
