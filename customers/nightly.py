@@ -20,10 +20,10 @@ from crm_site.lib.registry import Counts, RunContext, Step, add_step
 from customers.facts import CHURN_ALARM_BP
 from customers.figures import check_rates, figures_sql
 from customers.models import BusinessDay, MonthEnd, PortfolioMonth
+from customers.models.standing import TREND_MONTHS
 
 CHUNK = 100_000
 KEEP_MONTHS = 25
-TREND_MONTHS = 13
 
 
 def customer_ranges(bank_id: int, size: int = CHUNK) -> Iterator[dict[str, int]]:

@@ -138,7 +138,7 @@ def _work(claimed: Claim, watch: Callable[[int, int], None] | None) -> None:
     """The second transaction: lock, do, tick off."""
     clock = timezone.override(home(claimed.bank_id).zone)
     with bank(claimed.bank_id), clock, Progress(claimed.chunk_id, watch) as progress:
-        _notice_dead_clients()
+        _settle()
         chunk = (
             Chunk.objects.select_for_update(skip_locked=True)
             .filter(pk=claimed.chunk_id, done_at__isnull=True, worker=claimed.token)
@@ -178,12 +178,15 @@ def context_of(run: Run, step_id: int, progress: Callable[[int, int], None]) -> 
     )
 
 
-def _notice_dead_clients() -> None:
-    """The server itself looks whether the worker still lives while it runs a long statement for it."""
+def _settle() -> None:
+    """The server itself looks whether the worker still lives while it runs a long statement for it. And it plans a cursor
+    (`iterator()`) for all its rows: a step reads them all, and for the first tenth, which is what it thinks of otherwise,
+    it would walk through the whole bank in the order asked for (ratings of 1,000,000 customers: 14 s instead of 5)."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SET LOCAL client_connection_check_interval = '2s'; SET LOCAL tcp_keepalives_idle = 10; "
-            "SET LOCAL tcp_keepalives_interval = 5; SET LOCAL tcp_keepalives_count = 3"
+            "SET LOCAL tcp_keepalives_interval = 5; SET LOCAL tcp_keepalives_count = 3; "
+            "SET LOCAL cursor_tuple_fraction = 1"
         )
 
 

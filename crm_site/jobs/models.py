@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any, ClassVar
 
 from django.db import models
@@ -110,7 +111,8 @@ class StepStatus(models.TextChoices):
 
 
 class Step(TenantModel):
-    """A step of a run. `error`: type and first line of what broke; the last one, while it is tried again."""
+    """A step of a run. `error`: type and first line of what broke; the last one, while it is tried again.
+    `standstill`: how long it lay broken or cancelled before somebody let it go on."""
 
     run = BankForeignKey(Run, on_delete=models.CASCADE, related_name="steps")
     name = models.CharField(max_length=40)
@@ -123,6 +125,7 @@ class Step(TenantModel):
     ready_at = models.DateTimeField(null=True)
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
+    standstill = models.DurationField(default=dt.timedelta)
     error = models.CharField(max_length=500, blank=True)
 
     audited: ClassVar = False  # it is the record of its run
@@ -135,10 +138,10 @@ class Step(TenantModel):
 
     @property
     def seconds(self) -> float | None:
-        """From the first chunk taken to the last ticked off; None before that."""
+        """From the first chunk taken to the last ticked off, without its standstill; None before that."""
         if self.started_at is None or self.finished_at is None:
             return None
-        return (self.finished_at - self.started_at).total_seconds()
+        return (self.finished_at - self.started_at - self.standstill).total_seconds()
 
 
 class ChunkKind(models.TextChoices):

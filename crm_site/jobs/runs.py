@@ -52,7 +52,7 @@ def admit(run: Run, *, now: dt.datetime) -> None:
         ]
     )
     for step in run.steps.filter(status__in=(StepStatus.FAILED, StepStatus.READY, StepStatus.RUNNING)):
-        _revive(step)
+        _revive(step, now=now)
     advance(run, now=now)
 
 
@@ -60,10 +60,13 @@ def _others(run: Run) -> Any:
     return Run.objects.filter(pipeline=run.pipeline).exclude(pk=run.pk)
 
 
-def _revive(step: Step) -> None:
+def _revive(step: Step, *, now: dt.datetime) -> None:
     """Due again from where it stopped, with all its tries."""
     begun = StepStatus.READY if step.status == StepStatus.READY else StepStatus.RUNNING
-    Step.objects.filter(pk=step.pk).update(status=begun, error="", finished_at=None)
+    stood = now - step.finished_at if step.finished_at else dt.timedelta()
+    Step.objects.filter(pk=step.pk).update(
+        status=begun, error="", finished_at=None, standstill=step.standstill + stood
+    )
     stopped = Chunk.objects.filter(step_id=step.pk, bank_id=step.bank_id, done_at__isnull=True)
     ids = list(stopped.select_for_update(skip_locked=True).values_list("pk", flat=True))
     Chunk.objects.filter(pk__in=ids).update(
@@ -170,6 +173,7 @@ def end_cancelled(run: Run, *, now: dt.datetime) -> None:
     if pipeline.on_failure is not None and first is not None:
         context = RunContext(run.bank_id, run.pk, first.pk, run.business_date, run.is_newest, run.params)
         pipeline.on_failure(context, LEFT)
+    run.steps.filter(status=StepStatus.RUNNING).update(finished_at=now)
     _end(run, RunStatus.CANCELLED, "", now=now)
 
 

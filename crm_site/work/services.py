@@ -72,7 +72,8 @@ _SAME = """(t.status, t.reason, t.customer_id, t.due_date, t.stake, t.urgency, t
         CASE WHEN t.handed_over_by_id IS NULL THEN t.owner_id END, CASE WHEN t.handed_over_by_id IS NULL THEN t.unit_id END)
     IS NOT DISTINCT FROM ('open', n.reason, n.customer_id, n.due_date, n.stake, n.urgency, n.params,
         CASE WHEN t.handed_over_by_id IS NULL THEN n.owner_id END, CASE WHEN t.handed_over_by_id IS NULL THEN n.unit_id END)"""
-# Tasks that are as they should be are left out before the upsert, which would lock, and so write, every one of them.
+# Tasks that are as they should be are left out before the upsert, which would lock, and so write, every one of them. Their
+# two states are named for the index: nearly all that a bank has had are cancelled.
 _UPSERT = f"""
 INSERT INTO work_task AS t (bank_id, reason, source_key, customer_id, owner_id, unit_id, due_date, show_from, stake,
     urgency, params, created_at, status, result, run_id)
@@ -81,7 +82,8 @@ SELECT %(bank)s, reason, source_key, customer_id, owner_id, unit_id, due_date,
 FROM (SELECT DISTINCT ON (source_key) * FROM work_stage ORDER BY source_key, urgency DESC) n
 WHERE NOT EXISTS (
     SELECT FROM work_task t WHERE t.bank_id = %(bank)s AND t.source_key = n.source_key AND t.source_key <> ''
-        AND (%(first)s::bigint IS NULL OR t.customer_id BETWEEN %(first)s AND %(last)s) AND (t.status = 'done' OR {_SAME}))
+        AND (%(first)s::bigint IS NULL OR t.customer_id BETWEEN %(first)s AND %(last)s)
+        AND t.status IN ('open', 'done') AND (t.status = 'done' OR {_SAME}))
 ON CONFLICT (bank_id, source_key) WHERE source_key <> '' DO UPDATE SET
     reason = excluded.reason, customer_id = excluded.customer_id,
     owner_id = CASE WHEN t.handed_over_by_id IS NULL THEN excluded.owner_id ELSE t.owner_id END,

@@ -203,7 +203,7 @@ class Landing:
         return len(self.part.lines) - staged
 
     def _differing(self) -> tuple[str, str]:
-        """(further tables, condition) of the rows that may change something: all of them, unless the feed can tell."""
+        """(further joins, condition) of the rows that may change something: all of them, unless the feed can tell."""
         same = SAME.get(self.feed.name)
         if same is None:
             return "", "true"
@@ -404,8 +404,8 @@ def remove_ended(landing: Landing, only: str = "true") -> Counts:
     return Counts(updated=gone, unchanged=asked - gone)
 
 
-# What tells rows of a feed that stand already in all they give, with everything derived from them: (further tables to
-# join, condition), over the staged row p and the standing one t.
+# What tells rows of a feed that stand already in all they give, with everything derived from them: (what else the join of
+# the standing row asks and further tables to join, condition), over the staged row p and the standing one t.
 SAME: dict[str, Callable[[Landing], tuple[str, str]]] = {}
 # How each feed lands, where not the plain way. The rooms beside this one add theirs (customers.ingest.jobs).
 LANDINGS: dict[str, Callable[[Landing], Counts]] = {}

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 from django.core.exceptions import PermissionDenied
+from django.db import connection
+from django.db.models import F
 from django.utils import timezone
 
 from crm_site.accounts.models import Bank
@@ -218,6 +220,10 @@ def test_retry_goes_on_from_the_failed_step(house: House, administrator: Person,
         broken[0] = False
         stranger, boss = rm.actor, administrator.actor
         with bank(house.id):
+            day = dt.timedelta(days=1)
+            Step.objects.filter(run=run, name="b").update(
+                started_at=F("started_at") - day, finished_at=F("finished_at") - day
+            )
             with pytest.raises(Run.DoesNotExist):
                 services.retry_run(stranger, run_id=run.pk)
             services.retry_run(boss, run_id=run.pk)
@@ -225,6 +231,10 @@ def test_retry_goes_on_from_the_failed_step(house: House, administrator: Person,
         run = services.run_to_end(run)
         assert run.status == "done"
         assert sorted(done) == [0, 1, 2]
+        with bank(house.id):
+            assert (
+                0 < Step.objects.get(run=run, name="b").seconds < 3600
+            )  # the day it lay broken is not its time
         with bank(house.id), pytest.raises(Conflict):
             services.retry_run(boss, run_id=run.pk)
 
@@ -311,6 +321,22 @@ def test_work_runs_inside_the_bank_of_its_chunk(house: House, other_house: House
         executor.drain()
     assert sorted(seen) == sorted([(house.id, house.id), (other_house.id, other_house.id)])
     assert current_bank() is None
+
+
+def test_a_step_reads_its_cursors_to_the_end(house: House) -> None:
+    """Planned for all rows: for the first tenth of them the planner would walk through the whole bank."""
+    seen = []
+
+    def note(context, payload):
+        with connection.cursor() as cursor:
+            cursor.execute("SHOW cursor_tuple_fraction")
+            seen.append(cursor.fetchone())
+        return Counts()
+
+    with toy.pipeline(toy.step("a", work=note)):
+        start(house)
+        executor.drain()
+    assert seen == [("1",)]
 
 
 def test_another_banks_runs_are_not_seen(house: House, outsider: Person, other_house: House) -> None:
