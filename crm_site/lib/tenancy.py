@@ -10,10 +10,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any, ClassVar
 
 from django.db import connection, models, transaction
 from django.db.models.lookups import Exact
+from django.utils.encoding import force_str
 
 from crm_site.lib.permissions import Actor
 
@@ -219,6 +221,11 @@ class TenantManager(models.Manager.from_queryset(TenantQuerySet)):  # type: igno
         return queryset if active is None else queryset.filter(bank_id=active)
 
 
+@cache
+def _labels(field: models.Field) -> dict[Any, Any]:
+    return dict(field.flatchoices)
+
+
 class TenantModel(models.Model):
     """A row that belongs to one bank. Its changes are audited unless `audited` is False: say why beside it."""
 
@@ -231,3 +238,8 @@ class TenantModel(models.Model):
     class Meta:
         abstract = True
         base_manager_name = "objects"
+
+    def _get_FIELD_display(self, field: models.Field) -> str:
+        """What get_…_display says. Django's own gathers all choices with all their labels for each value of each row."""
+        value = getattr(self, field.attname)
+        return force_str(_labels(field).get(value, value), strings_only=True)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from django import forms
 from django.template import Context, Template
+from django.template.loader import render_to_string
 from django.utils import translation
 
 from crm_site.lib.money import AmountField, PercentField
@@ -122,3 +123,15 @@ def test_the_box_of_an_amount_names_its_unit() -> None:
     assert "data-amount" not in box(form["rate"])
     assert "field-unit" not in box(form["months"])
     assert '<span class="field-unit">USD</span>' in box(Foreign(initial={"currency": "USD"})["limit"])
+
+
+def test_a_fixed_text_is_in_the_readers_language_whoever_asked_first() -> None:
+    said = []
+    for language in ("en", "zh-hans", "en"):
+        with translation.override(language):
+            said.append(render_to_string("_shared/pager.html"))
+    assert 'aria-label="Pages"' in said[0] == said[2] != said[1]
+    with translation.override("en"):
+        found = Template('{% translate "Pages" %}')  # of no loader: shown in any language
+    with translation.override("zh-hans"):
+        assert found.render(Context()) in said[1]

@@ -17,6 +17,8 @@ from django.contrib.auth.password_validation import password_validators_help_tex
 from django.core.serializers.json import DjangoJSONEncoder
 from django.forms import BoundField
 from django.template import Context, Variable
+from django.template.base import Node, Parser, TextNode, Token
+from django.templatetags.i18n import do_translate
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.timezone import is_aware, localdate, localtime
@@ -25,6 +27,20 @@ from crm_site.lib import formats, svg
 from crm_site.lib.permissions import may
 
 register = template.Library()
+
+
+@register.tag
+def translate(parser: Parser, token: Token) -> Node:
+    """Django's own tag. A fixed text becomes plain text at once, for lib.template_loader compiles a template for one
+    language: a list says hundreds of them. Templates that no loader found may be shown in any language."""
+    node = do_translate(parser, token)
+    text = node.filter_expression.var.literal
+    is_fixed = (
+        len(token.split_contents()) == 2 and isinstance(text, str) and not node.filter_expression.filters
+    )
+    if not is_fixed or parser.origin is None or parser.origin.loader is None:
+        return node
+    return TextNode(str(node.render(Context())))
 
 
 def _home_currency(context: Context) -> str:
@@ -321,28 +337,23 @@ def bar(
 
     `tone`: "", "watch", "risk", "quiet"; `size`: "", "short", "wide", "tall" (several with a space).
     """
-    classes = "".join(f" bar-{part}" for part in size.split())
+    classes, fill = (
+        "".join(f" bar-{part}" for part in size.split()),
+        f"bar-fill is-{tone}" if tone else "bar-fill",
+    )
+    # Numbers and our own words, as in a sparkline.
     if mark is None:
-        return format_html(
-            '<svg class="bar{}" viewBox="0 0 100 6" preserveAspectRatio="none" {}>'
-            '<rect class="bar-fill{}" width="{}" height="6"/></svg>',
-            classes,
-            _image_role(label),
-            f" is-{tone}" if tone else "",
-            svg.share(value, whole),
+        return SafeString(
+            f'<svg class="bar{classes}" viewBox="0 0 100 6" preserveAspectRatio="none" {_image_role(label)}>'
+            f'<rect class="{fill}" width="{svg.share(value, whole)}" height="6"/></svg>'
         )
     axis = float(whole) if whole and mark < whole else float(mark) * 1.2
     at = svg.share(mark, axis)
-    return format_html(
-        '<svg class="bar bar-marked{}" viewBox="0 0 100 14" preserveAspectRatio="none" {}>'
+    return SafeString(
+        f'<svg class="bar bar-marked{classes}" viewBox="0 0 100 14" preserveAspectRatio="none" {_image_role(label)}>'
         '<rect class="bar-track" y="3" width="100" height="8"/>'
-        '<rect class="bar-fill{}" y="3" width="{}" height="8"/>'
-        '<rect class="bar-mark" x="{}" width="1.6" height="14"/></svg>',
-        classes,
-        _image_role(label),
-        f" is-{tone}" if tone else "",
-        svg.share(value, axis),
-        round(at - 0.8, 2),
+        f'<rect class="{fill}" y="3" width="{svg.share(value, axis)}" height="8"/>'
+        f'<rect class="bar-mark" x="{round(at - 0.8, 2)}" width="1.6" height="14"/></svg>'
     )
 
 
