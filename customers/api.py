@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import uuid
 from collections.abc import Mapping
 from decimal import Decimal
+from functools import cached_property
 from typing import Any, ClassVar
 from urllib.parse import quote
 
@@ -12,7 +14,7 @@ from django.db.models import JSONField, QuerySet
 from django.db.models.expressions import RawSQL
 from django.http import Http404
 from django.utils import timezone
-from django.utils.timezone import localtime
+from django.utils.timezone import get_current_timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework import generics, serializers
 from rest_framework.request import Request
@@ -88,13 +90,19 @@ class CustomerOut(serializers.Serializer):
     identifiers = MaskedValue(many=True)
     contact_points = MaskedValue(many=True)
 
+    @cached_property
+    def _zone(self) -> dt.tzinfo:
+        return get_current_timezone()
+
     def to_representation(self, row: Mapping[str, Any]) -> Any:
         answer: dict[str, Any] = {name: row[path] for name, path in _COLUMNS.items()}
         for name in ("birth_date", "founded_date", "customer_since"):
             if answer[name] is not None:
                 answer[name] = answer[name].isoformat()
         if answer["source_as_of"] is not None:
-            answer["source_as_of"] = localtime(answer["source_as_of"]).isoformat().replace("+00:00", "Z")
+            answer["source_as_of"] = (
+                answer["source_as_of"].astimezone(self._zone).isoformat().replace("+00:00", "Z")
+            )
         return answer
 
 
@@ -311,7 +319,7 @@ class CustomerListView(ApiView, generics.ListAPIView):
         answer = self.replayed(request)
         if answer is None:
             written = read_party(request.data)
-            with refusals():
+            with refusals(written.faults):
                 customer = create_party(
                     request.user,
                     is_prospect=bool(written.is_prospect),
@@ -353,7 +361,7 @@ class CustomerDetailView(ApiView):
             return replay
         customer = _customer(request.user, number)
         written = read_party(request.data, without=("number",))
-        with refusals():
+        with refusals(written.faults):
             change_party(
                 request.user,
                 customer=customer,

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.db import transaction
 from rest_framework import serializers
 
-from crm_site.lib.api.fields import StrictSerializer, Text
+from crm_site.lib.api.fields import StrictSerializer, Text, unknown_field
+from crm_site.lib.errors import DomainError
 from customers.ingest.columns import Column
 from customers.ingest.docs import cell_of, column_schema
 from customers.ingest.single import RowRefused, feed_of
@@ -37,11 +39,16 @@ class ProfileIn(StrictSerializer):
 
 @dataclass
 class Written:
-    """A body, read: cells by column as text (empty: clear it), CRM-owned fields, and which of the two it is to be."""
+    """A body, read: cells by column as text (empty: clear it), CRM-owned fields, and which of the two it is to be.
+
+    `faults`: of its JSON by field, unknown ones too. With any it is written for the faults that the feeds' rules find
+    besides, and taken back (`refusals`).
+    """
 
     cells: dict[str, str] = field(default_factory=dict)
     profile: dict[str, str] = field(default_factory=dict)
     is_prospect: bool | None = None
+    faults: dict[str, Any] = field(default_factory=dict)
 
 
 def party_schema(required: tuple[str, ...]) -> dict[str, Any]:
@@ -73,10 +80,11 @@ def party_schema(required: tuple[str, ...]) -> dict[str, Any]:
 
 
 def read_party(data: Any, *, without: tuple[str, ...] = ()) -> Written:
-    """The body as what is to be written; ValidationError for unknown fields and wrong JSON types."""
+    """The body as what is to be written. Raises ValidationError for what is no object."""
     if not isinstance(data, dict):
         raise serializers.ValidationError("A JSON object.")
-    written, refused = Written(), {}
+    written = Written()
+    refused = written.faults
     profile = {name: value for name, value in data.items() if name in ProfileIn().fields}
     for name, value in data.items():
         if name == "is_prospect":
@@ -90,21 +98,28 @@ def read_party(data: Any, *, without: tuple[str, ...] = ()) -> Written:
             except ValueError as error:
                 refused[name] = [serializers.ErrorDetail(str(error), code="invalid")]
         elif name not in profile:
-            refused[str(name)] = [serializers.ErrorDetail("Unknown field.", code="unknown_field")]
+            refused[str(name)] = [unknown_field()]
     checked = ProfileIn(data=profile)
-    if not checked.is_valid() or refused:
-        raise serializers.ValidationError({**checked.errors, **refused})
-    written.profile = dict(checked.validated_data)
+    if checked.is_valid():
+        written.profile = dict(checked.validated_data)
+    refused |= checked.errors
     return written
 
 
 @contextmanager
-def refusals() -> Iterator[None]:
-    """The feeds' row errors as the API's."""
+def refusals(faults: Mapping[str, Any]) -> Iterator[None]:
+    """The feeds' row errors as the API's, and those of the body's JSON beside them: nothing is written with either."""
+    errors: dict[str, Any] = {}
     try:
-        yield
+        with transaction.atomic():
+            yield
+            if faults:
+                raise serializers.ValidationError(dict(faults))
     except RowRefused as refused:
-        errors: dict[str, list[serializers.ErrorDetail]] = {}
         for error in refused.errors:
             errors.setdefault(error.field, []).append(serializers.ErrorDetail(error.message, code=error.code))
-        raise serializers.ValidationError(errors) from refused
+        raise serializers.ValidationError({**errors, **faults}) from refused
+    except DomainError as error:
+        if faults:  # the body first: what stands in the way of it may have gone when it is sent again
+            raise serializers.ValidationError(dict(faults)) from error
+        raise

@@ -7,7 +7,8 @@ from typing import Any
 import redis
 from django.conf import settings
 from django.db import DatabaseError, connection
-from django.db.migrations.executor import MigrationExecutor
+
+from crm_site.lib.postgres.pending import pending_migrations
 
 _state = {"migrated": False}  # migrations are looked for until none is pending, then never again
 
@@ -17,11 +18,10 @@ def readiness() -> dict[str, Any]:
     state: dict[str, Any] = {"ready": False, "database": "ok", "migrations": "ok", "broker": "ok"}
     try:
         if not _state["migrated"]:
-            executor = MigrationExecutor(connection)
-            plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
-            if plan:
-                state["migrations"] = f"{len(plan)} pending"
-            _state["migrated"] = not plan
+            pending = pending_migrations()
+            if pending:
+                state["migrations"] = f"{pending} pending"
+            _state["migrated"] = not pending
         else:
             with connection.cursor() as cursor:
                 cursor.execute("select 1")

@@ -9,8 +9,10 @@ from collections.abc import Callable
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import ProgrammingError
 
 from crm_site.lib.errors import DomainError
+from crm_site.lib.postgres.pending import pending_migrations
 
 LINE_SECONDS = 5.0
 BAR_SECONDS = 0.2
@@ -20,7 +22,8 @@ BAR_WIDTH = 24
 class BanyanCommand(BaseCommand):
     """Base of every command: subclasses implement `work` and return what --json prints.
 
-    `say` prints a result line unless --json was asked for. DomainError becomes one line and exit 1.
+    `say` prints a result line unless --json was asked for. DomainError becomes one line and exit 1, and so does a
+    database that lacks a table or column because it has not been migrated.
     """
 
     requires_system_checks: list[str] = []
@@ -34,6 +37,13 @@ class BanyanCommand(BaseCommand):
             result = self.work(**options)
         except DomainError as error:
             raise CommandError(error.message) from error
+        except ProgrammingError as error:
+            if not (pending := pending_migrations()):
+                raise
+            message = (
+                f"The database is {pending} migrations behind this program: run `manage.py migrate` first."
+            )
+            raise CommandError(message) from error
         if self.as_json:
             self.stdout.write(json.dumps(result, ensure_ascii=False, default=str))
 

@@ -103,6 +103,11 @@ def test_an_unknown_field_is_an_error_with_its_pointer(call: Call) -> None:
     answer = call("patch", "customers/M-1", {"nmae": "Renamed"})
     assert answer.status_code == 400
     assert answer.json()["errors"][0]["pointer"] == "#/nmae"
+    # Beside every other fault of the body, and not before them.
+    several = call("post", "interactions", {"customer": "M-1", "channel": "smoke", "nmae": "x"})
+    assert {e["pointer"]: e["code"] for e in several.json()["errors"]} == {
+        "#/channel": "invalid_choice", "#/nmae": "unknown_field",
+    }  # fmt: skip
 
 
 def test_the_same_key_and_body_act_once(call: Call) -> None:

@@ -66,6 +66,10 @@ class TestCreate:
         unknown = call("post", "customers", {**PERSON, "branch": "nowhere"})
         assert codes(unknown) == {"#/branch": "unknown_reference"}
         assert codes(call("post", "customers", {**PERSON, "nmae": "x"})) == {"#/nmae": "unknown_field"}
+        several = {**PERSON, "nmae": "x", "phone": "12", "employees": "5", "occupation": 7}  # all at once
+        assert codes(call("post", "customers", several)) == {
+            "#/nmae": "unknown_field", "#/phone": "bad_phone", "#/employees": "invalid", "#/occupation": "invalid",
+        }  # fmt: skip
         assert codes(call("post", "customers", {**PERSON, "employees": "5"})) == {"#/employees": "invalid"}
         assert codes(call("post", "customers", {"name": "x", "kind": "personal"})) == {"#/number": "required"}
         with bank(house.id):

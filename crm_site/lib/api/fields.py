@@ -15,17 +15,26 @@ from crm_site.lib.money import round_to
 FIRST_YEAR, LAST_YEAR = 1900, 2199
 
 
+def unknown_field() -> serializers.ErrorDetail:
+    return serializers.ErrorDetail("Unknown field.", code="unknown_field")
+
+
 class StrictSerializer(serializers.Serializer):
-    """Refuses members it does not know, so that a typing error is never silently dropped."""
+    """Refuses members it does not know, so that a typing error is never silently dropped; all faults at once."""
 
     def to_internal_value(self, data: Any) -> Any:
-        if isinstance(data, dict):
-            known = {name for name, field in self.fields.items() if not field.read_only}
-            extra = sorted(str(name) for name in set(data) - known)
-            if extra:
-                unknown = serializers.ErrorDetail("Unknown field.", code="unknown_field")
-                raise serializers.ValidationError({name: [unknown] for name in extra})
-        return super().to_internal_value(data)
+        known = {name for name, field in self.fields.items() if not field.read_only}
+        extra = sorted(str(name) for name in set(data) - known) if isinstance(data, dict) else []
+        faults: dict[str, Any] = {name: [unknown_field()] for name in extra}
+        try:
+            value = super().to_internal_value(data)
+        except serializers.ValidationError as error:
+            if not extra or not isinstance(error.detail, dict):
+                raise
+            faults = {**error.detail, **faults}
+        if faults:
+            raise serializers.ValidationError(faults)
+        return value
 
 
 class MoneyString(serializers.Field):

@@ -47,7 +47,7 @@ class Command(BanyanCommand):
         }
         if loaded.password:
             self.say(
-                f"Created http://{loaded.bank.host}  login {loaded.login}  one-time password {loaded.password}"
+                f"Created bank at host {loaded.bank.host}  login {loaded.login}  one-time password {loaded.password}"
             )
         for feed, done in feeds.items():
             self.say(
