@@ -67,3 +67,13 @@ class TieEndForm(ServiceForm):
     ended_date = forms.DateField(label=_("Ended on"), widget=_day())
     reason = forms.ChoiceField(label=_("Why"), choices=TieEnd, initial=TieEnd.OVER, widget=forms.RadioSelect)
     note = forms.CharField(label=_("Note"), max_length=200, required=False)
+
+    def __init__(self, *args: Any, is_held: bool = False, **kwargs: Any) -> None:
+        """`is_held`: while something counts the tie it ends as a mistake alone, with its reason."""
+        super().__init__(*args, **kwargs)
+        if is_held:
+            mistake = [(TieEnd.MISTAKE.value, TieEnd.MISTAKE.label)]
+            self.fields["reason"] = forms.ChoiceField(
+                choices=mistake, initial=TieEnd.MISTAKE, widget=forms.HiddenInput
+            )
+            self.fields["note"].label, self.fields["note"].required = _("Why it is a mistake"), True

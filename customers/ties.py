@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 
 from crm_site.lib import formats
+from crm_site.lib.permissions import Actor
 from crm_site.lib.registry import Registry
-from customers.models import Relation, RelationKind
+from customers.models import RecordedTie, RelationKind
 from customers.models.ties import SYMMETRIC
 
 SENTENCES = {
@@ -54,14 +56,57 @@ def say_direction(kind: str, is_from: bool, one: str, other: str) -> str:
     return say_tie(kind, one, other) if is_from or kind in SYMMETRIC else say_tie(kind, other, one)
 
 
-# Raises Conflict where a recorded tie must not end now: guard(relation, day).
-TieGuard = Callable[[Relation, dt.date], None]
-TIE_GUARDS: Registry[TieGuard] = Registry("guard of ties")
+@dataclass(frozen=True, slots=True)
+class TieHold:
+    """Something under way that counts a tie, or may, and keeps it until it has ended. `name`, `about` and `url` are ""
+    where the reader does not see it; `until`: the last day that it may go on, None while none is set."""
+
+    name: str = ""
+    about: str = ""
+    url: str = ""
+    until: dt.date | None = None
 
 
-def add_tie_guard(name: str, guard: TieGuard) -> TieGuard:
-    """Register a guard, once, in AppConfig.ready()."""
-    return TIE_GUARDS.add(name, guard)
+@dataclass(frozen=True, slots=True)
+class TieKeeper:
+    """What a room above says of ties: what holds one between two customers, `holds(reader, ends, day)`; and what becomes
+    of that when a tie is declared mistaken all the same: `correct(actor, record, why, now, day)` before it goes, which
+    raises DomainError where this actor must not, and `corrected(record, now, day)` once it is gone."""
+
+    holds: Callable[[Actor, Collection[int], dt.date], list[TieHold]]
+    correct: Callable[[Actor, RecordedTie, str, dt.datetime, dt.date], None]
+    corrected: Callable[[RecordedTie, dt.datetime, dt.date], None]
+
+
+TIE_KEEPERS: Registry[TieKeeper] = Registry("keeper of ties")
+
+
+def add_tie_keeper(name: str, keeper: TieKeeper) -> TieKeeper:
+    """Register a keeper, once, in AppConfig.ready()."""
+    return TIE_KEEPERS.add(name, keeper)
+
+
+def holds_of(actor: Actor, ends: Collection[int], day: dt.date) -> list[TieHold]:
+    """What keeps a tie between two customers on a day, on record already or about to be; what the reader sees first."""
+    found = [hold for keeper in TIE_KEEPERS for hold in keeper.holds(actor, ends, day)]
+    return sorted(found, key=lambda hold: not hold.name)
+
+
+def say_holds(holds: Sequence[TieHold]) -> str:
+    """Why a tie cannot be ended now, and until when."""
+    seen = [_say_hold(hold) for hold in holds if hold.name]
+    if hidden := len(holds) - len(seen):
+        seen.append(
+            ngettext("%(n)s case that you do not see", "%(n)s cases that you do not see", hidden)
+            % {"n": hidden}
+        )
+    return _("Under way, and may count this tie: %s. It can be ended once they have ended.") % "; ".join(seen)
+
+
+def _say_hold(hold: TieHold) -> str:
+    if hold.until is None:
+        return hold.name
+    return _("%(name)s (%(day)s at the latest)") % {"name": hold.name, "day": formats.day(hold.until)}
 
 
 def somebody() -> str:

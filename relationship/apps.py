@@ -47,6 +47,6 @@ class RelationshipConfig(AppConfig):
                 "relationship:customer-panel",
                 "assignment.read",
                 "overview",
-                60,
+                48,  # beside the churn risk, which is as short: what is long stands beside what is long
             )
         )

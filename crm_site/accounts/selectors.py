@@ -261,6 +261,11 @@ def api_clients(actor: Actor) -> list[ClientRow]:
     return [ClientRow(client, client.get_scopes(), client.last_token_at) for client in clients]
 
 
+def client_names(client_ids: Iterable[str]) -> dict[str, str]:
+    """What the bank's machine clients of these ids are called; one that was revoked and removed is not among them."""
+    return dict(Client.objects.filter(pk__in=set(client_ids)).values_list("pk", "name"))
+
+
 def capacities(actor: Actor) -> list[GradeCapacity]:
     """What each grade may hold, best grade first."""
     require(actor, "organisation.manage")

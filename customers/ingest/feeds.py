@@ -184,7 +184,7 @@ _PARTY = (
     Column("number", "code", "customer number", "100001", required=True, most=32, synonyms=_CUSTOMER_HEADERS),
     Column("name", "text", "name", "张伟明", required=True, most=160, synonyms=_NAME_HEADERS),
     Column("kind", "choice", "kind of customer", "personal", required=True, choices=KINDS,
-           synonyms=("客户类型", "客户种类", "类型", "type")),
+           synonyms=("客户类型", "客户种类", "客户类别", "客户性质", "类型", "type")),
     Column("birth_date", "date", "date of birth", "1982-05-17", synonyms=("出生日期", "生日", "birthday")),
     Column("founded_date", "date", "date of foundation", "", synonyms=("成立日期",)),
     Column("gender", "choice", "F, M or X", "M", choices=("F", "M", "X"), synonyms=("性别", "sex")),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from django.db.models import QuerySet
 from django.utils.translation import gettext
 
 from crm_site.accounts.banks import vault_of
+from crm_site.accounts.selectors import client_names
 from crm_site.jobs.models import Run
 from crm_site.jobs.selectors import share_done, step_views
 from crm_site.lib.formats import is_chinese
@@ -36,6 +37,15 @@ def imports(actor: Actor) -> QuerySet[Batch]:
     """People's uploads and what they were tried out as, newest first; other deliveries stand beside them."""
     require(actor, "import.upload")
     return Batch.objects.select_related("staff")
+
+
+def senders(batches: Sequence[Batch]) -> dict[int, str]:
+    """Who sent each delivery, by its id: a person, or the machine client. One statement."""
+    clients = client_names(batch.client_id for batch in batches if batch.client_id)
+    return {
+        batch.pk: batch.staff.name if batch.staff else clients.get(batch.client_id, batch.client_id)
+        for batch in batches
+    }
 
 
 @dataclass(frozen=True)

@@ -41,8 +41,9 @@ def import_list(request: Any) -> HttpResponse:
     if before.isdigit() and len(before) < 19:
         found = found.filter(pk__lt=int(before))
     rows = list(found[: PAGE + 1])
+    sender = selectors.senders(rows[:PAGE])
     context = {
-        "batches": [(batch, FEEDS[batch.feed].title) for batch in rows[:PAGE]],
+        "batches": [(batch, FEEDS[batch.feed].title, sender[batch.pk]) for batch in rows[:PAGE]],
         "older": rows[PAGE - 1].pk if len(rows) > PAGE else None,
     }
     return render(request, "customers/import_list.html", context)
@@ -86,6 +87,7 @@ def show(
     context = {
         **progress_of(batch),
         "feed": FEEDS[batch.feed],
+        "sender": selectors.senders([batch])[batch.pk],
         "refused": refused,
         "in_the_way": getattr(refused, "rows", []),
         "mapping": uploads.choices(batch) if waits else None,

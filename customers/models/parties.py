@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
 from django.db import models
@@ -38,22 +40,52 @@ LINE_KINDS = {
 }
 
 
-def visible_rows(actor: Actor, prefix: str = "") -> Q:
-    """The one rule of which customers an actor sees; `prefix` leads to the customer ("customer__").
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """The one rule of which customers an actor sees, as a filter of rows and of one customer that was read.
 
-    Own customers and covered ones; the subtree of a branch manager's unit; the line of a line department;
-    the whole bank for headquarters and machine clients; none for administrator and operator.
+    Own customers and covered ones (`people`: whose); the subtree of a branch manager's unit (`places`: intervals of the
+    tree); the line of a line department (`kinds`); the whole bank for headquarters and machine clients (`is_all`); none
+    for administrator and operator.
     """
-    if actor.has(WHOLE_BANK) or actor.has({Role.API}):
-        return Q()
-    seen = Q(pk__in=[])
-    if actor.has({Role.LINE_DEPARTMENT}):
-        seen |= Q(**{f"{prefix}kind__in": LINE_KINDS.get(actor.line_department, ())})
-    for lft, rgt in actor.intervals(SUBTREE):
-        seen |= Q(**{f"{prefix}home_branch__lft__gte": lft, f"{prefix}home_branch__lft__lte": rgt})
-    if actor.has(OWN):
-        seen |= Q(**{f"{prefix}responsible__in": actor.portfolio})
-    return seen
+
+    is_all: bool
+    kinds: Sequence[str]
+    places: Sequence[tuple[int, int]]
+    people: Sequence[int]
+
+    def rows(self, prefix: str = "") -> Q:
+        """The filter; `prefix` leads to the customer ("customer__")."""
+        if self.is_all:
+            return Q()
+        seen = Q(pk__in=[])
+        if self.kinds:
+            seen |= Q(**{f"{prefix}kind__in": self.kinds})
+        for lft, rgt in self.places:
+            seen |= Q(**{f"{prefix}home_branch__lft__gte": lft, f"{prefix}home_branch__lft__lte": rgt})
+        if self.people:
+            seen |= Q(**{f"{prefix}responsible__in": self.people})
+        return seen
+
+    def holds(self, kind: str, branch_lft: int | None, responsible_id: int | None) -> bool:
+        """Whether it reaches the customer of this kind, home branch (its place in the tree) and manager."""
+        in_place = branch_lft is not None and any(lft <= branch_lft <= rgt for lft, rgt in self.places)
+        return self.is_all or kind in self.kinds or in_place or responsible_id in self.people
+
+
+def reach_of(actor: Actor) -> Reach:
+    """Which customers an actor sees."""
+    return Reach(
+        is_all=actor.has(WHOLE_BANK) or actor.has({Role.API}),
+        kinds=LINE_KINDS.get(actor.line_department, ()) if actor.has({Role.LINE_DEPARTMENT}) else (),
+        places=actor.intervals(SUBTREE),
+        people=actor.portfolio if actor.has(OWN) else (),
+    )
+
+
+def visible_rows(actor: Actor, prefix: str = "") -> Q:
+    """The rows of customers that an actor sees; `prefix` leads to the customer ("customer__")."""
+    return reach_of(actor).rows(prefix)
 
 
 class CustomerQuerySet(TenantQuerySet):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from decimal import Decimal
 from typing import ClassVar
 
 from django.contrib.postgres.fields import ArrayField
@@ -18,6 +20,20 @@ from customers.models.parties import Customer, CustomerKind, visible_rows
 # From this churn probability on a customer counts as "high churn risk", on pages, worklists and in summaries.
 ALARM_BP = 3000
 VALUE_TIERS = {3: "high", 2: "mid", 1: "general"}
+TREND_MONTHS = 13
+
+
+def deposit_trend(month_ends: Sequence[Decimal], newest: Decimal) -> tuple[Decimal, ...]:
+    """What a little line of deposits draws: the last month-ends and, between two of them, the figure of today.
+
+    Without today's the line would end at the month-end before, against the figure and the change beside it.
+    """
+    points = tuple(month_ends)
+    if points and points[-1] != newest:
+        points = (*points, newest)
+    return points[-TREND_MONTHS:]
+
+
 WEALTH_LEVELS = {
     7: "black_gold", 6: "diamond", 5: "premier_platinum", 4: "platinum", 3: "premier_gold", 2: "gold", 1: "standard",
 }  # fmt: skip

@@ -29,7 +29,7 @@ from customers.facts import CHURN_ALARM_BP, CHURN_ALARM_PCT
 from customers.industries import NAMES, key_of
 from customers.models import Customer, CustomerKind, PortfolioMonth, Standing
 from customers.models.parties import LINE_KINDS
-from customers.models.standing import VALUE_TIERS, WEALTH_LEVELS
+from customers.models.standing import VALUE_TIERS, WEALTH_LEVELS, deposit_trend
 
 PAGE_SIZE = 50
 COUNT_LIMIT = 10_000
@@ -428,7 +428,7 @@ def _row(read: Any, kind_label: str, task: NextThing | None) -> CustomerRow:
         overdue_amount=read.overdue_amount,
         days_past_due=read.days_past_due,
         change=change,
-        months=tuple(from_minor(value) for value in read.deposits_13),
+        months=deposit_trend([from_minor(value) for value in read.deposits_13], read.deposits_adb),
         churn=Decimal(read.churn_bp) / 10_000 if read.churn_bp >= 0 else None,
         is_alarm=read.churn_bp >= CHURN_ALARM_BP,
         last_contact_date=read.last_contact_date,

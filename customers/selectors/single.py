@@ -37,7 +37,7 @@ from customers.models import (
     StandingOrder,
     Transaction,
 )
-from customers.models.standing import VALUE_TIERS, WEALTH_LEVELS
+from customers.models.standing import VALUE_TIERS, WEALTH_LEVELS, deposit_trend
 from customers.selectors.ties import RelatedParty, relations_of
 
 MONTHS = 13
@@ -81,7 +81,7 @@ def customer_header(actor: Actor, customer_id: int) -> CustomerHeader:
         churn=Decimal(standing.churn_bp) / 10_000 if standing.churn_bp >= 0 else None,
         is_churn_alarm=standing.churn_bp >= CHURN_ALARM_BP,
         change=(standing.deposits_adb - previous) / previous if previous > 0 else None,
-        months=tuple(from_minor(value) for value in standing.deposits_13),
+        months=deposit_trend([from_minor(value) for value in standing.deposits_13], standing.deposits_adb),
         identifiers=list(Identifier.objects.filter(customer=customer).order_by("scheme")),
         contact_points=list(ContactPoint.objects.filter(customer=customer).order_by("kind", "position")),
     )

@@ -8,21 +8,24 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
+from collections.abc import Sequence
 from decimal import ROUND_HALF_UP, Decimal
 from typing import NoReturn
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import Q
 from django.utils.timezone import localdate
 from django.utils.translation import gettext as _
 
 from crm_site.lib.errors import Conflict, DomainError
-from crm_site.lib.permissions import Actor, require_person
+from crm_site.lib.permissions import Actor, may, require_person
+from crm_site.lib.tenancy import require_bank
 from customers.models import Customer, RecordedTie, Relation, RelationKind, TieEnd
 from customers.models.ties import HOLDINGS, SYMMETRIC, WITH_SHARE, fits, tie_key
 from customers.selectors.ties import other_party
-from customers.ties import TIE_GUARDS, say_share
+from customers.ties import TIE_KEEPERS, TieHold, holds_of, say_holds, say_share
 
+CORRECT = "tie.correct"
 MAJORITY = Decimal("0.5")  # who holds more is as a parent: nobody is one of himself, however many steps up
 MOST_STEPS = 50
 _UNIT = Decimal("0.000001")
@@ -65,12 +68,15 @@ def record_tie(
         _refuse("from_date", _("A tie that begins in the future is recorded once it holds."))
     try:
         with transaction.atomic():
+            _hold_ties(shared=True)
             # Whoever records something else about one of the two waits, so that shares add up and no ring closes.
             list(
                 Customer.objects.select_for_update(no_key=True, of=("self",))
                 .filter(pk__in=(one.pk, two.pk))
                 .order_by("pk")
             )
+            if known := RecordedTie.objects.filter(submission=submission).first():
+                return known  # the second click of two at once has waited here for the first
             _check_against_record(kind, one, two, share)
             record = RecordedTie.objects.create(
                 customer=one, other=two, kind=kind, share=share, from_date=from_date, evidence=evidence.strip(),
@@ -89,8 +95,11 @@ def end_tie(
 ) -> RecordedTie:
     """The end of a tie that staff recorded. Sending the same twice ends it once.
 
-    Raises Conflict when it has ended otherwise, core banking delivers it by now, or a guard of a room above says no;
-    DomainError with the field's name for a day in the future or before it began.
+    While something under way may count the tie it stays, but for one way: who may correct ties and has no hand in what
+    counts it declares, with a reason, that it was recorded by mistake.
+
+    Raises Conflict when it has ended otherwise, core banking delivers it by now, or it is held; DomainError with the
+    field's name for a day in the future or before it began, or where a correction lacks its reason.
     """
     staff_id = require_person(actor, "tie.record")
     if reason not in TieEnd.values:
@@ -100,6 +109,7 @@ def end_tie(
     if record.from_date and ended_date < record.from_date:
         _refuse("ended_date", _("That is before the tie began."))
     with transaction.atomic():
+        _hold_ties(shared=False)
         current = RecordedTie.objects.select_for_update(of=("self",)).get(pk=record.pk)
         if current.ended_at:
             if (current.ended_date, current.end_reason) == (ended_date, reason):
@@ -108,13 +118,39 @@ def end_tie(
         relation = Relation.objects.select_for_update(of=("self",)).filter(record=current).first()
         if relation is None:
             raise Conflict(_core_owns(current), code="core_owned")
-        for guard in TIE_GUARDS:
-            guard(relation, localdate(now))
+        if holds := holds_of(actor, (current.customer_id, current.other_id), localdate(now)):
+            _correct(actor, current, reason, note.strip(), now, holds)
         current.ended_date, current.end_reason, current.end_note = ended_date, reason, note.strip()
         current.ended_by_id, current.ended_at = staff_id, now
         current.save(update_fields=["ended_date", "end_reason", "end_note", "ended_by", "ended_at"])
         relation.delete()
+        for keeper in TIE_KEEPERS if holds else ():
+            keeper.corrected(current, now, localdate(now))
     return current
+
+
+def _correct(
+    actor: Actor, record: RecordedTie, reason: str, why: str, now: dt.datetime, holds: Sequence[TieHold]
+) -> None:
+    """The only end of a tie that is held: a mistake of somebody else, declared by who may."""
+    if reason != TieEnd.MISTAKE or not may(actor, CORRECT):
+        raise Conflict(say_holds(holds), code="tie_held")
+    if not why:
+        _refuse("note", _("Say why: what was said on the cases that count it is void by that."))
+    if record.recorded_by_id == actor.staff_id:
+        raise DomainError(
+            _("Who recorded a tie does not declare it mistaken while a case counts it."), code="own_tie"
+        )
+    for keeper in TIE_KEEPERS:
+        keeper.correct(actor, record, why, now, localdate(now))
+
+
+def _hold_ties(*, shared: bool) -> None:
+    """Until the transaction ends: recording ties and making cases go on side by side, ending one waits for all of them
+    and they for it (the trigger case_ties, credit_rating migration 0110), so that what an end was weighed by stands."""
+    lock = "pg_advisory_xact_lock_shared" if shared else "pg_advisory_xact_lock"
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {lock}(hashtextextended('ties of customers', %s))", [require_bank()])
 
 
 def _core_owns(record: RecordedTie) -> str:

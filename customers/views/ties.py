@@ -18,7 +18,7 @@ from crm_site.lib.errors import DomainError
 from crm_site.lib.permissions import may
 from customers import services
 from customers.forms_ties import TieEndForm, TieForm
-from customers.models import Customer
+from customers.models import Customer, RecordedTie
 from customers.selectors.ties import (
     OtherParty,
     other_party,
@@ -28,6 +28,7 @@ from customers.selectors.ties import (
     sentence_of,
     tie_of,
 )
+from customers.ties import holds_of
 from customers.views.actions import done, form_answer
 from customers.views.drawings import MOST_NODES, draw_relations
 from customers.views.guard import get_customer, is_partial, page
@@ -98,8 +99,15 @@ def _choose(request: Any, customer: Customer, *, is_refused: bool) -> HttpRespon
 
 
 def _asked(request: Any, customer: Customer, other: OtherParty, form: TieForm) -> HttpResponse:
-    context = {"customer": customer, "other": other, "form": form}
+    held = _held(request, (customer.pk, other.customer.pk))
+    context = {"customer": customer, "other": other, "form": form, **held}
     return form_answer(request, "tie_form", context, status=422 if form.errors else 200)
+
+
+def _held(request: Any, ends: tuple[int, int]) -> dict[str, Any]:
+    """What keeps a tie between two customers, as the reader may see it."""
+    holds = holds_of(request.actor, ends, bank_today(request.bank))
+    return {"holds": holds, "hidden": sum(1 for hold in holds if not hold.name)}
 
 
 @page("tie.record")
@@ -110,10 +118,11 @@ def tie_end(request: Any, customer_id: int, record_id: int) -> HttpResponse:
     record = tie_of(customer, record_id)
     if record is None or (record.ended_at and request.method == "GET"):
         raise Http404
-    other = record.other if record.customer_id == customer.pk else record.customer
-    party = other_party(request.actor, other.number)
-    told = sentence_of(record, customer, party.name if party else "")
-    form = TieEndForm(request.POST or None, initial={"ended_date": bank_today(request.bank)})
+    told = _said(request, customer, record)
+    held = {} if record.ended_at else _held(request, (record.customer_id, record.other_id))
+    is_held = bool(held.get("holds"))
+    initial = {"ended_date": bank_today(request.bank)}
+    form = TieEndForm(request.POST or None, initial=initial, is_held=is_held)
     if request.method == "POST" and form.is_valid():
         try:
             services.end_tie(request.actor, record=record, now=timezone.now(), **form.cleaned_data)
@@ -122,5 +131,13 @@ def tie_end(request: Any, customer_id: int, record_id: int) -> HttpResponse:
         else:
             messages.success(request, _("Ended: %s. It stays among the ended ties.") % told)
             return done(request, reverse("customers:tie-list", args=[customer.pk]))
-    context = {"customer": customer, "record": record, "told": told, "form": form}
+    shown = form if not is_held or may(request.actor, "tie.correct") else None
+    context = {"customer": customer, "record": record, "told": told, "form": shown, **held}
     return form_answer(request, "tie_end_form", context, status=422 if form.errors else 200)
+
+
+def _said(request: Any, customer: Customer, record: RecordedTie) -> str:
+    """A recorded tie as a sentence, with the name that the reader may know."""
+    other = record.other if record.customer_id == customer.pk else record.customer
+    party = other_party(request.actor, other.number)
+    return sentence_of(record, customer, party.name if party else "")

@@ -19,6 +19,7 @@ from crm_site.work.models import Task, TaskStatus
 from customers.conditions import both, fact_is
 from customers.facts import CHURN_ALARM_PCT
 from customers.models import Standing
+from customers.models.standing import deposit_trend
 from customers.selectors.lists import matching
 from relationship import links
 from relationship.models import Assignment, Rule
@@ -104,7 +105,7 @@ def portfolio(actor: Actor, day: dt.date) -> Portfolio:
         high_contacted=sum(row["contacted"] for row in rows if row["value_tier"] == 3),
         deposits=deposits,
         deposits_before=sum((row["before"] for row in rows), zero),
-        deposit_months=[*_deposit_months(actor), deposits],
+        deposit_months=deposit_trend(_deposit_months(actor), deposits),
         loans=loans,
         loan_months=[*_loan_months(actor, day), loans] if loans and customers <= LOAN_TREND_CUSTOMERS else [],
         arrived=arrived,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 from urllib.parse import urlencode
 
@@ -139,8 +140,14 @@ def _table(lines: Any, labels: Any, condition: Any) -> dict[str, Any]:
         "rows": rows, "total": total, "average": average,
         "url": urls_for_condition(condition) if condition else "",
         "amounts": [total["deposits_adb"], total["loans"]],
-        "averages": formats.column_unit([average, *(line.average for line in lines)]),
+        "averages": _average_unit([average, *(line.average for line in lines)]),
     }  # fmt: skip
+
+
+def _average_unit(averages: list[Decimal | None]) -> formats.Unit:
+    """Averages of the few rich and the many others in one column: in millions the many would all read <0.1."""
+    wanted = formats.column_unit(averages)
+    return formats.THOUSAND if wanted == formats.MILLION else wanted
 
 
 def _use_label(uses: tuple[str, ...]) -> str:

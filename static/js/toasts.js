@@ -9,6 +9,8 @@ const dismissLater = (toast, after) => setTimeout(() => toast.remove(), after);
 export const toast = (text, { undo } = {}) => {
   const box = holder();
   if (!box || !text) return;
+  // Three slow panels say the same thing once.
+  if (!undo) for (const other of [...box.children]) if (other.textContent === text) other.remove();
   const element = document.createElement("div");
   element.className = "toast";
   element.dataset.toast = "";

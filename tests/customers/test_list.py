@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from crm_site.lib.tenancy import bank
 from customers.models import Standing
+from customers.models.standing import deposit_trend
 from customers.selectors import lists
 from customers.selectors.lists import SORTS, CustomerQuery, customer_list, list_totals, neighbours
 from tests.customers import factories
@@ -303,3 +304,19 @@ def test_the_few_among_many_have_an_index(
         query = CustomerQuery(condition, "-loans" if index == "standing_overdue" else "-deposits_adb")
         found = lists._ordered(lists._listed(branch_manager.actor, query, as_of=AS_OF), query, forward=True)
         assert index in found.values("id")[:51].explain()
+
+
+@pytest.mark.parametrize(
+    ("month_ends", "newest", "drawn"),
+    [
+        ((), 5, ()),
+        ((3, 5), 5, (3, 5)),
+        ((3, 5), 9, (3, 5, 9)),
+        (tuple(range(13)), 20, (*range(1, 13), 20)),
+    ],
+)
+def test_the_line_of_deposits_ends_with_the_figure_beside_it(
+    month_ends: tuple[int, ...], newest: int, drawn: tuple[int, ...]
+) -> None:
+    amounts = [Decimal(amount) for amount in month_ends]
+    assert deposit_trend(amounts, Decimal(newest)) == tuple(Decimal(amount) for amount in drawn)

@@ -57,6 +57,15 @@ def refusal(answer: Any) -> tuple[int, str]:
     return answer.status_code, answer.json().get("code", "")
 
 
+def test_the_list_of_imports_names_the_system_that_delivered(
+    house: Any, post: Post, marketing: Any, client_for: Any
+) -> None:
+    batch = process(house, post(GOOD))
+    desk = client_for(marketing)
+    assert "<td>core</td>" in desk.get("/customers/imports/").content.decode()
+    assert '<span class="sub">core · ' in desk.get(f"/customers/imports/{batch.pk}/").content.decode()
+
+
 def test_a_delivery_from_post_to_error_rows(house: Any, post: Post) -> None:
     answer = post(HEADER + "1,One,personal\n2,,personal\n", query="?business_date=2026-01-31")
     assert answer.json()["status"] == "received"
