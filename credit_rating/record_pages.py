@@ -1,9 +1,17 @@
-"""Where rows of the record about credit are seen."""
+"""Where rows of the record about credit are seen, and which of them are of one case."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from django.db.models import Q, QuerySet
+
 from credit_rating import models
+from credit_rating.selectors import cases as selectors
+from crm_site.lib.permissions import Actor
 from crm_site.lib.record_pages import RecordPage, add_record_pages
+from crm_site.lib.registry import RECORD_MATTERS
 
 _PAGES = (
     (models.CreditCase, "case", "pk"),
@@ -14,6 +22,7 @@ _PAGES = (
     (models.CaseFile, "case", "case_id"),
     (models.CaseMaker, "case", "case_id"),
     (models.CaseSeat, "case", "case_id"),
+    (models.TieCorrection, "case", "case_id"),
     (models.CreditLine, "line", "pk"),
     (models.LineEvent, "line", "line_id"),
     (models.LineCalculation, "calculation", "pk"),
@@ -33,7 +42,40 @@ _PAGES = (
 _DEVELOPING = ((models.DevelopmentSample, "sample", "pk"), (models.Development, "development", "pk"))
 
 
+def rows_of_case(actor: Actor, number: str) -> Mapping[str, Iterable[int]]:
+    """table -> keys of what the record keeps of a case that the actor sees: what was done to it and said of it, the
+    calculations and ratings that it rested on, its campaign's batch, and its line from its approval on."""
+    case = selectors.numbered_case(actor, number)
+    if case is None:
+        return {}
+    of_case = [model for model, page, column in _PAGES if page == "case" and column == "case_id"]
+    found: dict[Any, list[int]] = {model: list(_keys(model.objects.filter(case=case))) for model in of_case}
+    found[models.CreditCase] = [case.pk]
+    shown = models.CaseDossier.objects.filter(case=case)
+    for model, part, chosen in (
+        (models.LineCalculation, "calculation", case.calculation_id),
+        (models.Rating, "rating", case.rating_id),
+    ):
+        named = shown.values_list(f"content__{part}__number", flat=True)
+        found[model] = list(
+            _keys(model.objects.filter(Q(pk=chosen) | Q(customer=case.customer_id, number__in=set(named))))
+        )
+    members = models.CampaignMember.objects.filter(customer=case.customer_id, case=case, batch__isnull=False)
+    found[models.CampaignBatch] = list(members.values_list("batch", flat=True))
+    if case.line_id and case.status == models.CaseStatus.APPROVED:
+        found[models.CreditLine] = [case.line_id]
+        found[models.LineEvent] = list(
+            _keys(models.LineEvent.objects.filter(line=case.line_id, at__gte=case.closed_at))
+        )
+    return {model._meta.db_table: keys for model, keys in found.items()}
+
+
+def _keys(rows: QuerySet[Any]) -> QuerySet[Any, int]:
+    return rows.order_by().values_list("pk", flat=True)
+
+
 def register() -> None:
+    RECORD_MATTERS.add("case", rows_of_case)
     add_record_pages(
         "credit",
         [

@@ -6,9 +6,10 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from crm_site.audit.models import Action
-from crm_site.audit.selectors import customer_of, staff_of
+from crm_site.audit.selectors import customer_of, matter_of, staff_of
 from crm_site.audit.subjects import NAMES
 from crm_site.lib.choices import offer
+from crm_site.lib.permissions import Actor
 
 
 class SearchForm(forms.Form):
@@ -23,10 +24,12 @@ class SearchForm(forms.Form):
     action = forms.ChoiceField(label=_("Action"), required=False, choices=[("", _("Any")), *Action.choices])
     object_table = forms.ChoiceField(label=_("Subject"), required=False)
     customer = forms.CharField(label=_("Customer number"), required=False, max_length=40)
+    case = forms.CharField(label=_("Case number"), required=False, max_length=40)
     person = forms.CharField(label=_("Done by, staff number"), required=False, max_length=40)
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, actor: Actor, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._actor = actor
         subjects = sorted(((table, str(name)) for table, name in NAMES.items()), key=lambda item: item[1])
         offer(self, "object_table", [("", _("Any")), *subjects])
 
@@ -38,6 +41,10 @@ class SearchForm(forms.Form):
             cleaned["customer_id"] = customer_of(number)
             if cleaned["customer_id"] is None:
                 self.add_error("customer", _("No customer has this number."))
+        if number := cleaned.get("case"):
+            cleaned["matter"] = matter_of(self._actor, number)
+            if not cleaned["matter"]:
+                self.add_error("case", _("No case that you may see has this number."))
         if number := cleaned.get("person"):
             cleaned["actor_id"] = staff_of(number)
             if cleaned["actor_id"] is None:

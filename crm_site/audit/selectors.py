@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
 from crm_site.accounts.models import Staff
-from crm_site.audit import columns
+from crm_site.audit import column_names, columns
 from crm_site.audit.models import Entry, Seal
 from crm_site.audit.subjects import is_plain, name_of
 from crm_site.lib.permissions import Actor, may, require
-from crm_site.lib.registry import CUSTOMER_IDS, CUSTOMER_NUMBERS, RECORD_PAGES, SUBJECTS, Subject, system_name
+from crm_site.lib.registry import (
+    CUSTOMER_IDS,
+    CUSTOMER_NUMBERS,
+    RECORD_MATTERS,
+    RECORD_PAGES,
+    SUBJECTS,
+    Subject,
+    system_name,
+)
 
 PAGE = 50
 
@@ -42,6 +52,9 @@ def _matching(filters: dict[str, Any], zone: dt.tzinfo) -> QuerySet[Entry]:
     for name in ("action", "object_table", "customer_id", "object_id", "actor_id"):
         if filters.get(name):
             rows = rows.filter(**{name: filters[name]})
+    if filters.get("matter"):
+        of = [Q(object_table=table, object_id__in=keys) for table, keys in filters["matter"].items() if keys]
+        rows = rows.filter(reduce(or_, of))
     return rows
 
 
@@ -87,6 +100,12 @@ def seal_state(actor: Actor) -> Seal | None:
 def customer_of(number: str) -> int | None:
     """The key the record keeps of the customer with this number."""
     return next((ids[number] for look_up in CUSTOMER_IDS if number in (ids := look_up([number]))), None)
+
+
+def matter_of(actor: Actor, number: str) -> Mapping[str, list[int]]:
+    """table -> keys of the rows that belong to the case with this number; empty for one that the actor does not see."""
+    found = next(filter(None, (rows_of(actor, number) for rows_of in RECORD_MATTERS)), {})
+    return {table: list(keys) for table, keys in found.items()}
 
 
 def staff_of(number: str) -> int | None:
@@ -177,7 +196,7 @@ def changed_fields(actor: Actor, found: Entry, *, currency: str) -> list[Changed
         return said.say(column, value)
 
     fields = [
-        ChangedField(columns.name_of(column), show(column, before), show(column, after))
+        ChangedField(column_names.name_of(column), show(column, before), show(column, after))
         for column, (before, after) in pairs.items()
     ]
     return sorted(fields, key=lambda field: field.name)

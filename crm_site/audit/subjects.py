@@ -72,6 +72,7 @@ NAMES: dict[str, Promise] = {
     "credit_rating_signalact": _("Answer to an early warning"),
     "credit_rating_staffrelation": _("Relation of a staff member"),
     "credit_rating_statement": _("Financial statement"),
+    "credit_rating_tiecorrection": _("Tie recorded by mistake"),
     "credit_rating_valuation": _("Valuation"),
     "jobs_run": _("Run of a job"),
     "relationship_assignment": _("Assignment"),

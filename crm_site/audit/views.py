@@ -22,7 +22,7 @@ def _key(text: str) -> int | None:
 @require_safe
 @allowed("audit.read")
 def entry_list(request: Any) -> HttpResponse:
-    form = SearchForm(request.GET or None)
+    form = SearchForm(request.GET or None, actor=request.actor)
     if form.is_bound and not form.is_valid():
         # A search that can't be understood finds nothing: showing everything would look like an answer.
         page = selectors.NOTHING

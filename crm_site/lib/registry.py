@@ -233,6 +233,10 @@ CUSTOMER_NUMBERS: Registry[Callable[[Iterable[int]], Mapping[int, str]]] = Regis
 # Where a row of the record can be seen: page_of(actor, table, key) -> address, or "".
 RECORD_PAGES: Registry[Callable[[Any, str, int | str], str]] = Registry("page of a recorded row")
 
+# The rows that belong to a matter which people know by a number (a case): rows_of(actor, number) -> {table: keys}, empty
+# for a number of nothing that the actor sees.
+RECORD_MATTERS: Registry[Callable[[Any, str], Mapping[str, Iterable[int]]]] = Registry("matter of the record")
+
 # What a room gives a bank on the day it is founded: hook(now), inside the new bank.
 FOUNDING: Registry[Callable[[dt.datetime], None]] = Registry("founding gift")
 

@@ -11,7 +11,7 @@ from django.db.models import Model
 
 from crm_site.accounts.models import RoleGrant, Staff
 from crm_site.accounts.services import create_api_client, revoke_api_client
-from crm_site.audit import columns
+from crm_site.audit import column_names
 from crm_site.audit.models import Entry
 from crm_site.audit.selectors import changed_fields, object_url
 from crm_site.audit.services import record
@@ -138,7 +138,7 @@ def test_an_administrator_still_reads_what_changed_of_the_staff(
 def test_every_column_of_an_audited_table_has_a_name_for_the_reader() -> None:
     models = [model for model in apps.get_models() if model._meta.db_table in audited_tables()]
     names = {field.column for model in models for field in model._meta.concrete_fields}
-    assert not sorted(names - set(columns.NAMES) - {"bank_id", "id", "changed_at"})
+    assert not sorted(names - set(column_names.NAMES) - {"bank_id", "id", "changed_at"})
 
 
 def test_a_change_reads_in_words_with_names_labels_and_amounts(
