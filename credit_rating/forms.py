@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal, InvalidOperation
+from functools import cache
 from typing import Any, ClassVar
 from urllib.parse import urlencode
 
@@ -31,12 +32,13 @@ LINE_ACTS = ("activate", "effect", "freeze", "unfreeze", "review", "lower", "clo
 @dataclass(frozen=True, slots=True)
 class CellField:
     """A cell as the page draws it: its column, its name in the form, what is written in it and what is wrong.
-    `is_older`: the version is older than the question, and what holds then stands there."""
+    `row`: what its whole row says; `is_older`: the version is older than the question, and what holds then stands there."""
 
     column: Column
     name: str
     value: Any
     fault: str
+    row: Mapping[str, Any] = field(default_factory=dict)
     is_older: bool = False
 
     @property
@@ -48,7 +50,7 @@ class CellField:
     @property
     def words(self) -> str:
         """A text as people read it."""
-        return self.column.words(str(self.value))
+        return self.column.read(self.value, self.row)
 
     @property
     def amount(self) -> Decimal | None:
@@ -95,13 +97,13 @@ class PolicyGrid:
             rows = (self.body.get("tables") or {}).get(table.name) or []
             drawn = [
                 (f"{table.name}-{i}",
-                 [self._cell(c, f"{table.name}-{i}-{c.name}", row.get(c.name)) for c in table.columns])
+                 [self._cell(c, f"{table.name}-{i}-{c.name}", row.get(c.name), row) for c in table.columns])
                 for i, row in enumerate(rows)
             ]  # fmt: skip
             yield table, drawn, self.faults.get(table.name, "")
 
-    def _cell(self, column: Column, name: str, value: Any) -> CellField:
-        return CellField(column, name, "" if value is None else value, self.faults.get(name, ""))
+    def _cell(self, column: Column, name: str, value: Any, row: Mapping[str, Any] | None = None) -> CellField:
+        return CellField(column, name, "" if value is None else value, self.faults.get(name, ""), row or {})
 
 
 def _given(column: Column, name: str, data: Any) -> Any:
@@ -179,6 +181,12 @@ def _month(given: str) -> str:
         return ""
 
 
+@cache
+def _address(name: str) -> str:
+    """The address of a list, which each entry of its menus begins with."""
+    return reverse(name)
+
+
 class ListFilter:
     """The filters of a list, from its address (`address`, a URL's name) and back."""
 
@@ -194,7 +202,7 @@ class ListFilter:
 
     @classmethod
     def url_of(cls, params: Mapping[str, str]) -> str:
-        address = reverse(cls.address)
+        address = _address(cls.address)
         return f"{address}?{urlencode(params)}" if params else address
 
     def _menu(

@@ -23,7 +23,7 @@ from credit_rating.policies.pricing import DISCOUNT_LABELS
 from credit_rating.selectors import registers
 from credit_rating.selectors.calculations import Terms, WhatIf
 from credit_rating.selectors.registers import PartyQuery
-from credit_rating.services.guarantees import Thing
+from credit_rating.services.guarantees import Proof, Thing
 from crm_site.lib.errors import DomainError
 from crm_site.lib.money import AmountField, PercentField
 
@@ -193,11 +193,11 @@ class ThingForm(_PeriodForm):
         help_text=_("by this number the bank knows the thing again"),
     )
     name = forms.CharField(label=_("What it is"), max_length=160)
-    owner_name = forms.CharField(label=_("Owner"), max_length=160, required=False)
+    owner_name = forms.CharField(label=_("Whose it is"), max_length=160, required=False)
     amount = _money(_("Secures at most"), min_value=Decimal("0.01"))
     lien_order = forms.IntegerField(label=_("Rank"), min_value=1, max_value=20, initial=1)
     prior_liens = _money(_("Claims of others that come before"), required=False)
-    value = _money(_("Value"), min_value=Decimal("0.01"))
+    value = _money(_("Assessed value"), min_value=Decimal("0.01"))
     valued_on = day_field(_("Valued on"))
     valuer = forms.CharField(label=_("Valuer"), max_length=120)
     field_order = (
@@ -225,7 +225,7 @@ class PromiseForm(_PeriodForm):
 class ValuationForm(RefusableForm):
     """A new valuation, or a new assessment of a guarantor."""
 
-    value = _money(_("Value"))
+    value = _money(_("Assessed value"))
     valued_on = day_field(_("Valued on"))
     valuer = forms.CharField(label=_("Valuer"), max_length=120)
 
@@ -235,6 +235,25 @@ class ValuationForm(RefusableForm):
             self.fields["value"].label = _("Capacity to guarantee")
             self.fields["valued_on"].label = _("Assessed on")
             self.fields["valuer"].label = _("Basis")
+
+
+class ProofForm(RefusableForm):
+    """What shows that a guarantee is signed and registered."""
+
+    proof_number = forms.CharField(label=_("Number of the registration certificate"), max_length=80)
+    proof_on = day_field(_("Registered on"))
+    proof_note = forms.CharField(label=_("Note"), max_length=400, required=False)
+
+    def __init__(self, *args: Any, is_thing: bool, **options: Any) -> None:
+        super().__init__(*args, **options)
+        if not is_thing:
+            self.fields["proof_number"].label = _("Number of the contract")
+            self.fields["proof_on"].label = _("Signed on")
+
+    def proof(self) -> Proof:
+        """The proof of a valid form."""
+        given = self.cleaned_data
+        return Proof(given["proof_number"], given["proof_on"], given["proof_note"])
 
 
 class CapitalForm(RefusableForm):
@@ -262,8 +281,11 @@ class PartyFilterForm(ListFilter):
         self.kind = given.get("kind", "") if given.get("kind") in RelatedKind.values else ""
         self.near = "1" if given.get("near") == "1" else ""
         self.text = given.get("q", "").strip()[:80]
-        start = given.get("start", "")
-        self.start = int(start) if start.isascii() and start.isdigit() and len(start) < 7 else 0
+        self.after = given.get("after", "")[:60]
+        relative = given.get("relative", "")
+        self.relative = (
+            int(relative) if relative.isascii() and relative.isdigit() and len(relative) < 19 else 0
+        )
 
     def query(self) -> PartyQuery:
         return PartyQuery(self.source, self.kind, bool(self.near), self.text)

@@ -243,6 +243,7 @@ class AuthorityForm(forms.Form):
     )
     breaks_cap = forms.BooleanField(label=_("Breaks a regulator's cap"), required=False)
     uncalculated = forms.BooleanField(label=_("Not calculated with the grade in force"), required=False)
+    excluded = forms.BooleanField(label=_("on the exclusion list"), required=False)
 
     def asked(self) -> Asked:
         given = self.cleaned_data
@@ -255,6 +256,7 @@ class AuthorityForm(forms.Form):
             given["without_branch"],
             given["breaks_cap"],
             given["uncalculated"],
+            excluded=given["excluded"],
         )
 
 

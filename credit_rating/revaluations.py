@@ -28,7 +28,7 @@ def revaluations(context: RunContext, chunk: Mapping[str, Any]) -> Counts:
         TaskRow(
             reason=REASON,
             source_key=f"{SOURCE}{row.guarantee.pk}:{row.due_on.isoformat()}",
-            due_date=max(row.due_on, context.business_date),
+            due_date=row.due_on,
             customer_id=row.guarantee.customer_id,
             owner_id=row.guarantee.customer.responsible_id,
             unit_id=row.guarantee.customer.home_branch_id,

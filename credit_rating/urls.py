@@ -53,6 +53,7 @@ urlpatterns = [
     path("lines/<int:line_id>/act/", lines.line_act, name="line-act"),
     path("lines/<int:line_id>/print/", lines.line_print, name="line-print"),
     path("customers/<int:customer_id>/lines/", lines.line_panel, name="line-panel"),
+    path("customers/<int:customer_id>/exposure/", registers.exposure, name="exposure"),
     path("policies/", policies.policy_list, name="policy-list"),
     path("policies/<int:policy_id>/", policies.policy, name="policy"),
     path("policies/<int:policy_id>/edit/", policies.policy_edit, name="policy-edit"),

@@ -53,7 +53,7 @@ STEPS = {
     "working_capital_method": _("Working capital method"), "sales_method": _("Sales method"),
     "income_method": _("Income method"), "instalment_capacity": _("Free for instalments a month"),
     "monthly_rate": _("Monthly rate"), "annuity": _("Annuity factor"),
-    "debt_service_method": _("Debt service method"), "household_net_income": _("Net income of the household"),
+    "debt_service_method": _("Debt service method"), "household_net_income": _("Net income after living costs"),
     "household_income_method": _("Operating income method"),
     "household_net_assets": _("Net assets of the household"), "household_asset_method": _("Household assets method"),
     "lowest": _("Lowest of the methods"), "grade_cap": _("Cap of the grade"), "term": _("Term"),
@@ -123,6 +123,7 @@ DOSSIER_PARTS = {
     "guarantees": _("Guarantee"), "lines": _("Credit line"),
     "authority": _("Approval route"), "files": _("File"),
     "other_banks": _("Exposures at other banks"),
+    "mistaken_ties": _("Tie recorded by mistake"),
 }  # fmt: skip
 DOSSIER_FIELDS = {
     "round": _("Round"), "kind": _("Kind"), "product": _("Product"),
@@ -145,5 +146,5 @@ DOSSIER_FIELDS = {
     "size": pgettext_lazy("file", "Size"), "source": _("Source"), "report_date": _("Report of"),
     "lender": _("Lender"), "reference": _("Reference"),
     "granted": _("Granted"), "outstanding": _("Outstanding"),
-    "overdue": _("Overdue"), "level": pgettext_lazy("five-level", "Class"),
+    "overdue": _("Overdue"), "level": pgettext_lazy("five-level", "Class"), "why": _("Why"),
 }  # fmt: skip

@@ -163,13 +163,13 @@ def check_caps(
 
 
 def check_related(
-    stakes: Mapping[int, Stake], groups: Mapping[int, Sequence[int]], capital: Capital, caps: Caps
+    credit: Mapping[int, Decimal], groups: Mapping[int, Sequence[int]], capital: Capital, caps: Caps
 ) -> tuple[CapUse, dict[int, CapUse]]:
     """(all related parties and their groups together, each with the fuller of the caps of one party and of its group).
 
     Whom a related party controls is one itself (关联交易管理办法 第七条), so the members of its group count.
 
-    `stakes`: of all related parties and of their groups' members; `groups`: related party -> its group, itself included.
+    `credit`: of all related parties and of their groups' members; `groups`: related party -> its group, itself included.
     Raises ValueError while the last quarter's capital is unknown.
     """
     base = capital.net_last_quarter
@@ -177,12 +177,12 @@ def check_related(
         raise ValueError("the net capital of the quarter before is unknown")
     each = {}
     for party, members in groups.items():
-        together = sum((stakes[one].credit for one in members), ZERO)
-        single = _use("related_single", stakes[party].credit, base, caps.related_single, caps.warn)
+        together = sum((credit[one] for one in members), ZERO)
+        single = _use("related_single", credit[party], base, caps.related_single, caps.warn)
         group = _use("related_group", together, base, caps.related_group, caps.warn)
         each[party] = max(single, group, key=lambda use: use.share)
     everybody = {one for members in groups.values() for one in members}
-    all_of_them = sum((stakes[one].credit for one in everybody), ZERO)
+    all_of_them = sum((credit[one] for one in everybody), ZERO)
     return _use("related_all", all_of_them, base, caps.related_all, caps.warn), each
 
 

@@ -26,6 +26,7 @@ from credit_rating.models.cases import (
     OpinionPart,
     SeatKind,
     StaffRelation,
+    TieCorrection,
     Verdict,
 )
 from credit_rating.models.collection import CollectionStatus, InformationForm
@@ -144,6 +145,7 @@ __all__ = [
     "Statement",
     "StatementSource",
     "SubLimit",
+    "TieCorrection",
     "Trial",
     "Valuation",
     "Verdict",

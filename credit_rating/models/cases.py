@@ -19,7 +19,7 @@ from crm_site.accounts.models import Staff
 from crm_site.lib.money import MoneyField, money
 from crm_site.lib.permissions import Actor
 from crm_site.lib.tenancy import BankForeignKey, TenantManager, TenantModel, TenantQuerySet
-from customers.models import Customer, Product
+from customers.models import Customer, Product, RecordedTie
 from customers.models.parties import CustomerOwnedManager, visible_rows
 
 
@@ -174,7 +174,7 @@ class MakerPart(models.TextChoices):
     VALUATION = "valuation", _("Valuation")
     CAPACITY = "capacity", _("Guarantor's capacity")
     FILE = "file", _("File")
-    TIE = "tie", _("Tie to another customer that was ended")
+    TIE = "tie", _("Tie between customers")
 
 
 class CaseSeen(TenantModel):
@@ -208,6 +208,26 @@ class CaseMaker(TenantModel):
     class Meta(TenantModel.Meta):
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["bank_id", "case", "staff", "part"], name="casemaker_once")
+        ]
+
+
+class TieCorrection(TenantModel):
+    """That a tie which a case under way counted, or may have, was recorded by mistake: `why`, by somebody of risk with no
+    hand in the case. Part of its dossier from then on. Never changed or deleted; the database refuses it."""
+
+    case = BankForeignKey(CreditCase, on_delete=models.CASCADE, related_name="corrections")
+    record = BankForeignKey(RecordedTie, on_delete=models.PROTECT, related_name="+")
+    why = models.CharField(max_length=200)
+    by = BankForeignKey(Staff, on_delete=models.PROTECT, related_name="+")
+    at = models.DateTimeField()
+
+    objects = CaseOwnedManager()
+
+    class Meta(TenantModel.Meta):
+        ordering: ClassVar = ["id"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["bank_id", "case", "record"], name="tiecorrection_once"),
+            models.CheckConstraint(name="tiecorrection_says_why", condition=~Q(why="")),
         ]
 
 

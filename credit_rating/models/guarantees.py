@@ -92,6 +92,9 @@ class Guarantee(TenantModel):
 
     `lien_order`: 1 is paid first; `prior_liens`: claims of others that come before ours. Two live guarantees never hold
     the same rank on the same thing, and a guarantor never promises twice for the same debtor.
+
+    `proof_number`, `proof_on`: the registration certificate of a thing, or the contract of a promise, and the day it was
+    registered or signed. Whoever puts the guarantee in force gives both; older ones may be in force without.
     """
 
     customer = BankForeignKey(Customer, on_delete=models.CASCADE, related_name="guarantees")
@@ -109,6 +112,9 @@ class Guarantee(TenantModel):
     entered_by = BankForeignKey(Staff, null=True, on_delete=models.PROTECT, related_name="+")
     entered_at = models.DateTimeField()
     released_at = models.DateTimeField(null=True)
+    proof_number = models.CharField(max_length=80, blank=True)
+    proof_on = models.DateField(null=True)
+    proof_note = models.CharField(max_length=400, blank=True)
 
     objects = CustomerOwnedManager()
 
@@ -138,5 +144,10 @@ class Guarantee(TenantModel):
             models.CheckConstraint(
                 name="guarantee_ends_later",
                 condition=Q(to_date__isnull=True) | Q(to_date__gte=F("from_date")),
+            ),
+            models.CheckConstraint(
+                name="guarantee_proof_whole",
+                condition=Q(proof_number="", proof_on__isnull=True, proof_note="")
+                | Q(~Q(proof_number=""), proof_on__isnull=False),
             ),
         ]

@@ -26,7 +26,7 @@ KINDS = (
 )
 GUARANTEES = (
     ("credit", gettext_lazy("Unsecured")),
-    ("guarantor", gettext_lazy("Guarantor")),
+    ("guarantor", gettext_lazy("Guaranty")),
     ("mortgage", gettext_lazy("Mortgage")),
     ("pledge", gettext_lazy("Pledge")),
 )

@@ -18,8 +18,11 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
+from crm_site.accounts.banks import home_currency
 from crm_site.lib.errors import DomainError
+from crm_site.lib.formats import amount_unit
 from crm_site.lib.registry import Registry
+from crm_site.lib.tenancy import require_bank
 
 Cell = Any
 HUNDRED = Decimal(100)
@@ -32,8 +35,8 @@ class PolicyFault(DomainError):
 @dataclass(frozen=True, slots=True)
 class Column:
     """A typed value. `choices`: (code, label) pairs for choice and choices; `unit`: shown beside the field; `words`: how
-    a text is read to people, where what is stored is a code; `fallback`: what a parameter says, as it is stored, in a
-    version that is older than the question."""
+    a text is read to people, where what is stored is a code; `words_in`: the same where it takes the row to say it;
+    `fallback`: what a parameter says, as it is stored, in a version that is older than the question."""
 
     name: str
     label: Any
@@ -46,6 +49,16 @@ class Column:
     help: Any = ""
     words: Callable[[str], str] = str
     fallback: Any = None
+    words_in: Callable[[Mapping[str, Any]], str] | None = None
+
+    def read(self, value: Any, row: Mapping[str, Any]) -> str:
+        """A text as people read it in its row."""
+        return self.words_in(row) if self.words_in else self.words(str(value))
+
+    @property
+    def shown_unit(self) -> str:
+        """What stands beside its figures: of amounts the bank's currency."""
+        return amount_unit(home_currency(require_bank())) if self.type == "money" else str(self.unit)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,9 @@ from credit_rating.policies.classes import CODES, WORSE
 from credit_rating.policies.classes import LABELS as CLASS_LABELS
 from credit_rating.policies.classes import LEVELS as LEVELS_BY_CODE
 from credit_rating.policies.shapes import Body, Column, Shape, Table
+from crm_site.accounts.banks import home_currency
+from crm_site.lib.formats import amount_unit
+from crm_site.lib.tenancy import require_bank
 from customers import conditions
 from customers.conditions import ConditionError
 from customers.facts import FACTS, KNOWN
@@ -182,6 +185,19 @@ def value_words(value: str) -> str:
     return "; ".join(str(labels.get(one.strip(), one.strip())) for one in value.split(";"))
 
 
+def compared_with(row: Mapping[str, Any]) -> str:
+    """What a condition compares with, in the unit of its fact: 50,000 元, −50%, 7 days. As it is typed where that is nothing
+    to compare the fact with."""
+    value, fact = str(row.get("value") or ""), FACTS.get(str(row.get("fact")))
+    if fact is None or fact.type in ("bool", "choice") or not value:
+        return value_words(value)
+    try:
+        told = "; ".join(conditions.say_value(fact, one.strip()) for one in value.split(";"))
+    except ConditionError:
+        return value
+    return f"{told} {amount_unit(home_currency(require_bank()))}" if fact.type == "money" else told
+
+
 def _part(row: Mapping[str, Any]) -> dict[str, Any]:
     part: dict[str, Any] = {"fact": row["fact"], "op": row["op"]}
     if row["op"] in LISTS:
@@ -304,7 +320,7 @@ SHAPE = Shape(
                 Column("rule", gettext_lazy("Rule"), "text", words=name_of),
                 Column("fact", gettext_lazy("Fact"), "choice", FactChoices()),
                 Column("op", gettext_lazy("Comparison"), "choice", tuple(OPERATORS.items())),
-                Column("value", gettext_lazy("Value"), "text", required=False, words=value_words),
+                Column("value", gettext_lazy("Value"), "text", required=False, words_in=compared_with),
                 Column("either", gettext_lazy("Either"), "text", required=False),
             ),
             named_by=("rule", "fact"),

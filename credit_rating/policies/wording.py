@@ -19,7 +19,7 @@ def words_of(shape: Shape, body: Mapping[str, Any], without: Collection[str] = (
     A place is a parameter, or a cell by its table, the key of its row and its column: a row that only moved is the same.
     """
     given = body.get("params") or {}
-    found = {str(column.label): cell_words(column, given.get(column.name)) for column in shape.params}
+    found = {str(column.label): cell_words(column, given.get(column.name), {}) for column in shape.params}
     for table in shape.tables:
         if table.name not in without:
             taken: Counter[str] = Counter()
@@ -31,20 +31,20 @@ def words_of(shape: Shape, body: Mapping[str, Any], without: Collection[str] = (
 def _row(table: Table, row: Mapping[str, Any], taken: Counter[str]) -> dict[str, str]:
     """A row by what names it; the second and later ones of a name, and rows without one, are counted."""
     columns, by = {column.name: column for column in table.columns}, table.key or table.named_by
-    said = [word for name in by if (word := cell_words(columns[name], row.get(name)))]
+    said = [word for name in by if (word := cell_words(columns[name], row.get(name), row))]
     name = " · ".join([str(table.label), *said])
     taken[name] += 1
     if taken[name] > 1 or not said:
         name = f"{name} · {taken[name]}"
     rest = {
-        f"{name} · {column.label}": cell_words(column, row.get(column.name))
+        f"{name} · {column.label}": cell_words(column, row.get(column.name), row)
         for column in table.columns
         if column.name not in by
     }
     return rest or {name: _("yes")}
 
 
-def cell_words(column: Column, value: Any) -> str:
+def cell_words(column: Column, value: Any, row: Mapping[str, Any]) -> str:
     """A stored cell in words, with its unit; "" for an empty one."""
     if column.type == "flag":
         return _("yes") if value in (True, "true") else _("no")
@@ -54,8 +54,8 @@ def cell_words(column: Column, value: Any) -> str:
         return _(", ").join(str(labels.get(code, code)) for code in chosen if code)
     if value in (None, ""):
         return ""
-    text = _amount(value) if column.type == "money" else column.words(str(value))
-    return f"{text} {column.unit or ('%' if column.type == 'percent' else '')}".strip()
+    text = _amount(value) if column.type == "money" else column.read(value, row)
+    return f"{text} {column.shown_unit or ('%' if column.type == 'percent' else '')}".strip()
 
 
 def _amount(value: Any) -> str:

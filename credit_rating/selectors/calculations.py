@@ -119,10 +119,10 @@ class Reckoning:
     def limit(self) -> Decimal | None:
         return self.steps[-1].amount if self.steps else None
 
-    @property
-    def room(self) -> Decimal | None:
-        """What the calculated limit leaves above what is asked for; negative: too much is asked."""
-        return None if self.limit is None else self.limit - self.terms.requested
+    def room(self, beside: Decimal) -> Decimal | None:
+        """What the calculated limit leaves above what is asked for and all that the customer has `beside`
+        (selectors.cases.asked_beside); negative: too much is asked."""
+        return None if self.limit is None else self.limit - self.terms.requested - beside
 
     @property
     def covered(self) -> Decimal | None:
@@ -131,12 +131,12 @@ class Reckoning:
 
 
 def gather(
-    actor: Actor, customer: Customer, day: dt.date
+    actor: Actor, customer: Customer, report: Elsewhere | None
 ) -> tuple[list[Input], list[str], tuple[Decimal, ...]]:
-    """(inputs, codes of those that are missing, operating cash flows oldest first) of what is on record."""
+    """(inputs, codes of those that are missing, operating cash flows oldest first) of what is on record and of the newest
+    report of other banks."""
     kind = credit_kind(customer)
     statements = statements_of(actor, customer) if kind in _STATEMENT else []
-    report = elsewhere_of(actor, customer, day)
     return inputs_of(kind, statements, collected(actor, customer), report)
 
 
@@ -151,7 +151,7 @@ def inputs_of(
     for code in _COLLECTED[kind]:
         v = values.get(code)
         if code == "other_banks" and report is not None and (v is None or report.report_date >= v.as_of):
-            inputs.extend(_from_report(report))
+            inputs.extend(told_by(report))
         elif v is not None:
             inputs.append(Input(code, v.number, "collected", v.as_of, v.source))
     known = {i.code for i in inputs}
@@ -162,7 +162,7 @@ def inputs_of(
     return inputs, missing, flows
 
 
-def _from_report(report: Elsewhere) -> list[Input]:
+def told_by(report: Elsewhere) -> list[Input]:
     """Other banks by a report: it goes before what was collected of the same or an earlier day, and replaces it.
 
     Nothing while an amount cannot be converted: the figure is missing then, and the calculation says so.
@@ -204,7 +204,7 @@ def reckon(
 def basis_of(actor: Actor, customer: Customer, terms: Terms, day: dt.date) -> Basis:
     """What is on record of a customer for a calculation."""
     return Basis(
-        gather(actor, customer, day), guarantees_of(actor, customer, day=day),
+        gather(actor, customer, elsewhere_of(actor, customer, day)), guarantees_of(actor, customer, day=day),
         concentration_of(actor, customer, day=day, limit=terms.requested or None),
     )  # fmt: skip
 

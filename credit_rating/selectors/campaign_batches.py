@@ -182,7 +182,7 @@ def lines_of(campaign: Campaign, members: Collection[CampaignMember], currency: 
 
 def _makers(members: list[CampaignMember], day: dt.date) -> dict[int, set[int | None]]:
     """member -> who had a hand in what it rests on."""
-    hands = hands_on([m.customer_id for m in members], day)
+    hands = hands_on({m.customer_id: m.calculation.limit if m.calculation else None for m in members}, day)
     found: dict[int, set[int | None]] = {}
     for m in members:
         people: set[int | None] = {staff_id for staff_id, _part in hands[m.customer_id]}

@@ -17,6 +17,7 @@ from credit_rating.models import (
     CampaignStatus,
     CampaignZone,
     CollectionStatus,
+    CreditCase,
     CreditPolicy,
     InformationForm,
     MemberStage,
@@ -276,6 +277,12 @@ def member(actor: Actor, member_id: int) -> CampaignMember:
         pk=member_id
     )
     return one
+
+
+def member_of_case(actor: Actor, case: CreditCase) -> CampaignMember | None:
+    """Whom of a campaign a case settles, in a batch or by itself; None for a case of no campaign, or of one who is not seen."""
+    found = CampaignMember.objects.visible_to(actor).filter(customer_id=case.customer_id, case_id=case.pk)
+    return found.select_related("campaign", "zone", "batch").defer("batch__content").first()
 
 
 def exception_counts(actor: Actor, campaign_id: int) -> dict[str, int]:

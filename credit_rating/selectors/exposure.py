@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
@@ -16,8 +16,8 @@ from credit_rating.models import BankCapital, Guarantee, RelatedParty
 from credit_rating.models.guarantees import LIVE
 from credit_rating.policies import Body
 from credit_rating.policies.caps import caps_of
-from credit_rating.selectors.at_stake import capital_on, stakes_by, stakes_of, standings_of
-from credit_rating.selectors.groups import grouped, groups_of, held_together
+from credit_rating.selectors.at_stake import capital_on, credits_of, stakes_by, stakes_of, standings_of
+from credit_rating.selectors.groups import grouped, groups_of, groups_reached, held_together
 from credit_rating.selectors.policies import policy_on
 from crm_site.lib.errors import DomainError
 from crm_site.lib.permissions import Actor
@@ -35,9 +35,19 @@ def related_customers(day: dt.date) -> set[int]:
     return {key for (key,) in related_on(day).order_by().values_list("customer_id").union(told)}
 
 
-def _groups_of_related(related: set[int], policy: Body, day: dt.date) -> dict[int, Sequence[int]]:
-    """related party -> its group: whom all related parties' cap counts."""
-    return {one: group.core for one, group in groups_of(related, policy, None, day).items()}
+def circle_of(customers: Collection[int], day: dt.date) -> set[int]:
+    """All related parties and their groups, whom one cap counts together, when some customers are related parties; else
+    nobody."""
+    related = related_customers(day)
+    return set() if related.isdisjoint(customers) else _together(_groups_of_related(related, day))
+
+
+def _groups_of_related(related: set[int], day: dt.date) -> dict[int, Sequence[int]]:
+    """related party -> its group, itself included: whom all related parties' cap counts."""
+    groups: dict[int, Sequence[int]] = {one: (one,) for one in related}
+    for group in groups_reached(related, day) if related else ():
+        groups.update(dict.fromkeys(related.intersection(group), group))
+    return groups
 
 
 def _together(groups: Mapping[int, Sequence[int]]) -> set[int]:
@@ -48,32 +58,36 @@ def _together(groups: Mapping[int, Sequence[int]]) -> set[int]:
 class RelatedUse:
     """How far the caps of related parties are used, over the whole bank. `together` is None while nothing could be checked:
     the capital of the quarter before is not on record, or, as `fault` says, an exchange rate is missing. `each`: related
-    party -> its nearest cap; `groups`: related party -> its group; `stakes`: of all of them."""
+    party -> its nearest cap; `groups`: related party -> its group; `credits`: of all of them."""
 
     together: CapUse | None
     each: Mapping[int, CapUse]
     groups: Mapping[int, Sequence[int]]
-    stakes: Mapping[int, Stake]
+    credits: Mapping[int, Decimal]
     fault: str = ""
 
     @property
     def count(self) -> int:
         return len(self.groups)
 
+    def credit_of(self, customers: Iterable[int]) -> Decimal:
+        """What some of them have, each once."""
+        return sum((self.credits.get(one, ZERO) for one in set(customers)), ZERO)
+
 
 def related_use(day: dt.date) -> RelatedUse:
-    """Every related party of a day against its caps, as its stakes stand; a case's own page adds what it asks for."""
-    policy = policy_on("caps", day).body
-    related = related_customers(day)
-    groups = _groups_of_related(related, policy, day)
+    """Every related party of a day against its caps, as its stakes stand; a case's own page adds what it asks for. As many
+    statements whatever their number, but for the longest way through a group."""
+    groups = _groups_of_related(related_customers(day), day)
     try:
-        stakes = stakes_of(_together(groups), day)
+        credit = credits_of(_together(groups), day)
     except DomainError as error:
         return RelatedUse(None, {}, groups, {}, str(error))
     found = capital_on(day)
     if found is None or found[0].net_last_quarter is None:
-        return RelatedUse(None, {}, groups, stakes)
-    return RelatedUse(*check_related(stakes, groups, found[0], caps_of(policy)), groups, stakes)
+        return RelatedUse(None, {}, groups, credit)
+    together, each = check_related(credit, groups, found[0], caps_of(policy_on("caps", day).body))
+    return RelatedUse(together, each, groups, credit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +160,7 @@ def concentration_of(
     lacks = is_related and found is not None and found[0].net_last_quarter is None
     others = None
     if is_related and found is not None and not lacks:
-        others = stakes_of(_together(_groups_of_related(related, policy, day)), day)
+        others = stakes_of(_together(_groups_of_related(related, day)), day)
     return _concentration(members, policy, found, others, is_related, lacks)
 
 
@@ -170,7 +184,7 @@ def cap_uses(limits: Mapping[int, Decimal], day: dt.date) -> dict[int, tuple[Cap
     members = {one for group in groups.values() for one in group.members}
     core = {one for group in groups.values() for one in group.core}
     touched = related if related & core and found[0].net_last_quarter is not None else set()
-    circle = _together(_groups_of_related(touched, policy, day))
+    circle = _together(_groups_of_related(touched, day))
     stakes = stakes_of(members | circle, day)
     uses = {}
     for customer, limit in limits.items():

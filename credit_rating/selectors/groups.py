@@ -6,8 +6,9 @@ import datetime as dt
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
+from django.db import connection
 from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.db.models.expressions import RawSQL
 
@@ -36,8 +37,10 @@ from credit_rating.policies.caps import bonds_of, dependence_share
 from credit_rating.selectors.at_stake import capital_on, stakes_of
 from credit_rating.selectors.policies import policy_on
 from crm_site.lib.errors import DomainError
-from customers.models import Relation
+from crm_site.lib.tenancy import require_bank
+from customers.models import RecordedTie, Relation
 
+Row = TypeVar("Row", Relation, RecordedTie)
 MOST_MEMBERS = 500
 FEW = 1000  # so many customers are looked up by the index
 _BY_ONE = ("parent_company", *BY_SHARE)  # control of one by the other: its holder is a controller
@@ -67,6 +70,29 @@ def groups_of(
     return {start: group_of(start, web, read.wanted.get(start)) for start in starts}
 
 
+def circles_of(
+    limits: Mapping[int, Decimal | None], day: dt.date, undone: dt.datetime
+) -> dict[int, Collection[int]]:
+    """customer -> its group and whom dependence connects with it, once its lines come to a limit, as they would be if no
+    tie that staff recorded had ended since a moment. Without dependence while an exchange rate is missing."""
+    policy = policy_on("caps", day).body
+    bonds = bonds_of(policy)
+    try:
+        read = _read_around(
+            limits, bonds, bound_of(policy, capital_on(day)), day, limits, MOST_MEMBERS, undone
+        )
+    except DomainError:
+        read = _read_around(limits, bonds, None, day, limits, MOST_MEMBERS, undone)
+    web = web_of(read.core, read.depends, read.credit, read.bound)
+    return {one: group_of(one, web, read.wanted.get(one)).members for one in limits}
+
+
+def recorded_around(customers: Collection[int], since: dt.datetime) -> QuerySet[RecordedTie]:
+    """Ties of some customers that staff have recorded or ended since a moment."""
+    lately = RecordedTie.objects.filter(Q(recorded_at__gte=since) | Q(ended_at__gte=since))
+    return _of(lately, customers)
+
+
 def bound_of(policy: Body, capital: tuple[Capital, BankCapital] | None) -> Decimal | None:
     """The credit of one end above which economic dependence is asked; None without capital on record: it is not."""
     return capital[0].tier1 * dependence_share(policy) if capital else None
@@ -86,16 +112,17 @@ class Reach:
 
 def _read_around(
     starts: Collection[int], bonds: Bonds, bound: Decimal | None, day: dt.date,
-    limits: Mapping[int, Decimal | None], most: int | None,
+    limits: Mapping[int, Decimal | None], most: int | None, undone: dt.datetime | None = None,
 ) -> Reach:  # fmt: skip
-    """`most`: of members beyond those asked for (None: all, however many)."""
+    """`most`: of members beyond those asked for (None: all, however many). `undone`: as if no tie that staff recorded had
+    ended since."""
     found = Reach(bound)
     controlling: set[int] = set()
     told: list[Tie] = []
     known, wave, asked = set(starts), set(starts), set(starts)
     while wave and (most is None or len(known) < most + len(starts)):
-        ties = _touching(wave, bonds, with_dependence=bound is not None)
-        controlling |= _controlling(ties, bonds)
+        ties = _touching(wave, bonds, undone, with_dependence=bound is not None)
+        controlling |= _controlling(ties, bonds, undone)
         near = [tie for tie in ties if is_core(tie, bonds, controlling)]
         found.core |= dict.fromkeys(near)
         told += ties
@@ -153,19 +180,23 @@ def connected_with(customer_id: int, day: dt.date) -> tuple[int, ...]:
         return groups_of([customer_id], policy, None, day)[customer_id].core
 
 
-def tied_around(ends: Collection[int], kin_steps: int, day: dt.date) -> set[int]:
-    """Everybody whose group, connected customers or relatives some customers may be among, however strong the ties: the
-    groups of the two, whom dependence may tie to a member, and who is a relative within so many steps by way of a tie
-    between the two."""
+def tied_around(ends: Collection[int], day: dt.date) -> set[int]:
+    """Everybody whose group or connected customers some customers may be among, however strong the ties: the groups of
+    all of them, and whom dependence may tie to a member."""
     found = set(ends).union(*groups_reached(ends, day))
     for one in ends:
         found |= set(connected_with(one, day))
-    found |= _ends(_depending(found, day))
-    known, wave = set(ends), set(ends)
-    for _step in range(kin_steps - 1):  # the tie itself is one
-        wave = _ends(_relations(_of(Relation.objects.filter(kind__in=RELATIVES), wave))) - known
-        known |= wave
-    return found | known
+    return found | _ends(_depending(found, day))
+
+
+def kin_around(ends: Collection[int], steps: int) -> list[set[int]]:
+    """Whom relations that make relatives lead to from some customers: those at 0, 1, … steps, `steps` at most."""
+    waves = [set(ends)]
+    known = set(ends)
+    while waves[-1] and len(waves) <= steps:
+        waves.append(_ends(_relations_of(waves[-1], RELATIVES)) - known)
+        known |= waves[-1]
+    return waves
 
 
 def groups_of_book(day: dt.date, big: Collection[int]) -> tuple[list[list[int]], list[list[int]]]:
@@ -187,60 +218,81 @@ def groups_of_book(day: dt.date, big: Collection[int]) -> tuple[list[list[int]],
 def grouped(customers: Collection[int], day: dt.date) -> set[int]:
     """Those of some customers that may hang together with others, whatever the shares."""
     ids = set(customers)
-    ties = _relations(_of(Relation.objects.filter(kind__in=(*CONTROL, *_DEPENDING)), ids))
+    ties = _relations_of(ids, (*CONTROL, *_DEPENDING))
     heads = Relation.objects.filter(kind__in=_BY_ONE).values("customer_id")
     kin = Relation.objects.filter(Q(customer_id__in=heads) | Q(other_id__in=heads), kind=KIN)
-    promised = _promises(ids, day)
-    return _ends([*ties, *_relations(_of(kin, ids)), *promised]) & ids
+    return _ends([*ties, *_relations(_of(kin, ids)), *_promises(ids, day)]) & ids
 
 
 def _ends(ties: Iterable[Tie]) -> set[int]:
     return {end for tie in ties for end in (tie.one, tie.other)}
 
 
-def _of(rows: QuerySet[Relation], customers: Collection[int]) -> QuerySet[Relation]:
-    among = _among(customers)
-    return rows.filter(Q(customer_id__in=among) | Q(other_id__in=among))
+def _of(rows: QuerySet[Row], customers: Collection[int]) -> QuerySet[Row]:
+    ids = among(customers)
+    return rows.filter(Q(customer_id__in=ids) | Q(other_id__in=ids))
 
 
-def _among(customers: Collection[int]) -> Any:
+def among(customers: Collection[int]) -> Any:
     """Customers for a lookup `in`: the many of a night in one array, which is hashed; a list of thousands is searched
     through for every row, and few are found by the index."""
     return RawSQL("select unnest(%s::bigint[])", [list(customers)]) if len(customers) > FEW else customers
 
 
-def _relations(rows: QuerySet[Relation]) -> list[Tie]:
-    return [
-        Tie(*row)
-        for row in rows.order_by("id").values_list("customer_id", "other_id", "kind", "share").iterator()
-    ]
+def _relations(rows: QuerySet[Relation] | QuerySet[RecordedTie]) -> list[Tie]:
+    """Relations of a whole book, many; and such as have ended."""
+    told = rows.order_by("id").values_list("customer_id", "other_id", "kind", "share")
+    return [Tie(*row) for row in told.iterator()]
 
 
-def _touching(wave: Collection[int], bonds: Bonds, *, with_dependence: bool) -> list[Tie]:
+_RELATIONS = """
+SELECT customer_id, other_id, kind, share FROM customers_relation
+WHERE bank_id = %s AND kind = ANY (%s) AND (customer_id {these} OR other_id {these}) ORDER BY id
+"""
+
+
+def _relations_of(customers: Collection[int], kinds: Collection[str]) -> list[Tie]:
+    """The relations of some kinds that some customers have. By hand: a page walks from wave to wave, and each statement
+    would cost more to build than to answer. As to the many of a night see `among`."""
+    these = "IN (SELECT unnest(%s::bigint[]))" if len(customers) > FEW else "= ANY (%s::bigint[])"
+    ids = list(customers)
+    with connection.cursor() as cursor:
+        cursor.execute(_RELATIONS.format(these=these), [require_bank(), list(kinds), ids, ids])
+        return [Tie(*row) for row in cursor.fetchall()]
+
+
+def _touching(
+    wave: Collection[int], bonds: Bonds, undone: dt.datetime | None, *, with_dependence: bool
+) -> list[Tie]:
     """The relations of some customers that may tie them to others."""
     kinds = [*CONTROL, *({KIN} & bonds.kinds)]
     if with_dependence:
         kinds += sorted(
             {GUARANTOR, SUPPLIER} & (bonds.kinds | ({GUARANTOR} if "mutual" in bonds.kinds else set()))
         )
-    return _relations(_of(Relation.objects.filter(kind__in=kinds), wave))
+    ties = _relations_of(wave, kinds)
+    return ties + _relations(_of(_ended(undone).filter(kind__in=kinds), wave)) if undone else ties
+
+
+def _ended(since: dt.datetime) -> QuerySet[RecordedTie]:
+    return RecordedTie.objects.filter(ended_at__gte=since)
 
 
 def _depending(customers: Collection[int], day: dt.date) -> list[Tie]:
     if not customers:
         return []
     return [
-        *_relations(_of(Relation.objects.filter(kind__in=_DEPENDING), customers)), *_promises(customers, day)
+        *_relations_of(customers, _DEPENDING), *_promises(customers, day)
     ]  # fmt: skip
 
 
 def _promises(customers: Collection[int], day: dt.date) -> list[Tie]:
     """Guarantees in force that some customers have given or have: the part of what the guarantor can promise in all, as
     assessed last; None where nobody has assessed it."""
-    among = _among(customers)
+    ids = among(customers)
     newest = GuarantorCapacity.objects.filter(guarantor=OuterRef("guarantor"), assessed_on__lte=day)
     rows = (
-        Guarantee.objects.filter(Q(guarantor_id__in=among) | Q(customer_id__in=among))
+        Guarantee.objects.filter(Q(guarantor_id__in=ids) | Q(customer_id__in=ids))
         .filter(Q(to_date__isnull=True) | Q(to_date__gte=day), from_date__lte=day)
         .filter(kind=GUARANTOR, status=GuaranteeStatus.ACTIVE)
         .annotate(can=Subquery(newest.order_by("-assessed_on", "-id").values("capacity")[:1]))
@@ -250,14 +302,16 @@ def _promises(customers: Collection[int], day: dt.date) -> list[Tie]:
     return [Tie(one, other, GUARANTOR, amount / can if can else None) for one, other, amount, can in rows]
 
 
-def _controlling(ties: Collection[Tie], bonds: Bonds) -> set[int]:
+def _controlling(ties: Collection[Tie], bonds: Bonds, undone: dt.datetime | None = None) -> set[int]:
     """Who controls another, of those whose ties were read and of their kin."""
     found = controllers(ties, bonds.control)
     kin = _ends(tie for tie in ties if tie.kind == KIN)
     if not kin:
         return found
-    held = Relation.objects.filter(kind__in=_BY_ONE, customer_id__in=kin)
-    return found | controllers(_relations(held), bonds.control)
+    held = _relations_of(kin, _BY_ONE)
+    if undone:
+        held += _relations(_ended(undone).filter(kind__in=_BY_ONE, customer_id__in=kin))
+    return found | controllers(held, bonds.control)
 
 
 def _weigh(

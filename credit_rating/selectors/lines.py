@@ -55,23 +55,17 @@ LIVES = "lives"  # may be drawn on, now or later
 MONTHS = 12  # of the overview's ladder; what ends after them ends "later"
 LATER = "later"
 NO_GRADE = "none"
+# What a row of the list shows. Names as values of the line's own row: a customer, a branch, a person and a product for
+# each would cost more than the rest of the page.
+LISTED = ("year", "serial", "status", "starts_on", "expires_on", "currency", "limit", "reserved", "utilised")
+NAMED = {
+    "customer_name": F("customer__name"),
+    "customer_number": F("customer__number"),
+    "branch_name": F("customer__home_branch__name"),
+    "manager_name": F("customer__responsible__name"),
+    "product_name": F("product__name"),
+}
 # Bands of use in per cent of the limit: from (inclusive) to (exclusive).
-# What a row of the list shows: whole customers and people would cost more than the rest of the page.
-LISTED = (
-    *(
-        "year",
-        "serial",
-        "status",
-        "starts_on",
-        "expires_on",
-        "currency",
-        "limit",
-        "reserved",
-        "utilised",
-        "product__name",
-    ),
-    *("customer__name", "customer__number", "customer__home_branch__name", "customer__responsible__name"),
-)
 BANDS = {"unused": (None, 1), "low": (0, 50), "mid": (50, 90), "high": (90, None)}
 
 
@@ -111,7 +105,8 @@ class LineQuery:
 
 @dataclass(frozen=True, slots=True)
 class LinePage:
-    """A page, soonest end first, and the key of the next one ("" at the end)."""
+    """A page of lines with their LISTED fields and NAMED names, soonest end first, and the key of the next one ("" at
+    the end)."""
 
     rows: Sequence[CreditLine]
     following: str
@@ -133,10 +128,7 @@ class Total:
 
 def line_page(actor: Actor, query: LineQuery, *, day: dt.date, after: str = "") -> LinePage:
     """The lines that the actor sees and the query asks for."""
-    found = _chosen(actor, query, day).select_related(
-        "customer__home_branch", "customer__responsible", "product"
-    )
-    found = found.only(*LISTED)
+    found = _chosen(actor, query, day).only(*LISTED).annotate(**NAMED)
     if key := _read_key(after):
         ends, last = key
         found = found.filter(expires_on__gte=ends).filter(Q(expires_on__gt=ends) | Q(pk__gt=last))

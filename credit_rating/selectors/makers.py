@@ -6,18 +6,18 @@ A figure that the core system delivered has no maker.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Iterator, Sequence
-
-from django.db.models import Q
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
 
 from credit_rating.models import CollectionStatus, Guarantee, InformationForm, Statement
 from credit_rating.models.cases import MakerPart
 from credit_rating.models.guarantees import LIVE
+from credit_rating.selectors.groups import circles_of, recorded_around
 from credit_rating.selectors.guarantees import newest_capacities, newest_valuations
-from customers.models import RecordedTie
 from customers.timeline import start_of
 
-UNTIED = dt.timedelta(days=365)
+TIES_COUNT_FOR = dt.timedelta(days=365)
 STATEMENT_YEARS = 3  # the newest years, which ratios, trends and cash flows are computed of
 
 Hand = tuple[int, str]  # (staff, MakerPart)
@@ -72,19 +72,28 @@ def secured_by(customers: Sequence[int], day: dt.date) -> dict[int, set[Hand]]:
     return found
 
 
-def untied_by(customers: Sequence[int], day: dt.date) -> dict[int, set[Hand]]:
-    """customer -> who ended a recorded tie of it in the year before a day: nobody makes a group smaller and then decides
-    on what is left of it. Who records one makes it greater, and may decide."""
-    found: dict[int, set[Hand]] = {customer: set() for customer in customers}
-    rows = RecordedTie.objects.filter(Q(customer_id__in=customers) | Q(other_id__in=customers))
-    rows = rows.filter(ended_at__isnull=False, ended_at__gte=start_of(day - UNTIED))
-    for one, other, staff_id in rows.values_list("customer_id", "other_id", "ended_by_id"):
-        for customer in {one, other} & found.keys():
-            found[customer].add((staff_id, str(MakerPart.TIE)))
+def tied_by(limits: Mapping[int, Decimal | None], day: dt.date) -> dict[int, set[Hand]]:
+    """customer -> who in the year before a day recorded or ended a tie of anybody whom its case counts: its group and
+    connected customers once its lines come to a limit (None: as they are), and who would be among them but for a tie that
+    has ended. Whatever the tie: a share too small, or kin, moves a cap or who may decide as much as one that joins.
+    """
+    since = start_of(day - TIES_COUNT_FOR)
+    of_member: dict[int, set[int]] = defaultdict(set)
+    for customer, members in circles_of(limits, day, since).items():
+        for member in members:
+            of_member[member].add(customer)
+    found: dict[int, set[Hand]] = {customer: set() for customer in limits}
+    for tie in recorded_around(of_member, since):
+        people = (tie.recorded_by_id if tie.recorded_at >= since else None, tie.ended_by_id)
+        hands = {(staff_id, str(MakerPart.TIE)) for staff_id in people if staff_id is not None}
+        for customer in of_member.get(tie.customer_id, set()) | of_member.get(tie.other_id, set()):
+            found[customer] |= hands
     return found
 
 
-def hands_on(customers: Sequence[int], day: dt.date) -> dict[int, set[Hand]]:
-    """customer -> everybody with a hand in what its cases rest on, beside calculation and rating themselves."""
-    typed, secured, untied = typed_by(customers), secured_by(customers, day), untied_by(customers, day)
-    return {customer: typed[customer] | secured[customer] | untied[customer] for customer in typed}
+def hands_on(limits: Mapping[int, Decimal | None], day: dt.date) -> dict[int, set[Hand]]:
+    """customer -> everybody with a hand in what its cases rest on, beside calculation and rating themselves. `limits`:
+    what the customer's lines would come to (None: as they are)."""
+    customers = list(limits)
+    typed, secured, tied = typed_by(customers), secured_by(customers, day), tied_by(limits, day)
+    return {customer: typed[customer] | secured[customer] | tied[customer] for customer in customers}

@@ -238,6 +238,12 @@ def ratings_of(actor: Actor, customer: Customer) -> list[Rating]:
     return list(found.defer("content")[:50])
 
 
+def rating_before(actor: Actor, found: Rating) -> Rating | None:
+    """The customer's rating that was decided before this one."""
+    earlier = _seen(actor).filter(customer_id=found.customer_id, pk__lt=found.pk, expires_on__isnull=False)
+    return earlier.defer("content").order_by("-pk").first()
+
+
 def in_force(actor: Actor, customer: Customer, day: dt.date) -> Rating | None:
     """The rating that holds on a day."""
     found = _seen(actor).filter(customer=customer, status=RatingStatus.APPROVED, expires_on__gte=day)

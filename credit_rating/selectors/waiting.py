@@ -9,7 +9,7 @@ from django.db.models import Case, CharField, Count, Exists, OuterRef, Q, QueryS
 
 from credit_rating.models import BatchStatus, CampaignMember, CreditCase, Rating, RatingStatus
 from credit_rating.models.cases import STAGES
-from credit_rating.selectors.cases import counted
+from credit_rating.selectors.cases import as_listed, counted
 from credit_rating.selectors.rating_people import free_of
 from crm_site.lib.dates import end_of
 from crm_site.lib.permissions import SUBTREE, Actor, Role, may
@@ -48,8 +48,8 @@ def stage_ages(actor: Actor, today: dt.date) -> dict[tuple[str, str], int]:
 
 @dataclass(frozen=True, slots=True)
 class CasePage:
-    """A page of cases, soonest deadline first; how many there are on all pages (MOST_COUNTED + 1: more than are counted);
-    and the key of the next page ("" at the end)."""
+    """A page of cases `as_listed`, soonest deadline first; how many there are on all pages (MOST_COUNTED + 1: more than
+    are counted); and the key of the next page ("" at the end)."""
 
     rows: list[CreditCase]
     count: int
@@ -68,9 +68,7 @@ def waiting_cases(actor: Actor, *, stage: str, age: str, today: dt.date, after: 
         found = found.filter(deadline__gte=at).filter(Q(deadline__gt=at) | Q(pk__gt=min(last, 2**63 - 1)))
     except ValueError:
         pass  # no key, or a broken one: the first page
-    rows = list(
-        found.select_related("customer", "product", "prepared_by").order_by("deadline", "pk")[: PAGE + 1]
-    )
+    rows = list(as_listed(found).order_by("deadline", "pk")[: PAGE + 1])
     following = f"{rows[PAGE - 1].deadline}:{rows[PAGE - 1].pk}" if len(rows) > PAGE else ""
     return CasePage(rows[:PAGE], count, following)
 

@@ -159,9 +159,24 @@ def value_again(
     )  # fmt: skip
 
 
-def put_in_force(actor: Actor, *, guarantee: Guarantee) -> Guarantee:
-    """Confirm that the guarantee is signed and registered: never by who entered it."""
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What shows that a guarantee is signed and registered: number and day of the registration certificate of a thing,
+    or of the contract of a promise."""
+
+    number: str
+    on: dt.date
+    note: str = ""
+
+
+def put_in_force(actor: Actor, *, guarantee: Guarantee, proof: Proof, today: dt.date) -> Guarantee:
+    """Confirm, by its proof, that the guarantee is signed and registered: never by who entered it."""
     require(actor, MANAGE)
+    number = proof.number.strip()
+    if not object_key(number):
+        raise _fault("proof_number", _("Letters or digits are needed."), "proof_number")
+    if proof.on > today:
+        raise _fault("proof_on", _("It must not lie in the future."), "proof_on")
     with transaction.atomic():
         found = _locked(actor, guarantee)
         if found.status != GuaranteeStatus.PROPOSED:
@@ -169,7 +184,8 @@ def put_in_force(actor: Actor, *, guarantee: Guarantee) -> Guarantee:
         if found.entered_by_id == actor.staff_id:
             raise GuaranteeFault(_("A second person puts it in force."), code="second_person")
         found.status = GuaranteeStatus.ACTIVE
-        found.save(update_fields=["status"])
+        found.proof_number, found.proof_on, found.proof_note = number, proof.on, proof.note.strip()
+        found.save(update_fields=["status", "proof_number", "proof_on", "proof_note"])
     return found
 
 

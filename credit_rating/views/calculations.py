@@ -24,7 +24,9 @@ from credit_rating.forms_case import CalculationForm
 from credit_rating.models import GuaranteeKind, LineCalculation, credit_kind
 from credit_rating.policies import SHAPES
 from credit_rating.selectors import calculations
+from credit_rating.selectors.calculation_news import News
 from credit_rating.selectors.calculations import PERCENT_INPUTS, Reckoning
+from credit_rating.selectors.cases import asked_beside
 from credit_rating.selectors.guarantees import GuaranteeRow
 from credit_rating.selectors.ratings import in_force, in_review
 from credit_rating.services.calculations import PREPARE, save_calculation
@@ -122,6 +124,11 @@ def _source(code: str, source: str, detail: str) -> str:
     return f"{said} · {detail}" if detail else said
 
 
+def drawn_news(news: Sequence[News]) -> list[tuple[News, Any, str, str]]:
+    """(what is newer than a calculation, its name, how it is written, its source)."""
+    return [(n, words.TERMS[n.code], _style(n.code), _source(n.code, n.source, n.detail)) for n in news]
+
+
 def _result(request: Any, customer: Customer, form: CalculationForm) -> dict[str, Any]:
     """What the form's terms come to; nothing while they are no terms."""
     if not form.is_valid():
@@ -152,7 +159,17 @@ def _result(request: Any, customer: Customer, form: CalculationForm) -> dict[str
         "caps_scale": fine_unit(
             [found.concentration.credit_after, *(u.cap for u in found.concentration.uses)]
         ),
+        **_room(found),
     }
+
+
+def _room(found: Reckoning) -> dict[str, Any]:
+    """What the customer has beside what is asked for, and what the limit then leaves; or why that is not known."""
+    try:
+        beside = asked_beside(found.customer, found.day)
+    except DomainError as error:
+        return {"beside": None, "room": None, "room_fault": error.message}
+    return {"beside": beside, "room": found.room(beside)}
 
 
 def _yearly(found: Reckoning) -> tuple[Decimal, Decimal] | None:

@@ -196,24 +196,21 @@ def _outcome(request: Any, found: CampaignBatch) -> dict[str, Any]:
     """What became of a signed batch, as far as the person sees its customers."""
     seen = _seen(request, found)
     done, left, gone = lists.done_rows(found)
-    later = {
-        m.pk: m for m in CampaignMember.objects.filter(pk__in=[row["member"] for row in gone]).select_related("customer")
-    }  # fmt: skip
     signed = (found.content or {}).get("rows", [])
     before = (found.content or {}).get("fallen", [])
+    named = {row["member"] for row in (*gone, *before)} & seen
+    members = {m.pk: m for m in CampaignMember.objects.filter(pk__in=named).select_related("customer")}
     run = selectors.newest_run(APPROVE_PIPELINE, str(found.pk))
     return {
         "done": [m for m in done if m.pk in seen],
         "left": len(left),
-        "gone": [
-            _gone(later[row["member"]]) for row in gone if row["member"] in later and row["member"] in seen
-        ],
+        "gone": [_gone(members[row["member"]]) for row in gone if row["member"] in members],
         "signed_count": len(signed),
         "signed_total": sum((lists.amount_of(row) for row in signed), lists.ZERO),
         "fallen_before": [
-            (row["member"], EXCEPTION_LABELS.get(row["why"], row["why"]))
+            (members[row["member"]], EXCEPTION_LABELS.get(row["why"], row["why"]))
             for row in before
-            if row["member"] in seen
+            if row["member"] in members
         ],
         "run": run,
         "state": run_state(run) if run else None,

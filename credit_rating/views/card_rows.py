@@ -16,6 +16,7 @@ from credit_rating.views.rating_rows import bin_data, bin_text
 from crm_site.lib import formats
 
 MOST_ROWS = 16  # what static/css/charts.css has a height for
+LABEL_LINE = 17  # letters on a line of a label; words break earlier
 
 
 def factor_cards(found: Scorecard) -> list[dict[str, Any]]:
@@ -74,7 +75,10 @@ def _by_rows(labels: Sequence[str], value: Any, series: Sequence[Mapping[str, An
         option |= {"legend": {"top": 0, "right": 0, "itemHeight": 8}, "grid": {"top": 32}}
     else:
         option |= {"grid": {"top": 8}}
-    size = min(-(-(len(labels) + several) // 4) * 4, MOST_ROWS)
+    lines = max((-(-len(label) // LABEL_LINE) for label in labels), default=1)
+    size = min(
+        -(-(len(labels) * -(-lines // 2) + several) // 4) * 4, MOST_ROWS
+    )  # a row of the size holds two lines
     return {"size": f"rows-{size}", "option": option}
 
 

@@ -30,10 +30,12 @@ from credit_rating.models.cases import ENDED, STAGES
 from credit_rating.policies.authority import STAGE_LABELS
 from credit_rating.policies.classes import CODES
 from credit_rating.selectors import cases as selectors
+from credit_rating.selectors.calculation_news import news_now, news_seen
 from credit_rating.selectors.calculations import calculation
+from credit_rating.selectors.campaigns import member_of_case
 from credit_rating.selectors.lines import asked_sub_limits
-from credit_rating.selectors.ratings import rating
-from credit_rating.views.calculations import fine_unit, guarantee_scale, saved_context
+from credit_rating.selectors.ratings import rating, rating_before
+from credit_rating.views.calculations import drawn_news, fine_unit, guarantee_scale, saved_context
 from credit_rating.views.case_rows import TONES
 from credit_rating.views.case_words import sources_of
 from credit_rating.views.ratings import drawn_rating
@@ -41,6 +43,7 @@ from credit_rating.views.tie_words import told_ties
 from credit_rating.views.warnings import drawn_warnings
 from crm_site.accounts.selectors import bank_today
 from crm_site.lib import formats
+from crm_site.lib.errors import DomainError
 
 WHY = {
     "row": gettext_lazy("by the authority matrix"),
@@ -85,7 +88,7 @@ def shown(request: Any, found: CreditCase) -> dict[str, Any]:
     rows, waits = seen.guarantees, found.is_waiting
     beside, saved, rated = (
         _beside(request, seen, today),
-        _calculation(request, found),
+        _calculation(request, found, seen, decided, today),
         _rating(request, found),
     )
     return {
@@ -114,6 +117,7 @@ def shown(request: Any, found: CreditCase) -> dict[str, Any]:
         "rated": rated,
         "sources": sources_of(saved, rated, seen.whole.elsewhere, rows),
         "copies": list(found.copies.all()),
+        "member": member_of_case(request.actor, found),
     }
 
 
@@ -192,13 +196,39 @@ def _beside(request: Any, seen: selectors.Seen, today: dt.date) -> dict[str, Any
     return context
 
 
-def _calculation(request: Any, found: CreditCase) -> dict[str, Any] | None:
+def _calculation(
+    request: Any,
+    found: CreditCase,
+    seen: selectors.Seen,
+    decided: selectors.Decided | None,
+    today: dt.date,
+) -> dict[str, Any] | None:
+    """The calculation with what is newer than it, and by how much more is asked for; both as they were seen at an end."""
     if found.calculation_id is None:
         return None
     try:
-        return saved_context(calculation(request.actor, found.calculation_id))
+        kept = calculation(request.actor, found.calculation_id)
     except LineCalculation.DoesNotExist:
         return None
+    report, rows, news = seen.whole.elsewhere, seen.guarantees, []
+    if decided:
+        news = news_seen(kept, report, rows)
+    elif found.status not in ENDED:
+        news = news_now(request.actor, found.customer, kept, report, rows)
+    return saved_context(kept) | {"news": drawn_news(news)} | _against_limit(found, kept, today)
+
+
+def _against_limit(found: CreditCase, kept: LineCalculation, today: dt.date) -> dict[str, Any]:
+    """All that the customer then has, None where that is this case alone, and by how much it is more than was calculated;
+    nothing while an exchange rate is missing, which is said elsewhere."""
+    try:
+        amount = selectors.asked_in_all(found, found.as_of or today)
+    except DomainError:
+        return {"in_all": None, "above": ZERO}
+    return {
+        "in_all": None if amount == found.amount else amount,
+        "above": selectors.above_limit(found, kept.limit, amount),
+    }
 
 
 def _asked_rate(found: CreditCase, saved: dict[str, Any] | None) -> AskedRate:
@@ -214,9 +244,10 @@ def _rating(request: Any, found: CreditCase) -> dict[str, Any] | None:
     if found.rating_id is None:
         return None
     try:
-        return drawn_rating(rating(request.actor, found.rating_id))
+        kept = rating(request.actor, found.rating_id)
     except Rating.DoesNotExist:
         return None
+    return drawn_rating(kept) | {"before": rating_before(request.actor, kept)}
 
 
 def _broken(said: Opinion) -> list[tuple[CapUse, Any]]:

@@ -70,6 +70,7 @@ def case_answer(
         "is_maker": found.prepared_by_id == request.actor.staff_id,
         "may_add_files": found.status in OPEN and selectors.may_add_files(request.actor, stands),
         "staff_id": request.actor.staff_id,
+        "may_audit": may(request.actor, "audit.read"),
         "may_evidence": may(request.actor, services.PREPARE),
         "may_accept": may(request.actor, services.MANAGE),
         "is_open": found.status not in ("approved", "rejected", "withdrawn", "expired"),
@@ -78,9 +79,10 @@ def case_answer(
     return render(request, "credit_rating/case.html", context, status=status)
 
 
-def _colleagues(request: Any, today: dt.date) -> QuerySet[Staff]:
-    """Whom one may ask for an opinion first."""
-    return selectors.deciding_staff(today).exclude(pk=request.actor.staff_id).select_related("unit")
+def _colleagues(request: Any, today: dt.date) -> QuerySet[Staff, tuple[str, str, str]]:
+    """(number, name, unit) of whom one may ask for an opinion first: every manager of a branch is among them."""
+    others = selectors.deciding_staff(today).exclude(pk=request.actor.staff_id)
+    return others.values_list("number", "name", "unit__name")
 
 
 @allowed("credit.decide")

@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from credit_rating.engine.steps import ZERO
-from credit_rating.forms_case import PromiseForm, ThingForm, ValuationForm
+from credit_rating.forms_case import PromiseForm, ProofForm, ThingForm, ValuationForm
 from credit_rating.models import Guarantee
 from credit_rating.selectors.guarantees import guarantees_of
 from credit_rating.services import guarantees as services
@@ -126,15 +126,26 @@ def _done(request: Any, found: Guarantee, act: Callable[[], object], said: str) 
 
 
 @allowed("line.manage")
-@require_POST
+@require_http_methods(["GET", "POST"])
 def guarantee_in_force(request: Any, guarantee_id: int) -> HttpResponse:
-    """Confirm that it is signed and registered."""
-    found = _guarantee(request, guarantee_id)
-    return _done(
-        request,
-        found,
-        lambda: services.put_in_force(request.actor, guarantee=found),
-        _("The guarantee is in force."),
+    """Confirm that it is signed and registered, by the number of its certificate or contract."""
+    found, today = _guarantee(request, guarantee_id), bank_today(request.bank)
+    form = ProofForm(request.POST or None, is_thing=found.collateral_id is not None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            services.put_in_force(request.actor, guarantee=found, proof=form.proof(), today=today)
+        except DomainError as error:
+            form.refuse(error)
+        else:
+            messages.success(request, _("The guarantee is in force."))
+            return redirect("credit_rating:guarantees", found.customer_id)
+    rows = guarantees_of(request.actor, found.customer, day=today)
+    context = {
+        "form": form, "title": _("Put in force"), "of": next((r for r in rows if r.guarantee.pk == found.pk), None),
+    }  # fmt: skip
+    status = 422 if form.errors else 200
+    return page(
+        request, "credit_rating/guarantee_form.html", found.customer, context, tab="guarantees", status=status
     )
 
 

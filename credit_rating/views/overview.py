@@ -90,7 +90,7 @@ def _waiting(found: dict[tuple[str, str], int]) -> dict[str, Any]:
         query = {"stage": stage} if stage else {}
         return {
             "label": label,
-            "cells": [(n, _url("waiting", **query, age=age), age == LATE) for age, n in zip(ages, cells, strict=True)],
+            "cells": [(n, _url("waiting", **query, age=age), age == LATE, AGE_LABELS[age]) for age, n in zip(ages, cells, strict=True)],
             "total": (sum(cells), _url("waiting", **query)),
         }  # fmt: skip
 
@@ -277,8 +277,7 @@ def _stakes(found: Biggest) -> list[tuple[str, list[dict[str, Any]]]]:
     return [
         (title, [
             {"row": one.row, "use": one.use, "cap": CAPS[one.use.code][0] if one.use else "",
-             "url": _url("line-list", group=one.row.customer_id)
-             if one.row.is_group else _url("line-list", q=one.row.customer.number)}
+             "url": reverse("credit_rating:exposure", args=[one.row.customer_id])}
             for one in rows
         ])
         for title, rows in parts if rows

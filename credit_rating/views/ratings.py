@@ -178,9 +178,7 @@ def _page(
     against = _against(request, found) if decides else []
     context = {
         **drawn_rating(found),
-        "before": next(
-            (r for r in selectors.ratings_of(request.actor, found.customer) if r.pk < found.pk and r.expires_on), None
-        ),
+        "before": selectors.rating_before(request.actor, found),
         "submit_form": submit or SubmitRatingForm(rating=found),
         "decide_form": decide or DecideRatingForm(initial={"seen": found.stamp}),
         "may_submit": found.status == RatingStatus.DRAFT and may(request.actor, services.PREPARE),

@@ -14,10 +14,10 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from credit_rating import words
 from credit_rating.forms_case import CapitalForm, EndForm, PartyFilterForm, RelatedPartyForm
-from credit_rating.models import BankCapital, RelatedParty, StaffRelation
+from credit_rating.models import BankCapital, RelatedParty
 from credit_rating.policies.caps import CAPS
 from credit_rating.selectors.exposure import concentration_of
-from credit_rating.selectors.registers import party_of, register_page
+from credit_rating.selectors.registers import party_of, register_page, relatives_page
 from credit_rating.services import exposure as services
 from credit_rating.views.tie_words import told_ties
 from crm_site.accounts.selectors import bank_today
@@ -32,17 +32,16 @@ from customers.models import Customer
 def registers(request: Any) -> HttpResponse:
     """Both registers. People see the related parties among the customers they see."""
     today, form = bank_today(request.bank), PartyFilterForm(request.GET)
-    found = register_page(request.actor, form.query(), today, form.start)
+    found = register_page(request.actor, form.query(), today, form.after)
     may_manage = may(request.actor, services.MANAGE)
+    relatives = relatives_page(request.actor, form.relative) if may_manage else None
     context = {
         "found": found, "use": found.use, "form": form, "filters": form.menus(), "may_manage": may_manage, "today": today,
         "parties": [(one, CAPS[one.use.code][0] if one.use else "") for one in found.rows],
-        "next_url": form.url(start=found.following) if found.following else "",
-        "is_first": not form.start, "first_url": form.url(),
+        "next_url": form.url(after=found.following) if found.following else "",
+        "is_first": not form.after, "first_url": form.url(), "relatives": relatives,
+        "next_relatives": form.url(relative=relatives.following) if relatives and relatives.following else "",
         "capitals": BankCapital.objects.select_related("entered_by")[:40],
-        "relations": StaffRelation.objects.visible_to(request.actor).select_related("staff", "customer")[:500]
-        if may_manage
-        else [],
     }  # fmt: skip
     return render(request, "credit_rating/registers.html", context)
 
@@ -61,6 +60,16 @@ def related_party(request: Any, customer_id: int) -> HttpResponse:
         **_stakes(request, customer, today),
     }  # fmt: skip
     return render(request, "credit_rating/related_party.html", context)
+
+
+@allowed("credit.read")
+@require_GET
+def exposure(request: Any, customer_id: int) -> HttpResponse:
+    """What the bank has at stake with a customer and its group: each member's loans and credit, and every cap."""
+    today = bank_today(request.bank)
+    customer = get_object_or_404(Customer.objects.visible_to(request.actor), pk=customer_id)
+    context = {"customer": customer, "today": today, **_stakes(request, customer, today)}
+    return render(request, "credit_rating/exposure.html", context)
 
 
 def _stakes(request: Any, customer: Customer, today: dt.date) -> dict[str, Any]:

@@ -39,7 +39,8 @@ def _formula(parts: tuple[Part, ...]) -> str:
             name = _("%s before") % name
         sign = "− " if part.sign < 0 else "+ " if i else ""
         said.append(f"{sign}{name}")
-    return " ".join(said)
+    text = " ".join(said)
+    return f"({text})" if len(parts) > 1 else text
 
 
 def formula_of(code: str) -> str:

@@ -214,6 +214,7 @@ def _guarantees(
     now: dt.datetime,
     dice: random.Random,
 ) -> None:
+    signed = date - dt.timedelta(days=300)
     for number in range(dice.randrange(1, 3)):
         asset_type, name, register = dice.choice(THINGS)
         registration = f"{region}{register}{position + 1:04d}{number + 1}号"
@@ -227,9 +228,16 @@ def _guarantees(
             valuer=dice.choice(VALUERS), entered_by=customer.responsible, entered_at=now,
         )  # fmt: skip
         Guarantee.objects.create(
-            customer=customer, kind="mortgage", collateral=thing, amount=value, from_date=date - dt.timedelta(days=300),
+            customer=customer, kind="mortgage", collateral=thing, amount=value, from_date=signed,
             status=GuaranteeStatus.ACTIVE, entered_by=customer.responsible, entered_at=now,
+            proof_number=_certificate(asset_type, registration, signed.year), proof_on=signed,
         )  # fmt: skip
+
+
+def _certificate(asset_type: str, registration: str, year: int) -> str:
+    """The number that a mortgage of the thing got: of movables in the national register, else on a 他项权证."""
+    serial = registration[-6:-1]
+    return f"{year:04d}{serial:0>16}" if asset_type == "equipment" else f"他项({year})第{serial}号"
 
 
 def _promises(
@@ -240,6 +248,7 @@ def _promises(
     now: dt.datetime,
 ) -> None:
     """Every third company is guaranteed by the next one, which some of them overstrain."""
+    signed = date - dt.timedelta(days=200)
     for debtor, guarantor in zip(chosen[::3], chosen[1::3], strict=False):
         GuarantorCapacity.objects.create(
             guarantor=guarantor, capacity=(equity[guarantor.pk] * Decimal("0.7")).quantize(Decimal("0.01")),
@@ -247,8 +256,9 @@ def _promises(
         )  # fmt: skip
         Guarantee.objects.create(
             customer=debtor, kind="guarantor", guarantor=guarantor, amount=(loans[debtor.pk] / 2).quantize(Decimal(10_000))
-            or Decimal(10_000), from_date=date - dt.timedelta(days=200), status=GuaranteeStatus.ACTIVE,
-            entered_by=debtor.responsible, entered_at=now,
+            or Decimal(10_000), from_date=signed, status=GuaranteeStatus.ACTIVE,
+            entered_by=debtor.responsible, entered_at=now, proof_on=signed,
+            proof_number=f"保字({signed.year})第{debtor.number}号",
         )  # fmt: skip
 
 

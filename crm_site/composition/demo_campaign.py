@@ -45,9 +45,10 @@ def make_campaign(of: Bank, *, now: dt.datetime) -> int:
             return 0
         made = _open(rural, groups, product, day, now)
         run = rating.start_rating(rural, campaign_id=made.pk, zone_id=None, day=day, now=now)
-    run_to_end(run, workers=1)
+    run = run_to_end(run, workers=1)
     with bank(of.pk):
-        signed = _propose(made, day, now)
+        # The job has taken its time: what people do with its results comes after it.
+        signed = _propose(made, day, max(now, run.finished_at or now))
     if signed is not None:
         run_to_end(signed, workers=1)
     with bank(of.pk):

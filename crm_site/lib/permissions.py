@@ -103,6 +103,8 @@ ACTIONS: dict[str, frozenset[Role]] = {
     # Ties between customers: who meets them, and who judges their credit.
     "tie.record": _BRANCH
     | {Role.RELATIONSHIP_MANAGER, Role.LINE_DEPARTMENT, Role.CREDIT_REVIEWER, Role.RISK},
+    # That a tie was recorded by mistake, while cases count it: who makes none of them.
+    "tie.correct": frozenset({Role.RISK}),
     "import.upload": frozenset({Role.ADMINISTRATOR, Role.MARKETING}),
     "import.undo": frozenset({Role.ADMINISTRATOR, Role.MARKETING}),
     "ingest.write": frozenset({Role.API}),

@@ -189,7 +189,7 @@ MATRIX: dict[str, Line] = {
     "credit_rating:thing-add": form("credit.prepare", "credit customer", "customer"),
     "credit_rating:promise-add": form("credit.prepare", "credit customer", "customer"),
     "credit_rating:guarantee-value": form("credit.prepare", "guarantee", "customer"),
-    "credit_rating:guarantee-in-force": act("line.manage", "guarantee", "customer"),
+    "credit_rating:guarantee-in-force": form("line.manage", "guarantee", "customer"),
     "credit_rating:guarantee-withdraw": act("credit.prepare", "guarantee", "customer"),
     "credit_rating:guarantee-release": act("line.manage", "guarantee", "customer"),
     "credit_rating:calculation-form": form(
@@ -262,6 +262,7 @@ MATRIX: dict[str, Line] = {
     "credit_rating:line-act": act("line.manage", "credit line", "customer"),
     "credit_rating:line-print": page("credit.read", "credit line", "customer"),
     "credit_rating:line-panel": page("credit.read", "customer", "customer"),
+    "credit_rating:exposure": page("credit.read", "customer", "customer"),
     "segmentation:policy-list": page("policy.read"),
     "segmentation:policy": page("policy.read", "tier policy"),
     "segmentation:policy-effect": page("segmentation.read", "tier policy"),

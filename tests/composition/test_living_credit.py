@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection, transaction
-from django.db.models import Sum
+from django.db.models import F, Q, Sum
 
 from credit_rating.factors import SOURCES
 from credit_rating.models import (
+    CampaignBatch,
     CreditCase,
     CreditLine,
     InformationForm,
@@ -38,6 +39,7 @@ from credit_rating.selectors.ratings import Assessed, Line, as_content, graded, 
 from credit_rating.selectors.statements import finances_of
 from crm_site.accounts.models import Bank, RoleGrant
 from crm_site.accounts.selectors import actor_for
+from crm_site.composition import demo_campaign
 from crm_site.composition.synthetic.raters import busiest_manager
 from crm_site.composition.synthetic_bank import make_bank
 from crm_site.lib.permissions import Role, system_actor
@@ -304,3 +306,15 @@ def test_the_ledger_of_a_line_tells_the_story_of_its_loans(inside: Bank) -> None
         most_sub_limits = max(most_sub_limits, len(line.sub_limits.all()))
     assert most_sub_limits == 2
     assert min(drawn[kind] for kind in ("brought_in", "reserve", "commit", "repay")) > 3
+
+
+def test_the_demo_campaign_is_confirmed_after_it_was_reckoned(
+    living: Bank, db: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(demo_campaign, "LEAST", 1)  # a small bank has few households
+    listed = demo_campaign.make_campaign(living, now=NOW)
+    with bank(living.pk):
+        batches = Counter(CampaignBatch.objects.values_list("status", flat=True))
+        rated = Rating.objects.exclude(submitted_at=None)
+        wrong = rated.filter(Q(generated_at__gt=F("submitted_at")) | Q(submitted_at__gt=F("decided_at")))
+        assert (listed > 0, batches, list(wrong)) == (True, Counter({"approved": 1, "proposed": 1}), [])

@@ -9,7 +9,7 @@ from typing import Any
 from credit_rating.models import BankCapital, Statement
 from credit_rating.services import collection
 from credit_rating.services import guarantees as guaranteeing
-from credit_rating.services.guarantees import Thing
+from credit_rating.services.guarantees import Proof, Thing
 from crm_site.lib.permissions import Actor
 from customers.models import Customer
 from tests.conftest import NOW, TODAY
@@ -63,6 +63,11 @@ def mortgage(actor: Actor, customer: Customer, **changed: Any) -> Any:
         "valuer": "Zhongjing Valuers", "from_date": TODAY, "to_date": None, "note": "", "today": TODAY, "now": NOW,
     }  # fmt: skip
     return guaranteeing.mortgage_thing(actor, customer=customer, **{**given, **changed})
+
+
+def put_in_force(actor: Actor, guarantee: Any, **changed: Any) -> Any:
+    proof = Proof(**{"number": "沪(2026)松字不动产证明第0098765号", "on": TODAY, **changed})
+    return guaranteeing.put_in_force(actor, guarantee=guarantee, proof=proof, today=TODAY)
 
 
 def add_capital(net: int = 1_860_000_000, tier1: int = 1_620_000_000) -> None:

@@ -10,7 +10,7 @@ import pytest
 from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, transaction
 
-from credit_rating.models import GuaranteeStatus, LineCalculation, Statement
+from credit_rating.models import Guarantee, GuaranteeStatus, LineCalculation, Statement
 from credit_rating.revaluations import revaluations, say
 from credit_rating.selectors.calculations import Terms, WhatIf, moved_from, reckon
 from credit_rating.selectors.guarantees import guarantees_of, known_thing
@@ -305,14 +305,26 @@ def test_a_guarantee_is_put_in_force_by_those_who_manage_lines(
 ) -> None:
     made = book.mortgage(rm.actor, company)
     with pytest.raises(PermissionDenied):
-        guarantees.put_in_force(rm.actor, guarantee=made)
+        book.put_in_force(rm.actor, made)
     made.entered_by = hq_credit.staff
     made.save(update_fields=["entered_by"])
     with pytest.raises(GuaranteeFault, match="second person"):
-        guarantees.put_in_force(hq_credit.actor, guarantee=made)
+        book.put_in_force(hq_credit.actor, made)
     made.entered_by = rm.staff
     made.save(update_fields=["entered_by"])
-    assert guarantees.put_in_force(hq_credit.actor, guarantee=made).status == GuaranteeStatus.ACTIVE
+    for field, wrong in (
+        ("proof_number", {"number": " — "}),
+        ("proof_on", {"on": TODAY + dt.timedelta(days=1)}),
+    ):
+        with pytest.raises(GuaranteeFault) as refused:
+            book.put_in_force(hq_credit.actor, made, **wrong)
+        assert list(refused.value.fields) == [field]
+    with pytest.raises(IntegrityError, match="guarantee_proof_whole"), transaction.atomic():
+        Guarantee.objects.filter(pk=made.pk).update(status="active", proof_number="1")
+    now = book.put_in_force(hq_credit.actor, made, number=" 他项(2026)第98号 ", note="land register")
+    assert now.status == GuaranteeStatus.ACTIVE
+    now.refresh_from_db()
+    assert (now.proof_number, now.proof_on, now.proof_note) == ("他项(2026)第98号", TODAY, "land register")
     with pytest.raises(PermissionDenied):
         guarantees.release(rm.actor, guarantee=made, now=NOW)
     with pytest.raises(Conflict):
@@ -352,6 +364,12 @@ def test_the_night_reminds_of_valuations_and_forgets_what_is_valued_again(
     assert (task.owner_id, task.customer_id, task.due_date) == (rm.staff.pk, company.pk, dt.date(2026, 12, 1))
     assert "388" in say(task.params)
     assert night() == (1, 0)
+    revaluations(RunContext(company.bank_id, 1, 2, dt.date(2026, 12, 20), True), {})
+    task.refresh_from_db()
+    assert (task.due_date, task.params["overdue"]) == (
+        dt.date(2026, 12, 1),
+        True,
+    )  # late since then, not since last night
     guarantees.value_again(
         rm.actor, guarantee=due, value=D(1), valued_on=TODAY, valuer="Zhongjing", today=TODAY, now=NOW
     )

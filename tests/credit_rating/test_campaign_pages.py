@@ -116,6 +116,12 @@ def test_a_campaign_walks_through_its_pages(
     with bank(house.id):
         assert CreditLine.objects.count() == 2
         member = CampaignMember.objects.get(customer=season.households[1])
+    for paper in (
+        "",
+        "print/",
+    ):  # and back: each case leads to the batch, the zone and the campaign that it came from
+        told = text(rm.get(f"/credit/cases/{member.case_id}/{paper}"))
+        assert all(f'href="{one}"' in told for one in (address, place, base)), paper
     trail = text(rm.get(f"/credit/campaigns/members/{member.pk}/"))
     assert batch.number in trail and seen in trail and "started by Rural" in trail
     for path, most in PAGES.items():

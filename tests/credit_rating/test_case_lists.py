@@ -28,6 +28,7 @@ from tests.credit_rating import book
 from tests.credit_rating import desk as tables
 from tests.credit_rating.desk import Desk, a_case, to_committee
 from tests.credit_rating.lines import a_line
+from tests.credit_rating.test_ratings import decide, make, submit
 from tests.customers.factories import make_customer
 
 SignIn = Callable[[Person], Client]
@@ -84,6 +85,32 @@ def test_a_case_that_breaks_a_cap_says_so_before_it_is_opened(desk: Desk, client
     page = client_for(desk.manager).get("/credit/").content.decode()
     assert "155%" in page
     assert "above the calculated limit" in page
+
+
+def test_the_page_holds_all_that_the_customer_then_has_against_the_calculated_limit(
+    desk: Desk, client_for: SignIn
+) -> None:
+    """And says what the manager did to the grade, and why."""
+    with bank(desk.house.id):
+        made = make(desk.rm, desk.customer)
+        decide(desk.reviewer, submit(desk.rm, made, grade="BB", reason="The lease of its hall ends."))
+        a_line(desk.house, customer=desk.customer, limit=Decimal(2_000_000))
+        asked = Terms("BB", 12, Decimal(1_000_000))
+        saved = save_calculation(desk.rm.actor, customer=desk.customer, terms=asked, day=TODAY, now=NOW)
+        assert saved.limit is not None and 2_000_000 < saved.limit < 6_000_000
+        case = a_case(desk, saved.limit - 1_000_000, calculation_id=saved.pk)
+        assert case.dossiers.get().content["authority"]["above_limit"]
+    in_all = saved.limit + 1_000_000
+    for address in (f"/credit/cases/{case.pk}/", f"/credit/cases/{case.pk}/print/"):
+        text = client_for(desk.manager).get(address).content.decode()
+        assert f"{formats.money(in_all, 'CNY')} with all other lines and cases" in text
+        assert "CNY 1.0 M above the calculated limit" in text
+        assert f"{made.model_grade} changed to BB" in text and "The lease of its hall ends." in text
+    # The form of the next calculation leaves as much room as the line and the case under way do: 1 million too little.
+    terms = {"grade": "BB", "term_months": "12", "requested": "500000", "discount": "none"}
+    form = client_for(desk.rm).get(f"/credit/customers/{desk.customer.pk}/calculation/", terms)
+    assert (form.context["beside"], form.context["room"]) == (in_all, Decimal(-1_500_000))
+    assert "Other lines and cases under way" in form.content.decode()
 
 
 def test_the_list_and_the_page_of_a_case_name_the_same_figure(desk: Desk) -> None:

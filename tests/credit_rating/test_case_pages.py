@@ -165,6 +165,8 @@ def test_who_would_decide_is_answered_with_every_rows_reason(desk: Desk, client_
     page = client_for(desk.rm).get("/credit/authority/", given).content.decode()
     assert "Headquarters review" in page
     assert "decides finally" in page
+    excluded = client_for(desk.rm).get("/credit/authority/", given | {"excluded": "on"}).content.decode()
+    assert "on the exclusion list, so the president decides" in excluded
     assert client_for(desk.rm).get("/credit/authority/").status_code == 200
 
 

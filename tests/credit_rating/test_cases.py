@@ -35,7 +35,7 @@ from customers.models import Product
 from tests.conftest import NOW, TODAY, House
 from tests.credit_rating import desk as tables
 from tests.credit_rating.desk import LATER, Desk, a_case, say, to_committee, to_president
-from tests.credit_rating.lines import a_product
+from tests.credit_rating.lines import a_line, a_product
 from tests.customers.factories import make_customer
 
 D = Decimal
@@ -240,6 +240,29 @@ def test_asking_in_pieces_adds_up(desk: Desk) -> None:
     other = tables.terms(1_000_000, product=tables.a_product("FX"))
     second = cases.create_case(desk.rm.actor, customer=desk.customer, terms=other, now=NOW)
     assert selectors.asked_of(second, TODAY).amount == D(21_000_000)
+
+
+@pytest.mark.parametrize(
+    ("more", "kind", "why"),
+    [
+        ("0.00", "new", "president_sees"),
+        ("0.01", "new", "above_limit"),
+        ("9.00", "decrease", "president_sees"),
+    ],
+)
+def test_two_lines_within_the_calculated_limit_are_not_within_it_together(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, more: str, kind: str, why: str
+) -> None:
+    shelf = Shelf(monkeypatch)
+    shelf.put("rating", Evidence(77, "PJ-1", "f" * 64, TODAY, "A", ()))
+    shelf.put("calculation", Evidence(5, "CS-1", "e" * 64, TODAY, "A", (), D(30_000_000)))
+    a_line(desk.house, customer=desk.customer, limit=D(15_000_000))
+    line = a_line(desk.house, customer=desk.customer, limit=D(16_000_000), product=a_product("FX"))
+    asked = {"line": line, "product": line.product} if kind == "decrease" else {"product": a_product("TR")}
+    if kind == "new":
+        lines.close_line(hire_risk(desk), line_id=line.pk, reason="not needed", now=LATER)
+    case = a_case(desk, 15_000_000 + D(more), kind=kind, calculation_id=5, **asked)
+    assert case.route_why == why
 
 
 def test_a_withdrawn_case_is_over(desk: Desk) -> None:

@@ -227,7 +227,17 @@ def test_guarantees_are_entered_valued_put_in_force_and_released(
     again = {"value": "5000000", "valued_on": "2026-11-10", "valuer": "Zhongjing"}
     assert browser.post(f"/credit/guarantees/{first.pk}/value/", again).status_code == 302
     reviewer = client_for(hq_credit)
-    assert reviewer.post(f"/credit/guarantees/{first.pk}/in-force/").status_code == 302
+    form = f"/credit/guarantees/{first.pk}/in-force/"
+    assert "Number of the registration certificate" in reviewer.get(form).content.decode()
+    nothing = reviewer.post(form, {"proof_number": "", "proof_on": ""})
+    assert nothing.status_code == 422
+    assert nothing.content.decode().count("This field is required.") == 2
+    early = reviewer.post(form, {"proof_number": "T-98", "proof_on": "2099-01-01"})
+    assert early.status_code == 422
+    said = early.content.decode()
+    assert "It must not lie in the future." in said[said.index('name="proof_on"') :]
+    assert reviewer.post(form, {"proof_number": "T-98", "proof_on": "2026-11-02"}).status_code == 302
+    assert "certificate T-98, registered on 2 Nov 2026" in reviewer.get(url).content.decode()
     assert reviewer.post(f"/credit/guarantees/{first.pk}/release/").status_code == 302
     with bank(house.id):
         first.refresh_from_db()

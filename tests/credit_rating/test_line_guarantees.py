@@ -46,7 +46,7 @@ def test_the_line_waits_until_the_guarantee_is_put_in_force(desk: Desk) -> None:
     assert "Factory 388 Sizhuan Road (Proposed)" in refused.value.message
     with pytest.raises(IntegrityError, match="not in force"), transaction.atomic():
         CreditLine.objects.filter(pk=line.pk).update(status="active")
-    guarantees.put_in_force(desk.reviewer.actor, guarantee=pledged)
+    book.put_in_force(desk.reviewer.actor, pledged)
     assert activate(desk, line).status == LineStatus.ACTIVE
 
 
@@ -67,7 +67,7 @@ def test_what_was_in_force_and_is_let_go_or_has_ended_keeps_the_line_waiting(des
 
 def test_a_line_whose_guarantees_are_in_force_is_active_at_once_and_no_other_is(desk: Desk) -> None:
     pledged = book.mortgage(desk.rm.actor, desk.customer)
-    guarantees.put_in_force(desk.reviewer.actor, guarantee=pledged)
+    book.put_in_force(desk.reviewer.actor, pledged)
     line = approved(desk)
     assert line.status == LineStatus.ACTIVE
     # Past the services: another line by the same approval, its guarantee released.

@@ -252,6 +252,11 @@ def test_every_figure_opens_its_list(credit: House, president: Person, client_fo
     ):  # fmt: skip
         text = opened(client, f"/credit/{query}")
         assert {n for n in ("Silian", "Dongjing Feed") if n in text} == names, query
+    # The greatest stakes hold loans outside every line too: Dongjing owes 4,000 of its 7,000 there, its group has 8,400.
+    for stake in BigStake.objects.all():
+        text = opened(client, f"/credit/customers/{stake.customer_id}/exposure/")
+        assert f"/credit/customers/{stake.customer_id}/exposure/" in addresses
+        assert {f">{D(amount):,.2f}<" in text for amount in (1400, 7000, 8400)} == {True}
     borrowers = next(a for a in addresses if a.startswith("/customers/?") and "never" in a)
     text = opened(client, borrowers)
     assert "Dongjing Feed" in text and "Silian" not in text
@@ -345,4 +350,4 @@ def test_all_related_parties_stand_against_their_cap(
             in shown
         ), page
     assert "350%" in shown.replace("350.0%", "350%")
-    assert "over by CNY 5,000.00" in shown
+    assert "over by 5,000.00" in shown  # the head says the unit, once

@@ -11,8 +11,10 @@ import pytest
 from django.db import IntegrityError
 from django.test import Client
 
+from credit_rating.forms import PolicyGrid
 from credit_rating.models import CreditPolicy
-from credit_rating.policies import PolicyFault, grades, read
+from credit_rating.policies import SHAPES, PolicyFault, grades, read
+from credit_rating.policies.wording import words_of
 from credit_rating.selectors.policies import policy_on
 from credit_rating.services import policies as services
 from crm_site.accounts.versions import VersionError
@@ -147,3 +149,30 @@ def test_the_page_says_what_is_wrong_beside_the_cell_and_keeps_what_was_written(
     page = client.get(saved.headers["Location"])
     assert "86" in page.content.decode()
     assert client.get("/credit/policies/").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("where", "told"),
+    [
+        ({"fact": "loans", "op": ">", "value": "50000"}, "50,000 CNY"),
+        ({"fact": "adb_change_pct", "op": "<", "value": "-50"}, "−50%"),
+        ({"fact": "days_past_due", "op": ">", "value": "7"}, "7 days"),
+        ({"fact": "loans", "op": "between", "value": "1; 2000"}, "1; 2,000 CNY"),
+        ({"fact": "loans", "op": ">", "value": "much"}, "much"),  # a draft with a fault
+    ],
+)
+def test_a_threshold_names_its_unit(inside: House, where: dict[str, str], told: str) -> None:
+    shape = SHAPES["warnings"]
+    table = next(t for t in shape.tables if t.name == "conditions")
+    body = {"tables": {"conditions": [{"rule": "x", "either": "", **where}]}}
+    cells = next(rows for of, rows, _fault in PolicyGrid(shape, body).tables() if of is table)[0][1]
+    assert cells[3].words == told
+    assert any(words == told for words in words_of(shape, body).values())
+
+
+def test_an_amount_of_a_policy_names_the_banks_currency(
+    inside: House, hq_risk: Person, client_for: Callable[[Person], Client]
+) -> None:
+    found = CreditPolicy.objects.get(subject="authority", kind="")
+    page = client_for(hq_risk).get(f"/credit/policies/{found.pk}/").content.decode()
+    assert 'Amount up to <span class="meta">CNY</span>' in page

@@ -6,7 +6,7 @@ import datetime as dt
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -22,6 +22,7 @@ from credit_rating.models import (
     CreditPolicy,
     ExternalExposure,
     Guarantee,
+    TieCorrection,
     credit_kind,
 )
 from credit_rating.models.calculations import content_hash
@@ -39,11 +40,9 @@ from credit_rating.selectors.external import newest_reports
 from credit_rating.selectors.guarantees import Security, newest_valuations, security_of
 from credit_rating.selectors.makers import Hand, hands_on
 from credit_rating.selectors.policies import policy_on
-from crm_site.accounts.banks import home_currency
 from crm_site.lib.errors import DomainError
 from crm_site.lib.money import round_cents
-from crm_site.lib.tenancy import require_bank
-from customers.models import FxRate
+from customers.models import Customer
 
 SUBJECT = "authority"
 CENT = Decimal("0.01")
@@ -78,15 +77,13 @@ class Dossier:
         return content_hash(self.content)
 
 
-def in_bank_currency(amount: Decimal, currency: str, day: dt.date) -> Decimal:
-    """An amount in the bank's currency by the newest rate up to a day. Raises DomainError when there is none."""
-    if currency == home_currency(require_bank()):
-        return amount
-    rate = FxRate.objects.filter(currency=currency, rate_date__lte=day).order_by("-rate_date").first()
-    if rate is None:
-        message = _("There is no exchange rate for %s.") % currency
-        raise DomainError(message, code="no_rate", fields={"currency": message})
-    return (amount * rate.rate).quantize(CENT, rounding=ROUND_HALF_UP)
+def above_limit(case: CreditCase, limit: Decimal | None, amount: Decimal) -> Decimal:
+    """By how much `amount`, all that the customer then has, is more than was calculated; 0 within the limit, without one,
+    and for less than there is. A calculated limit is all that he can carry: two lines of it are an exception as much as
+    one of twice its size."""
+    if limit is None or case.kind == CaseKind.DECREASE:
+        return Decimal(0)
+    return max(amount - limit, Decimal(0))
 
 
 def _asked_amount(case: CreditCase, day: dt.date) -> Decimal:
@@ -103,13 +100,31 @@ def total_asked(
     case: CreditCase, living: Iterable[CreditLine], others: Iterable[CreditCase], day: dt.date
 ) -> Decimal:
     """`_asked_amount` of the customer's living lines and its other cases under way, read already."""
-    others, lines = list(others), [line for line in living if line.pk != case.line_id]
-    changed = {other.line_id for other in others if other.line_id}
-    amounts = [(case.amount, case.currency)]
-    amounts += [(other.amount, other.currency) for other in others]
+    return _together([line for line in living if line.pk != case.line_id], [case, *others], day)
+
+
+def asked_beside(customer: Customer, day: dt.date) -> Decimal:
+    """All that the customer has, in the bank's currency, before he asks for anything new: his living lines, changed as his
+    cases under way ask, and those cases. Raises DomainError without an exchange rate."""
+    lines = CreditLine.objects.filter(PROMISED, customer=customer)
+    return _together(lines, CreditCase.objects.filter(customer=customer, status__in=STAGES), day)
+
+
+def _together(lines: Iterable[CreditLine], cases: Iterable[CreditCase], day: dt.date) -> Decimal:
+    """What cases ask for and lines promise, a line that a case changes counted once."""
+    cases = list(cases)
+    changed = {case.line_id for case in cases if case.line_id}
+    amounts = [(case.amount, case.currency) for case in cases]
     amounts += [(line.promised, line.currency) for line in lines if line.pk not in changed]
     rates = home_rates({currency for _amount, currency in amounts}, day)
     return sum((round_cents(Decimal(amount) * rates[currency]) for amount, currency in amounts), Decimal(0))
+
+
+def asked_in_all(case: CreditCase, day: dt.date) -> Decimal:
+    """All that the customer then has, in the bank's currency, of a `seen_case`: as its dossier says, before there is one
+    as it is on a day. Raises DomainError without an exchange rate."""
+    told: str | None = getattr(case, "asked_told", None)
+    return Decimal(told) if told else _asked_amount(case, day)
 
 
 def broken_by(case: CreditCase, today: dt.date) -> tuple[CapUse, ...]:
@@ -166,10 +181,9 @@ def asked_by(grounds: Grounds, case: CreditCase, *, grade: str | None = None) ->
             raise DomainError(message, code="evidence", fields={name: message})
     calculation, rating = grounds.calculations.get(one), grounds.ratings.get(one)
     grade = grade if grade is not None else rating.grade if rating else ""
-    own = in_bank_currency(Decimal(case.amount), case.currency, day)
-    above = calculation is not None and calculation.limit is not None and own > calculation.limit
     kinds, usable = grounds.security[one]
     amount = total_asked(case, grounds.promised.get(one, []), grounds.others.get(one, []), day)
+    above = above_limit(case, calculation.limit if calculation else None, amount) > 0
     return Asked(
         amount, grade, str(credit_kind(case.customer)), kinds, above, usable=usable,
         uncalculated=_is_uncalculated(case, calculation, grade, grounds), excluded=case.customer.is_excluded,
@@ -202,14 +216,15 @@ def dossiers_of(cases: Sequence[CreditCase], day: dt.date, branches: Branches) -
     today, ids = branches.day, [case.customer_id for case in cases]
     grounds = grounds_of(cases, day)
     asked = {case.customer_id: asked_by(grounds, case) for case in cases}
-    hands = hands_on(ids, today)
+    amounts = {one: what.amount for one, what in asked.items()}
+    hands = hands_on(amounts, today)
     makers = {case.customer_id: _makers(case, grounds, hands[case.customer_id]) for case in cases}
     staff = {one: [staff_id for staff_id, _part in found] for one, found in makers.items()}
     without = without_branch_of(cases, staff, kin_steps_of(grounds.body), branches)
-    broken = broken_caps({one: what.amount for one, what in asked.items()}, today)
+    broken = broken_caps(amounts, today)
     beside = Beside(
         related_customers(today), _guarantees(ids, today), told_files_of([c.pk for c in cases if c.pk]),
-        newest_reports(ids, today),
+        newest_reports(ids, today), _corrections([c.pk for c in cases if c.pk]),
     )  # fmt: skip
     return {
         one: _composed(
@@ -224,12 +239,13 @@ def dossiers_of(cases: Sequence[CreditCase], day: dt.date, branches: Branches) -
 @dataclass(frozen=True, slots=True)
 class Beside:
     """What else a dossier shows, read together: related parties, guarantees and newest reports of other banks by
-    customer, files by case."""
+    customer, files and mistaken ties by case."""
 
     related: Collection[int]
     guarantees: Mapping[int, list[dict[str, Any]]]
     files: Mapping[int, list[dict[str, object]]]
     reports: Mapping[int, list[ExternalExposure]]
+    corrections: Mapping[int, list[dict[str, Any]]]
 
 
 def _makers(case: CreditCase, grounds: Grounds, hands: Collection[Hand]) -> list[Hand]:
@@ -284,12 +300,22 @@ def _composed(
         content["case"]["sub_limits"] = "; ".join(f"{p} {a}" for p, a in sorted(case.sub_limits.items()))
     if case.pk in beside.files:
         content["files"] = beside.files[case.pk]
+    if case.pk in beside.corrections:
+        content["mistaken_ties"] = beside.corrections[case.pk]
     if report := beside.reports.get(customer.pk):
         content["other_banks"] = [_told_exposure(row) for row in report]
     return Dossier(
         content, route, quorum, majority, kin_steps_of(body), tuple(dict.fromkeys(makers)),
         rating.id if rating else None,
     )  # fmt: skip
+
+
+def _corrections(cases: Sequence[int]) -> dict[int, list[dict[str, Any]]]:
+    """case -> the ties that were declared mistaken while it was under way."""
+    told: dict[int, list[dict[str, Any]]] = defaultdict(list)
+    for row in TieCorrection.objects.filter(case_id__in=cases).order_by("id"):
+        told[row.case_id].append({"tie": row.record_id, "why": row.why, "by": row.by_id})
+    return told
 
 
 def _told_exposure(row: ExternalExposure) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Exists, OuterRef, Q, Subquery
+from django.db.models import Exists, F, OuterRef, Q, Subquery
 
 from credit_rating.models import (
     CaseCopy,
@@ -28,39 +28,24 @@ from crm_site.lib.permissions import Actor, Role
 TABS = ("todo", "decided", "mine", "copied", "ended")
 INBOX_PAGE = 200
 MOST_COUNTED = 10_000
-# What a row of the inbox shows and its stage's rules ask.
+# What a row of a list of cases shows and what it weighs asks; names as values of the case's own row.
 LISTED = (
-    *(
-        "year",
-        "serial",
-        "kind",
-        "currency",
-        "amount",
-        "status",
-        "round",
-        "prepared_at",
-        "stage_since",
-        "deadline",
-        "closed_at",
-    ),
-    *(
-        "dossier_hash",
-        "calculation_id",
-        "line_id",
-        "as_of",
-        "customer__name",
-        "customer__number",
-        "customer__is_excluded",
-        "product__name",
-        "prepared_by__name",
-    ),
-)
+    "year", "serial", "kind", "currency", "amount", "status", "round", "prepared_at", "stage_since", "deadline", "closed_at",
+    "dossier_hash", "calculation_id", "line_id", "as_of", "customer_id",
+)  # fmt: skip
+NAMED = {
+    "customer_name": F("customer__name"),
+    "customer_number": F("customer__number"),
+    "customer_is_excluded": F("customer__is_excluded"),
+    "product_name": F("product__name"),
+    "maker_name": F("prepared_by__name"),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class InboxPage:
-    """A page of cases. `count`: of all pages, MOST_COUNTED + 1 for more than are counted; `following`: the key of the next
-    page (0 at the end)."""
+    """A page of cases `as_listed`. `count`: of all pages, MOST_COUNTED + 1 for more than are counted; `following`: the key
+    of the next page (0 at the end)."""
 
     rows: list[CreditCase]
     count: int
@@ -85,11 +70,7 @@ def inbox(actor: Actor, tab: str, *, day: dt.date, after: int = 0, most: int = 0
     At most `most` (0: INBOX_PAGE) after the case `after` (0: the first). `todo` leaves out what he must not decide.
     """
     most = most or INBOX_PAGE
-    seen = (
-        CreditCase.objects.visible_to(actor)
-        .select_related("customer", "product", "prepared_by")
-        .only(*LISTED)
-    )
+    seen = as_listed(CreditCase.objects.visible_to(actor))
     if tab == "todo":
         ids = _todo_ids(actor, day)
         start = ids.index(after) + 1 if after in ids else 0
@@ -100,6 +81,11 @@ def inbox(actor: Actor, tab: str, *, day: dt.date, after: int = 0, most: int = 0
     rows = list((found.filter(pk__lt=after) if after else found).order_by("-id")[: most + 1])
     following = rows[most - 1].pk if len(rows) > most else 0
     return InboxPage(rows[:most], len(rows) if not after and not following else counted(found), following)
+
+
+def as_listed(found: Any) -> Any:
+    """Cases with their LISTED fields and NAMED names, for a list."""
+    return found.only(*LISTED).annotate(**NAMED)
 
 
 def place_of(actor: Actor, tab: str, case_id: int, *, day: dt.date) -> Place:
@@ -242,9 +228,19 @@ def seen_case(actor: Actor, case_id: int) -> CreditCase:
     related = ("customer__home_branch", "customer__responsible", "product", "prepared_by", "line")
     shown = CaseDossier.objects.filter(case=OuterRef("pk"), hash=OuterRef("dossier_hash"))
     covered = Subquery(shown.values("content__authority__covered_pct")[:1])
-    seen = CreditCase.objects.visible_to(actor).select_related(*related).annotate(covered_pct=covered)
-    found: CreditCase = seen.get(pk=case_id)
+    told = Subquery(shown.values("content__authority__amount")[:1])
+    seen = CreditCase.objects.visible_to(actor).select_related(*related)
+    found: CreditCase = seen.annotate(covered_pct=covered, asked_told=told).get(pk=case_id)
     return found
+
+
+def numbered_case(actor: Actor, number: str) -> CreditCase | None:
+    """The case of a number as people write it (SX-2026-0012, 2026-12), if the actor may see it."""
+    parts = number.strip().upper().removeprefix("SX-").split("-")
+    if len(parts) != 2 or not all(part.isascii() and part.isdigit() and len(part) < 10 for part in parts):
+        return None
+    seen = CreditCase.objects.visible_to(actor)
+    return seen.filter(year=min(int(parts[0]), 9999), serial=int(parts[1])).first()
 
 
 def covered_pct(case: CreditCase) -> int | None:

@@ -15,6 +15,7 @@ from credit_rating.models import (
     CreditCase,
     Opinion,
     OpinionPart,
+    TieCorrection,
     Verdict,
 )
 from credit_rating.models.cases import APPROVING
@@ -47,6 +48,7 @@ def with_record(case: CreditCase) -> CreditCase:
         *related,
         Prefetch("opinions", Opinion.objects.select_related("staff", "on_behalf_of")),
         Prefetch("conditions", CaseCondition.objects.select_related("evidenced_by", "accepted_by")),
+        Prefetch("corrections", TieCorrection.objects.select_related("record", "by")),
         Prefetch("files", CaseFile.objects.select_related("uploaded_by", "withdrawn_by")),
     )
     return case

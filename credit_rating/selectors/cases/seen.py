@@ -9,6 +9,7 @@ import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from decimal import Decimal
+from functools import cache
 from types import NoneType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -48,7 +49,10 @@ KEPT: dict[type[Model], tuple[str, ...]] = {
         "source", "report_date", "lender", "reference", "kind", "currency", "granted", "outstanding", "overdue",
         "level", "maturity_date", "days_past_due",
     ),
-    Guarantee: ("id", "kind", "status", "amount", "lien_order", "collateral", "guarantor_id"),
+    Guarantee: (
+        "id", "kind", "status", "amount", "lien_order", "collateral", "guarantor_id", "proof_number", "proof_on",
+        "proof_note",
+    ),
     Product: ("name",),
     Signal: ("id", "code", "name", "level", "state", "figures", "is_raised", "opened_on", "due_on"),
 }  # fmt: skip
@@ -215,10 +219,16 @@ def _read(shape: Any, told: Any) -> Any:
     if shape is dt.date:
         return dt.date.fromisoformat(told)
     if is_dataclass(shape):
-        hints = get_type_hints(shape)
         made: Any = shape
+        hints = _hints(made)
         return made(**{name: _read(hints[name], value) for name, value in told.items()})
     return _row(shape, told) if shape in KEPT else told
+
+
+@cache
+def _hints(shape: type) -> dict[str, Any]:
+    """The members of a dataclass with their types; to read them out of the text of its annotations is dear."""
+    return get_type_hints(shape)
 
 
 def _row(model: type[Model], told: dict[str, Any]) -> Model:

@@ -56,12 +56,14 @@ FOUND = {
 
 @dataclass
 class Begun:
-    """A case begun `age` days ago, not saved yet. `shown`: how far it is meant to come; "" for as far as others."""
+    """A case begun `age` days ago, not saved yet. `shown`: how far it is meant to come; "" for as far as others.
+    `beside`: the limit of the line that the customer keeps beside it."""
 
     case: CreditCase
     dice: random.Random
     age: int
     shown: str = ""
+    beside: Decimal = Decimal(0)
 
 
 # Customers with a rating in force and a manager of their own, none on the exclusion list: a few of the busiest manager, then companies, households,
@@ -105,7 +107,8 @@ def begin(wanted: int, products: Mapping[str, Product], date: dt.date, seed: int
             customer=customer, prepared_by=customer.responsible, prepared_at=at, year=at.year,
             purpose=dice.choice(PURPOSES[customer.kind]), investigation=dice.choice(FOUND[customer.kind]), **asked,
         )  # fmt: skip
-        begun.append(Begun(case, dice, age, shown))
+        beside = Decimal(line.limit) if line is not None and case.line is None else Decimal(0)
+        begun.append(Begun(case, dice, age, shown, beside))
     weigh_loans(customers, date)
     kept = _calculated(begun, {key: rating.grade for key, rating in ratings.items()}, held)
     return sorted(kept, key=lambda one: (-one.age, one.case.customer_id))
@@ -174,9 +177,9 @@ def _lower(one: Begun, found: Mapping[int, Reckoning]) -> bool:
 
 
 def _limit(one: Begun, found: Mapping[int, Reckoning]) -> Decimal:
-    """What was calculated; 0 without a calculation."""
+    """What was calculated, less the line beside it; 0 without a calculation."""
     reckoned = found.get(one.case.customer_id)
-    return Decimal(0) if reckoned is None or reckoned.limit is None else reckoned.limit
+    return Decimal(0) if reckoned is None or reckoned.limit is None else reckoned.limit - one.beside
 
 
 def _about(line: CreditLine, dice: random.Random) -> dict[str, Any]:

@@ -126,7 +126,7 @@ def _stage_days(date: dt.date) -> dict[str, int]:
 
 def _begin(begun: Sequence[Begun], date: dt.date) -> list[_Way]:
     """Drafts, numbered in the order of days; and the dossier that each makes."""
-    ways = [_Way(one.case, one.dice, one.age, one.shown) for one in begun]
+    ways = [_Way(one.case, one.dice, one.age, one.shown, one.beside) for one in begun]
     newest: dict[int, int] = {}
     for way in ways:
         newest[way.case.year] = way.case.serial = newest.get(way.case.year, 0) + 1
