@@ -32,6 +32,7 @@ urlpatterns = [
     path("", case_desk.inbox, name="inbox"),
     path("desk-counts/", case_desk.desk_counts, name="desk-counts"),
     path("dashboard/", overview.dashboard, name="dashboard"),
+    path("glance/", overview.glance, name="glance"),
     path("cases/waiting/", overview.waiting, name="waiting"),
     path("cases/batch/", case_desk.case_batch, name="case-batch"),
     path("cases/<int:case_id>/", cases.case, name="case"),

@@ -119,6 +119,12 @@ class Biggest:
         """How many of them are at or over the early warning of a cap."""
         return sum(one.use is not None and one.use.level != "ok" for one in (*self.customers, *self.groups))
 
+    @property
+    def tightest(self) -> Big | None:
+        """Of all of them the one whose cap is used most; None where no cap is known."""
+        known = [one for one in (*self.customers, *self.groups) if one.use is not None]
+        return max(known, key=lambda one: one.use.share if one.use else NOTHING, default=None)
+
 
 def biggest(actor: Actor, day: dt.date) -> Biggest:
     """The greatest stakes among those that the actor sees."""

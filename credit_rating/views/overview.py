@@ -81,6 +81,22 @@ def dashboard(request: Any) -> HttpResponse:
     return render(request, "credit_rating/overview.html", context)
 
 
+@allowed("credit.overview")
+@require_GET
+def glance(request: Any) -> HttpResponse:
+    """Where the bank is exposed, in a line for the home of who answers for it; empty before the first night."""
+    history = selectors.counted(request.actor)
+    if not history:
+        return HttpResponse()
+    newest, before = history[-1], history[-2] if len(history) > 1 else None
+    biggest = selectors.biggest(request.actor, newest.day)
+    context = {
+        "newest": newest, "before": before, "figures": _figures(newest, before), "biggest": biggest, "tightest": biggest.tightest,
+        "grave": _warnings(newest, before)[0], "migration": _migration(newest),
+    }  # fmt: skip
+    return render(request, "credit_rating/_glance.html", context)
+
+
 def _waiting(found: dict[tuple[str, str], int]) -> dict[str, Any]:
     """Cases by stage and age, overdue ones first, each with its list."""
     ages = (LATE, *AGES)

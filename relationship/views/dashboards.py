@@ -31,7 +31,7 @@ from relationship.selectors.loads import Load, loads, owners_of, totals
 from relationship.selectors.queue import in_queue
 from relationship.selectors.units import readable_unit
 from segmentation.models import TierPolicy
-from segmentation.selectors.churn import churn_known
+from segmentation.selectors.churn import champions, churn_known
 
 # Cases that a home names.
 HOME_CASES = 5
@@ -247,5 +247,7 @@ def bank(request: Any) -> HttpResponse:
         if may(request.actor, "policy.publish")
         else 0,
         "may_audit": may(request.actor, "audit.read"),
+        "sees_exposure": may(request.actor, "credit.overview"),
+        "models": champions() if may(request.actor, "model.approve") else (),
     }
     return render(request, "relationship/bank.html", context)

@@ -10,6 +10,7 @@ from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
 from crm_site.accounts.models import Staff
+from crm_site.lib.modelling.validation import MOVED
 from crm_site.lib.tenancy import BankField, BankForeignKey, TenantManager, TenantModel
 from customers.models import Customer, CustomerKind
 
@@ -76,6 +77,10 @@ class ChurnModel(TenantModel):
 
     def __str__(self) -> str:
         return f"{self.get_kind_display() or _('All kinds')} v{self.version}"
+
+    @property
+    def has_drifted(self) -> bool:
+        return self.drift is not None and self.drift > MOVED
 
 
 class ChurnScore(models.Model):

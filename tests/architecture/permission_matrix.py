@@ -238,6 +238,7 @@ MATRIX: dict[str, Line] = {
     "segmentation:scheme-add": form("policy.draft"),
     "segmentation:policy-kind": act("policy.draft", "tier policy"),
     "credit_rating:dashboard": page("credit.overview"),
+    "credit_rating:glance": page("credit.overview"),
     "credit_rating:waiting": page("credit.read"),
     "credit_rating:class-list": page("credit.read"),
     "credit_rating:inbox": page("credit.read"),

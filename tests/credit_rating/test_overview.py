@@ -31,6 +31,7 @@ from credit_rating.selectors import overview as selectors
 from credit_rating.selectors import ratings, waiting
 from credit_rating.selectors.policies import policy_on
 from crm_site.accounts.models import Bank
+from crm_site.lib import formats
 from crm_site.lib.registry import RunContext
 from customers.models import Customer, Loan, Relation, Standing
 from tests.conftest import NOW, TODAY, House, Person
@@ -260,6 +261,26 @@ def test_every_figure_opens_its_list(credit: House, president: Person, client_fo
     borrowers = next(a for a in addresses if a.startswith("/customers/?") and "never" in a)
     text = opened(client, borrowers)
     assert "Dongjing Feed" in text and "Silian" not in text
+
+
+def test_homes_that_answer_for_credit_say_where_the_bank_is_exposed(
+    credit: House, president: Person, marketing: Person, client_for: SignIn
+) -> None:
+    """The cap used most leads; its figure and the others open what they count."""
+    book.add_capital(net=20_000, tier1=20_000)
+    glance = "/credit/glance/"
+    assert client_for(president).get(glance).content == b""  # before the first night
+    night(credit)
+    assert glance not in client_for(marketing).get("/").content.decode()
+    client = client_for(president)
+    assert glance in client.get("/").content.decode()
+    shown = client.get(glance).content.decode()
+    found = selectors.biggest(president.actor, TODAY)
+    worst = max(one.use.share for one in (*found.customers, *found.groups) if one.use)
+    assert 'is-risk"><a class="figure" href="/credit/customers/' in shown and "near or over a cap" in shown
+    assert f">{formats.percent(worst, 0)}</a>" in shown
+    for address in re.findall(r'href="([^"#]+)', shown):
+        assert client.get(unescape(address)).status_code == 200, address
 
 
 def test_before_the_first_night_the_inbox_stands_alone(

@@ -25,8 +25,8 @@ from relationship import placement
 from relationship.selectors import dashboards
 from relationship.selectors.dashboards import Scope
 from relationship.services import propose_for_branch
-from segmentation.models import MigrationMonth
-from tests.conftest import TODAY, House, Person, hire
+from segmentation.models import ChurnModel, MigrationMonth, ModelStatus
+from tests.conftest import NOW, TODAY, House, Person, hire
 from tests.relationship.factories import DAY, customer
 
 SignIn = Callable[[Person], Client]
@@ -199,6 +199,20 @@ def test_headquarters_compare_all_branches_and_the_lines_add_up(
         assert list_count(client, html.unescape(url)) == int(text.replace(",", "")), url
     for sort in dashboards.SORTS:
         assert client.get(f"/relationship/bank/?sort={sort}&measure=loans").status_code == 200
+
+
+def test_who_answers_for_a_model_sees_whether_it_drifts(
+    book: House, president: Person, hq_risk: Person, marketing: Person, client_for: SignIn
+) -> None:
+    with bank(book.id):
+        model = ChurnModel.objects.create(
+            kind="", version=1, status=ModelStatus.CHAMPION, train_months=[], validation_month=BEFORE, train_rows=1,
+            train_leavers=1, validation_rows=1, validation_leavers=1, trained_at=NOW, proposed_by=hq_risk.staff,
+            decided_by=president.staff, drift=0.3, drift_date=DAY,
+        )  # fmt: skip
+    drifts = f'is-watch" href="/segmentation/churn/{model.pk}/"><b>PSI 0.30</b> drift of the churn model'
+    assert drifts in client_for(hq_risk).get("/").content.decode()
+    assert drifts not in client_for(marketing).get("/").content.decode()
 
 
 def test_who_belongs_to_no_branch_has_a_line_and_a_list(
