@@ -308,8 +308,11 @@ def _write(context: RunContext, lo: int, hi: int, columns: list[NDArray[Any]]) -
 
 
 def finish_churn(context: RunContext) -> Counts:
-    """Measure how far the scores have drifted from those of training, per champion; risk is told of one that moved."""
-    if not context.is_newest:
+    """Measure how far the scores have drifted from those of training, per champion; risk is told of one that moved.
+
+    At month-ends: a score within a month knows nothing of the month's entries, which training knew whole.
+    """
+    if not (context.is_newest and is_month_end(context.business_date)):
         return Counts()
     alarms: list[TaskRow] = []
     risk = sorted(staff_with_role(Role.RISK, context.business_date))

@@ -31,7 +31,7 @@ class ChurnModel(TenantModel):
     `card`: segmentation.engine.churn.Scorecard as JSON (bins and log-odds, no code). Observation month-ends
     `train_months`, their outcomes known by `validation_month`; rows and leavers of both samples. Metrics are of the
     validation month (out of time): AUC, KS, lift of the first tenth, PSI of training against validation scores.
-    `drift`/`drift_date`: PSI of the newest scores against training. Only a champion scores; it was proposed by
+    `drift`/`drift_date`: PSI of the newest month-end's scores against training. Only a champion scores; it was proposed by
     one person and approved by another.
     """
 
