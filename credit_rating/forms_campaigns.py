@@ -238,7 +238,9 @@ class MemberFilter:
             phases = [(name, gettext("not done: %s") % label) for name, label in PHASES]
             found.append(self._menu("left", _("Phase"), phases, self.left))
         if self.reached:
-            found.append(self._menu("reached", _("Reached"), list(REACHED_LABELS.items()), self.reached))
+            found.append(
+                self._menu("reached", _("Stage reached"), list(REACHED_LABELS.items()), self.reached)
+            )
         return found
 
     def _menu(self, name: str, text: Any, choices: list[tuple[Any, Any]], chosen: str) -> FilterMenu:

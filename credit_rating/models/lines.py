@@ -158,8 +158,8 @@ class CreditLine(Room):
 
     @property
     def number(self) -> str:
-        """What people call it: SX (授信), the year, and a running number of the bank."""
-        return f"SX-{self.year}-{self.serial:06d}"
+        """What people call it: ED (额度), the year, and a running number of the bank."""
+        return f"ED-{self.year}-{self.serial:06d}"
 
     @property
     def promised(self) -> Decimal:

@@ -245,7 +245,7 @@ def repay(
             given = {**values, "amount": to_minor(portion), "product": product_id}
             if _guarded(_REPAY, given, product, _too_much_repaid) is None:
                 _same_currency(_read(line_id), currency)
-                raise _too_much_repaid()
+                raise _too_much_repaid(line_id, product_id)
     return _read(line_id)
 
 
@@ -361,7 +361,7 @@ def _guarded(sql: str, values: Mapping[str, Any], product: str, refusal: Any) ->
     except IntegrityError as error:
         if "sublimit_" not in str(error):
             raise
-        raise refusal() from error
+        raise refusal(values["line"], values["product"]) from error
 
 
 def _one(sql: str, values: Mapping[str, Any]) -> tuple[Any, ...] | None:
@@ -422,9 +422,14 @@ def _insufficient(line: CreditLine) -> Conflict:
     )
 
 
-def _insufficient_sub() -> Conflict:
-    return Conflict(_("The product's sub-limit has not enough room."), code="insufficient_limit")
+def _insufficient_sub(line_id: int, product_id: int) -> Conflict:
+    line, sub = _read(line_id), SubLimit.objects.get(line_id=line_id, product_id=product_id)
+    room = money_full(min(sub.available, line.available), line.currency)
+    return Conflict(_("The product's sub-limit has room for %s.") % room, code="insufficient_limit")
 
 
-def _too_much_repaid() -> Conflict:
-    return Conflict(_("That is more than is drawn."), code="repayment_exceeds_utilised")
+def _too_much_repaid(line_id: int, product_id: int | None) -> Conflict:
+    line, sub = _read(line_id), SubLimit.objects.filter(line_id=line_id, product_id=product_id).first()
+    drawn = money_full((sub or line).utilised, line.currency)
+    said = _("Only %s is drawn of the product.") if sub else _("Only %s is drawn.")
+    return Conflict(said % drawn, code="repayment_exceeds_utilised")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 from django.core.exceptions import PermissionDenied
-from django.core.management import call_command
+from django.core.management import ManagementUtility, call_command
 from django.core.management.base import CommandError
 from django.test import Client
 
@@ -142,3 +142,13 @@ def test_closing_what_is_closed_says_so(operator: Person, house: House) -> None:
         close_bank(operator.actor, bank_id=house.id, now=NOW)
         with pytest.raises(DomainError):
             close_bank(operator.actor, bank_id=house.id, now=NOW)
+
+
+def test_a_scope_that_there_is_not_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit code 2 and the scopes there are, before anything is made."""
+    with pytest.raises(SystemExit) as left:
+        ManagementUtility(
+            ["manage.py", "create_api_client", "--bank", "a", "--name", "core", "--scopes", "lines:read x"]
+        ).execute()
+    assert left.value.code == 2
+    assert "no scope is called lines:read" in capsys.readouterr().err

@@ -78,14 +78,20 @@ def test_no_is_said_with_its_code(call: Call, line: CreditLine, house: House, hq
         answer = call("post", path, BODY | {"amount": "1000.01"})
         assert (answer.status_code, answer.json()["code"]) == (409, "insufficient_limit")
         assert answer["Content-Type"] == "application/problem+json"
-    assert (
-        call("post", at, BODY | {"amount": "300.01", "product": "BILLS"}).json()["code"]
-        == "insufficient_limit"
+    small = call("post", at, BODY | {"amount": "300.01", "product": "BILLS"}).json()
+    assert (small["code"], "sub-limit has room for CNY 300.00" in small["detail"]) == (
+        "insufficient_limit",
+        True,
     )
     other = call("post", at, BODY | {"currency": "USD"})
     assert (other.status_code, other.json()["errors"][0]["pointer"]) == (422, "#/currency")
-    much = call("post", f"lines/{line.pk}/repayments", BODY)
-    assert (much.status_code, much.json()["code"]) == (409, "repayment_exceeds_utilised")
+    for body, said in (
+        (BODY, "Only CNY 0.00 is drawn."),
+        (BODY | {"product": "BILLS"}, "drawn of the product"),
+    ):
+        much = call("post", f"lines/{line.pk}/repayments", body)
+        assert (much.status_code, much.json()["code"]) == (409, "repayment_exceeds_utilised")
+        assert said in much.json()["detail"]
     with bank(house.id):
         services.freeze_line(hq_risk.actor, line_id=line.pk, reason="Order", now=NOW)
     for path in (at, f"lines/{line.pk}/check"):

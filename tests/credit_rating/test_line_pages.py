@@ -48,9 +48,9 @@ def test_the_list_opens_the_line_and_shows_its_figures(
     shown = client_for(rm).get(f"/credit/lines/{line.pk}/").content.decode()
     assert "FK-1" in shown and "750.00" in shown and "Opened" in shown
     assert 'name="act"' not in shown  # a relationship manager controls nothing
-    assert "SX-2026-000001" in client_for(rm).get(f"/credit/lines/{line.pk}/print/").content.decode()
+    assert "ED-2026-000001" in client_for(rm).get(f"/credit/lines/{line.pk}/print/").content.decode()
     assert (
-        "SX-2026-000001"
+        "ED-2026-000001"
         in client_for(rm).get(f"/credit/customers/{line.customer_id}/lines/").content.decode()
     )
 
@@ -71,8 +71,8 @@ def test_filters_find_and_what_is_no_filter_is_passed_over(
     north, south = house.north.pk, house.south.pk
     for query, there in (
         ("status=active", True), ("status=frozen", False), ("status=all", True), ("use=unused", True), ("use=low", False),
-        ("within=30", False), (f"unit={north}", True), (f"unit={south}", False), ("q=SX-2026-000001", True),
-        ("q=2026-1", True), ("q=M-1", True), ("q=SX-2026-000002", False), ("status=nonsense&within=x&unit=9", True),
+        ("within=30", False), (f"unit={north}", True), (f"unit={south}", False), ("q=ED-2026-000001", True),
+        ("q=2026-1", True), ("q=M-1", True), ("q=ED-2026-000002", False), ("status=nonsense&within=x&unit=9", True),
         ("after=nonsense", True),
     ):  # fmt: skip
         page = client.get(f"/credit/lines/?{query}")

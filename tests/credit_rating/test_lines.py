@@ -282,8 +282,8 @@ def a_line_by(person: Person) -> None:
 
 
 def test_numbers_run_on_within_a_year(inside: House) -> None:
-    assert [a_line(inside).number for _ in range(2)] == ["SX-2026-000001", "SX-2026-000002"]
-    assert a_line(inside, starts_on=dt.date(2025, 5, 1)).number == "SX-2025-000001"
+    assert [a_line(inside).number for _ in range(2)] == ["ED-2026-000001", "ED-2026-000002"]
+    assert a_line(inside, starts_on=dt.date(2025, 5, 1)).number == "ED-2025-000001"
 
 
 @pytest.mark.parametrize(

@@ -265,7 +265,9 @@ def test_within_a_month_the_newest_score_takes_the_place_of_the_one_before(
         )
     for day in (dt.date(2026, 11, 9), dt.date(2026, 11, 10)):
         assert score(inside, day=day).rows_changed > 0
-    assert not ChurnModel.objects.filter(drift__isnull=False).exists(), "what knows no entries is not measured"
+    assert not ChurnModel.objects.filter(drift__isnull=False).exists(), (
+        "what knows no entries is not measured"
+    )
     assert set(ChurnScore.objects.values_list("as_of", flat=True)) == {dt.date(2026, 11, 10)}
 
 

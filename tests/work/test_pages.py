@@ -311,7 +311,7 @@ def test_reasons_of_one_cause_are_said_once_with_both_labels(
     def warning(code: str) -> dict[str, object]:
         return {"code": code, "name": "", "level": "risk"}
 
-    used = {"line": "SX-2026-000001", "share": "0.95", "amount": "95.00", "currency": "CNY"}
+    used = {"line": "ED-2026-000001", "share": "0.95", "amount": "95.00", "currency": "CNY"}
     rows = [
         services.TaskRow("warning", "w:1", TODAY, 7, rm.staff.pk, params=warning("line_use"), urgency=85),
         services.TaskRow("warning", "w:2", TODAY, 7, rm.staff.pk, params=warning("class_worse"), urgency=84),
@@ -326,11 +326,11 @@ def test_reasons_of_one_cause_are_said_once_with_both_labels(
     with bank(house.id):
         lead = Task.objects.get(source_key="w:1")  # what is ticked off is the warning
     assert (first["id"], first["level"]) == (lead.pk, "risk")
-    assert "SX-2026-000001" in first["why"]
+    assert "ED-2026-000001" in first["why"]
     assert [(o["reason"], o["why"]) for o in first["also"]] == [
         ("Early warning", "Five-level class got worse"),
     ]  # fmt: skip
     assert (second["why"], second["also"]) == ("Credit lines nearly used up", [])
     page = answer.content.decode()
-    assert page.count("SX-2026-000001") == 2  # the text and its title
+    assert page.count("ED-2026-000001") == 2  # the text and its title
     assert "Early warning: " not in page.replace('title="Early warning: ', "")
