@@ -429,7 +429,8 @@ def _insufficient_sub(line_id: int, product_id: int) -> Conflict:
 
 
 def _too_much_repaid(line_id: int, product_id: int | None) -> Conflict:
-    line, sub = _read(line_id), SubLimit.objects.filter(line_id=line_id, product_id=product_id).first()
+    line = _read(line_id)
+    sub = SubLimit.objects.filter(line_id=line_id, product_id=product_id).first() if product_id else None
     drawn = money_full((sub or line).utilised, line.currency)
     said = _("Only %s is drawn of the product.") if sub else _("Only %s is drawn.")
     return Conflict(said % drawn, code="repayment_exceeds_utilised")
