@@ -53,7 +53,7 @@ STEPS = {
     "working_capital_method": _("Working capital method"), "sales_method": _("Sales method"),
     "income_method": _("Income method"), "instalment_capacity": _("Free for instalments a month"),
     "monthly_rate": _("Monthly rate"), "annuity": _("Annuity factor"),
-    "debt_service_method": _("Debt service method"), "household_net_income": _("Net income after living costs"),
+    "debt_service_method": _("Debt service method"), "living_costs": _("Living costs"), "household_net_income": _("Net income after living costs"),
     "household_income_method": _("Operating income method"),
     "household_net_assets": _("Net assets of the household"), "household_asset_method": _("Household assets method"),
     "lowest": _("Lowest of the methods"), "grade_cap": _("Cap of the grade"), "term": _("Term"),
@@ -77,7 +77,6 @@ INPUTS = {
     "household_income": _("Income from farming or trade"), "household_costs": _("Costs of farming or trade"),
     "household_wages": _("Wages and transfers"), "household_members": _("Members of the household"),
     "household_assets": _("Household assets"), "household_debts": _("Household debts"),
-    "living_costs": _("Living costs"),
 }  # fmt: skip
 TERMS = {
     **ITEMS, **RATIOS, **INPUTS, **STEPS, **PRICE_STEPS,
@@ -87,7 +86,7 @@ TERMS = {
     "one_plus_growth": _("(1 + expected growth)"), "sales_share": _("share of sales"),
     "income_multiple": _("years of income"), "months_of_a_year": _("months"),
     "service_ratio": _("debt service ratio"), "annual_rate": _("yearly rate"), "term_months": _("term, months"),
-    "asset_share": _("share of net assets"), "cap": _("cap"), "term_factor": _("factor of the term"),
+    "member_living_costs": _("living costs of a member a year"), "asset_share": _("share of net assets"), "cap": _("cap"), "term_factor": _("factor of the term"),
     "usable_guarantee": _("usable guarantees"), "guarantee_share": _("weight"),
     "guarantee_most_share": _("highest share"), "round_to": _("rounded down to"), "zero": _("not below"),
     "pd": _("probability of default"), "lgd": _("loss given default, unsecured"),

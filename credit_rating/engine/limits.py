@@ -93,11 +93,12 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Household:
-    """`income`, `costs`, `wages`: a year's, of farming or trade and of work outside."""
+    """`income`, `costs`, `wages`: a year's, of farming or trade and of work outside. `living_costs`: of a member a year."""
 
     income: Decimal
     costs: Decimal
     wages: Decimal
+    members: Decimal
     living_costs: Decimal
     assets: Decimal
     debts: Decimal
@@ -277,11 +278,15 @@ def personal_limit(figures: Person, frame: Frame) -> Calculation:
 
 def household_limit(figures: Household, frame: Frame) -> Calculation:
     """The lower of a multiple of what a year leaves over and a share of what the household owns."""
+    living = step(
+        "living_costs", Term("household_members", figures.members, "number", source="household_members"),
+        Term("member_living_costs", figures.living_costs, op="*"), role="detail",
+    )  # fmt: skip
     net = step(
         "household_net_income", Term("household_income", figures.income, source="household_income"),
         Term("household_wages", figures.wages, op="+", source="household_wages"),
         Term("household_costs", figures.costs, op="-", source="household_costs"),
-        Term("living_costs", figures.living_costs, op="-", source="living_costs"), Term("zero", ZERO, op="max"),
+        Term("living_costs", living.amount, op="-"), Term("zero", ZERO, op="max"),
         role="detail",
     )  # fmt: skip
     income = step(
@@ -297,4 +302,4 @@ def household_limit(figures: Household, frame: Frame) -> Calculation:
         "household_asset_method", Term("household_net_assets", own.amount),
         Term("asset_share", figures.asset_share, "percent", "*"), role="method",
     )  # fmt: skip
-    return _frame([net, income, own, assets], frame)
+    return _frame([living, net, income, own, assets], frame)

@@ -315,10 +315,10 @@ def _by_kind(
             rate,
         )
         return limits.personal_limit(person, frame)
-    living = of("household_members") * policies["methods"].body.params["living_costs"]
     household = limits.Household(
-        of("household_income"), of("household_costs"), of("household_wages"), living, of("household_assets"),
-        of("household_debts"), row["income_multiple"], row["asset_share_pct"],
+        of("household_income"), of("household_costs"), of("household_wages"), of("household_members"),
+        policies["methods"].body.params["living_costs"], of("household_assets"), of("household_debts"),
+        row["income_multiple"], row["asset_share_pct"],
     )  # fmt: skip
     return limits.household_limit(household, frame)
 

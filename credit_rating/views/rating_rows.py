@@ -8,6 +8,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext, npgettext
 
 from credit_rating import words
 from credit_rating.engine.cards import CardBin
@@ -41,10 +42,13 @@ def value_text(style: str, source: str, value: str | None) -> str:
 
 def _with_unit(style: str, source: str, text: str) -> str:
     """A number or a range of numbers with what it counts: 18 years, 31–61 days, CNY 5,000–20,000."""
+    count = 1 if text == "1" else 2  # a range is many
+    if style == "years" and source == "age_years":
+        return npgettext("age", "%s year", "%s years", count) % text
     if style == "years":
-        return _("%s years") % text
+        return ngettext("%s year", "%s years", count) % text
     if style == "days":
-        return _("%s days") % text
+        return ngettext("%s day", "%s days", count) % text
     if style == "money":
         unit = formats.amount_unit(home_currency(require_bank()))
         return f"{text} {unit}" if formats.is_chinese() else f"{unit} {text}"

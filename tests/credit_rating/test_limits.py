@@ -104,10 +104,11 @@ def test_a_persons_limit_is_what_the_free_income_pays_off() -> None:
 
 def test_a_households_limit_by_income_and_assets() -> None:
     figures = Household(
-        income=D(180_000), costs=D(70_000), wages=D(50_000), living_costs=D(60_000), assets=D(500_000),
-        debts=D(100_000), income_multiple=D(2), asset_share=D("0.4"),
+        income=D(180_000), costs=D(70_000), wages=D(50_000), members=D(4), living_costs=D(15_000),
+        assets=D(500_000), debts=D(100_000), income_multiple=D(2), asset_share=D("0.4"),
     )  # fmt: skip
     found = limits.household_limit(figures, Frame(cap=30 * WAN, round_to=WAN, term_factor=D("0.95")))
+    assert found.steps[0].amount == 60_000  # living costs, before what is left of a year's income
     # income 100,000 × 2 = 200,000; assets 400,000 × 40% = 160,000; × 95% = 152,000
     assert found.limit == 150_000
 
