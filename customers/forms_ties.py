@@ -61,6 +61,13 @@ class TieForm(SubmissionForm):
         }
 
 
+class _Mistake(forms.HiddenInput):
+    """Offers a mistake, whatever was sent: the form may have been opened before anything counted the tie."""
+
+    def format_value(self, value: Any) -> str:
+        return TieEnd.MISTAKE.value
+
+
 class TieEndForm(ServiceForm):
     """When a recorded tie ended, and why."""
 
@@ -72,8 +79,5 @@ class TieEndForm(ServiceForm):
         """`is_held`: while something counts the tie it ends as a mistake alone, with its reason."""
         super().__init__(*args, **kwargs)
         if is_held:
-            mistake = [(TieEnd.MISTAKE.value, TieEnd.MISTAKE.label)]
-            self.fields["reason"] = forms.ChoiceField(
-                choices=mistake, initial=TieEnd.MISTAKE, widget=forms.HiddenInput
-            )
+            self.fields["reason"] = forms.ChoiceField(choices=TieEnd, widget=_Mistake)
             self.fields["note"].label, self.fields["note"].required = _("Why it is a mistake"), True

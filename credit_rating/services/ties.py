@@ -8,9 +8,11 @@ import datetime as dt
 from collections.abc import Collection
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from credit_rating.models import CreditCase, TieCorrection
+from credit_rating.models.cases import ENDED
 from credit_rating.selectors.cases import objections
 from credit_rating.selectors.ties import cases_counting
 from credit_rating.services.cases.flow import void_if_changed
@@ -52,7 +54,10 @@ def correct_cases(actor: Actor, record: RecordedTie, why: str, now: dt.datetime,
     ends = (record.customer_id, record.other_id)
     found = CreditCase.objects.filter(pk__in=cases_counting(ends, day).values("pk"))
     for case in found.select_for_update(of=("self",)).order_by("id"):
-        if objections(case, staff_id, day) or case.opinions.filter(staff=staff_id).exists():
+        if case.status in ENDED:  # decided while this waited for its row: it stands as it was decided
+            continue
+        said = case.opinions.filter(Q(staff=staff_id) | Q(on_behalf_of=staff_id))
+        if objections(case, staff_id, day) or said.exists():
             raise DomainError(
                 _(
                     "You have a hand in case %s, or are concerned: somebody else of risk declares the tie mistaken."

@@ -221,12 +221,13 @@ def _calculation(
 def _against_limit(found: CreditCase, kept: LineCalculation, today: dt.date) -> dict[str, Any]:
     """All that the customer then has, None where that is this case alone, and by how much it is more than was calculated;
     nothing while an exchange rate is missing, which is said elsewhere."""
+    day = found.as_of or today
     try:
-        amount = selectors.asked_in_all(found, found.as_of or today)
+        amount, alone = selectors.asked_in_all(found, day), selectors.asked_alone(found, day)
     except DomainError:
         return {"in_all": None, "above": ZERO}
     return {
-        "in_all": None if amount == found.amount else amount,
+        "in_all": None if amount == alone else amount,
         "above": selectors.above_limit(found, kept.limit, amount),
     }
 

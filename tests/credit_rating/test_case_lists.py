@@ -19,14 +19,14 @@ from credit_rating.models import BankCapital, CreditCase
 from credit_rating.selectors import cases as selectors
 from credit_rating.selectors.calculations import Terms
 from credit_rating.services.calculations import save_calculation
-from credit_rating.services.cases import withdraw_case
+from credit_rating.services.cases import edit_case, withdraw_case
 from crm_site.lib import formats
 from crm_site.lib.tenancy import bank
-from customers.models import Relation
+from customers.models import FxRate, Relation
 from tests.conftest import NOW, TODAY, House, Person
 from tests.credit_rating import book
 from tests.credit_rating import desk as tables
-from tests.credit_rating.desk import Desk, a_case, to_committee
+from tests.credit_rating.desk import Desk, a_case, say, terms, to_committee
 from tests.credit_rating.lines import a_line
 from tests.credit_rating.test_ratings import decide, make, submit
 from tests.customers.factories import make_customer
@@ -111,6 +111,24 @@ def test_the_page_holds_all_that_the_customer_then_has_against_the_calculated_li
     form = client_for(desk.rm).get(f"/credit/customers/{desk.customer.pk}/calculation/", terms)
     assert (form.context["beside"], form.context["room"]) == (in_all, Decimal(-1_500_000))
     assert "Other lines and cases under way" in form.content.decode()
+
+
+def test_what_is_above_the_limit_is_said_of_the_terms_as_they_are(desk: Desk, client_for: SignIn) -> None:
+    """Of a returned case as its maker has changed it, and of one in dollars without a word of lines that are not there."""
+    with bank(desk.house.id):
+        FxRate.objects.create(currency="USD", rate_date=TODAY, rate=Decimal(7))
+        asked = Terms("A", 12, Decimal(1_000_000))
+        saved = save_calculation(desk.rm.actor, customer=desk.customer, terms=asked, day=TODAY, now=NOW)
+        case = a_case(desk, 5_000_000, calculation_id=saved.pk, currency="USD")
+        page = client_for(desk.rm).get(f"/credit/cases/{case.pk}/").content.decode()
+        assert "above the calculated limit" in page
+        assert "with all other lines and cases" not in page
+        say(desk.manager, case, "return")
+        less = terms(100_000, calculation_id=saved.pk, currency="USD")
+        edit_case(desk.rm.actor, case_id=case.pk, terms=less, investigation="Less is enough.", now=NOW)
+    page = client_for(desk.rm).get(f"/credit/cases/{case.pk}/").content.decode()
+    assert "above the calculated limit" not in page
+    assert "with all other lines and cases" not in page
 
 
 def test_the_list_and_the_page_of_a_case_name_the_same_figure(desk: Desk) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 import uuid
 from collections.abc import Callable
 from decimal import Decimal
@@ -12,7 +13,7 @@ import pytest
 from django.db import IntegrityError, transaction
 from django.test import Client
 
-from credit_rating.models import CaseStatus, CreditCase, Opinion, TieCorrection
+from credit_rating.models import CaseStatus, CreditCase, Delegation, Opinion, TieCorrection
 from credit_rating.selectors.makers import hands_on
 from credit_rating.services import cases
 from credit_rating.services.cases import CaseFault
@@ -194,6 +195,47 @@ def test_risk_declares_a_tie_mistaken_and_the_cases_that_counted_it_begin_again(
             TieCorrection.objects.update(why="nothing")
     page = client_for(desk.reviewer).get(f"/credit/cases/{case.pk}/").content.decode()
     assert "Another Far Works" in page
+
+
+def test_a_form_that_was_opened_before_a_case_began_says_so_and_goes_on(
+    desk: Desk, hq_risk: Person, client_for: SignIn
+) -> None:
+    """That it is over was meant before the case: it is refused in words, and what is offered then is the mistake."""
+    with bank(desk.house.id):
+        record = tie(desk.rm, sister(desk), desk.customer)
+        case = a_case(desk, 15 * MILLION)
+    address, sent = f"/customers/{desk.customer.pk}/ties/{record.pk}/end/", {"ended_date": "2026-11-20"}
+    client = client_for(hq_risk)
+    answer = client.post(address, {**sent, "reason": "over", "note": "Sold"})
+    page = answer.content.decode()
+    assert answer.status_code == 422
+    assert f"Under way, and may count this tie: {case.number}" in page
+    [offered] = re.findall(r'name="reason" value="(\w+)"', page)
+    assert (
+        client.post(address, {**sent, "reason": offered, "note": "Another of that name"}).status_code == 302
+    )
+
+
+def test_nobody_declares_a_tie_mistaken_in_whose_place_somebody_has_spoken(desk: Desk) -> None:
+    """In a round before this one too: by the service's own words, before the database says no."""
+    both = hire(desk.house, "both", Role.CREDIT_REVIEWER, desk.house.head_office)
+    with bank(desk.house.id):
+        RoleGrant.objects.create(
+            staff=both.staff, role=Role.RISK, unit=desk.house.head_office, from_date=dt.date(2020, 1, 1),
+            status=GrantStatus.EFFECTIVE, founding=True, proposed_at=NOW, decided_at=NOW,
+        )  # fmt: skip
+        wrong = tie(desk.rm, sister(desk), desk.customer)
+        case = a_case(desk, 15 * MILLION)
+        Delegation.objects.create(
+            staff=both.staff, to=desk.manager.staff, from_date=TODAY, to_date=TODAY, at=NOW
+        )
+        Opinion.objects.create(
+            case=case, round=1, stage="branch", part="decision", staff=desk.manager.staff, on_behalf_of=both.staff,
+            verdict="approve", text="x", dossier_hash=case.dossier_hash, at=LATER, day=TODAY, voided_at=LATER,
+        )  # fmt: skip
+        with pytest.raises(DomainError) as refused:
+            mistaken(both, wrong)
+        assert refused.value.code == "four_eyes_tie"
 
 
 def test_nobody_declares_a_tie_mistaken_who_has_a_hand_in_what_counts_it(desk: Desk, hq_risk: Person) -> None:

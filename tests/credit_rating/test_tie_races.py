@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from decimal import Decimal
 from functools import partial
 from threading import Barrier
@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from django.db import OperationalError, connection, transaction
 
-from credit_rating.models import CaseStatus, CreditCase
+from credit_rating.models import CaseStatus, CreditCase, TieCorrection
 from credit_rating.services import cases
 from crm_site.lib.errors import Conflict, DomainError
 from crm_site.lib.permissions import Role
@@ -164,6 +164,44 @@ def test_an_end_and_a_case_of_the_group_wait_for_each_other(desk: Desk) -> None:
         assert waits(desk, lambda: end(rm, record))
     with bank(desk.house.id), pytest.raises(Conflict, match="SX-"):
         end(rm, record)
+
+
+def test_a_case_that_ends_while_a_correction_waits_for_it_stands_as_it_was_decided(desk: Desk) -> None:
+    """Nothing says of it that what had been said is void."""
+    risk = hire(desk.house, "risk", Role.RISK, desk.house.head_office).actor
+    with bank(desk.house.id):
+        wrong = tie(desk.rm.actor, sister(desk, "Mother"), desk.customer)
+        case = a_case(desk, 15 * MILLION)
+
+    def correct() -> str:
+        try:
+            with bank(desk.house.id):
+                return code_of(
+                    lambda: services.end_tie(
+                        risk, record=wrong, ended_date=TODAY, reason="mistake", note="Another", now=NOW
+                    )
+                )
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        with bank(desk.house.id), transaction.atomic():
+            cases.withdraw_case(desk.rm.actor, case_id=case.pk, now=NOW, today=TODAY)
+            waiting = pool.submit(correct)
+            until_it_waits(waiting)
+        assert waiting.result() == "done"
+    with bank(desk.house.id):
+        assert not TieCorrection.objects.exists()
+        assert not Relation.objects.filter(record=wrong).exists()
+
+
+def until_it_waits(act: Future[str]) -> None:
+    """Until an act on another connection waits for a row that this one has taken, or has failed before."""
+    is_waiting = False
+    while not is_waiting and not act.done():
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")
+            [is_waiting] = cursor.fetchone()
 
 
 def test_a_tie_recorded_while_its_case_is_submitted_counts_and_its_recorder_does_not_decide(

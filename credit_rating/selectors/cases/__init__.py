@@ -5,6 +5,7 @@ from __future__ import annotations
 from credit_rating.selectors.cases.dossier import (
     Dossier,
     above_limit,
+    asked_alone,
     asked_beside,
     asked_by,
     asked_in_all,
@@ -94,6 +95,7 @@ __all__ = [
     "against",
     "approving",
     "as_listed",
+    "asked_alone",
     "asked_beside",
     "asked_by",
     "asked_in_all",

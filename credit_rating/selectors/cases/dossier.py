@@ -26,7 +26,7 @@ from credit_rating.models import (
     credit_kind,
 )
 from credit_rating.models.calculations import content_hash
-from credit_rating.models.cases import STAGES
+from credit_rating.models.cases import ENDED, STAGES
 from credit_rating.models.guarantees import LIVE
 from credit_rating.models.lines import LIVING, PROMISED
 from credit_rating.policies import SHAPES, Body, read
@@ -121,10 +121,15 @@ def _together(lines: Iterable[CreditLine], cases: Iterable[CreditCase], day: dt.
 
 
 def asked_in_all(case: CreditCase, day: dt.date) -> Decimal:
-    """All that the customer then has, in the bank's currency, of a `seen_case`: as its dossier says, before there is one
-    as it is on a day. Raises DomainError without an exchange rate."""
+    """All that the customer then has, in the bank's currency, of a `seen_case`: as its dossier says; while its maker may
+    still change it as it is on a day. Raises DomainError without an exchange rate."""
     told: str | None = getattr(case, "asked_told", None)
-    return Decimal(told) if told else _asked_amount(case, day)
+    return Decimal(told) if told and case.status in (*STAGES, *ENDED) else _asked_amount(case, day)
+
+
+def asked_alone(case: CreditCase, day: dt.date) -> Decimal:
+    """What a case asks for by itself, in the bank's currency. Raises DomainError without an exchange rate."""
+    return _together([], [case], day)
 
 
 def broken_by(case: CreditCase, today: dt.date) -> tuple[CapUse, ...]:
