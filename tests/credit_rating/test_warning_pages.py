@@ -39,7 +39,7 @@ def test_the_list_the_panel_and_the_warning_name_rule_figure_and_class(
     client = client_for(rm)
     listed = client.get("/credit/warnings/").content.decode()
     assert f"/credit/warnings/{signal.pk}/" in listed and "Matrix Works" in listed
-    assert "Overdue beyond a technical delay" in listed and "Days past due 12" in listed
+    assert "Overdue beyond a technical delay" in listed and "Days past due 12 · as of " in listed
     panel = client.get(f"/credit/customers/{signal.customer_id}/warnings/").content.decode()
     assert "Overdue beyond a technical delay" in panel and "Special mention" in panel
     page = client.get(f"/credit/warnings/{signal.pk}/").content.decode()
