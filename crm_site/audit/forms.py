@@ -14,7 +14,6 @@ from crm_site.lib.choices import offer
 from crm_site.lib.permissions import Actor
 from crm_site.lib.registry import WATCHES
 
-
 GROUP_LABELS = (("read", _("Read or exported")), ("kept_out", _("Failed sign-in or lock-out")))
 KINDS = (("staff", _("People")), ("client", _("Machine clients")), ("system", _("Jobs and commands")))
 
