@@ -6,12 +6,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django.db.models import Q, QuerySet
+from django.utils.translation import gettext_lazy as _
 
 from credit_rating import models
 from credit_rating.selectors import cases as selectors
 from crm_site.lib.permissions import Actor
 from crm_site.lib.record_pages import RecordPage, add_record_pages
-from crm_site.lib.registry import RECORD_MATTERS
+from crm_site.lib.registry import RECORD_MATTERS, Watch, add_watch
 
 _PAGES = (
     (models.CreditCase, "case", "pk"),
@@ -74,7 +75,26 @@ def _keys(rows: QuerySet[Any]) -> QuerySet[Any, int]:
     return rows.order_by().values_list("pk", flat=True)
 
 
+def _watches() -> Iterable[Watch]:
+    """What an examiner watches of credit. The first that fits counts."""
+    opinions, ratings = (models.Opinion._meta.db_table,), (models.Rating._meta.db_table,)
+    for name, label, table, condition in (
+        ("caps", _("Agreed although a regulator's cap was broken"), opinions, Q(changes__broken_caps__0__isnull=False)),
+        ("on-behalf", _("Decided on behalf of another"), opinions, Q(changes__on_behalf_of_id__isnull=False)),
+        ("grade", _("Grades changed by hand"), ratings, Q(action="update", changes__has_key="grade")),
+        ("class", _("Classes lowered by hand"), (models.Downgrade._meta.db_table,), Q(action="insert")),
+        ("delegation", _("Approval rights delegated"), (models.Delegation._meta.db_table,), Q()),
+        ("related", _("Register of the bank's related parties changed"), (models.RelatedParty._meta.db_table,), Q()),
+        ("relatives", _("Relations of staff members changed"), (models.StaffRelation._meta.db_table,), Q()),
+        ("tie", _("Ties declared recorded by mistake"), (models.TieCorrection._meta.db_table,), Q()),
+        ("capital", _("Bank's capital reported"), (models.BankCapital._meta.db_table,), Q()),
+    ):  # fmt: skip
+        yield Watch(name, label, table, condition)
+
+
 def register() -> None:
+    for watch in _watches():
+        add_watch(watch)
     RECORD_MATTERS.add("case", rows_of_case)
     add_record_pages(
         "credit",

@@ -2,6 +2,7 @@
 
 from django.apps import AppConfig
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 
 class RelationshipConfig(AppConfig):
@@ -30,8 +31,19 @@ class RelationshipConfig(AppConfig):
             add_work_reason(reason)
         add_notice(NoticeKind("assignment", "user-plus", say_assignment))
         facts.register()
-        for role in sorted(HEADQUARTERS):
+        # An examiner's home is the record (crm_site.audit); he comes to the bank's figures by the rail.
+        for role in sorted(HEADQUARTERS - {Role.AUDITOR}):
             add_home(role, "relationship:bank-home", 20)
+        add_nav(
+            NavItem(
+                "bank",
+                pgettext_lazy("navigation", "Bank"),
+                "relationship:bank-home",
+                "building-skyscraper",
+                "dashboard.bank",
+                10,
+            )
+        )
         add_home(Role.BRANCH_MANAGER, "relationship:branch-home", 30)
         add_home(Role.RELATIONSHIP_MANAGER, "relationship:own-home", 40)
         add_home(Role.TELLER, "relationship:counter-home", 50)

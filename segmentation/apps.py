@@ -1,7 +1,8 @@
 from django.apps import AppConfig
+from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from crm_site.lib.registry import SYSTEM_NAMES, NavItem, Panel, add_nav, add_panel
+from crm_site.lib.registry import SYSTEM_NAMES, NavItem, Panel, Watch, add_nav, add_panel, add_watch
 
 
 class SegmentationConfig(AppConfig):
@@ -18,6 +19,14 @@ class SegmentationConfig(AppConfig):
         statistics.register()
         churn_nightly.register()
         SYSTEM_NAMES.add("churn model", _("Churn model"))
+        add_watch(
+            Watch(
+                "champion",
+                _("Churn models put to work"),
+                (ChurnModel._meta.db_table,),
+                Q(action="update", changes__status__1="champion"),
+            )
+        )
         add_nav(
             NavItem(
                 "segments", _("Segments"), "segmentation:overview", "chart-dots-3", "segmentation.read", 30

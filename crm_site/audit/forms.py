@@ -3,13 +3,19 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
+from crm_site.audit.hours import CLOSES, OPENS
 from crm_site.audit.models import Action
 from crm_site.audit.selectors import customer_of, matter_of, staff_of
 from crm_site.audit.subjects import NAMES
 from crm_site.lib.choices import offer
 from crm_site.lib.permissions import Actor
+from crm_site.lib.registry import WATCHES
+
+GROUP_LABELS = (("read", _("Read or exported")), ("kept_out", _("Failed sign-in or lock-out")))
+KINDS = (("staff", _("People")), ("client", _("Machine clients")), ("system", _("Jobs and commands")))
 
 
 class SearchForm(forms.Form):
@@ -21,17 +27,27 @@ class SearchForm(forms.Form):
     until = forms.DateField(
         label=_("To"), required=False, widget=forms.DateInput(format="%Y-%m-%d", attrs={"type": "date"})
     )
-    action = forms.ChoiceField(label=_("Action"), required=False, choices=[("", _("Any")), *Action.choices])
+    action = forms.ChoiceField(
+        label=_("Action"), required=False, choices=[("", _("Any")), *GROUP_LABELS, *Action.choices]
+    )
     object_table = forms.ChoiceField(label=_("Subject"), required=False)
+    object_id = forms.IntegerField(label=_("Row"), required=False, min_value=1, max_value=2**63 - 1)
+    watch = forms.ChoiceField(label=_("Out of the ordinary"), required=False)
     customer = forms.CharField(label=_("Customer number"), required=False, max_length=40)
     case = forms.CharField(label=_("Case number"), required=False, max_length=40)
     person = forms.CharField(label=_("Done by, staff number"), required=False, max_length=40)
+    actor_kind = forms.ChoiceField(label=_("Done by whom"), required=False, choices=[("", _("Any")), *KINDS])
+    outside = forms.BooleanField(
+        label=_("Outside working hours only"), required=False,
+        help_text=format_lazy(_("Before {opens}:00, from {closes}:00 on, or at a weekend"), opens=OPENS, closes=CLOSES),
+    )  # fmt: skip
 
     def __init__(self, *args: Any, actor: Actor, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._actor = actor
         subjects = sorted(((table, str(name)) for table, name in NAMES.items()), key=lambda item: item[1])
         offer(self, "object_table", [("", _("Any")), *subjects])
+        offer(self, "watch", [("", _("Any")), *((watch.name, watch.label) for watch in WATCHES)])
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}

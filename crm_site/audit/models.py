@@ -27,6 +27,12 @@ class Action(models.TextChoices):
     BACKUP = "backup", _("Backed up")
     RESTORE = "restore", _("Restored")
     REMOVE = "remove", _("Removed")
+    CHECK = "check", _("Record checked")
+
+
+# Readings of what is protected, one by one or as a file; people who did not come in.
+READ = (Action.REVEAL, Action.LOCATE, Action.EXPORT)
+KEPT_OUT = (Action.SIGN_IN_FAILED, Action.LOCK_OUT)
 
 
 class Entry(models.Model):

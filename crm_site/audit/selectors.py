@@ -14,7 +14,8 @@ from django.utils.translation import gettext as _
 
 from crm_site.accounts.models import Staff
 from crm_site.audit import column_names, columns
-from crm_site.audit.models import Entry, Seal
+from crm_site.audit.hours import OUTSIDE, with_hours
+from crm_site.audit.models import KEPT_OUT, READ, Action, Entry, Seal
 from crm_site.audit.subjects import is_plain, name_of
 from crm_site.lib.permissions import Actor, may, require
 from crm_site.lib.registry import (
@@ -23,7 +24,9 @@ from crm_site.lib.registry import (
     RECORD_MATTERS,
     RECORD_PAGES,
     SUBJECTS,
+    WATCHES,
     Subject,
+    Watch,
     system_name,
 )
 
@@ -42,6 +45,15 @@ class EntryPage:
 NOTHING = EntryPage([], None, None)
 
 
+# Actions that are looked for together, under a name of their own.
+ACTION_GROUPS: Mapping[str, tuple[Action, ...]] = {"read": READ, "kept_out": KEPT_OUT}
+
+
+def watched(watch: Watch) -> Q:
+    """The condition of a watch's entries."""
+    return Q(object_table__in=watch.tables) & watch.condition
+
+
 def _matching(filters: dict[str, Any], zone: dt.tzinfo) -> QuerySet[Entry]:
     rows = Entry.objects.all()
     if filters.get("since"):
@@ -49,9 +61,15 @@ def _matching(filters: dict[str, Any], zone: dt.tzinfo) -> QuerySet[Entry]:
     if filters.get("until"):
         day = filters["until"] + dt.timedelta(days=1)
         rows = rows.filter(at__lt=dt.datetime.combine(day, dt.time(), zone))
-    for name in ("action", "object_table", "customer_id", "object_id", "actor_id"):
+    for name in ("object_table", "customer_id", "object_id", "actor_id", "actor_kind"):
         if filters.get(name):
             rows = rows.filter(**{name: filters[name]})
+    if action := filters.get("action"):
+        rows = rows.filter(action__in=ACTION_GROUPS.get(action, (action,)))
+    if filters.get("watch"):
+        rows = rows.filter(watched(WATCHES[filters["watch"]]))
+    if filters.get("outside"):
+        rows = with_hours(rows, zone).filter(OUTSIDE)
     if filters.get("matter"):
         of = [Q(object_table=table, object_id__in=keys) for table, keys in filters["matter"].items() if keys]
         rows = rows.filter(reduce(or_, of))

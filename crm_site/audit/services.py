@@ -8,7 +8,7 @@ import json
 import logging
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from django.db import connection
 
 from crm_site.accounts.models import Bank
 from crm_site.audit.models import Action
-from crm_site.lib.permissions import Actor
+from crm_site.lib.permissions import Actor, require
 from crm_site.lib.tenancy import bank, require_bank
 
 log = logging.getLogger("banyan.audit")
@@ -201,26 +201,38 @@ def set_heads_aside(code: str, now: dt.datetime) -> None:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Outcome of a verification: how much was checked and the first thing found broken ("" = intact)."""
+    """Outcome of a verification: how much was checked and the first thing found broken ("" = intact).
+
+    `seals`: the number of the last seal that holds; `first`: of the first one that was checked.
+    """
 
     seals: int
     entries: int
     unsealed: int
     broken: str = ""
     entry_id: int | None = None
+    first: int = 1
 
 
-def verify(bank_id: int) -> Verdict:
-    """Walk the chain from the beginning; stops at the first entry or seal that is not as it was sealed.
+def verify(bank_id: int, *, first: int = 1) -> Verdict:
+    """Walk the chain from seal `first` on, by default the beginning; stops at the first entry or seal that is not as it
+    was sealed.
 
     Found: changed, deleted, inserted, reordered or truncated entries; changed or removed seals (by the heads kept
-    outside the table).
+    outside the table). A walk that begins later takes the seal before `first` as it stands, held against its kept head.
     """
+    found = _walk(bank_id, first)
+    return replace(found, first=first)
+
+
+def _walk(bank_id: int, first: int) -> Verdict:
     with bank(bank_id):
-        bank_row = Bank.objects.get(pk=bank_id)
-        seals = entries = 0
-        previous, begin, chain = GENESIS, 0, [GENESIS.hex()]
-        for seq, tx_from, tx_to, count, digests, stored in _seals(bank_id):
+        # Read first: the sealer appends to it while this walks, and a head is kept only after its seal.
+        kept = list(kept_heads(Bank.objects.get(pk=bank_id).code))
+        seals, entries = first - 1, 0
+        previous, begin = _end_of(bank_id, seals)
+        chain = {seals: previous.hex()}
+        for seq, tx_from, tx_to, count, digests, stored in _seals(bank_id, seals):
             if seq != seals + 1:
                 return Verdict(seals, entries, 0, f"seal {seals + 1} is missing")
             if tx_from < begin:
@@ -244,13 +256,13 @@ def verify(bank_id: int) -> Verdict:
                     )
                 entries += 1
             previous, begin, seals = stored, tx_to, seq
-            chain.append(stored.hex())
-        for kept_seq, kept_hash in kept_heads(bank_row.code):
+            chain[seq] = stored.hex()
+        for kept_seq, kept_hash in kept:
             if kept_seq > seals:
                 return Verdict(
                     seals, entries, 0, f"the record ends at seal {seals}, but seal {kept_seq} was made"
                 )
-            if chain[kept_seq] != kept_hash:
+            if chain.get(kept_seq, kept_hash) != kept_hash:
                 return Verdict(seals, entries, 0, f"seal {kept_seq} is not the one that was made")
         with connection.cursor() as cursor:
             cursor.execute(
@@ -260,8 +272,50 @@ def verify(bank_id: int) -> Verdict:
     return Verdict(seals, entries, unsealed)
 
 
-def _seals(bank_id: int) -> Iterator[tuple[int, int, int, int, bytes, bytes]]:
-    after = 0
+def check(actor: Actor, *, at_most: int) -> Verdict:
+    """Verify the newest part of the record of the actor's bank, and record that this was done and what was found.
+
+    `at_most`: of the newest seals as many as hold this many entries together, at least one.
+    """
+    require(actor, "audit.read")
+    found = verify(actor.bank_id, first=_first_of(actor.bank_id, at_most))
+    note_check(actor, found)
+    return found
+
+
+def note_check(actor: Actor, found: Verdict) -> None:
+    """Put on the record that it was verified, from where to where and with which outcome."""
+    outcome: dict[str, Any] = {"first_seal": found.first, "last_seal": found.seals, "entries": found.entries}
+    if found.broken:
+        outcome |= {"broken": found.broken, "entry": found.entry_id}
+    with bank(actor.bank_id):
+        record(actor, Action.CHECK, "audit_seal", changes=outcome)
+
+
+def _first_of(bank_id: int, at_most: int) -> int:
+    """The oldest of the newest seals that hold at most so many entries together; the newest one in any case."""
+    with bank(bank_id), connection.cursor() as cursor:
+        cursor.execute(
+            "select coalesce(min(seq) filter (where held <= %s), max(seq), 1) from (select seq, sum(entries) over "
+            "(order by seq desc) as held from (select seq, entries from audit_seal where bank_id = %s "
+            "order by seq desc limit %s) newest) counted",
+            [at_most, bank_id, at_most],
+        )
+        first: int = cursor.fetchone()[0]
+    return first
+
+
+def _end_of(bank_id: int, seq: int) -> tuple[bytes, int]:
+    """Hash of a seal and the transaction before which it ends; of seal 0, where the chain begins."""
+    if seq == 0:
+        return GENESIS, 0
+    with connection.cursor() as cursor:
+        cursor.execute("select hash, tx_to from audit_seal where bank_id = %s and seq = %s", [bank_id, seq])
+        stored, end = cursor.fetchone()
+    return bytes(stored), end
+
+
+def _seals(bank_id: int, after: int) -> Iterator[tuple[int, int, int, int, bytes, bytes]]:
     while True:
         with connection.cursor() as cursor:
             cursor.execute(

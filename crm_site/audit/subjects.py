@@ -7,6 +7,7 @@ from django.utils.translation import gettext_lazy as _
 
 # table -> what one row of it is. A test holds this against the audited tables and what services record.
 NAMES: dict[str, Promise] = {
+    "audit_seal": _("Seal of the record"),
     "accounts_bank": _("Bank"),
     "accounts_gradecapacity": _("Capacity of a grade"),
     "accounts_orgunit": _("Unit"),
@@ -85,7 +86,7 @@ NAMES: dict[str, Promise] = {
 }
 
 # Rooms whose rows say nothing about a customer: their values are shown to everybody who may read the record.
-PLAIN_ROOMS = ("accounts_", "allauth_", "jobs_", "mfa_", "segmentation_")
+PLAIN_ROOMS = ("accounts_", "allauth_", "audit_", "jobs_", "mfa_", "segmentation_")
 
 
 def name_of(table: str) -> str:

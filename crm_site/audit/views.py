@@ -1,22 +1,72 @@
-"""The record, searched by an auditor or an administrator. Reading it changes nothing."""
+"""The record: an examiner's morning, and the search. Reading it changes nothing; a check of it is put on it."""
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
+from django.contrib import messages
 from django.http import Http404, HttpResponse
-from django.shortcuts import render
-from django.views.decorators.http import require_safe
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST, require_safe
 
-from crm_site.audit import selectors
+from crm_site.audit import examining, selectors, services
+from crm_site.audit.engine import EXPORTED_ROWS, FAILURES, MANY, TIMES
 from crm_site.audit.forms import SearchForm
+from crm_site.audit.hours import CLOSES, OPENS
 from crm_site.lib.guards import allowed
 
 
 def _key(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
+
+
+CHECKED = 100_000  # newest entries that are verified while the reader waits: a second or two
+
+
+@require_safe
+@allowed("audit.read")
+def auditor_home(request: Any) -> HttpResponse:
+    now, zone = timezone.now(), ZoneInfo(request.bank.timezone)
+    today = now.astimezone(zone).date()
+    days = _key(request.GET.get("days", ""))
+    days = days if days in examining.PERIODS else examining.PERIODS[1]
+    first = today - dt.timedelta(days=days)
+    since = dt.datetime.combine(first, dt.time(), zone)
+    shown = None if request.GET.get("all") else examining.SHOWN
+    seen = examining.sightings(request.actor, since)
+    grants, grant_count = examining.rights(request.actor, since)
+    context = {
+        "sealing": examining.sealing(request.actor, now),
+        "checked_at_once": CHECKED,
+        "read": examining.readings(request.actor, since=since, now=now, day=today, zone=zone, shown=shown),
+        "seen": seen[:shown],
+        "seen_hidden": len(seen[examining.SHOWN :]) if shown else 0,
+        "grants": grants,
+        "grants_hidden": grant_count - len(grants),
+        "first": first,
+        "days": days,
+        "periods": examining.PERIODS,
+        "rule": {"many": MANY, "times": TIMES, "rows": EXPORTED_ROWS, "failures": FAILURES, "opens": OPENS, "closes": CLOSES},
+        "list_url": f"{reverse('audit:entry-list')}?since={first}",
+    }  # fmt: skip
+    return render(request, "audit/auditor_home.html", context)
+
+
+@require_POST
+@allowed("audit.read")
+def check(request: Any) -> HttpResponse:
+    found = services.check(request.actor, at_most=CHECKED)
+    if found.broken:
+        messages.error(request, _("The record does not hold: see what was found."))
+    else:
+        messages.success(request, _("The seals that were checked hold."))
+    return redirect("audit:auditor-home")
 
 
 @require_safe

@@ -237,6 +237,28 @@ RECORD_PAGES: Registry[Callable[[Any, str, int | str], str]] = Registry("page of
 # for a number of nothing that the actor sees.
 RECORD_MATTERS: Registry[Callable[[Any, str], Mapping[str, Iterable[int]]]] = Registry("matter of the record")
 
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """What an examiner wants to know of whenever it happens: entries of the record on one of `tables` that meet
+    `condition` (a Q over crm_site.audit.models.Entry). Of several watches that an entry meets the first counts.
+
+    Tables that jobs change by the thousand each night are none to watch: an index leads to the table, not to the column.
+    """
+
+    name: str
+    label: Any
+    tables: tuple[str, ...]
+    condition: Any
+
+
+WATCHES: Registry[Watch] = Registry("watch")
+
+
+def add_watch(watch: Watch) -> Watch:
+    return WATCHES.add(watch.name, watch)
+
+
 # What a room gives a bank on the day it is founded: hook(now), inside the new bank.
 FOUNDING: Registry[Callable[[dt.datetime], None]] = Registry("founding gift")
 

@@ -7,6 +7,7 @@ what is wrong with single rows is found later by the job. Memory: two blocks, wh
 from __future__ import annotations
 
 import codecs
+import gzip
 import hashlib
 import zlib
 from collections.abc import Iterable
@@ -28,6 +29,7 @@ RATIO_FROM = 64 * 1024**2
 BLOCK = 256 * 1024
 GZIP_MAGIC = b"\x1f\x8b"
 ZIP_MAGIC = b"PK\x03\x04"
+_AFTER_CELL = (b",", b";", b"\t", b"\r", b"\n", b"")  # what may follow the quote that ends a cell
 
 
 class Refused(DomainError):
@@ -159,6 +161,13 @@ def spool(chunks: Iterable[bytes], *, bank_id: int, is_text: bool = True, folder
                     inspector.feed(chunk)
                     file.write(chunk)
             inspector.finish()
+            if inspector.is_quote_open:
+                file.flush()
+                opener = gzip.open if inspector.gunzip is not None else Path.open
+                with opener(full_path(relative), "rb") as kept:
+                    line = _open_quote(kept)
+                message = _("The quoted cell that begins in line %(line)s is not closed.")
+                raise Refused(message % {"line": line}, code="unclosed_quote")
     except DiskFull as error:
         raise Refused(
             _("There is no room left to store the delivery."), code="disk_full", status=507
@@ -198,8 +207,37 @@ class _Inspector:
             self.check.finish()
         elif not self.size:
             raise Refused(_("The delivery is empty."), code="empty")
-        if self.check.quotes % 2 and not self.check.head.lstrip(codecs.BOM_UTF8).lstrip().startswith(b"{"):
-            raise Refused(_("A quoted cell is not closed."), code="unclosed_quote")
+
+    @property
+    def is_quote_open(self) -> bool:
+        """Whether a quoted cell of a CSV is open at its end."""
+        is_csv = not self.check.head.lstrip(codecs.BOM_UTF8).lstrip().startswith(b"{")
+        return bool(self.check.quotes % 2) and is_csv
+
+
+def _open_quote(lines: Iterable[bytes]) -> int:
+    """The line in which the quote opens that nothing closes; the first line is 1.
+
+    A quote within an open cell that ends no cell begins another one: then the open cell lacks its end, though later
+    quotes would pair with it.
+    """
+    opened, is_open = 0, False
+    for number, line in enumerate(lines, 1):
+        if not is_open and line.count(b'"') % 2 == 0:
+            continue
+        at = line.find(b'"')
+        while at >= 0:
+            after = line[at + 1 : at + 2]
+            if not is_open:
+                opened, is_open = number, True
+            elif after == b'"':
+                at += 1
+            elif after in _AFTER_CELL:
+                is_open = False
+            elif opened < number:
+                return opened
+            at = line.find(b'"', at + 1)
+    return opened
 
 
 def discard(relative: str) -> None:

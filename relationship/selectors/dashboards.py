@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from hashlib import sha256
@@ -385,19 +385,35 @@ class BranchLine:
         return float(self.sums.overdue_amount / self.sums.loans) if self.sums.loans else None
 
 
-SORTS = {
+# What the lines of the branches are sorted by; None: unknown, last in both directions.
+SORTS: Mapping[str, Callable[[BranchLine], Any]] = {
     "branch": lambda line: line.unit.lft if line.unit else 0,
-    "customers": lambda line: -line.sums.customers,
-    "high": lambda line: -line.high,
-    "mid": lambda line: -line.mid,
-    "deposits": lambda line: -line.sums.deposits_adb,
-    "growth": lambda line: -(line.growth if line.growth is not None else float("-inf")),
-    "loans": lambda line: -line.sums.loans,
-    "loan_growth": lambda line: -(line.loan_growth if line.loan_growth is not None else float("-inf")),
-    "churn": lambda line: -line.sums.churn_high,
-    "queue": lambda line: -line.waiting,
-    "overdue": lambda line: -line.sums.overdue_amount,
+    "customers": lambda line: line.sums.customers,
+    "high": lambda line: line.high,
+    "mid": lambda line: line.mid,
+    "deposits": lambda line: line.sums.deposits_adb,
+    "growth": lambda line: line.growth,
+    "loans": lambda line: line.sums.loans,
+    "loan_growth": lambda line: line.loan_growth,
+    "churn": lambda line: line.sums.churn_high,
+    "queue": lambda line: line.waiting,
+    "overdue": lambda line: line.sums.overdue_amount,
 }
+
+
+def sort_of(text: str) -> str:
+    """A name of SORTS, with "-" before it for the highest first; what is not known sorts as the organisation does."""
+    return text if text.removeprefix("-") in SORTS else "branch"
+
+
+def _sorted(lines: Sequence[BranchLine], sort: str) -> list[BranchLine]:
+    """`sort`: as `sort_of` says."""
+    value, down = SORTS[sort.removeprefix("-")], sort.startswith("-")
+    known = [line for line in lines if value(line) is not None]
+    return [
+        *sorted(known, key=value, reverse=down),
+        *(line for line in lines if value(line) is None),
+    ]
 
 
 def branch_lines(scope: Scope, day: dt.date, before: dt.date | None, sort: str) -> list[BranchLine]:
@@ -434,7 +450,7 @@ def branch_lines(scope: Scope, day: dt.date, before: dt.date | None, sort: str) 
             else _branch_urls(scope, _nowhere(scope.unit)),
         )
 
-    lines = sorted((line(unit) for unit in branches), key=SORTS.get(sort, SORTS["branch"]))
+    lines = _sorted([line(unit) for unit in branches], sort_of(sort))
     return [*lines, line(None)] if now[0].customers or waiting[0] else lines
 
 

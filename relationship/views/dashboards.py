@@ -179,8 +179,20 @@ def branch_risks(request: Any, pk: int) -> HttpResponse:
     return render(request, "relationship/_branch_risks.html", context)
 
 
+def _heads(currency: str, sort: str) -> list[dict[str, Any]]:
+    """Heads of the table of branches: the word, whether it is a figure, how the table is sorted by it (`aria`, `arrow`)
+    and what pressing asks for: the highest first, names in the order of the organisation, and the other way round."""
+    heads = []
+    for name, label, numeric in _columns(currency):
+        up, down = name, f"-{name}"
+        asked = (up if sort == down else down) if numeric else (down if sort == up else up)
+        aria, arrow = {up: ("ascending", "↑"), down: ("descending", "↓")}.get(sort, ("", ""))
+        heads.append({"label": label, "numeric": numeric, "sort": asked, "aria": aria, "arrow": arrow})
+    return heads
+
+
 def _columns(currency: str) -> list[tuple[str, str, bool]]:
-    """Heads of the table of branches: what it is sorted by, the word, and whether it is a figure."""
+    """What the table of branches is sorted by, the word, and whether it is a figure."""
     unit = formats.unit_name(formats.SCALES["wan" if formats.is_chinese() else "m"], currency)
     return [
         ("branch", _("Branch"), False),
@@ -213,7 +225,7 @@ def bank(request: Any) -> HttpResponse:
     scope, day = _scope(request, head_office), working_day(request.bank)
     context = _balances(request, scope, day)
     newest, before = context["newest"], context["before"]
-    sort = request.GET.get("sort", "")
+    sort = dashboards.sort_of(request.GET.get("sort", ""))
     lines = dashboards.branch_lines(scope, newest.day, before.day if before else None, sort) if newest else []
     kinds = [
         (code, label)
@@ -230,7 +242,7 @@ def bank(request: Any) -> HttpResponse:
         "quarter_days": (quarter_end(day) - day).days,
         "changes": _changes(context),
         "lines": lines,
-        "columns": _columns(request.bank.currency),
+        "heads": _heads(request.bank.currency, sort),
         "churn_known": churn_known(_likely(newest)),
         "churn": sum(newest.by_tier[rank].churn_high for rank in (3, 2) if rank in newest.by_tier)
         if newest
@@ -238,7 +250,7 @@ def bank(request: Any) -> HttpResponse:
         "waiting": sum(line.waiting for line in lines),
         "high": sum(line.high for line in lines),
         "mid": sum(line.mid for line in lines),
-        "sort": sort if sort in dashboards.SORTS else "branch",
+        "sort": sort,
         "kind": scope.kind,
         "kinds": kinds,
         "urls": _scope_urls(scope),

@@ -87,6 +87,8 @@ MATRIX: dict[str, Line] = {
     "api-job-list": api(get="jobs:run", post="jobs:run"),
     "api-job-detail": api("run", get="jobs:run"),
     # audit
+    "audit:auditor-home": page("audit.read"),
+    "audit:check": act("audit.read"),
     "audit:entry-list": page("audit.read"),
     "audit:entry-detail": page("audit.read", "audit entry"),
     # settings

@@ -187,7 +187,7 @@ def test_headquarters_compare_all_branches_and_the_lines_add_up(
 ) -> None:
     with bank(book.id):
         scope = Scope(president.actor, book.head_office)
-        lines = dashboards.branch_lines(scope, DAY, None, "deposits")
+        lines = dashboards.branch_lines(scope, DAY, None, "-deposits")
         total = dashboards.months(scope, [DAY])[0].total
     assert [line.unit and line.unit.name for line in lines] == ["North", "South"]
     assert sum(line.sums.customers for line in lines) == total.customers == 6
@@ -213,6 +213,23 @@ def test_who_answers_for_a_model_sees_whether_it_drifts(
     drifts = f'is-watch" href="/segmentation/churn/{model.pk}/"><b>PSI 0.30</b> drift of the churn model'
     assert drifts in client_for(hq_risk).get("/").content.decode()
     assert drifts not in client_for(marketing).get("/").content.decode()
+
+
+def test_the_branches_are_sorted_either_way_and_the_total_stays_last(
+    book: House, president: Person, client_for: SignIn
+) -> None:
+    client = client_for(president)
+
+    def table(sort: str) -> str:
+        page = client.get(f"/relationship/bank/?sort={sort}").content.decode()
+        return page[page.index('id="branch-table"') :]
+
+    down, up = table("-deposits"), table("deposits")
+    assert down.index(">North<") < down.index(">South<") < down.index('<tr class="total">')
+    assert up.index(">South<") < up.index(">North<") < up.index('<tr class="total">')
+    assert 'aria-sort="descending"><a href="?measure=deposits&amp;sort=deposits#' in down and "↓" in down
+    assert 'aria-sort="ascending"><a href="?measure=deposits&amp;sort=-deposits#' in up and "↑" in up
+    assert 'aria-sort="ascending"' in table("growth") and 'aria-sort="ascending"' in table("nonsense")
 
 
 def test_who_belongs_to_no_branch_has_a_line_and_a_list(

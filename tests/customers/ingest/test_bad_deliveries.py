@@ -128,6 +128,24 @@ def test_a_wrong_encoding_is_told_with_its_place_and_the_way_out(post: Post) -> 
     assert "Line 2, byte 3 is not UTF-8" in told and "iconv -f GB18030" in told
 
 
+@pytest.mark.parametrize(
+    ("rows", "line"),
+    [
+        ('1,One,personal\n2,"Two,personal\n3,Three,personal\n', 3),
+        # Later quotes would pair with it: the cell of line 3 ends in the middle of a word of line 5.
+        ('1,"One ""the"" first",personal\n2,"Two,personal\n3,Three,personal\n4,"Four",personal\n', 3),
+        ('1,"One\nand a half",personal\n2,"",personal\n3,"Three,personal\n', 5),
+    ],
+    ids=["alone", "before-others", "after-a-cell-of-two-lines"],
+)
+def test_an_open_quote_is_told_with_the_line_in_which_it_opens(post: Post, rows: str, line: int) -> None:
+    for body, kind in (
+        (HEADER + rows, "text/csv"),
+        (gzip.compress((HEADER + rows).encode()), "application/gzip"),
+    ):
+        assert f"begins in line {line} " in post(body, kind=kind).json()["detail"]
+
+
 def test_columns_are_named_in_the_refusal(post: Post) -> None:
     errors = post("number,name,shoe_size\n1,One,43\n").json()["errors"]
     assert errors[0]["pointer"] == "#/shoe_size"

@@ -9,8 +9,9 @@ from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 
 from crm_site.accounts.banks import bank_by_code
-from crm_site.audit.services import seal, verify
+from crm_site.audit.services import note_check, seal, verify
 from crm_site.lib.commands import BanyanCommand
+from crm_site.lib.permissions import system_actor
 
 
 class Command(BanyanCommand):
@@ -23,6 +24,7 @@ class Command(BanyanCommand):
     def work(self, **options: Any) -> Any:
         bank = bank_by_code(options["bank"])
         verdict = verify(bank.pk)
+        note_check(system_actor(bank.pk, "command verify_audit"), verdict)
         if verdict.broken:
             raise CommandError(f"The audit record of {bank.code} is broken: {verdict.broken}.")
         newly = seal(bank.pk, timezone.now())
