@@ -8,10 +8,12 @@ import pytest
 from django.test import Client
 
 from credit_rating.models import CaseStatus, CreditCase, CreditLine, Opinion, StaffRelation
+from crm_site.lib import formats
 from crm_site.lib.permissions import Role
 from crm_site.lib.tenancy import bank
 from customers.models import Customer
 from tests.conftest import NOW, PASSWORD, TODAY, House, Person, hire
+from tests.credit_rating import book
 from tests.credit_rating import desk as tables
 from tests.credit_rating.desk import Desk, a_case, say, to_committee
 
@@ -86,6 +88,29 @@ def test_a_case_is_written_submitted_and_decided_in_the_browser(
     assert case.number in maker.get("/credit/?tab=mine").content.decode()
     paper = maker.get(f"{page}print/").content.decode()
     assert case.dossier_hash in paper
+
+
+def test_the_paper_lists_the_guarantees_with_their_proof_as_the_page_does(
+    house: House, desk: Desk, client_for: SignIn
+) -> None:
+    with bank(house.id):
+        pledged = book.mortgage(desk.rm.actor, desk.customer)
+        case = a_case(desk)
+    reader = client_for(desk.manager)
+    addresses = (f"/credit/cases/{case.pk}/", f"/credit/cases/{case.pk}/print/")
+    for address in addresses:
+        page = reader.get(address).content.decode()
+        table = page[page.index("Thing or guarantor") :]
+        table = table[: table.index("</table>")]
+        assert "Factory 388 Sizhuan Road" in table and "Zhongjing Valuers" in table
+        assert '<span class="tag">Proposed</span>' in table
+        assert all(f'data-label="{cell}"' in table for cell in ("Value or capacity", "Counts for", "Usable"))
+    with bank(house.id):
+        book.put_in_force(desk.reviewer.actor, pledged, number="T-98")
+    proof = f"certificate T-98, registered on {formats.day(TODAY)}"
+    assert all(proof in reader.get(address).content.decode() for address in addresses)
+    paper = reader.get(addresses[1]).content.decode()
+    assert '<span class="tag">In force</span>' in paper
 
 
 def test_the_page_of_a_changed_case_says_what_changed(house: House, desk: Desk, client_for: SignIn) -> None:
