@@ -113,6 +113,7 @@ urlpatterns = [
     path("customers/<int:customer_id>/guarantees/promise/", guarantees.promise_add, name="promise-add"),
     path("guarantees/<int:guarantee_id>/value/", guarantees.guarantee_value, name="guarantee-value"),
     path("guarantees/<int:guarantee_id>/in-force/", guarantees.guarantee_in_force, name="guarantee-in-force"),
+    path("guarantees/<int:guarantee_id>/proof/", guarantees.guarantee_proof, name="guarantee-proof"),
     path("guarantees/<int:guarantee_id>/withdraw/", guarantees.guarantee_withdraw, name="guarantee-withdraw"),
     path("guarantees/<int:guarantee_id>/release/", guarantees.guarantee_release, name="guarantee-release"),
     path("customers/<int:customer_id>/calculation/", calculations.calculation_form, name="calculation-form"),

@@ -190,6 +190,7 @@ MATRIX: dict[str, Line] = {
     "credit_rating:promise-add": form("credit.prepare", "credit customer", "customer"),
     "credit_rating:guarantee-value": form("credit.prepare", "guarantee", "customer"),
     "credit_rating:guarantee-in-force": form("line.manage", "guarantee", "customer"),
+    "credit_rating:guarantee-proof": form("line.manage", "guarantee", "customer"),
     "credit_rating:guarantee-withdraw": act("credit.prepare", "guarantee", "customer"),
     "credit_rating:guarantee-release": act("line.manage", "guarantee", "customer"),
     "credit_rating:calculation-form": form(

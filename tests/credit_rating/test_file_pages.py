@@ -24,6 +24,7 @@ from credit_rating.models import (
     Statement,
 )
 from credit_rating.services.ratings import generate_rating, submit_rating
+from crm_site.audit.models import Entry
 from crm_site.lib import formats
 from crm_site.lib.tenancy import bank
 from customers.models import Customer
@@ -238,6 +239,22 @@ def test_guarantees_are_entered_valued_put_in_force_and_released(
     assert "It must not lie in the future." in said[said.index('name="proof_on"') :]
     assert reviewer.post(form, {"proof_number": "T-98", "proof_on": "2026-11-02"}).status_code == 302
     assert "certificate T-98, registered on 2 Nov 2026" in reviewer.get(url).content.decode()
+    assert "Add its proof" not in reviewer.get(url).content.decode()
+    with bank(house.id):
+        second = Guarantee.objects.latest("id")
+        Guarantee.objects.filter(pk=second.pk).update(status="active")  # in force since before a proof was asked
+    listed = reviewer.get(url).content.decode()
+    form = f"/credit/guarantees/{second.pk}/proof/"
+    assert "in force without a certificate or contract on record" in listed and f'href="{form}"' in listed
+    assert f'href="{form}"' not in browser.get(url).content.decode()
+    assert "Factory 388" in reviewer.get(form).content.decode()
+    assert reviewer.post(form, {"proof_number": "T-99", "proof_on": "2026-11-03"}).status_code == 302
+    assert "certificate T-99, registered on 3 Nov 2026" in reviewer.get(url).content.decode()
+    again = reviewer.post(form, {"proof_number": "T-100", "proof_on": "2026-11-03"})
+    assert again.status_code == 422 and "on record already" in again.content.decode()
+    with bank(house.id):
+        entry = Entry.objects.filter(object_table="credit_rating_guarantee", object_id=second.pk).latest("id")
+    assert entry.actor_id == hq_credit.staff.pk and entry.changes["proof_number"] == ["", "T-99"]
     assert reviewer.post(f"/credit/guarantees/{first.pk}/release/").status_code == 302
     with bank(house.id):
         first.refresh_from_db()
