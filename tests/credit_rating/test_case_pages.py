@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable
 
 import pytest
 from django.test import Client
 
 from credit_rating.models import CaseStatus, CreditCase, CreditLine, Opinion, StaffRelation
+from credit_rating.services import cases
 from crm_site.lib import formats
 from crm_site.lib.permissions import Role
 from crm_site.lib.tenancy import bank
@@ -250,3 +252,40 @@ def test_another_bank_sees_nothing(house: House, desk: Desk, outsider: Person, c
     client = confirmed(client_for(outsider))
     assert client.get(f"/credit/cases/{case.pk}/").status_code == 404
     assert client.post(f"/credit/cases/{case.pk}/decide/", opinion(case)).status_code == 404
+
+
+def test_the_inbox_says_which_cases_come_from_somebody_who_is_away(
+    house: House, desk: Desk, client_for: SignIn
+) -> None:
+    beside = hire(house, "beside", Role.BRANCH_MANAGER, house.north)
+    with bank(house.id):
+        case = a_case(desk)
+        until = TODAY + dt.timedelta(days=5)
+        cases.delegate(
+            desk.reviewer.actor, to_id=desk.president.staff.pk, from_date=TODAY, to_date=until, now=NOW, today=TODAY
+        )  # fmt: skip
+        cases.delegate(
+            desk.manager.actor, to_id=beside.staff.pk, from_date=TODAY, to_date=until, now=NOW, today=TODAY
+        )
+    mark = f"for {desk.manager.staff.name}, absent until {formats.day(until)}"
+    # Who holds the role himself decides in his own name, delegation or not.
+    own = client_for(beside).get("/credit/").content.decode()
+    assert case.number in own and mark not in own
+    with bank(house.id):
+        say(desk.manager, case)
+    chief = client_for(desk.president)
+    mark = f"for {desk.reviewer.staff.name}, absent until {formats.day(until)}"
+    told = chief.get("/credit/").content.decode()
+    assert case.number in told and mark in told
+    away = f"/credit/?tab=todo&whose={desk.reviewer.staff.pk}"
+    assert away.replace("&", "&amp;") in told
+    assert case.number in chief.get(away).content.decode()
+    assert case.number not in chief.get("/credit/?tab=todo&whose=own").content.decode()
+    assert case.number in chief.get("/credit/?tab=todo&whose=999999").content.decode()
+
+
+def test_stand_ins_are_told_apart_by_their_roles(desk: Desk, client_for: SignIn) -> None:
+    page = client_for(desk.manager).get("/credit/delegations/").content.decode()
+    unit = desk.house.head_office.name
+    assert f"{desk.president.staff.name} · {unit} · President" in page
+    assert f"{desk.reviewer.staff.name} · {unit} · Credit reviewer" in page
