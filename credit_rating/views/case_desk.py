@@ -67,7 +67,9 @@ def _inbox(request: Any, tab: str, *, is_asked: bool = True, **more: Any) -> Htt
     away = selectors.delegations_to(request.actor.staff_id or 0, today) if tab == "todo" else {}
     form = InboxFilterForm(tab, request.GET, away)
     found = selectors.inbox(request.actor, tab, day=today, after=key, away=away, whose=form.person)
-    onward = selectors.filled_tab(request.actor) if tab == "todo" and not found.rows and not form.whose else ""
+    onward = (
+        selectors.filled_tab(request.actor) if tab == "todo" and not found.rows and not form.whose else ""
+    )
     if onward and not is_asked and not may(request.actor, "credit.decide"):
         tab, found, onward = onward, selectors.inbox(request.actor, onward, day=today), ""
         form = InboxFilterForm(tab, {}, {})
