@@ -106,6 +106,11 @@ urlpatterns = [
         "customers/<int:customer_id>/statements/upload/", statements.statement_upload, name="statement-upload"
     ),
     path(
+        "customers/<int:customer_id>/statements/template/",
+        statements.statement_template,
+        name="statement-template",
+    ),
+    path(
         "customers/<int:customer_id>/statements/<int:year>/", statements.statement_edit, name="statement-edit"
     ),
     path("customers/<int:customer_id>/guarantees/", guarantees.guarantee_list, name="guarantees"),

@@ -184,6 +184,7 @@ MATRIX: dict[str, Line] = {
     "credit_rating:collection-print": page("credit.prepare", "credit customer", "customer"),
     "credit_rating:statements": page("credit.read", "credit customer", "customer"),
     "credit_rating:statement-upload": form("credit.prepare", "credit customer", "customer"),
+    "credit_rating:statement-template": page("credit.prepare", "credit customer", "customer"),
     "credit_rating:statement-edit": form("credit.prepare", "statement year", "customer"),
     "credit_rating:guarantees": page("credit.read", "credit customer", "customer"),
     "credit_rating:thing-add": form("credit.prepare", "credit customer", "customer"),
