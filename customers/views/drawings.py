@@ -19,9 +19,9 @@ from customers.selectors.single import TrendPoint
 from customers.selectors.ties import RelatedParty
 from customers.ties import say_share
 
-WIDTH = 380
+WIDTH = 420
 TOP, ROW = 76, 46  # where the first parties stand, and how far below each other
-BESIDE = 16  # from the trunk in the middle to a party
+BESIDE = 30  # from the trunk in the middle to a party
 MOST_NODES = 10  # more than this is a table's work
 MOST_TEXT = 22  # of a name or kind beside a party, in Latin letters; a Chinese one takes the room of two
 MOST_NAME = 48  # of the customer's own name, which has the whole width
