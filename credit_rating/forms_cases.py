@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from credit_rating.engine.authority import Asked
 from credit_rating.forms import FilterMenu, ListFilter
 from credit_rating.forms_case import RefusableForm, day_field
-from credit_rating.models import CaseKind, CreditLine, LineCalculation, SubLimit, Verdict
+from credit_rating.models import CaseKind, CreditLine, Delegation, LineCalculation, SubLimit, Verdict
 from credit_rating.models.cases import STAGES, CreditCase
 from credit_rating.models.lines import LIVING
 from credit_rating.policies.authority import GUARANTEES, KINDS
@@ -24,6 +24,7 @@ from crm_site.accounts.models import Staff
 from crm_site.lib import formats
 from crm_site.lib.errors import DomainError
 from crm_site.lib.money import AmountField, PercentField
+from crm_site.lib.permissions import ROLE_LABELS, Role
 from customers.models import Customer, Product
 
 HUNDRED = Decimal(100)
@@ -212,8 +213,11 @@ class DelegationForm(RefusableForm):
     from_date = day_field(_("From"))
     to_date = day_field(_("Until"))
 
-    def choose_from(self, staff: Any) -> None:
-        _offer(self.fields["to"], staff, lambda one: f"{one.name} · {one.unit.name}")
+    def choose_from(self, staff: Any, roles: Mapping[int, Sequence[Role]]) -> None:
+        def named(one: Staff) -> str:
+            return " · ".join([one.name, one.unit.name, *(str(ROLE_LABELS[role]) for role in roles[one.pk])])
+
+        _offer(self.fields["to"], staff, named)
 
 
 class RelationForm(RefusableForm):
@@ -258,6 +262,28 @@ class AuthorityForm(forms.Form):
             given["uncalculated"],
             excluded=given["excluded"],
         )
+
+
+class InboxFilterForm(ListFilter):
+    """Whose cases the list of those to decide shows: one's own or those of a colleague whom one stands in for."""
+
+    address = "credit_rating:inbox"
+    OWN = "own"
+
+    def __init__(self, tab: str, given: Mapping[str, str], away: Mapping[int, Delegation]) -> None:
+        self.tab, self.away = tab, away
+        people: dict[str, int] = {self.OWN: 0} | {str(key): key for key in away} if away else {}
+        self.whose = given.get("whose", "") if given.get("whose") in people else ""
+        self.person = people.get(self.whose)  # 0 for oneself, None for everybody
+
+    def params(self) -> dict[str, str]:
+        return {"tab": self.tab} | ({"whose": self.whose} if self.whose else {})
+
+    def menus(self) -> list[FilterMenu]:
+        """One menu, where one stands in for somebody."""
+        people = [(str(key), one.staff.name) for key, one in self.away.items()]
+        choices = [(self.OWN, _("my own")), *people]
+        return [self._menu("whose", _("In place of"), choices, self.whose)] if self.away else []
 
 
 class WaitingFilterForm(ListFilter):

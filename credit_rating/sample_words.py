@@ -13,7 +13,7 @@ FAULTS = {
     "binary": _("The file is no text: it must be CSV or an Excel workbook (.xlsx)."),
     "no_workbook": _("The file is no Excel workbook (.xlsx)."),
     "no_table": _("The file is no table: %(why)s"),
-    "no_header": _("The first line holds numbers, not column names: say that the file has no line of names."),
+    "no_header": _("The first line holds values, not column names."),
     "double": _("Two columns are called %(name)s."),
     "no_rows": _("The file has no rows."),
     "few_rows": _("%(rows)s rows with an outcome are too few; %(least)s are needed."),

@@ -12,11 +12,13 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
+from typing import Any
 
 from django.utils.translation import gettext as _
 from django.utils.translation import override
 
 from credit_rating import words
+from credit_rating.engine.ratios import ITEMS
 from crm_site.lib.encodings import read_text
 from crm_site.lib.errors import DomainError
 from customers.ingest.reading import check_workbook, delimiter_of, sheet_rows
@@ -47,11 +49,11 @@ def read_statements(path: Path, name: str) -> tuple[dict[int, dict[str, Decimal]
     if not rows:
         raise UnreadableFile(_("The file is empty."), code="empty_file")
     years = _years(rows[0])
-    known, unknown = _names(), []
+    known, unknown, headings = _names(), [], _headings()
     found: dict[int, dict[str, Decimal]] = {year: {} for year in years.values()}
     for number, row in enumerate(rows[1:], start=2):
         label = row[0].strip() if row else ""
-        if not label:
+        if not label or _folded(label) in headings:
             continue
         item = known.get(_folded(label))
         if item is None:
@@ -61,7 +63,37 @@ def read_statements(path: Path, name: str) -> tuple[dict[int, dict[str, Decimal]
             text = row[column].strip() if column < len(row) else ""
             if text:
                 found[year][item] = _amount(text, number)
-    return {year: figures for year, figures in found.items() if figures}, unknown
+    filled = {year: figures for year, figures in found.items() if figures}
+    if not filled and not unknown:
+        raise UnreadableFile(_("The file holds no amounts."), code="no_amounts")
+    return filled, unknown
+
+
+def template(years: Sequence[int]) -> bytes:
+    """A workbook to fill in, in the reader's language: every line that is known, under its sheet's name, and a column of
+    amounts in yuan for each year. `read_statements` reads what comes back."""
+    import openpyxl
+    from openpyxl.styles import Font
+
+    book = openpyxl.Workbook()
+    sheet: Any = book.active
+    sheet.append([_("Line (amounts in yuan)"), *years])
+    headings = [1]
+    for code, items in ITEMS.items():
+        sheet.append([str(words.SHEETS[code])])
+        headings.append(sheet.max_row)
+        for item in items:
+            sheet.append([str(words.ITEMS[item])])
+    for row in headings:
+        for cell in sheet[row]:
+            cell.font = Font(bold=True)
+    sheet.column_dimensions["A"].width = 36
+    for column in range(2, len(years) + 2):
+        sheet.column_dimensions[chr(ord("A") + column - 1)].width = 18
+    sheet.freeze_panes = "B2"
+    file = io.BytesIO()
+    book.save(file)
+    return file.getvalue()
 
 
 def _rows(path: Path, name: str) -> Iterable[Sequence[str]]:
@@ -110,6 +142,15 @@ def _names() -> dict[str, str]:
         with override(language):
             names |= {_folded(str(label)): item for item, label in words.ITEMS.items()}
     return names | {_folded(item): item for item in words.ITEMS}
+
+
+def _headings() -> set[str]:
+    """The names of the sheets, which stand over their lines."""
+    found = set()
+    for language in ("en", "zh-hans"):
+        with override(language):
+            found |= {_folded(str(label)) for label in words.SHEETS.values()}
+    return found
 
 
 def _amount(text: str, row: int) -> Decimal:

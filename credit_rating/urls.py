@@ -107,6 +107,11 @@ urlpatterns = [
         "customers/<int:customer_id>/statements/upload/", statements.statement_upload, name="statement-upload"
     ),
     path(
+        "customers/<int:customer_id>/statements/template/",
+        statements.statement_template,
+        name="statement-template",
+    ),
+    path(
         "customers/<int:customer_id>/statements/<int:year>/", statements.statement_edit, name="statement-edit"
     ),
     path("customers/<int:customer_id>/guarantees/", guarantees.guarantee_list, name="guarantees"),
@@ -114,6 +119,7 @@ urlpatterns = [
     path("customers/<int:customer_id>/guarantees/promise/", guarantees.promise_add, name="promise-add"),
     path("guarantees/<int:guarantee_id>/value/", guarantees.guarantee_value, name="guarantee-value"),
     path("guarantees/<int:guarantee_id>/in-force/", guarantees.guarantee_in_force, name="guarantee-in-force"),
+    path("guarantees/<int:guarantee_id>/proof/", guarantees.guarantee_proof, name="guarantee-proof"),
     path("guarantees/<int:guarantee_id>/withdraw/", guarantees.guarantee_withdraw, name="guarantee-withdraw"),
     path("guarantees/<int:guarantee_id>/release/", guarantees.guarantee_release, name="guarantee-release"),
     path("customers/<int:customer_id>/calculation/", calculations.calculation_form, name="calculation-form"),

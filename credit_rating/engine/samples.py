@@ -15,12 +15,19 @@ import numpy as np
 import pandas as pd
 
 from credit_rating.engine.columns import Column, Texts, column_of, number_of, text_of
-from credit_rating.engine.sample_files import HEAD_BYTES, UTF16, SampleError, is_workbook, refuse_no_text
+from credit_rating.engine.sample_files import (
+    HEAD_BYTES,
+    SampleError,
+    decoded,
+    delimiter_of,
+    is_workbook,
+    refuse_no_names,
+    refuse_no_text,
+)
 from crm_site.lib.modelling import Bools
 
 __all__ = ["ColumnProfile", "Sample", "SampleError", "profile", "read_sample", "read_table"]
 
-DELIMITERS = ",;\t|"
 LEAST_ROWS = 50
 _DATE = re.compile(
     r"(\d{4}[-/.年]\d{1,2}([-/.月]\d{1,2}日?)?|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4})([ T]\d{1,2}:\d{2}.*)?月?"
@@ -61,11 +68,7 @@ def read_table(path: Path, *, header: bool = True) -> pd.DataFrame:
     frame = _sheet(path) if is_workbook(head) else _text_table(path, head)
     names = [str(name).strip() for name in frame.iloc[0]] if len(frame) else []
     if header:
-        if names and all(not np.isnan(number_of(name)) for name in names if name):
-            raise SampleError(
-                "no_header",
-                "The first line holds numbers, not column names; say --no-header if there are none.",
-            )
+        refuse_no_names(names, [text_of(value) for value in frame.iloc[1]] if len(frame) > 1 else [])
         frame.columns = names or frame.columns
         frame = frame.iloc[1:]
     else:
@@ -80,10 +83,10 @@ def read_table(path: Path, *, header: bool = True) -> pd.DataFrame:
 
 def _text_table(path: Path, head: bytes) -> pd.DataFrame:
     refuse_no_text(head)
-    text = _decode(path.read_bytes())
+    text = decoded(path.read_bytes())
     try:
         return pd.read_csv(
-            io.StringIO(text), sep=_delimiter(text), header=None, index_col=False, dtype=str, keep_default_na=False,
+            io.StringIO(text), sep=delimiter_of(text), header=None, index_col=False, dtype=str, keep_default_na=False,
             na_filter=False, skipinitialspace=True,
         )  # fmt: skip
     except (pd.errors.ParserError, pd.errors.EmptyDataError, csv.Error, ValueError) as error:
@@ -115,30 +118,6 @@ def _cell(value: Any) -> str:
     if isinstance(value, dt.datetime):
         return value.date().isoformat() if value.time() == dt.time() else value.isoformat(" ")
     return text_of(value)
-
-
-def _decode(raw: bytes) -> str:
-    if raw[:2] in UTF16:
-        return raw.decode("utf-16", errors="replace")
-    for encoding in ("utf-8-sig", "gb18030"):
-        try:
-            return raw.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-    return raw.decode("latin-1")
-
-
-def _delimiter(text: str) -> str:
-    """The mark that cuts the first lines into the same number of fields, the more the better."""
-    lines = [line for line in text[:65536].splitlines()[:50] if line.strip()][:20]
-    if not lines:
-        raise SampleError("empty", "The file is empty.")
-    best, most = r"\s+" if all(len(line.split()) > 1 for line in lines) else ",", 1
-    for mark in DELIMITERS:
-        counts = {len(row) for row in csv.reader(lines, delimiter=mark) if row}
-        if len(counts) == 1 and (fields := counts.pop()) > most:
-            best, most = mark, fields
-    return best
 
 
 def read_sample(

@@ -1,4 +1,4 @@
-"""Guarantees: entered, valued again, put in force by a second person, released (C4)."""
+"""Guarantees: entered, valued again, put in force by a second person, their proof given later, released (C4)."""
 
 from __future__ import annotations
 
@@ -172,11 +172,7 @@ class Proof:
 def put_in_force(actor: Actor, *, guarantee: Guarantee, proof: Proof, today: dt.date) -> Guarantee:
     """Confirm, by its proof, that the guarantee is signed and registered: never by who entered it."""
     require(actor, MANAGE)
-    number = proof.number.strip()
-    if not object_key(number):
-        raise _fault("proof_number", _("Letters or digits are needed."), "proof_number")
-    if proof.on > today:
-        raise _fault("proof_on", _("It must not lie in the future."), "proof_on")
+    _check_proof(proof, today)
     with transaction.atomic():
         found = _locked(actor, guarantee)
         if found.status != GuaranteeStatus.PROPOSED:
@@ -184,9 +180,39 @@ def put_in_force(actor: Actor, *, guarantee: Guarantee, proof: Proof, today: dt.
         if found.entered_by_id == actor.staff_id:
             raise GuaranteeFault(_("A second person puts it in force."), code="second_person")
         found.status = GuaranteeStatus.ACTIVE
-        found.proof_number, found.proof_on, found.proof_note = number, proof.on, proof.note.strip()
-        found.save(update_fields=["status", "proof_number", "proof_on", "proof_note"])
+        _write_proof(found, proof)
     return found
+
+
+def add_proof(actor: Actor, *, guarantee: Guarantee, proof: Proof, today: dt.date) -> Guarantee:
+    """Put the proof of a guarantee on record that came into force without one: never by who entered it.
+
+    Raises Conflict (code "proof_known") when there is one: a proof is never changed, the database refuses it as well.
+    """
+    require(actor, MANAGE)
+    _check_proof(proof, today)
+    with transaction.atomic():
+        found = _locked(actor, guarantee)
+        if found.status != GuaranteeStatus.ACTIVE:
+            raise Conflict(_("The guarantee is not in force."), code="guarantee_changed")
+        if found.proof_number:
+            raise Conflict(_("Its certificate or contract is on record already."), code="proof_known")
+        if found.entered_by_id == actor.staff_id:
+            raise GuaranteeFault(_("A second person gives its proof."), code="second_person")
+        _write_proof(found, proof)
+    return found
+
+
+def _check_proof(proof: Proof, today: dt.date) -> None:
+    if not object_key(proof.number):
+        raise _fault("proof_number", _("Letters or digits are needed."), "proof_number")
+    if proof.on > today:
+        raise _fault("proof_on", _("It must not lie in the future."), "proof_on")
+
+
+def _write_proof(found: Guarantee, proof: Proof) -> None:
+    found.proof_number, found.proof_on, found.proof_note = proof.number.strip(), proof.on, proof.note.strip()
+    found.save(update_fields=["status", "proof_number", "proof_on", "proof_note"])
 
 
 def withdraw(actor: Actor, *, guarantee: Guarantee, now: dt.datetime) -> Guarantee:

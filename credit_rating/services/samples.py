@@ -15,7 +15,14 @@ from uuid import uuid4
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from credit_rating.engine.sample_files import SampleError, is_workbook, least_cases, refuse_no_text
+from credit_rating.engine.sample_files import (
+    SampleError,
+    first_rows,
+    is_workbook,
+    least_cases,
+    refuse_no_names,
+    refuse_no_text,
+)
 from credit_rating.factors import SOURCES, Source
 from credit_rating.models import Development, DevelopmentSample, SampleOrigin, WorkStatus
 from credit_rating.models.samples import DEVELOP, USE_OUTCOMES
@@ -69,16 +76,32 @@ def upload_sample(
     try:
         if is_workbook(head):
             check_workbook(spooled.full_path)
+        if has_header:
+            _check_names(spooled.full_path)
         return _kept(
             actor, now, name=(file.name or "")[-200:], path=spooled.path, size_bytes=spooled.size,
             sha256=spooled.digest, has_header=has_header,
         )  # fmt: skip
+    except SampleError as error:
+        discard(spooled.path)
+        raise _about_file(fault_text(error.code, error.params)) from error
     except DomainError as error:
         discard(spooled.path)
         raise _about_file(error.message) from error
     except BaseException:
         discard(spooled.path)
         raise
+
+
+def _check_names(path: Path) -> None:
+    rows = first_rows(path)
+    try:
+        refuse_no_names(rows[0] if rows else [], rows[1] if len(rows) > 1 else [])
+    except SampleError as error:
+        what_to_do = _(
+            "If the file has no line of names, clear “The first line holds the names” and upload it again."
+        )
+        raise _about_file(f"{fault_text(error.code, error.params)} {what_to_do}") from error
 
 
 def _about_file(message: str) -> DomainError:

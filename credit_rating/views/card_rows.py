@@ -36,7 +36,7 @@ def factor_cards(found: Scorecard) -> list[dict[str, Any]]:
         ]  # fmt: skip
         chart = _evidence_chart(place, title, bins) if known else _points_chart(place, title, bins)
         drawn.append(
-            {"label": title, "about": _about(factor.code, title, source), "bins": bins, "most": factor.most,
+            {"code": factor.code, "label": title, "about": _about(factor.code, title, source), "bins": bins, "most": factor.most,
              "iv": known[place]["iv"] if known else None, "chart": chart}
         )  # fmt: skip
     return drawn

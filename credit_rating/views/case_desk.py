@@ -16,6 +16,7 @@ from credit_rating.forms_cases import (
     AuthorityForm,
     BatchForm,
     DelegationForm,
+    InboxFilterForm,
     RelationForm,
 )
 from credit_rating.models import (
@@ -63,14 +64,19 @@ def _inbox(request: Any, tab: str, *, is_asked: bool = True, **more: Any) -> Htt
     today = bank_today(request.bank)
     after = request.GET.get("after", "")
     key = int(after) if after.isascii() and after.isdigit() and len(after) < 19 else 0
-    found = selectors.inbox(request.actor, tab, day=today, after=key)
-    onward = selectors.filled_tab(request.actor) if tab == "todo" and not found.rows else ""
+    away = selectors.delegations_to(request.actor.staff_id or 0, today) if tab == "todo" else {}
+    form = InboxFilterForm(tab, request.GET, away)
+    found = selectors.inbox(request.actor, tab, day=today, after=key, away=away, whose=form.person)
+    onward = (
+        selectors.filled_tab(request.actor) if tab == "todo" and not found.rows and not form.whose else ""
+    )
     if onward and not is_asked and not may(request.actor, "credit.decide"):
         tab, found, onward = onward, selectors.inbox(request.actor, onward, day=today), ""
+        form = InboxFilterForm(tab, {}, {})
     context = {
-        "rows": case_rows(found.rows, today), "tab": tab, "tabs": TAB_LABELS.items(), "onward": onward,
-        "count": found.count, "most_counted": selectors.MOST_COUNTED, "first_url": f"?tab={tab}" if key else "",
-        "next_url": f"?tab={tab}&after={found.following}" if found.following else "",
+        "rows": case_rows(found.rows, today, found.instead), "tab": tab, "tabs": TAB_LABELS.items(), "onward": onward,
+        "count": found.count, "most_counted": selectors.MOST_COUNTED, "filters": form.menus(),
+        "first_url": form.url() if key else "", "next_url": form.url(after=found.following) if found.following else "",
         "onward_label": TAB_LABELS.get(onward, ""),
         "may_decide": may(request.actor, "credit.decide"),
         "may_batch": tab == "todo" and may(request.actor, "credit.decide"), "form": BatchForm(),
@@ -121,7 +127,10 @@ def delegations(request: Any) -> HttpResponse:
     """Who stands in for one while away."""
     today = bank_today(request.bank)
     form = DelegationForm(request.POST or None, initial={"from_date": today})
-    form.choose_from(selectors.stand_ins(request.actor, today).select_related("unit"))
+    offered = selectors.stand_ins(request.actor, today)
+    form.choose_from(
+        offered.select_related("unit"), selectors.deciding_roles(offered.values_list("pk", flat=True), today)
+    )
     if request.method == "POST" and request.POST.get("end", "").isdigit():
         return _end_delegation(request)
     if request.method == "POST" and form.is_valid():

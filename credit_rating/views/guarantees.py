@@ -129,20 +129,34 @@ def _done(request: Any, found: Guarantee, act: Callable[[], object], said: str) 
 @require_http_methods(["GET", "POST"])
 def guarantee_in_force(request: Any, guarantee_id: int) -> HttpResponse:
     """Confirm that it is signed and registered, by the number of its certificate or contract."""
+    return _proof(
+        request, guarantee_id, services.put_in_force, _("Put in force"), _("The guarantee is in force.")
+    )
+
+
+@allowed("line.manage")
+@require_http_methods(["GET", "POST"])
+def guarantee_proof(request: Any, guarantee_id: int) -> HttpResponse:
+    """The certificate or contract of one that came into force without."""
+    return _proof(request, guarantee_id, services.add_proof, _("Add its proof"), _("The proof is on record."))
+
+
+def _proof(
+    request: Any, guarantee_id: int, act: Callable[..., Guarantee], title: str, said: str
+) -> HttpResponse:
     found, today = _guarantee(request, guarantee_id), bank_today(request.bank)
     form = ProofForm(request.POST or None, is_thing=found.collateral_id is not None)
     if request.method == "POST" and form.is_valid():
         try:
-            services.put_in_force(request.actor, guarantee=found, proof=form.proof(), today=today)
+            act(request.actor, guarantee=found, proof=form.proof(), today=today)
         except DomainError as error:
             form.refuse(error)
         else:
-            messages.success(request, _("The guarantee is in force."))
+            messages.success(request, said)
             return redirect("credit_rating:guarantees", found.customer_id)
     rows = guarantees_of(request.actor, found.customer, day=today)
-    context = {
-        "form": form, "title": _("Put in force"), "of": next((r for r in rows if r.guarantee.pk == found.pk), None),
-    }  # fmt: skip
+    of = next((row for row in rows if row.guarantee.pk == found.pk), None)
+    context = {"form": form, "title": title, "of": of}
     status = 422 if form.errors else 200
     return page(
         request, "credit_rating/guarantee_form.html", found.customer, context, tab="guarantees", status=status

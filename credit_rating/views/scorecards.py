@@ -18,15 +18,15 @@ from credit_rating.forms_rating import CardNoteForm
 from credit_rating.models import CardOrigin, Scorecard
 from credit_rating.models.samples import DEVELOP
 from credit_rating.models.trials import TRY
-from credit_rating.policies.wording import words_of
 from credit_rating.scorecards import shape_of
 from credit_rating.selectors import scorecards as selectors
 from credit_rating.selectors.trials import Tried, known_rows, tried
 from credit_rating.services import scorecards as services
 from credit_rating.services.policies import DRAFT, PUBLISH
+from credit_rating.views.card_changes import card_changes
 from credit_rating.views.card_rows import bands_chart, considered_rows, factor_cards
 from crm_site.accounts.selectors import bank_today
-from crm_site.accounts.versions import OPEN, differences, is_second_person, predecessor, state_of, states
+from crm_site.accounts.versions import OPEN, is_second_person, predecessor, state_of, states
 from crm_site.accounts.views.versions import VersionActs, VersionLife
 from crm_site.lib.errors import DomainError
 from crm_site.lib.guards import allowed
@@ -63,17 +63,6 @@ def scorecard(request: Any, scorecard_id: int) -> HttpResponse:
     return LIFE.show(request, scorecard_id)
 
 
-def _said(found: Scorecard) -> dict[str, str]:
-    """What a card says, in words: its names and sources, and the points of every bin."""
-    words = words_of(shape_of(found.kind, found.origin), found.body, without=("bins",))
-    points = {
-        f"{factor['label']} · {b['text']}": f"{b['points']:f}"
-        for factor in factor_cards(found)
-        for b in factor["bins"]
-    }
-    return words | points
-
-
 def _page(request: Any, found: Scorecard, form: Form, status: int) -> HttpResponse:
     today = bank_today(request.bank)
     before, trial = predecessor(found, today), tried(request.actor, found)
@@ -81,7 +70,7 @@ def _page(request: Any, found: Scorecard, form: Form, status: int) -> HttpRespon
         "card": found,
         "state": state_of(found, today),
         "before": before,
-        "changes": differences(_said(before), _said(found)) if before else [],
+        "changes": card_changes(before, found) if before else None,
         "factors": factor_cards(found),
         "under_way": selectors.under_way(found),
         "trial": trial,

@@ -14,12 +14,13 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods
 
 from credit_rating import words
+from credit_rating.case_files import KINDS
 from credit_rating.engine.ratios import ITEMS, RATIOS, TOTALS, Part
 from credit_rating.forms_case import StatementFileForm, StatementForm
 from credit_rating.models import Statement, StatementSource
 from credit_rating.selectors.statements import Finances, finances_of
 from credit_rating.services.statements import OLDEST_YEAR, save_statement, save_uploaded
-from credit_rating.statement_files import read_statements
+from credit_rating.statement_files import read_statements, template
 from credit_rating.views.case import company_of, page
 from crm_site.accounts.selectors import bank_today
 from crm_site.lib.errors import DomainError
@@ -149,6 +150,16 @@ def statement_upload(request: Any, customer_id: int) -> HttpResponse:
         tab="statements",
         status=status,
     )
+
+
+@allowed("credit.prepare")
+@require_GET
+def statement_template(request: Any, customer_id: int) -> HttpResponse:
+    """A workbook of the last three years to fill in and upload again."""
+    customer, last = company_of(request, customer_id), bank_today(request.bank).year - 1
+    answer = HttpResponse(template(range(last - 2, last + 1)), content_type=KINDS["xlsx"].content_type)
+    answer["Content-Disposition"] = f'attachment; filename="statements-{customer.number}.xlsx"'
+    return answer
 
 
 def _read(file: Any) -> Any:

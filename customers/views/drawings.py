@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
+from unicodedata import east_asian_width
 
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -19,9 +19,12 @@ from customers.selectors.single import TrendPoint
 from customers.selectors.ties import RelatedParty
 from customers.ties import say_share
 
-WIDTH, HEIGHT = 420, 280
+WIDTH = 420
+TOP, ROW = 76, 46  # where the first parties stand, and how far below each other
+BESIDE = 30  # from the trunk in the middle to a party
 MOST_NODES = 10  # more than this is a table's work
-FEW_NODES = 3  # so few stand apart: names have room
+MOST_TEXT = 22  # of a name or kind beside a party, in Latin letters; a Chinese one takes the room of two
+MOST_NAME = 48  # of the customer's own name, which has the whole width
 
 
 def trend_chart(points: Sequence[TrendPoint]) -> dict[str, Any] | None:
@@ -67,37 +70,45 @@ def trend_chart(points: Sequence[TrendPoint]) -> dict[str, Any] | None:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A party in the picture. `x`, `y`: centre in the picture's own units."""
+    """A party in the picture, with its name and its tie beside it. `x`, `y`: centre in the picture's own units; `side`:
+    where the words stand ("start": to the right, "end": to the left, "middle": above)."""
 
     x: float
     y: float
     text: str
+    side: str
     is_self: bool
     is_hidden: bool
+    kind: str = ""
     url: str = ""
 
     @property
+    def text_x(self) -> float:
+        return self.x + {"start": 14, "end": -14, "middle": 0}[self.side]
+
+    @property
     def text_y(self) -> float:
-        return self.y + 24
+        return self.y - (20 if self.side == "middle" else 2)
+
+    @property
+    def kind_y(self) -> float:
+        return self.y + 13
 
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """A tie from one node to another, with its word on the line; the arrow says which way it runs, where it does."""
+    """A line between two places; the arrow says which way a tie runs, where it does."""
 
     x1: float
     y1: float
     x2: float
     y2: float
-    text: str
-    text_x: float
-    text_y: float
     has_arrow: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """The customer in the middle and its parties around it: `drawn` of `parties`."""
+    """The customer on top of a trunk with its parties on both sides, so that no words meet: `drawn` of `parties`."""
 
     width: int
     height: int
@@ -113,34 +124,29 @@ class Graph:
 
 
 def draw_relations(name: str, parties: Sequence[RelatedParty]) -> Graph | None:
-    """The nearest parties around the customer; None where there are none."""
+    """The nearest parties beside the customer; None where there are none."""
     if not parties:
         return None
     ties: dict[int, list[RelatedParty]] = {}
     for party in parties:
         ties.setdefault(party.customer_id, []).append(party)
     shown = list(ties.items())[:MOST_NODES]
-    centre_x, centre_y = WIDTH / 2, HEIGHT / 2
-    in_the_middle = 22 if len(shown) <= FEW_NODES else 12
-    nodes = [Node(centre_x, centre_y, _short(name, in_the_middle), is_self=True, is_hidden=False)]
-    edges = []
+    middle, last = WIDTH / 2, TOP + ROW * ((len(shown) - 1) // 2)
+    nodes = [Node(middle, 34, _short(name, MOST_NAME), "middle", is_self=True, is_hidden=False)]
+    edges = [Edge(middle, 44, middle, last, has_arrow=False)]
     for position, (customer_id, group) in enumerate(shown):
-        angle = 2 * math.pi * position / len(shown) - math.pi / 2
-        x, y = round(centre_x + 150 * math.cos(angle), 1), round(centre_y + 96 * math.sin(angle), 1)
+        direction, side = (-1, "end") if position % 2 == 0 else (1, "start")
+        x, y = middle + direction * BESIDE, TOP + ROW * (position // 2)
         first = group[0]
         url = reverse("customers:customer", args=[customer_id]) if first.name else ""
-        text = _short(first.name, in_the_middle if abs(x - centre_x) < 1 else 12) or _("not yours to see")
-        nodes.append(Node(x, y, text, False, not first.name, url))
-        words = " · ".join(dict.fromkeys(filter(None, (_words(party) for party in group))))
-        has_arrow = any(party.relation.kind not in SYMMETRIC for party in group)
-        begin, end = _apart((centre_x, centre_y), (x, y))
+        text = _short(first.name, MOST_TEXT) or _("not yours to see")
+        kind = _short(" · ".join(dict.fromkeys(filter(None, map(_words, group)))), MOST_TEXT + 2)
+        nodes.append(Node(x, y, text, side, False, not first.name, kind, url))
+        begin, end = middle, x - direction * 8
         if not first.is_from:
             begin, end = end, begin
-        # Beside the name under the centre, so the flatter the line the further out.
-        along = 0.5 + 0.25 * abs(math.cos(angle))
-        text_x, text_y = centre_x + (x - centre_x) * along, centre_y + (y - centre_y) * along - 4
-        edges.append(Edge(*begin, *end, words, round(text_x, 1), round(text_y, 1), has_arrow))
-    return Graph(WIDTH, HEIGHT, len(shown), len(ties), nodes, edges)
+        edges.append(Edge(begin, y, end, y, any(party.relation.kind not in SYMMETRIC for party in group)))
+    return Graph(WIDTH, last + 30, len(shown), len(ties), nodes, edges)
 
 
 def _words(party: RelatedParty) -> str:
@@ -149,13 +155,10 @@ def _words(party: RelatedParty) -> str:
 
 
 def _short(name: str, most: int) -> str:
-    return name if len(name) <= most else f"{name[: most - 1]}…"
-
-
-def _apart(
-    a: tuple[float, float], b: tuple[float, float], gap: float = 16
-) -> tuple[tuple[float, float], ...]:
-    """The line between two centres, shortened so that it ends at the circles' edges."""
-    length = math.dist(a, b) or 1
-    dx, dy = (b[0] - a[0]) / length * gap, (b[1] - a[1]) / length * gap
-    return (round(a[0] + dx, 1), round(a[1] + dy, 1)), (round(b[0] - dx, 1), round(b[1] - dy, 1))
+    """A name in the room of `most` Latin letters."""
+    room = 0
+    for place, letter in enumerate(name):
+        room += 2 if east_asian_width(letter) in "WF" else 1
+        if room > most:
+            return f"{name[: place - 1]}…"
+    return name

@@ -332,6 +332,35 @@ def test_a_guarantee_is_put_in_force_by_those_who_manage_lines(
     assert guarantees.release(hq_credit.actor, guarantee=made, now=NOW).status == GuaranteeStatus.RELEASED
 
 
+def test_a_guarantee_that_came_into_force_without_proof_gets_it_later_once(
+    company: Customer, rm: Person, hq_credit: Person
+) -> None:
+    made = book.mortgage(rm.actor, company)
+    proof = guarantees.Proof("T-98", TODAY, "land register")
+
+    def add(person: Person, given: guarantees.Proof = proof) -> Guarantee:
+        return guarantees.add_proof(person.actor, guarantee=made, proof=given, today=TODAY)
+
+    with pytest.raises(Conflict, match="not in force"):
+        add(hq_credit)
+    Guarantee.objects.filter(pk=made.pk).update(status="active", entered_by=hq_credit.staff)  # as before 0111
+    with pytest.raises(PermissionDenied):
+        add(rm)
+    with pytest.raises(GuaranteeFault, match="second person"):
+        add(hq_credit)
+    Guarantee.objects.filter(pk=made.pk).update(entered_by=rm.staff)
+    with pytest.raises(GuaranteeFault) as refused:
+        add(hq_credit, guarantees.Proof("T-98", TODAY + dt.timedelta(days=1)))
+    assert list(refused.value.fields) == ["proof_on"]
+    add(hq_credit)
+    with pytest.raises(Conflict, match="on record already"):
+        add(hq_credit, guarantees.Proof("T-99", TODAY))
+    with pytest.raises(IntegrityError, match="never changed"), transaction.atomic():
+        Guarantee.objects.filter(pk=made.pk).update(proof_number="T-99")
+    made.refresh_from_db()
+    assert (made.status, made.proof_number, made.proof_on) == (GuaranteeStatus.ACTIVE, "T-98", TODAY)
+
+
 def test_valuing_again_brings_an_overdue_thing_back(company: Customer, rm: Person) -> None:
     made = book.mortgage(rm.actor, company, valued_on=dt.date(2025, 1, 10))
     row = guarantees_of(rm.actor, company, day=TODAY)[0]

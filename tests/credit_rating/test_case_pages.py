@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable
 
 import pytest
 from django.test import Client
 
 from credit_rating.models import CaseStatus, CreditCase, CreditLine, Opinion, StaffRelation
+from credit_rating.services import cases
+from crm_site.lib import formats
 from crm_site.lib.permissions import Role
 from crm_site.lib.tenancy import bank
 from customers.models import Customer
 from tests.conftest import NOW, PASSWORD, TODAY, House, Person, hire
+from tests.credit_rating import book
 from tests.credit_rating import desk as tables
 from tests.credit_rating.desk import Desk, a_case, say, to_committee
 
@@ -86,6 +90,29 @@ def test_a_case_is_written_submitted_and_decided_in_the_browser(
     assert case.number in maker.get("/credit/?tab=mine").content.decode()
     paper = maker.get(f"{page}print/").content.decode()
     assert case.dossier_hash in paper
+
+
+def test_the_paper_lists_the_guarantees_with_their_proof_as_the_page_does(
+    house: House, desk: Desk, client_for: SignIn
+) -> None:
+    with bank(house.id):
+        pledged = book.mortgage(desk.rm.actor, desk.customer)
+        case = a_case(desk)
+    reader = client_for(desk.manager)
+    addresses = (f"/credit/cases/{case.pk}/", f"/credit/cases/{case.pk}/print/")
+    for address in addresses:
+        page = reader.get(address).content.decode()
+        table = page[page.index("Thing or guarantor") :]
+        table = table[: table.index("</table>")]
+        assert "Factory 388 Sizhuan Road" in table and "Zhongjing Valuers" in table
+        assert '<span class="tag">Proposed</span>' in table
+        assert all(f'data-label="{cell}"' in table for cell in ("Value or capacity", "Counts for", "Usable"))
+    with bank(house.id):
+        book.put_in_force(desk.reviewer.actor, pledged, number="T-98")
+    proof = f"certificate T-98, registered on {formats.day(TODAY)}"
+    assert all(proof in reader.get(address).content.decode() for address in addresses)
+    paper = reader.get(addresses[1]).content.decode()
+    assert '<span class="tag">In force</span>' in paper
 
 
 def test_the_page_of_a_changed_case_says_what_changed(house: House, desk: Desk, client_for: SignIn) -> None:
@@ -225,3 +252,40 @@ def test_another_bank_sees_nothing(house: House, desk: Desk, outsider: Person, c
     client = confirmed(client_for(outsider))
     assert client.get(f"/credit/cases/{case.pk}/").status_code == 404
     assert client.post(f"/credit/cases/{case.pk}/decide/", opinion(case)).status_code == 404
+
+
+def test_the_inbox_says_which_cases_come_from_somebody_who_is_away(
+    house: House, desk: Desk, client_for: SignIn
+) -> None:
+    beside = hire(house, "beside", Role.BRANCH_MANAGER, house.north)
+    with bank(house.id):
+        case = a_case(desk)
+        until = TODAY + dt.timedelta(days=5)
+        cases.delegate(
+            desk.reviewer.actor, to_id=desk.president.staff.pk, from_date=TODAY, to_date=until, now=NOW, today=TODAY
+        )  # fmt: skip
+        cases.delegate(
+            desk.manager.actor, to_id=beside.staff.pk, from_date=TODAY, to_date=until, now=NOW, today=TODAY
+        )
+    mark = f"for {desk.manager.staff.name}, absent until {formats.day(until)}"
+    # Who holds the role himself decides in his own name, delegation or not.
+    own = client_for(beside).get("/credit/").content.decode()
+    assert case.number in own and mark not in own
+    with bank(house.id):
+        say(desk.manager, case)
+    chief = client_for(desk.president)
+    mark = f"for {desk.reviewer.staff.name}, absent until {formats.day(until)}"
+    told = chief.get("/credit/").content.decode()
+    assert case.number in told and mark in told
+    away = f"/credit/?tab=todo&whose={desk.reviewer.staff.pk}"
+    assert away.replace("&", "&amp;") in told
+    assert case.number in chief.get(away).content.decode()
+    assert case.number not in chief.get("/credit/?tab=todo&whose=own").content.decode()
+    assert case.number in chief.get("/credit/?tab=todo&whose=999999").content.decode()
+
+
+def test_stand_ins_are_told_apart_by_their_roles(desk: Desk, client_for: SignIn) -> None:
+    page = client_for(desk.manager).get("/credit/delegations/").content.decode()
+    unit = desk.house.head_office.name
+    assert f"{desk.president.staff.name} · {unit} · President" in page
+    assert f"{desk.reviewer.staff.name} · {unit} · Credit reviewer" in page

@@ -14,7 +14,10 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.utils.html import escape
+from django.utils.translation import override
 
+from credit_rating import words
+from credit_rating.engine.ratios import ITEMS
 from credit_rating.models import (
     CreditPolicy,
     Guarantee,
@@ -24,6 +27,7 @@ from credit_rating.models import (
     Statement,
 )
 from credit_rating.services.ratings import generate_rating, submit_rating
+from crm_site.audit.models import Entry
 from crm_site.lib import formats
 from crm_site.lib.tenancy import bank
 from customers.models import Customer
@@ -200,6 +204,39 @@ def test_statements_are_uploaded_all_or_none(house: House, company: Customer, br
         assert browser.post(url, {"file": SimpleUploadedFile(name, content)}).status_code == 422
 
 
+@pytest.mark.parametrize("language", ["en", "zh-hans"])
+def test_what_the_template_gives_is_read_as_it_was_filled_in(
+    house: House, company: Customer, browser: Client, language: str
+) -> None:
+    url = f"/credit/customers/{company.pk}/statements/"
+    given = browser.get(f"{url}template/", HTTP_ACCEPT_LANGUAGE=language)
+    assert given["Content-Disposition"] == f'attachment; filename="statements-{company.number}.xlsx"'
+    blank = SimpleUploadedFile("blank.xlsx", given.content)
+    assert browser.post(f"{url}upload/", {"file": blank}).status_code == 422
+    filled = openpyxl.load_workbook(io.BytesIO(given.content))
+    sheet: Any = filled.active
+    label = {"en": "Cash", "zh-hans": "货币资金"}[language]
+    assert label in [row[0].value for row in sheet.iter_rows()]
+    assert [cell.value for cell in sheet[1]][1:] == [TODAY.year - 3, TODAY.year - 2, TODAY.year - 1]
+    figures, items = book.figures(), iter([item for items in ITEMS.values() for item in items])
+    with override(language):
+        headings = {str(name) for name in words.SHEETS.values()}
+    for row in list(sheet.iter_rows(min_row=2)):
+        if row[0].value not in headings:
+            row[-1].value = float(figures[next(items)])
+    with bank(house.id):
+        Statement.objects.filter(customer=company).delete()
+    file = io.BytesIO()
+    filled.save(file)
+    answer = browser.post(
+        f"{url}upload/", {"file": SimpleUploadedFile("full.xlsx", file.getvalue())}, follow=True
+    )
+    assert "left out" not in answer.content.decode() and "未识别" not in answer.content.decode()
+    with bank(house.id):
+        kept = Statement.objects.get(customer=company).amounts
+    assert kept == {item: Decimal(amount) for item, amount in figures.items()}
+
+
 def test_guarantees_are_entered_valued_put_in_force_and_released(
     house: House,
     company: Customer,
@@ -238,6 +275,24 @@ def test_guarantees_are_entered_valued_put_in_force_and_released(
     assert "It must not lie in the future." in said[said.index('name="proof_on"') :]
     assert reviewer.post(form, {"proof_number": "T-98", "proof_on": "2026-11-02"}).status_code == 302
     assert "certificate T-98, registered on 2 Nov 2026" in reviewer.get(url).content.decode()
+    assert "Add its proof" not in reviewer.get(url).content.decode()
+    with bank(house.id):
+        second = Guarantee.objects.latest("id")
+        Guarantee.objects.filter(pk=second.pk).update(
+            status="active"
+        )  # in force since before a proof was asked
+    listed = reviewer.get(url).content.decode()
+    form = f"/credit/guarantees/{second.pk}/proof/"
+    assert "in force without a certificate or contract on record" in listed and f'href="{form}"' in listed
+    assert f'href="{form}"' not in browser.get(url).content.decode()
+    assert "Factory 388" in reviewer.get(form).content.decode()
+    assert reviewer.post(form, {"proof_number": "T-99", "proof_on": "2026-11-03"}).status_code == 302
+    assert "certificate T-99, registered on 3 Nov 2026" in reviewer.get(url).content.decode()
+    again = reviewer.post(form, {"proof_number": "T-100", "proof_on": "2026-11-03"})
+    assert again.status_code == 422 and "on record already" in again.content.decode()
+    with bank(house.id):
+        entry = Entry.objects.filter(object_table="credit_rating_guarantee", object_id=second.pk).latest("id")
+    assert entry.actor_id == hq_credit.staff.pk and entry.changes["proof_number"] == ["", "T-99"]
     assert reviewer.post(f"/credit/guarantees/{first.pk}/release/").status_code == 302
     with bank(house.id):
         first.refresh_from_db()

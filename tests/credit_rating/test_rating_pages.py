@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -140,7 +141,11 @@ def test_a_card_is_made_in_a_page_and_published_by_another(
     sharper["factors-0-neutral"] = str(int(sharper["factors-0-neutral"]) - 1)
     saved = maker.post(f"{address}edit/", sharper)
     draft = saved.headers["Location"]
-    assert f"against {first}, which is in force before it" in text(maker.get(draft))
+    told = text(maker.get(draft))
+    assert f"against {first}, which is in force before it" in told
+    changes = told[told.index("What it changes") : told.index("Publication")]
+    assert "1 factor changed · 9 factors as before" in re.sub(r"\d+ factors as", "9 factors as", changes)
+    assert "Points when missing" in changes and "Another card" not in changes
     assert maker.post(f"{draft}propose/", {"valid_from": "2099-01-01"}).status_code == 302
     maker.post(f"{draft}publish/")
     assert "you cannot publish it" in text(maker.get(draft))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -109,7 +110,11 @@ def test_a_sample_becomes_a_draft_that_another_person_publishes_and_ratings_use(
     shown = client.get(page.url).content.decode()
     for word in ("KS", "Gini", "PSI", "2024", record["sha256"][:16]):
         assert word in shown
-    assert "<details><summary>" in shown.split("Development and validation")[0]  # every bin differs: folded
+    changes = shown.split("Development and validation")[0]
+    assert "Another card altogether: it shares no factor with the one before." in changes
+    assert (
+        re.search(r"2 factors new · \d+ factors dropped", changes) and "<details><summary>amount" in changes
+    )
     assert shown.index("Grades against later defaults") < shown.index(
         "Publication"
     )  # seven columns need room

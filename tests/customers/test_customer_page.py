@@ -491,3 +491,28 @@ def test_a_picture_of_ten_says_how_many_more_there_are() -> None:
     assert '<a href="/customers/7/ties/">the list of all 12 ties</a>' in panel
     few = {**shown, "parties": parties[:10], "graph": draw_relations("Acme", parties[:10])}
     assert "are drawn" not in render_to_string("customers/_panel_relations.html", few)
+
+
+def test_no_words_of_the_relation_graph_meet() -> None:
+    """Ten parties of long names, Chinese and Latin: every line of words has a row, and its side, to itself."""
+    long = ("松泽农村商业银行股份有限公司第一分公司", "A very long name of a trading company, Limited")
+    kinds = "母公司、实际控制人与担保人"
+    relation = SimpleNamespace(share=Decimal("0.675"), kind="parent_company")
+    parties: Any = [
+        SimpleNamespace(
+            customer_id=i, name=f"{i}{long[i % 2]}", relation=relation, kind_label=kinds, is_from=i % 3 == 0
+        )
+        for i in range(10)
+    ]
+    graph = draw_relations(long[0], parties)
+    assert graph is not None
+    boxes = []
+    for node in graph.nodes:
+        lines = [(node.text, node.text_y, 12), *([(node.kind, node.kind_y, 11)] if node.kind else [])]
+        for text, y, size in lines:
+            wide = sum(size if ord(letter) > 0x2E80 else 0.6 * size for letter in text)
+            x = node.text_x - {"start": 0, "end": wide, "middle": wide / 2}[node.side]
+            assert x >= 0 and x + wide <= graph.width and y <= graph.height, text
+            boxes.append((x, y - size, x + wide, y))
+    for i, a in enumerate(boxes):
+        assert not any(a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3] for b in boxes[i + 1 :])

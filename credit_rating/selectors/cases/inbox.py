@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from django.db.models import Exists, F, OuterRef, Q, Subquery
@@ -15,13 +17,14 @@ from credit_rating.models import (
     CaseSeat,
     CaseStatus,
     CreditCase,
+    Delegation,
     Guarantee,
     Opinion,
     SeatKind,
 )
 from credit_rating.models.cases import ENDED, STAGES
 from credit_rating.models.guarantees import LIVE
-from credit_rating.selectors.cases.people import STAGE_ROLES, delegators, kin_of
+from credit_rating.selectors.cases.people import STAGE_ROLES, delegations_to, kin_of
 from crm_site.accounts.models import RoleGrant
 from crm_site.lib.permissions import Actor, Role
 
@@ -45,11 +48,12 @@ NAMED = {
 @dataclass(frozen=True, slots=True)
 class InboxPage:
     """A page of cases `as_listed`. `count`: of all pages, MOST_COUNTED + 1 for more than are counted; `following`: the key
-    of the next page (0 at the end)."""
+    of the next page (0 at the end). `instead`: by case, for whom he decides that has named him while away."""
 
     rows: list[CreditCase]
     count: int
     following: int
+    instead: Mapping[int, Delegation] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,20 +67,28 @@ class Place:
     later: CreditCase | None
 
 
-def inbox(actor: Actor, tab: str, *, day: dt.date, after: int = 0, most: int = 0) -> InboxPage:
+def inbox(
+    actor: Actor, tab: str, *, day: dt.date, after: int = 0, most: int = 0, away: Mapping[int, Delegation] | None = None,
+    whose: int | None = None,
+) -> InboxPage:  # fmt: skip
     """A person's cases: those that wait for him (soonest deadline first), that he has decided, made, or has copies of;
     and `ended`: all that he sees and that came to an end, whoever had a part in them (an examiner's way in).
 
-    At most `most` (0: INBOX_PAGE) after the case `after` (0: the first). `todo` leaves out what he must not decide.
+    At most `most` (0: INBOX_PAGE) after the case `after` (0: the first). `todo` leaves out what he must not decide;
+    `away`: whom he stands in for, where `delegations_to` has been asked already; `whose` leaves of it what is his own (0) or somebody's that he stands in for (that one's id).
     """
     most = most or INBOX_PAGE
     seen = as_listed(CreditCase.objects.visible_to(actor))
     if tab == "todo":
-        ids = _todo_ids(actor, day)
+        if away is None:
+            away = delegations_to(actor.staff_id or 0, day)
+        todo = _todo(actor, day, away)
+        ids = [key for key, person in todo.items() if whose is None or person == whose]
         start = ids.index(after) + 1 if after in ids else 0
         page = ids[start : start + most]
         rows = sorted(seen.filter(pk__in=page), key=lambda case: page.index(case.pk))
-        return InboxPage(rows, len(ids), page[-1] if start + most < len(ids) else 0)
+        instead = {key: away[todo[key]] for key in page if todo[key] in away}
+        return InboxPage(rows, len(ids), page[-1] if start + most < len(ids) else 0, instead)
     found = _of_tab(seen, tab, actor.staff_id or 0)
     rows = list((found.filter(pk__lt=after) if after else found).order_by("-id")[: most + 1])
     following = rows[most - 1].pk if len(rows) > most else 0
@@ -92,7 +104,7 @@ def place_of(actor: Actor, tab: str, case_id: int, *, day: dt.date) -> Place:
     """Where a case stands in a tab, reading its neighbours alone."""
     seen = CreditCase.objects.visible_to(actor)
     if tab == "todo":
-        ids = _todo_ids(actor, day)
+        ids = list(_todo(actor, day, delegations_to(actor.staff_id or 0, day)))
         at = ids.index(case_id) if case_id in ids else None
         following = ids[:1] if at is None else ids[at + 1 : at + 2]
         near = [*(ids[at - 1 : at] if at else []), *following]
@@ -144,32 +156,36 @@ def _of_tab(seen: Any, tab: str, staff_id: int) -> Any:
 
 def todo_count(actor: Actor, day: dt.date) -> int:
     """How many cases `inbox` of `todo` holds, without reading them."""
-    return len(_todo_ids(actor, day))
+    return len(_todo(actor, day, delegations_to(actor.staff_id or 0, day)))
 
 
-def _todo_ids(actor: Actor, day: dt.date) -> list[int]:
-    """In their order: soonest deadline first, those that were returned last; at most MOST_COUNTED + 1.
+def _todo(actor: Actor, day: dt.date, delegators: Iterable[int]) -> dict[int, int]:
+    """case -> for whom one decides it, 0 for oneself (who goes before all others). In their order: soonest deadline first,
+    those that were returned last; at most MOST_COUNTED + 1.
 
     Set-based for oneself and for each person one stands in for; `capacity` says the same of one case.
     Who may decide is asked here, what is shown is read apart: one statement of a dozen tables is dear to plan.
     """
     if actor.staff_id is None:
-        return []
+        return {}
     own = actor.staff_id
     seen = CreditCase.objects.visible_to(actor)
     at_stage = _free(seen.filter(status__in=STAGES), own, day)
-    asked = [_asked_of(at_stage, own, day)]
-    for away in delegators(own, day):
+    asked = {0: _asked_of(at_stage, own, day)}
+    for away in delegators:
         signer = CaseSeat.objects.filter(
             case_id=OuterRef("pk"), round=OuterRef("round"), staff_id=away, kind=SeatKind.SIGNER
         )
-        asked.append(_free(_asked_of(at_stage, away, day), away, day).filter(~Exists(signer)))
-    keys = {
-        key for cases in asked for key in cases.order_by().values_list("deadline", "pk")[: MOST_COUNTED + 1]
-    }
-    waiting = [pk for _due, pk in sorted(keys, key=lambda key: (key[0] or dt.date.max, key[1]))]
+        asked[away] = _free(_asked_of(at_stage, away, day), away, day).filter(~Exists(signer))
+    keys: dict[tuple[dt.date | None, int], int] = {}
+    for person, cases in asked.items():
+        for key in cases.order_by().values_list("deadline", "pk")[: MOST_COUNTED + 1]:
+            keys.setdefault(key, person)
+    waiting = sorted(keys, key=lambda key: (key[0] or dt.date.max, key[1]))
     returned = seen.filter(status=CaseStatus.RETURNED, prepared_by_id=own).order_by("deadline", "id")
-    return [*waiting, *returned.values_list("pk", flat=True)][: MOST_COUNTED + 1]
+    found = {key[1]: keys[key] for key in waiting}
+    found |= dict.fromkeys(returned.values_list("pk", flat=True), 0)
+    return dict(islice(found.items(), MOST_COUNTED + 1))
 
 
 def _asked_of(cases: Any, staff_id: int, day: dt.date) -> Any:

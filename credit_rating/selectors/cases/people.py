@@ -177,12 +177,12 @@ class Capacity:
     objections: tuple[str, ...] = ()
 
 
-def delegators(staff_id: int, day: dt.date) -> list[int]:
-    """Who is away on a day and has named this person."""
+def delegations_to(staff_id: int, day: dt.date) -> dict[int, Delegation]:
+    """Who is away on a day and has named this person: by whom, the one that lasts longest, with who it is."""
     found = Delegation.objects.filter(
         to_id=staff_id, from_date__lte=day, to_date__gte=day, ended_at__isnull=True
     )
-    return list(found.order_by("id").values_list("staff_id", flat=True))
+    return {one.staff_id: one for one in found.select_related("staff").order_by("to_date", "id")}
 
 
 def capacity(actor: Actor, case: CreditCase, day: dt.date) -> Capacity | None:
@@ -194,7 +194,7 @@ def capacity(actor: Actor, case: CreditCase, day: dt.date) -> Capacity | None:
         return None
     against = objections(case, actor.staff_id, day)
     found = []
-    for person in (actor.staff_id, *delegators(actor.staff_id, day)):
+    for person in (actor.staff_id, *delegations_to(actor.staff_id, day)):
         part = _part(case, person, day)
         if part is None:
             continue
@@ -239,6 +239,16 @@ def deciding_staff(day: dt.date) -> QuerySet[Staff]:
     roles = [role.value for role in ACTIONS["credit.decide"]]
     held = RoleGrant.objects.in_force(day).filter(staff_id=OuterRef("pk"), role__in=roles)
     return Staff.objects.active().filter(Exists(held)).order_by("number")
+
+
+def deciding_roles(staff: Iterable[int], day: dt.date) -> dict[int, list[Role]]:
+    """person -> the roles by which he decides on credit on a day."""
+    roles = [role.value for role in ACTIONS["credit.decide"]]
+    held = RoleGrant.objects.in_force(day).filter(staff_id__in=list(staff), role__in=roles)
+    found: dict[int, list[Role]] = defaultdict(list)
+    for staff_id, role in held.order_by("staff_id", "role").values_list("staff_id", "role").distinct():
+        found[staff_id].append(Role(role))
+    return found
 
 
 def stand_ins(actor: Actor, day: dt.date) -> QuerySet[Staff]:
