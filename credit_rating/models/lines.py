@@ -71,6 +71,8 @@ class Room(TenantModel):
 
 # What a customer has or has been promised: also a line that has ended and whose renewal waits for its conditions.
 PROMISED = Q(status__in=LIVING) | Q(waiting_case_id__isnull=False)
+# All that he has to carry: also a line that has ended while something is drawn on it.
+HELD = PROMISED | Q(utilised__gt=money(0))
 
 
 def standing(status: str, day: dt.date) -> Q:
@@ -165,6 +167,16 @@ class CreditLine(Room):
     def promised(self) -> Decimal:
         """The limit, or the higher one that an approval has decided and that waits for its conditions."""
         return max(Decimal(self.limit), Decimal(self.waiting_limit or 0))
+
+    @property
+    def held(self) -> Decimal:
+        """What the customer has of it (HELD): all that is promised; of a line that has ended what is still drawn."""
+        return self.promised if self.is_promised else Decimal(self.utilised)
+
+    @property
+    def is_promised(self) -> bool:
+        """PROMISED, of one line."""
+        return self.status in LIVING or self.waiting_case_id is not None
 
     def status_on(self, day: dt.date) -> LineStatus:
         """How it stands on a day: a line past its last day has expired, whether or not the night has said so yet."""

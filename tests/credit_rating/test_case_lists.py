@@ -15,14 +15,14 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from credit_rating.models import BankCapital, CreditCase
+from credit_rating.models import BankCapital, CreditCase, CreditLine
 from credit_rating.selectors import cases as selectors
 from credit_rating.selectors.calculations import Terms
 from credit_rating.services.calculations import save_calculation
 from credit_rating.services.cases import edit_case, withdraw_case
 from crm_site.lib import formats
 from crm_site.lib.tenancy import bank
-from customers.models import FxRate, Relation
+from customers.models import FxRate, Relation, Standing
 from tests.conftest import NOW, TODAY, House, Person
 from tests.credit_rating import book
 from tests.credit_rating import desk as tables
@@ -111,6 +111,32 @@ def test_the_page_holds_all_that_the_customer_then_has_against_the_calculated_li
     form = client_for(desk.rm).get(f"/credit/customers/{desk.customer.pk}/calculation/", terms)
     assert (form.context["beside"], form.context["room"]) == (in_all, Decimal(-1_500_000))
     assert "Other lines and cases under way" in form.content.decode()
+
+
+def test_what_is_drawn_on_a_line_that_has_ended_is_held_against_the_limit_and_counted_once(
+    desk: Desk, client_for: SignIn
+) -> None:
+    """The authority is asked about it too. The caps count it as a loan that no line carries: once."""
+    with bank(desk.house.id):
+        BankCapital.objects.create(
+            as_of=TODAY, net_capital=100_000_000, tier1_net_capital=100_000_000, source="x",
+            entered_by=desk.reviewer.staff, entered_at=NOW,
+        )  # fmt: skip
+        decide(desk.reviewer, submit(desk.rm, make(desk.rm, desk.customer)))
+        asked = Terms("BBB", 12, Decimal(1_000_000))
+        saved = save_calculation(desk.rm.actor, customer=desk.customer, terms=asked, day=TODAY, now=NOW)
+        assert saved.limit is not None
+        line = a_line(desk.house, customer=desk.customer, limit=saved.limit)
+        CreditLine.objects.filter(pk=line.pk).update(status="expired", utilised=saved.limit - 100_000)
+        Standing.objects.filter(customer=desk.customer).update(loans=saved.limit - 100_000)
+        case = a_case(desk, 300_000, calculation_id=saved.pk)
+        told = case.dossiers.get().content
+        assert (told["authority"]["amount"], told["authority"]["above_limit"]) == (str(saved.limit + 200_000), True)
+        assert told["lines"] == []
+        use = selectors.listed(selectors.inbox(desk.manager.actor, "todo", day=TODAY).rows, TODAY)[0].use
+        assert use is not None and use.amount == saved.limit + 200_000
+    text = client_for(desk.manager).get(f"/credit/cases/{case.pk}/").content.decode()
+    assert "CNY 200.0 K above the calculated limit" in text
 
 
 def test_what_is_above_the_limit_is_said_of_the_terms_as_they_are(desk: Desk, client_for: SignIn) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
+from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from credit_rating.engine.authority import Asked, Route
@@ -28,7 +29,7 @@ from credit_rating.models import (
 from credit_rating.models.calculations import content_hash
 from credit_rating.models.cases import ENDED, STAGES
 from credit_rating.models.guarantees import LIVE
-from credit_rating.models.lines import LIVING, PROMISED
+from credit_rating.models.lines import HELD, LIVING, PROMISED
 from credit_rating.policies import SHAPES, Body, read
 from credit_rating.policies.authority import calculation_days_of, kin_steps_of, route_of
 from credit_rating.policies.grades import GRADES
@@ -86,36 +87,37 @@ def above_limit(case: CreditCase, limit: Decimal | None, amount: Decimal) -> Dec
     return max(amount - limit, Decimal(0))
 
 
-def _asked_amount(case: CreditCase, day: dt.date) -> Decimal:
-    """All that the customer then has: this case, its other living lines and its other cases under way.
+def _asked_amount(case: CreditCase, day: dt.date, *, counting: Q = HELD) -> Decimal:
+    """All that the customer then has: this case, his other lines, of ended ones what is drawn, and his other cases under
+    way. So that nobody stays below an authority by asking in pieces, or while he owes what has run out.
 
-    So that nobody stays below an authority by asking in pieces.
+    `counting`: HELD; PROMISED for what his lines then come to, beside which the caps count his loans themselves.
     """
-    lines = CreditLine.objects.filter(PROMISED, customer=case.customer)
+    lines = CreditLine.objects.filter(counting, customer=case.customer)
     others = CreditCase.objects.filter(customer=case.customer, status__in=STAGES).exclude(pk=case.pk)
     return total_asked(case, lines, others, day)
 
 
 def total_asked(
-    case: CreditCase, living: Iterable[CreditLine], others: Iterable[CreditCase], day: dt.date
+    case: CreditCase, lines: Iterable[CreditLine], others: Iterable[CreditCase], day: dt.date
 ) -> Decimal:
-    """`_asked_amount` of the customer's living lines and its other cases under way, read already."""
-    return _together([line for line in living if line.pk != case.line_id], [case, *others], day)
+    """`_asked_amount` of the customer's lines and his other cases under way, read already."""
+    return _together([line for line in lines if line.pk != case.line_id], [case, *others], day)
 
 
 def asked_beside(customer: Customer, day: dt.date) -> Decimal:
-    """All that the customer has, in the bank's currency, before he asks for anything new: his living lines, changed as his
-    cases under way ask, and those cases. Raises DomainError without an exchange rate."""
-    lines = CreditLine.objects.filter(PROMISED, customer=customer)
+    """All that the customer has, in the bank's currency, before he asks for anything new: his lines, changed as his cases
+    under way ask, of ended ones what is drawn, and those cases. Raises DomainError without an exchange rate."""
+    lines = CreditLine.objects.filter(HELD, customer=customer)
     return _together(lines, CreditCase.objects.filter(customer=customer, status__in=STAGES), day)
 
 
 def _together(lines: Iterable[CreditLine], cases: Iterable[CreditCase], day: dt.date) -> Decimal:
-    """What cases ask for and lines promise, a line that a case changes counted once."""
+    """What cases ask for and customers have of lines, a line that a case changes counted once."""
     cases = list(cases)
     changed = {case.line_id for case in cases if case.line_id}
     amounts = [(case.amount, case.currency) for case in cases]
-    amounts += [(line.promised, line.currency) for line in lines if line.pk not in changed]
+    amounts += [(line.held, line.currency) for line in lines if line.pk not in changed]
     rates = home_rates({currency for _amount, currency in amounts}, day)
     return sum((round_cents(Decimal(amount) * rates[currency]) for amount, currency in amounts), Decimal(0))
 
@@ -134,7 +136,7 @@ def asked_alone(case: CreditCase, day: dt.date) -> Decimal:
 
 def broken_by(case: CreditCase, today: dt.date) -> tuple[CapUse, ...]:
     """The regulator's caps that are broken once the customer has all that is asked for, by what is at stake today."""
-    amount = _asked_amount(case, case.as_of or today)
+    amount = _asked_amount(case, case.as_of or today, counting=PROMISED)
     return broken_caps({case.customer_id: amount}, today).get(case.customer_id, ())
 
 
@@ -149,17 +151,28 @@ class Grounds:
     named: Mapping[int, Evidence]
     ratings: Mapping[int, Evidence]
     security: Mapping[int, Security]
-    promised: Mapping[int, list[CreditLine]]
+    lines: Mapping[int, list[CreditLine]]
     others: Mapping[int, list[CreditCase]]
+
+    def asked(self, case: CreditCase) -> Decimal:
+        """All that a case's customer then has."""
+        return self._asked(case, self.lines.get(case.customer_id, []))
+
+    def promised(self, case: CreditCase) -> Decimal:
+        """What his lines then come to, without those that have ended."""
+        return self._asked(case, [line for line in self.lines.get(case.customer_id, []) if line.is_promised])
+
+    def _asked(self, case: CreditCase, lines: Iterable[CreditLine]) -> Decimal:
+        return total_asked(case, lines, self.others.get(case.customer_id, []), self.day)
 
 
 def grounds_of(cases: Sequence[CreditCase], day: dt.date) -> Grounds:
     """Read what the matrix is asked by; the cases are of different customers."""
     ids = [case.customer_id for case in cases]
     version, body = authority_policy(day)
-    promised: dict[int, list[CreditLine]] = defaultdict(list)
-    for line in CreditLine.objects.filter(PROMISED, customer_id__in=ids).order_by("id"):
-        promised[line.customer_id].append(line)
+    lines: dict[int, list[CreditLine]] = defaultdict(list)
+    for line in CreditLine.objects.filter(HELD, customer_id__in=ids).order_by("id"):
+        lines[line.customer_id].append(line)
     others: dict[int, list[CreditCase]] = defaultdict(list)
     kept = [case.pk for case in cases if case.pk]
     for other in CreditCase.objects.filter(customer_id__in=ids, status__in=STAGES).exclude(pk__in=kept):
@@ -168,7 +181,7 @@ def grounds_of(cases: Sequence[CreditCase], day: dt.date) -> Grounds:
         day, version, body,
         find_evidence_of("calculation", {c.customer_id: c.calculation_id for c in cases if c.calculation_id}),
         find_evidence_of("rating", {c.customer_id: c.rating_id for c in cases if c.rating_id}),
-        find_evidence_of("rating", dict.fromkeys(ids)), security_of(ids, day), promised, others,
+        find_evidence_of("rating", dict.fromkeys(ids)), security_of(ids, day), lines, others,
     )  # fmt: skip
 
 
@@ -176,7 +189,7 @@ def asked_by(grounds: Grounds, case: CreditCase, *, grade: str | None = None) ->
     """What the matrix is asked about a case by the calculation that it names and the customer's rating in force,
     whichever the case began with. What a calculation assumes of somebody unrated is no grade. `grade`: of a rating that
     is decided together with the case. Raises DomainError when evidence is gone or no longer what was saved."""
-    one, day = case.customer_id, grounds.day
+    one = case.customer_id
     for name, key, found in (
         ("calculation", case.calculation_id, grounds.calculations),
         ("rating", case.rating_id, grounds.named),
@@ -187,7 +200,7 @@ def asked_by(grounds: Grounds, case: CreditCase, *, grade: str | None = None) ->
     calculation, rating = grounds.calculations.get(one), grounds.ratings.get(one)
     grade = grade if grade is not None else rating.grade if rating else ""
     kinds, usable = grounds.security[one]
-    amount = total_asked(case, grounds.promised.get(one, []), grounds.others.get(one, []), day)
+    amount = grounds.asked(case)
     above = above_limit(case, calculation.limit if calculation else None, amount) > 0
     return Asked(
         amount, grade, str(credit_kind(case.customer)), kinds, above, usable=usable,
@@ -221,12 +234,12 @@ def dossiers_of(cases: Sequence[CreditCase], day: dt.date, branches: Branches) -
     today, ids = branches.day, [case.customer_id for case in cases]
     grounds = grounds_of(cases, day)
     asked = {case.customer_id: asked_by(grounds, case) for case in cases}
-    amounts = {one: what.amount for one, what in asked.items()}
-    hands = hands_on(amounts, today)
+    limits = {case.customer_id: grounds.promised(case) for case in cases}
+    hands = hands_on(limits, today)
     makers = {case.customer_id: _makers(case, grounds, hands[case.customer_id]) for case in cases}
     staff = {one: [staff_id for staff_id, _part in found] for one, found in makers.items()}
     without = without_branch_of(cases, staff, kin_steps_of(grounds.body), branches)
-    broken = broken_caps(amounts, today)
+    broken = broken_caps(limits, today)
     beside = Beside(
         related_customers(today), _guarantees(ids, today), told_files_of([c.pk for c in cases if c.pk]),
         newest_reports(ids, today), _corrections([c.pk for c in cases if c.pk]),
@@ -266,7 +279,7 @@ def _composed(
     customer, body = case.customer, grounds.body
     quorum, majority = int(body.params["quorum"]), int(body.params["majority_pct"])
     calculation, rating = grounds.calculations.get(customer.pk), grounds.ratings.get(customer.pk)
-    living = [line for line in grounds.promised.get(customer.pk, []) if line.status in LIVING]
+    living = [line for line in grounds.lines.get(customer.pk, []) if line.status in LIVING]
     route = route_of(body, asked)
     content: dict[str, Any] = {
         "case": {
