@@ -15,6 +15,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from django_htmx.http import reswap, retarget, trigger_client_event
 
@@ -66,13 +67,15 @@ def _told(answer: HttpResponse, text: str, undo: str = "") -> HttpResponse:
     return trigger_client_event(answer, "worked", {})
 
 
-def _gone(request: Any, text: str, undo: str = "", task: Task | None = None) -> HttpResponse:
-    """The row leaves the list, or shows its customer's next reason; a toast says what happened.
+def _gone(request: Any, text: str, undo: str = "", then: dict[str, Any] | None = None) -> HttpResponse:
+    """The row leaves the list, or gives way to `then`, its customer's next reason; a toast says what happened.
 
     Without a script: back to where one came from.
     """
     if request.htmx:
-        return _told(_next_reason(request, task) if task else HttpResponse(), text, undo)
+        is_row = then is not None and "line" not in request.GET
+        answer = render(request, "work/_task_row.html", {"item": then}) if is_row else HttpResponse()
+        return _told(answer, text, undo)
     messages.success(request, text)
     return HttpResponseRedirect(_back(request))
 
@@ -94,10 +97,26 @@ def _row(request: Any, task: Task) -> HttpResponse:
     return render(request, "work/_task_row.html", {"item": rows[0]})
 
 
-def _next_reason(request: Any, task: Task) -> HttpResponse:
-    """The row of what else is to be done for the customer of a task that is done; empty when nothing is."""
-    left = [t for t in selectors.row_of(request.actor, task, working_day(request.bank)) if t.pk != task.pk]
-    return _row(request, left[0]) if left else HttpResponse()
+def _next_reason(request: Any, task: Task) -> dict[str, Any] | None:
+    """The row of what else is to be done for the customer of a task that is done; None when nothing is."""
+    as_of = working_day(request.bank)
+    left = [t for t in selectors.row_of(request.actor, task, as_of) if t.pk != task.pk and t.status == "open"]
+    if not left:
+        return None
+    return selectors.worklist_rows(request.actor, left[:1], as_of, later=left[0].show_from > as_of)[0]
+
+
+def _done_words(then: dict[str, Any] | None) -> str:
+    """That a task is done, and what its row shows now: the customer's next reason, and how many are left with it."""
+    if then is None:
+        return _("Done")
+    left = 1 + len(then["also"])
+    words = ngettext(
+        "Done. One more reason for this customer: %(reason)s",
+        "Done. %(left)s more reasons for this customer, next: %(reason)s",
+        left,
+    )
+    return words % {"left": left, "reason": then["reason"]}
 
 
 def _form_page(request: Any, task: Task, form: Any, **about: Any) -> HttpResponse:
@@ -167,7 +186,8 @@ def task_done(request: Any, pk: int) -> HttpResponse:
             )
     except DomainError as error:
         return _refused(request, error, task)
-    return _gone(request, _("Done"), undo=reverse("work:task-undo", args=[pk]), task=task)
+    then = _next_reason(request, task)
+    return _gone(request, _done_words(then), undo=reverse("work:task-undo", args=[pk]), then=then)
 
 
 @require_POST

@@ -216,7 +216,16 @@ def columns_for(actor: Actor, given: Mapping[str, str], cookies: Mapping[str, st
     """The columns to show: as just chosen, as chosen before, or those the role starts with."""
     text = given.get("columns") or cookies.get(COLUMNS_COOKIE, "")
     chosen = tuple(name for name in text.split(".") if name in COLUMNS)
-    return chosen or (_OWN_COLUMNS if actor.has(OWN) else _OTHER_COLUMNS)
+    return chosen or _first_columns(actor)
+
+
+def _first_columns(actor: Actor) -> tuple[str, ...]:
+    return _OWN_COLUMNS if actor.has(OWN) else _OTHER_COLUMNS
+
+
+def has_more_columns(actor: Actor, columns: Sequence[str]) -> bool:
+    """Whether others are chosen than those a role starts with, which fit a window of 1280: then the table scrolls."""
+    return not set(columns) <= set(_first_columns(actor))
 
 
 def sort_heads(query: CustomerQuery) -> dict[str, dict[str, str]]:

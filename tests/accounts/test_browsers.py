@@ -60,8 +60,9 @@ def test_what_is_not_known_is_shortened() -> None:
 
 def test_a_person_reads_with_what_he_is_signed_in(rm: Any, client_for: Any) -> None:
     client = client_for(rm)
-    client.defaults["HTTP_USER_AGENT"] = f"{WINDOWS}Chrome/128.0.0.0 Safari/537.36"
-    client.get("/")
     with bank(rm.bank.pk):
-        UserSession.objects.filter(user_id=rm.staff.pk).update(user_agent=client.defaults["HTTP_USER_AGENT"])
+        UserSession.objects.create(
+            user=rm.staff, ip="127.0.0.1", session_key=client.session.session_key,
+            user_agent=f"{WINDOWS}Chrome/128.0.0.0 Safari/537.36",
+        )  # fmt: skip
     assert "Chrome 128 on Windows, computer" in client.get("/accounts/sessions/").content.decode()

@@ -273,6 +273,15 @@ def test_columns_are_remembered(portfolio: Any, rm: Any, client_for: Any) -> Non
     assert portfolio["lu"].number in client.get("/customers/").content.decode()
 
 
+def test_a_table_with_more_columns_than_fit_scrolls_in_its_own_box(
+    portfolio: Any, rm: Any, client_for: Any
+) -> None:
+    client = client_for(rm)
+    assert "list-scroll" not in client.get("/customers/").content.decode()
+    assert "list-scroll" not in client.get("/customers/?columns=tier.loans").content.decode()
+    assert "list-scroll" in client.get("/customers/?columns=tier.loans.industry.number.kind").content.decode()
+
+
 def test_names_are_text_not_markup(house: Any, rm: Any, client_for: Any) -> None:
     with bank(house.id):
         nasty = factories.make_customer("<script>alert(1)</script>", responsible=rm.staff)

@@ -274,9 +274,11 @@ def test_done_closes_the_first_reason_and_shows_the_next(
     house: House, rm: Person, client_for: SignIn
 ) -> None:
     trivial, grave = put_two_reasons(house, rm)
-    answer = client_for(rm).post(f"/tasks/{grave.pk}/done/", headers=HTMX).content.decode()
+    done = client_for(rm).post(f"/tasks/{grave.pk}/done/", headers=HTMX)
+    answer, said = done.content.decode(), json.loads(done["HX-Trigger"])["toast"]["text"]
     assert f'id="work-{trivial.pk}"' in answer
     assert "Loan overdue" not in answer
+    assert said.startswith("Done. One more reason for this customer: ")
     assert (reload(grave).status, reload(trivial).status) == ("done", "open")
     assert client_for(rm).post(f"/tasks/{trivial.pk}/done/", headers=HTMX).content == b""
 
