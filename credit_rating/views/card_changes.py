@@ -57,7 +57,7 @@ class CardChanges:
 def card_changes(before: Scorecard, card: Scorecard) -> CardChanges:
     """What a card changes of the one before it. Factors are the same by their code."""
     old, new = _factors(before), _factors(card)
-    found = {
+    found: dict[str, list[tuple[Mapping[str, Any], Mapping[str, Any]]]] = {
         "changed": [(old[c], new[c]) for c in new if c in old and old[c]["words"] != new[c]["words"]],
         "new": [({}, new[code]) for code in new if code not in old],
         "dropped": [(old[code], {}) for code in old if code not in new],
