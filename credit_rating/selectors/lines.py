@@ -47,6 +47,7 @@ from crm_site.lib.permissions import Actor
 from customers.models import Customer, Product, ProductFamily
 
 PAGE = 50
+MOST_SUMMED = 10_000
 SUBJECT = "line_control"
 SUB_LIMIT_FAMILIES = (ProductFamily.LOAN, ProductFamily.TRADE)  # what a line may be drawn for
 # Rungs of the expiry ladder: living lines that end within so many days, each without the rung below it.
@@ -137,10 +138,13 @@ def line_page(actor: Actor, query: LineQuery, *, day: dt.date, after: str = "") 
     return LinePage(rows[:PAGE], following)
 
 
-def line_totals(actor: Actor, query: LineQuery, *, day: dt.date) -> list[Total]:
-    """The same lines added up by currency, most lines first."""
-    found = _chosen(actor, query, day).order_by().values("currency")
-    sums = found.annotate(
+def line_totals(actor: Actor, query: LineQuery, *, day: dt.date) -> list[Total] | None:
+    """The same lines added up by currency, most lines first; None for more than MOST_SUMMED: a whole bank's lines are not
+    read for the head of a list, and part of a sum would be none."""
+    chosen = _chosen(actor, query, day).order_by()
+    if chosen.values("pk")[: MOST_SUMMED + 1].count() > MOST_SUMMED:
+        return None
+    sums = chosen.values("currency").annotate(
         count=Count("pk"),
         total=Sum("limit", output_field=MoneyField()),
         in_use=Sum(F("reserved") + F("utilised"), output_field=MoneyField()),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from django.contrib import messages
@@ -207,17 +207,24 @@ def _outcome(request: Any, found: CampaignBatch) -> dict[str, Any]:
         "gone": [_gone(members[row["member"]]) for row in gone if row["member"] in members],
         "signed_count": len(signed),
         "signed_total": sum((lists.amount_of(row) for row in signed), lists.ZERO),
-        "fallen_before": [
-            (members[row["member"]], EXCEPTION_LABELS.get(row["why"], row["why"]))
-            for row in before
-            if row["member"] in members
-        ],
+        "fallen_before": _not_signed(before, members),
         "run": run,
         "state": run_state(run) if run else None,
         "may_carry_on": bool(left)
         and found.decided_by_id == request.actor.staff_id
         and (run is None or run.is_finished),
     }
+
+
+def _not_signed(
+    fallen: Iterable[Mapping[str, Any]], members: Mapping[int, CampaignMember]
+) -> list[tuple[CampaignMember, Any]]:
+    """(member, why) of whom the signature left out, as far as they are among those that the person sees."""
+    return [
+        (members[row["member"]], EXCEPTION_LABELS.get(row["why"], row["why"]))
+        for row in fallen
+        if row["member"] in members
+    ]
 
 
 def _gone(m: CampaignMember) -> tuple[CampaignMember, list[Any]]:
@@ -318,8 +325,13 @@ def batch_print(request: Any, batch_id: int) -> HttpResponse:
         lines = lists.lines_of(found.campaign, members, currency)
         rows = [lists.signed_row(m, lines.get(m.customer_id)) for m in members]
     rows = [row | {"sum": lists.amount_of(row)} for row in rows if row["member"] in seen]
+    before = (found.content or {}).get("fallen", [])
+    named = CampaignMember.objects.filter(pk__in={row["member"] for row in before} & seen).select_related(
+        "customer"
+    )
     context = {
         "batch": found, "zone": found.zone, "campaign": found.campaign, "rows": rows, "currency": currency,
+        "fallen_before": _not_signed(before, {m.pk: m for m in named}),
         "total": sum((row["sum"] for row in rows), lists.ZERO), "form_name": _("Batch approval of a campaign"),
         "form_number": found.number, "printed_by": request.actor.label, "printed_at": timezone.now(),
     }  # fmt: skip

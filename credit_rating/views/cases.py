@@ -51,8 +51,12 @@ def case_answer(
     request: Any, found: CreditCase, form: OpinionForm | None = None, status: int = 200, **more: Any
 ) -> HttpResponse:
     today = bank_today(request.bank)
-    stands = selectors.capacity(request.actor, selectors.with_record(found), today)
-    turn, tab = selectors.turn_of(found, today), request.GET.get("list") or request.POST.get("list", "")
+    known = selectors.Branches(today)
+    stands = selectors.capacity(request.actor, selectors.with_record(found), today, known)
+    turn, tab = (
+        selectors.turn_of(found, today, known),
+        request.GET.get("list") or request.POST.get("list", ""),
+    )
     may_return = found.status != CaseStatus.PRESIDENT or selectors.president_may_return(found)
     opinion = form or OpinionForm(initial={"dossier_hash": found.dossier_hash})
     context = {

@@ -66,15 +66,16 @@ def line_list(request: Any) -> HttpResponse:
     query = form.query()
     after = request.GET.get("after", "")
     found = lines.line_page(request.actor, query, day=day, after=after)
-    # Every line is added up for them: once, on the first page.
+    # The lines are added up for them: once, on the first page.
     totals = [] if after else lines.line_totals(request.actor, query, day=day)
     context = {
         "form": form,
         "rows": _rows(found.rows, day),
         "scale": column_unit([line.limit for line in found.rows]),
         "home_currency": request.bank.currency,
-        "totals": totals,
-        "count": sum(total.count for total in totals),
+        "totals": totals or [],
+        "most_summed": lines.MOST_SUMMED if totals is None else 0,
+        "count": sum(total.count for total in totals or []),
         "filters": form.menus(BAND_LABELS),
         "next_url": form.url(after=found.following) if found.following else "",
         "plain_url": form.url_of({}),

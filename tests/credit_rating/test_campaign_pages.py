@@ -12,13 +12,20 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from credit_rating.models import Campaign, CampaignBatch, CampaignMember, CampaignZone, CreditLine
-from credit_rating.services.campaigns import opening
+from credit_rating.models import (
+    Campaign,
+    CampaignBatch,
+    CampaignMember,
+    CampaignZone,
+    CreditLine,
+    StaffRelation,
+)
+from credit_rating.services.campaigns import batches, opening, rating
 from crm_site.jobs.models import Run
 from crm_site.lib.permissions import Role
 from crm_site.lib.tenancy import bank
 from tests.conftest import NOW, TODAY, House, Person, hire
-from tests.credit_rating.campaign import GOOD, Season, household, plan, run_here, stand
+from tests.credit_rating.campaign import GOOD, Season, household, opened, plan, run_here, stand
 from tests.credit_rating.lines import a_product
 
 Browse = Callable[[Person], Client]
@@ -132,6 +139,47 @@ def test_a_campaign_walks_through_its_pages(
         assert len(queries) <= most, f"{path}: {len(queries)}"
     # Nobody of another branch reads who was approved.
     assert "Spring" in text(rural.get("/credit/campaigns/"))
+
+
+def test_the_signer_sees_for_whom_he_has_not_signed_and_why(
+    house: House, client_for: Browse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """His own customer and a relative's fall out before he signs; page and paper keep who and why afterwards."""
+    monkeypatch.setattr("credit_rating.views.campaign_zones.confirm_identity", lambda request: None)
+    with bank(house.id):
+        found = opened(Season(house), 3)
+        own, cousin, _other = found.households
+        type(own).objects.filter(pk=own.pk).update(responsible=found.manager.staff)
+        StaffRelation.objects.create(
+            staff=found.manager.staff, customer=cousin, basis="cousin", from_date=TODAY, entered_at=NOW
+        )
+        run_here(
+            rating.start_rating(
+                found.rural.actor, campaign_id=found.campaign.pk, zone_id=None, day=TODAY, now=NOW
+            )
+        )
+        made = batches.propose_batch(found.deputy.actor, zone_id=found.zone.pk, today=TODAY, now=NOW)[0]
+    address = f"/credit/campaigns/batches/{made.pk}/"
+    manager = client_for(found.manager)
+    before = text(manager.get(address))
+    fall_out = before[before.index("Fall out, to be decided one by one") :]
+    assert "Family 0" in fall_out and "own customer" in fall_out
+    assert "Family 1" in fall_out and "a relative of the approver" in fall_out
+    seen = manager.get(address).context["hash"]
+    assert manager.post(f"{address}approve/", {"seen": seen, "text": "Seen."}).status_code == 302
+    work_off(house, "campaign_approve")
+    for person in (found.manager, found.deputy):
+        told = text(client_for(person).get(address))
+        not_signed = told[told.index("Not signed for") :]
+        assert "Family 0" in not_signed and "own customer" in not_signed
+        assert "Family 1" in not_signed and "a relative of the approver" in not_signed
+        assert "Family 2" not in not_signed and "2 not signed for" in told
+        paper = text(client_for(person).get(f"{address}print/"))
+        assert "Not signed for: Family 0" in paper and "Family 1" in paper
+    with bank(house.id):
+        assert CreditLine.objects.count() == 1
+        left = CampaignMember.objects.get(customer=own)
+        assert (left.batch_id, left.exceptions) == (None, ["own"])
 
 
 def test_a_member_is_set_aside_with_a_reason_on_its_page(

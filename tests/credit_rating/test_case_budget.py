@@ -25,7 +25,7 @@ from tests.customers.factories import make_customer
 
 SignIn = Callable[[Person], Client]
 PNG = b"\x89PNG\r\n\x1a\n"
-SQL_BUDGET = 43  # everything, who is asking and whose turn it is included; four more where a rating and a calculation go with it
+SQL_BUDGET = 41  # everything, who is asking and whose turn it is included; four more where a rating and a calculation go with it
 
 
 @pytest.fixture(autouse=True)

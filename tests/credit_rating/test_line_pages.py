@@ -142,8 +142,21 @@ def test_pages_follow_one_another_without_gap(
         if not after:
             break
     assert seen == wanted
-    (total,) = selectors.line_totals(hq_risk.actor, selectors.LineQuery(), day=TODAY)
-    assert (total.count, total.limit, total.used) == (8, 8000, 0)
+    totals = selectors.line_totals(hq_risk.actor, selectors.LineQuery(), day=TODAY)
+    assert totals is not None
+    assert [(total.count, total.limit, total.used) for total in totals] == [(8, 8000, 0)]
+
+
+def test_more_lines_than_are_added_up_say_so(
+    line: CreditLine, house: House, hq_risk: Person, client_for: SignIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with bank(house.id):
+        a_line(house, expires_on=FAR)
+    client = client_for(hq_risk)
+    assert "2 lines ·" in client.get("/credit/lines/").content.decode()
+    monkeypatch.setattr(selectors, "MOST_SUMMED", 1)
+    page = client.get("/credit/lines/").content.decode()
+    assert "more than 1 lines; filtered to fewer, they are added up" in page and line.number in page
 
 
 def test_freezing_needs_a_reason_and_is_told(

@@ -58,11 +58,13 @@ def kin_of(staff_id: int, day: dt.date, steps: int) -> set[int]:
 
 
 class Branches:
-    """Who decides at which branch on a day, and whose relatives they are: each is read once, however many cases ask."""
+    """Who decides at which branch or stage on a day, and whose relatives they are: each is read once, however many cases,
+    or parts of one page, ask."""
 
     def __init__(self, day: dt.date) -> None:
         self.day = day
         self._at: dict[int | None, list[int]] = {}
+        self._holding: dict[Role, list[int]] = {}
         self._kin: dict[tuple[int, int], set[int]] = {}
 
     def deciding(self, customer: Customer) -> list[int]:
@@ -71,6 +73,12 @@ class Branches:
         if branch not in self._at:
             self._at[branch] = role_holders(Role.BRANCH_MANAGER, self.day, customer)
         return self._at[branch]
+
+    def holding(self, role: Role) -> list[int]:
+        """Who holds a role anywhere in the bank."""
+        if role not in self._holding:
+            self._holding[role] = role_holders(role, self.day)
+        return self._holding[role]
 
     def kin(self, staff_id: int, steps: int) -> set[int]:
         if (staff_id, steps) not in self._kin:
@@ -127,12 +135,15 @@ def debtors_of(customers: Sequence[int]) -> dict[int, set[int]]:
     return found
 
 
-def objections(case: CreditCase, staff_id: int, day: dt.date) -> list[str]:
-    """Why a person must not decide a case: "maker", "own", "relative", "decided", "recused"; empty: he may."""
+def objections(case: CreditCase, staff_id: int, day: dt.date, known: Branches | None = None) -> list[str]:
+    """Why a person must not decide a case: "maker", "own", "relative", "decided", "recused"; empty: he may.
+
+    `known`: what other parts of a page have read already.
+    """
     # `all()` instead of filters: the page of a case has read these rows together (record.with_record).
     spoken = {who for o in _said(case) for who in (o.staff_id, o.on_behalf_of_id)}
     makers = {case.prepared_by_id, *(m.staff_id for m in case.makers.all())}
-    kin = kin_of(staff_id, day, case.kin_steps)
+    kin = (known or Branches(day)).kin(staff_id, case.kin_steps)
     debtors = debtors_of([case.customer_id])[case.customer_id] if kin else set()
     found = against(staff_id, makers, case.customer.responsible_id, debtors, kin)
     if staff_id in spoken:
@@ -185,38 +196,39 @@ def delegations_to(staff_id: int, day: dt.date) -> dict[int, Delegation]:
     return {one.staff_id: one for one in found.select_related("staff").order_by("to_date", "id")}
 
 
-def capacity(actor: Actor, case: CreditCase, day: dt.date) -> Capacity | None:
+def capacity(actor: Actor, case: CreditCase, day: dt.date, known: Branches | None = None) -> Capacity | None:
     """What the actor may be at the case's stage: signer, voter or decider, of his own or for somebody away.
 
     None: nothing at all. One without objections goes before one with.
     """
     if actor.staff_id is None or not case.is_waiting:
         return None
-    against = objections(case, actor.staff_id, day)
+    known = known or Branches(day)
+    against = objections(case, actor.staff_id, day, known)
     found = []
     for person in (actor.staff_id, *delegations_to(actor.staff_id, day)):
-        part = _part(case, person, day)
+        part = _part(case, person, known)
         if part is None:
             continue
         if person == actor.staff_id:
             found.append(Capacity(part, None, tuple(against)))
         elif part != OpinionPart.SIGNER:
-            both = dict.fromkeys([*against, *objections(case, person, day)])
+            both = dict.fromkeys([*against, *objections(case, person, day, known)])
             found.append(Capacity(part, person, tuple(both)))
     return min(found, key=lambda c: len(c.objections), default=None)
 
 
-def _part(case: CreditCase, staff_id: int, day: dt.date) -> OpinionPart | None:
+def _part(case: CreditCase, staff_id: int, known: Branches) -> OpinionPart | None:
     of_stage = (s for s in _seats(case) if s.stage == case.status)
     seat = next((s for s in of_stage if s.staff_id == staff_id), None)
     if seat is not None:
         return OpinionPart.VOTE if seat.kind == SeatKind.MEMBER else OpinionPart.SIGNER
     if case.status == CaseStatus.COMMITTEE:
         return None
-    return OpinionPart.DECISION if staff_id in stage_people(case, day) else None
+    return OpinionPart.DECISION if staff_id in stage_people(case, known.day, known) else None
 
 
-def stage_people(case: CreditCase, day: dt.date) -> list[int]:
+def stage_people(case: CreditCase, day: dt.date, known: Branches | None = None) -> list[int]:
     """Who decides at the case's stage by role (the committee: by seat)."""
     status = CaseStatus(case.status)
     if status == CaseStatus.COMMITTEE:
@@ -224,7 +236,10 @@ def stage_people(case: CreditCase, day: dt.date) -> list[int]:
         return list(seats.values_list("staff_id", flat=True))
     if status not in STAGE_ROLES:
         return []
-    return role_holders(STAGE_ROLES[status], day, case.customer if status == CaseStatus.BRANCH else None)
+    known = known or Branches(day)
+    return (
+        known.deciding(case.customer) if status == CaseStatus.BRANCH else known.holding(STAGE_ROLES[status])
+    )
 
 
 def open_signers(case: CreditCase) -> list[CaseSeat]:

@@ -17,7 +17,7 @@ from credit_rating.models import (
     Verdict,
 )
 from credit_rating.models.cases import APPROVING
-from credit_rating.selectors.cases.people import objections, stage_people
+from credit_rating.selectors.cases.people import Branches, objections, stage_people
 from credit_rating.selectors.cases.record import conditions_of
 from crm_site.accounts.models import Staff
 
@@ -46,10 +46,10 @@ class Turn:
     change: str = ""
 
 
-def turn_of(case: CreditCase, day: dt.date) -> Turn:
+def turn_of(case: CreditCase, day: dt.date, known: Branches | None = None) -> Turn:
     """What to say of a case read `with_record`: whom it waits for, or whose opinion brought it back or to its end."""
     if case.is_waiting:
-        return _waiting(case, day)
+        return _waiting(case, day, known or Branches(day))
     if case.status == CaseStatus.APPROVED:
         count = sum(1 for one in conditions_of(case) if one.accepted_at is None)
         return Turn(open_conditions=count, change=_change(case))
@@ -96,14 +96,14 @@ def _of_round(case: CreditCase) -> list[Opinion]:
     return [o for o in case.opinions.all() if o.round == case.round and o.voided_at is None]
 
 
-def _waiting(case: CreditCase, day: dt.date) -> Turn:
+def _waiting(case: CreditCase, day: dt.date, known: Branches) -> Turn:
     if case.status == CaseStatus.COMMITTEE:
         seats = [seat for seat in case.seats.all() if seat.round == case.round and not seat.recused]
         people = [seat.staff_id for seat in seats if seat.kind == SeatKind.MEMBER]
     else:
-        people = stage_people(case, day)
+        people = stage_people(case, day, known)
         if len(people) <= MOST_NAMES:  # of more, names help nobody, and each costs a statement
-            people = [staff_id for staff_id in people if not objections(case, staff_id, day)]
+            people = [staff_id for staff_id in people if not objections(case, staff_id, day, known)]
     named = people[:MOST_NAMES]
     staff = Staff.objects.in_bulk(named)
     away = Delegation.objects.filter(
