@@ -132,14 +132,14 @@ def check_caps(
     capital: Capital,
     caps: Caps,
     *,
-    related: Mapping[int, Stake] | None = None,
+    related: Mapping[int, Decimal] | None = None,
     group: Collection[int] | None = None,
 ) -> tuple[CapUse, ...]:
     """Every cap that applies to a customer after a case, in the order of the form.
 
     `stakes`: of the customer and all who are connected with it, with the case; `group`: those of them whom control and
-    kin hold together (None: all); `related`: of all related parties of the bank and their groups when the customer is one of
-    them, else None. A customer that is a cap's only subject counts alone; a cap is kept when the amount
+    kin hold together (None: all); `related`: the credit of all related parties of the bank and of their groups when the
+    customer is one of them, else None. A customer that is a cap's only subject counts alone; a cap is kept when the amount
     equals it. Raises ValueError for a related party while the last quarter's capital is unknown.
     """
     own = stakes[customer]
@@ -151,14 +151,13 @@ def check_caps(
     base = capital.net_last_quarter
     if base is None:
         raise ValueError("the net capital of the quarter before is unknown")
-    together = {**related, **{who: stakes[who] for who in related if who in stakes}, customer: own}
+    asked = {who: stakes[who].credit for who in related if who in stakes}
+    together = {**related, **asked, customer: own.credit}
     return (
         *uses,
         _use("related_single", own.credit, base, caps.related_single, caps.warn),
         _use("related_group", group_credit, base, caps.related_group, caps.warn),
-        _use(
-            "related_all", sum((s.credit for s in together.values()), ZERO), base, caps.related_all, caps.warn
-        ),
+        _use("related_all", sum(together.values(), ZERO), base, caps.related_all, caps.warn),
     )
 
 

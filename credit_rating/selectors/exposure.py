@@ -160,7 +160,7 @@ def concentration_of(
     lacks = is_related and found is not None and found[0].net_last_quarter is None
     others = None
     if is_related and found is not None and not lacks:
-        others = stakes_of(_together(_groups_of_related(related, day)), day)
+        others = credits_of(_together(_groups_of_related(related, day)), day)
     return _concentration(members, policy, found, others, is_related, lacks)
 
 
@@ -184,14 +184,14 @@ def cap_uses(limits: Mapping[int, Decimal], day: dt.date) -> dict[int, tuple[Cap
     members = {one for group in groups.values() for one in group.members}
     core = {one for group in groups.values() for one in group.core}
     touched = related if related & core and found[0].net_last_quarter is not None else set()
-    circle = _together(_groups_of_related(touched, day))
-    stakes = stakes_of(members | circle, day)
+    circle = credits_of(_together(_groups_of_related(touched, day)), day) if touched else {}
+    stakes = stakes_of(members, day)
     uses = {}
     for customer, limit in limits.items():
         group = groups[customer]
         after = {one: stakes[one] for one in group.members} | {customer: stakes[customer].after(limit)}
         is_related = not touched.isdisjoint(group.core)
-        others = {one: stakes[one] for one in circle} if is_related else None
+        others = circle if is_related else None
         uses[customer] = check_caps(
             customer, after, found[0], caps_of(policy), related=others, group=group.core
         )
@@ -239,7 +239,7 @@ def alone(
 
 
 def _concentration(
-    members: list[Member], policy: Body, found: tuple[Capital, BankCapital] | None, others: dict[int, Stake] | None,
+    members: list[Member], policy: Body, found: tuple[Capital, BankCapital] | None, others: dict[int, Decimal] | None,
     is_related: bool, lacks: bool,
 ) -> Concentration:  # fmt: skip
     if found is None:

@@ -246,18 +246,23 @@ def _relations(rows: QuerySet[Relation] | QuerySet[RecordedTie]) -> list[Tie]:
 
 
 _RELATIONS = """
-SELECT customer_id, other_id, kind, share FROM customers_relation
-WHERE bank_id = %s AND kind = ANY (%s) AND (customer_id {these} OR other_id {these}) ORDER BY id
+SELECT customer_id, other_id, kind, share FROM (
+    SELECT r.id, r.customer_id, r.other_id, r.kind, r.share FROM unnest(%(these)s::bigint[]) w(id)
+    JOIN customers_relation r ON r.bank_id = %(bank)s AND r.customer_id = w.id AND r.kind = ANY (%(kinds)s)
+    UNION
+    SELECT r.id, r.customer_id, r.other_id, r.kind, r.share FROM unnest(%(these)s::bigint[]) w(id)
+    JOIN customers_relation r ON r.bank_id = %(bank)s AND r.other_id = w.id AND r.kind = ANY (%(kinds)s)
+) found ORDER BY id
 """
 
 
 def _relations_of(customers: Collection[int], kinds: Collection[str]) -> list[Tie]:
-    """The relations of some kinds that some customers have. By hand: a page walks from wave to wave, and each statement
-    would cost more to build than to answer. As to the many of a night see `among`."""
-    these = "IN (SELECT unnest(%s::bigint[]))" if len(customers) > FEW else "= ANY (%s::bigint[])"
-    ids = list(customers)
+    """The relations of some kinds that some customers have, at either end. By hand: a page walks from wave to wave, and
+    each statement would cost more to build than to answer; and by two ways, for an OR of both ends reads the whole table
+    where the customers are thousands."""
+    values: dict[str, Any] = {"these": list(customers), "bank": require_bank(), "kinds": list(kinds)}
     with connection.cursor() as cursor:
-        cursor.execute(_RELATIONS.format(these=these), [require_bank(), list(kinds), ids, ids])
+        cursor.execute(_RELATIONS, values)
         return [Tie(*row) for row in cursor.fetchall()]
 
 

@@ -41,7 +41,8 @@ def test_the_case_page() -> None:
 def test_who_only_depends_counts_for_the_connected_cap_and_not_for_the_groups() -> None:
     stakes = {1: Stake(loans=D(100)), 2: Stake(loans=D(20)), 3: Stake(loans=D(7))}
     uses = {
-        u.code: u.amount for u in check_caps(1, stakes, CAPITAL, CAPS, related={1: stakes[1]}, group={1, 2})
+        u.code: u.amount
+        for u in check_caps(1, stakes, CAPITAL, CAPS, related={1: stakes[1].credit}, group={1, 2})
     }
     assert uses == {
         "single_loan": 100, "single_group": 120, "single_exposure": 100, "connected_group": 127,
@@ -60,7 +61,7 @@ def test_a_cap_is_kept_at_its_amount_and_broken_a_cent_above(amount: str, level:
 
 def test_a_related_party_is_measured_against_last_quarters_capital() -> None:
     stakes = {1: Stake(loans=D(17_000)), 2: Stake(loans=D(12_000))}
-    related = {1: Stake(loans=D(1)), 7: Stake(loans=D(70_000))}
+    related = {1: D(1), 7: D(70_000)}
     uses = {u.code: u for u in check_caps(1, stakes, CAPITAL, CAPS, related=related)}
     assert (uses["related_single"].cap, uses["related_single"].level) == (18_000, "warn")
     assert (uses["related_group"].amount, uses["related_group"].over) == (29_000, 2_000)
