@@ -178,6 +178,11 @@ class CreditLine(Room):
         """PROMISED, of one line."""
         return self.status in LIVING or self.waiting_case_id is not None
 
+    @property
+    def is_held(self) -> bool:
+        """HELD, of one line."""
+        return self.is_promised or bool(self.utilised)
+
     def status_on(self, day: dt.date) -> LineStatus:
         """How it stands on a day: a line past its last day has expired, whether or not the night has said so yet."""
         status = LineStatus(self.status)

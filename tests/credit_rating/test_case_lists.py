@@ -138,6 +138,7 @@ def test_what_is_drawn_on_a_line_that_has_ended_is_held_against_the_limit_and_co
         assert use is not None and use.amount == saved.limit + 200_000
     text = client_for(desk.manager).get(f"/credit/cases/{case.pk}/").content.decode()
     assert "CNY 200.0 K above the calculated limit" in text
+    assert line.number in text  # beside the case, though it has ended
 
 
 def test_what_is_above_the_limit_is_said_of_the_terms_as_they_are(desk: Desk, client_for: SignIn) -> None:

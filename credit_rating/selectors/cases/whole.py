@@ -16,7 +16,6 @@ from django.db.models import Max
 from credit_rating.engine.steps import ZERO
 from credit_rating.models import CreditCase, CreditLine, LoanClass, Rating, RatingStatus, Signal
 from credit_rating.models.cases import ENDED, STAGES
-from credit_rating.models.lines import LIVING
 from credit_rating.selectors.at_stake import capital_on, stakes_by, standings_of
 from credit_rating.selectors.cases.dossier import total_asked
 from credit_rating.selectors.exposure import Concentration, Member, alone, concentration_of, reaching_far
@@ -71,11 +70,11 @@ class Whole:
 def whole_of(actor: Actor, case: CreditCase, day: dt.date) -> Whole:
     """What is known of a case's customer beside the dossier, on a day."""
     fault, group = "", None
-    lines = [line for line in lines_of(actor, case.customer_id) if line.status in LIVING]
+    lines = [line for line in lines_of(actor, case.customer_id) if line.is_held]
     seen = CreditCase.objects.visible_to(actor).filter(customer_id=case.customer_id).exclude(pk=case.pk)
     others = list(seen.filter(status__in=(*STAGES, *ENDED)).select_related("product", "line"))
     try:
-        amount = total_asked(case, lines, [one for one in others if one.status in STAGES], case.as_of or day)
+        amount = _promised(case, lines, [one for one in others if one.status in STAGES], day)
         group = _group(actor, case, day, amount)
     except DomainError as error:
         fault = error.message
@@ -88,6 +87,13 @@ def whole_of(actor: Actor, case: CreditCase, day: dt.date) -> Whole:
         [one for one in others if one.status in ENDED][:MOST_DECISIONS],
         people_of(actor, case.customer, day=day) if case.customer.kind == CustomerKind.CORPORATE else None,
     )
+
+
+def _promised(
+    case: CreditCase, lines: Iterable[CreditLine], others: Iterable[CreditCase], day: dt.date
+) -> Decimal:
+    """What the customer's lines then come to; what is drawn on ended ones the caps count among the loans."""
+    return total_asked(case, [line for line in lines if line.is_promised], others, case.as_of or day)
 
 
 def wholes_of(actor: Actor, cases: Sequence[CreditCase], day: dt.date) -> dict[int, Whole]:
@@ -117,9 +123,8 @@ def _near(actor: Actor, cases: Sequence[CreditCase], day: dt.date) -> dict[int, 
     found = {}
     for case in cases:
         key, told = case.customer_id, others.get(case.customer_id, [])
-        living = [line for line in lines.get(key, []) if line.status in LIVING]
-        under_way = [one for one in told if one.status in STAGES]
-        amount = total_asked(case, living, under_way, case.as_of or day)
+        held = [line for line in lines.get(key, []) if line.is_held]
+        amount = _promised(case, held, [one for one in told if one.status in STAGES], day)
         late = (
             (standings[key].overdue_amount, standings[key].days_past_due) if key in standings else (ZERO, 0)
         )
@@ -127,7 +132,7 @@ def _near(actor: Actor, cases: Sequence[CreditCase], day: dt.date) -> dict[int, 
         group = Group([GroupRow(together.members[0], grades.get(key, ""), levels.get(key, 0))], together)
         ended = [one for one in told if one.status in ENDED][:MOST_DECISIONS]
         found[key] = Whole(
-            group, "", living, reports.get(key), warnings.get(key, []), ended, None
+            group, "", held, reports.get(key), warnings.get(key, []), ended, None
         )  # fmt: skip
     return found
 
