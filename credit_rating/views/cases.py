@@ -30,7 +30,7 @@ from credit_rating.selectors import cases as selectors
 from credit_rating.services import cases as services
 from credit_rating.services.cases import CaseFault, Stale
 from credit_rating.views.case_page import queue_of, shown, tally_words, the_case
-from credit_rating.views.case_words import choices_of, followed, told_against, told_changes
+from credit_rating.views.case_words import begun_again, choices_of, followed, told_against, told_changes
 from crm_site.accounts.models import Staff
 from crm_site.accounts.selectors import bank_today
 from crm_site.accounts.sessions import confirm_identity
@@ -64,6 +64,7 @@ def case_answer(
         "returned_once": not may_return,
         "turn": turn,
         "votes": tally_words(turn.votes) if turn.votes else "",
+        **begun_again(found),
         **queue_of(request, found, tab),
         "stand_in_for": Staff.objects.filter(pk=stands.on_behalf_of).first() if stands and stands.on_behalf_of else None,
         "colleagues": _colleagues(request, today) if stands and stands.part == OpinionPart.DECISION else [],

@@ -71,6 +71,13 @@ def test_a_tie_recorded_on_the_way_is_shown_as_moved_and_voids_what_it_makes_bre
         case.refresh_from_db()
         assert (case.status, case.route_why) == (CaseStatus.BRANCH, "breaks_cap")
         assert not Opinion.objects.filter(voided_at=None).exists()
+    page = client_for(desk.manager).get(f"/credit/cases/{case.pk}/").content.decode()
+    told = page[page.index('id="voided"') : page.index("<h2")]
+    assert "The earlier opinions of this round are void since" in told
+    assert "Approval route · Why: more than was calculated" not in told
+    assert "→ <b>it breaks a regulator" in told  # in words
+    assert "breaks_cap" not in told
+    assert "Has come to the group or connected customers: Big Sister" in told
 
 
 def test_no_tie_that_a_case_under_way_may_count_is_ended(desk: Desk) -> None:
@@ -194,7 +201,9 @@ def test_risk_declares_a_tie_mistaken_and_the_cases_that_counted_it_begin_again(
         with pytest.raises(IntegrityError), transaction.atomic():
             TieCorrection.objects.update(why="nothing")
     page = client_for(desk.reviewer).get(f"/credit/cases/{case.pk}/").content.decode()
-    assert "Another Far Works" in page
+    told = page[page.index('id="voided"') : page.index("<h2")]
+    assert "a tie (Parent company) was declared mistaken on" in told
+    assert "Another Far Works" in told
 
 
 def test_a_form_that_was_opened_before_a_case_began_says_so_and_goes_on(

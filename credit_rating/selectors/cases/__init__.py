@@ -70,6 +70,7 @@ from credit_rating.selectors.cases.seen import (
     seen_by,
     seen_content,
     seen_contents,
+    voided_opinion,
 )
 from credit_rating.selectors.cases.stakes import Listed, listed
 from credit_rating.selectors.cases.turn import Turn, president_may_return, said_already, tally, turn_of
@@ -142,6 +143,7 @@ __all__ = [
     "tally",
     "todo_count",
     "turn_of",
+    "voided_opinion",
     "vote_counts",
     "votes_are_hidden",
     "who_would_decide",
