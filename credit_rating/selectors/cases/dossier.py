@@ -157,6 +157,32 @@ def grounds_of(cases: Sequence[CreditCase], day: dt.date) -> Grounds:
     """Read what the matrix is asked by; the cases are of different customers."""
     ids = [case.customer_id for case in cases]
     version, body = authority_policy(day)
+    promised, others = _beside(cases)
+    return Grounds(
+        day, version, body,
+        find_evidence_of("calculation", {c.customer_id: c.calculation_id for c in cases if c.calculation_id}),
+        find_evidence_of("rating", {c.customer_id: c.rating_id for c in cases if c.rating_id}),
+        find_evidence_of("rating", dict.fromkeys(ids)), security_of(ids, day), promised, others,
+    )  # fmt: skip
+
+
+def asked_in_all_of(cases: Sequence[CreditCase], day: dt.date) -> dict[int, Decimal]:
+    """customer -> all that it then has by its case, as the matrix is asked (`asked_by`); the cases are of different
+    customers. Raises DomainError without an exchange rate."""
+    promised, others = _beside(cases)
+    return {
+        case.customer_id: total_asked(
+            case, promised.get(case.customer_id, []), others.get(case.customer_id, []), day
+        )
+        for case in cases
+    }
+
+
+def _beside(
+    cases: Sequence[CreditCase],
+) -> tuple[Mapping[int, list[CreditLine]], Mapping[int, list[CreditCase]]]:
+    """Of the customers of some cases the lines that are promised and the other cases under way."""
+    ids = [case.customer_id for case in cases]
     promised: dict[int, list[CreditLine]] = defaultdict(list)
     for line in CreditLine.objects.filter(PROMISED, customer_id__in=ids).order_by("id"):
         promised[line.customer_id].append(line)
@@ -164,12 +190,7 @@ def grounds_of(cases: Sequence[CreditCase], day: dt.date) -> Grounds:
     kept = [case.pk for case in cases if case.pk]
     for other in CreditCase.objects.filter(customer_id__in=ids, status__in=STAGES).exclude(pk__in=kept):
         others[other.customer_id].append(other)
-    return Grounds(
-        day, version, body,
-        find_evidence_of("calculation", {c.customer_id: c.calculation_id for c in cases if c.calculation_id}),
-        find_evidence_of("rating", {c.customer_id: c.rating_id for c in cases if c.rating_id}),
-        find_evidence_of("rating", dict.fromkeys(ids)), security_of(ids, day), promised, others,
-    )  # fmt: skip
+    return promised, others
 
 
 def asked_by(grounds: Grounds, case: CreditCase, *, grade: str | None = None) -> Asked:
