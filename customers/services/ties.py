@@ -20,7 +20,7 @@ from psycopg.errors import LockNotAvailable
 
 from crm_site.lib.errors import Conflict, DomainError
 from crm_site.lib.permissions import Actor, may, require_person
-from crm_site.lib.tenancy import require_bank
+from crm_site.lib.tenancy import act_as, require_bank
 from customers.models import Customer, RecordedTie, Relation, RelationKind, TieEnd
 from customers.models.ties import HOLDINGS, SYMMETRIC, WITH_SHARE, fits, tie_key
 from customers.selectors.ties import other_party
@@ -143,6 +143,7 @@ def _correct(
         raise DomainError(
             _("Who recorded a tie does not declare it mistaken while a case counts it."), code="own_tie"
         )
+    act_as(actor, reason=why)  # of all that it makes void as well
     for keeper in TIE_KEEPERS:
         keeper.correct(actor, record, why, now, localdate(now))
 

@@ -18,6 +18,7 @@ from credit_rating.selectors.makers import hands_on
 from credit_rating.services import cases
 from credit_rating.services.cases import CaseFault
 from crm_site.accounts.models import GrantStatus, RoleGrant
+from crm_site.audit.models import Entry
 from crm_site.lib.errors import Conflict, DomainError
 from crm_site.lib.permissions import Role
 from crm_site.lib.tenancy import bank
@@ -174,7 +175,7 @@ def test_the_forms_say_what_holds_a_tie_and_until_when(desk: Desk, client_for: S
 
 
 def test_risk_declares_a_tie_mistaken_and_the_cases_that_counted_it_begin_again(
-    desk: Desk, hq_risk: Person, client_for: SignIn
+    desk: Desk, hq_risk: Person, auditor: Person, client_for: SignIn
 ) -> None:
     with bank(desk.house.id):
         far = sister(desk, "Far")
@@ -204,6 +205,14 @@ def test_risk_declares_a_tie_mistaken_and_the_cases_that_counted_it_begin_again(
     told = page[page.index('id="voided"') : page.index("<h2")]
     assert "a tie (Parent company) was declared mistaken on" in told
     assert "Another Far Works" in told
+    with bank(desk.house.id):
+        of_correction = Entry.objects.filter(object_table="credit_rating_tiecorrection")
+        assert [row.reason for row in of_correction] == ["Another Far Works"]
+        other = tie(desk.rm, sister(desk, "New"), desk.customer)
+        stranger = tie(desk.rm, sister(desk, "X1"), sister(desk, "X2"))
+    rows = client_for(auditor).get("/audit/", {"case": case.number}).context["rows"]
+    ties = {row.entry.object_id for row in rows if row.entry.object_table == "customers_recordedtie"}
+    assert {wrong.pk, other.pk} <= ties and stranger.pk not in ties
 
 
 def test_a_form_that_was_opened_before_a_case_began_says_so_and_goes_on(
