@@ -125,9 +125,7 @@ def list_of(actor: Actor, batch: CampaignBatch, day: dt.date) -> BatchList:
     currency = _currency()
     lines = lines_of(batch.campaign, members, currency)
     decides = may_approve(actor, batch, day)
-    would_be = [
-        case_of(batch.campaign, m, m.customer, lines.get(m.customer_id), currency) for m in members
-    ]
+    would_be = [case_of(batch.campaign, m, m.customer, lines.get(m.customer_id), currency) for m in members]
     makers = _makers(members, asked_in_all_of(would_be, day), day)
     related = _relatives(actor.staff_id or 0, [m.customer_id for m in members], day)
     rows: list[Row] = []

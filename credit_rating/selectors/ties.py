@@ -46,7 +46,10 @@ def ties_counted(case: CreditCase, day: dt.date) -> QuerySet[RecordedTie]:
         amount = asked_in_all(case, case.as_of or day)
     except DomainError:
         amount = None
-    circle = {case.customer_id, *circles_of({case.customer_id: amount}, day, case.prepared_at)[case.customer_id]}
+    circle = {
+        case.customer_id,
+        *circles_of({case.customer_id: amount}, day, case.prepared_at)[case.customer_id],
+    }
     counted = Q(customer_id__in=circle, other_id__in=circle) & (
         Q(ended_at__isnull=True) | Q(ended_at__gte=case.prepared_at)
     )
