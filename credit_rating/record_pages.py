@@ -6,13 +6,16 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django.db.models import Q, QuerySet
+from django.utils.timezone import localdate
 from django.utils.translation import gettext_lazy as _
 
 from credit_rating import models
 from credit_rating.selectors import cases as selectors
+from credit_rating.selectors.ties import ties_counted
 from crm_site.lib.permissions import Actor
 from crm_site.lib.record_pages import RecordPage, add_record_pages
 from crm_site.lib.registry import RECORD_MATTERS, Watch, add_watch
+from customers.models import RecordedTie
 
 _PAGES = (
     (models.CreditCase, "case", "pk"),
@@ -45,7 +48,8 @@ _DEVELOPING = ((models.DevelopmentSample, "sample", "pk"), (models.Development, 
 
 def rows_of_case(actor: Actor, number: str) -> Mapping[str, Iterable[int]]:
     """table -> keys of what the record keeps of a case that the actor sees: what was done to it and said of it, the
-    calculations and ratings that it rested on, its campaign's batch, and its line from its approval on."""
+    calculations and ratings that it rested on, the recorded ties that it counts, its campaign's batch, and its line from its
+    approval on."""
     case = selectors.numbered_case(actor, number)
     if case is None:
         return {}
@@ -61,6 +65,7 @@ def rows_of_case(actor: Actor, number: str) -> Mapping[str, Iterable[int]]:
         found[model] = list(
             _keys(model.objects.filter(Q(pk=chosen) | Q(customer=case.customer_id, number__in=set(named))))
         )
+    found[RecordedTie] = list(_keys(ties_counted(case, localdate())))
     members = models.CampaignMember.objects.filter(customer=case.customer_id, case=case, batch__isnull=False)
     found[models.CampaignBatch] = list(members.values_list("batch", flat=True))
     if case.line_id and case.status == models.CaseStatus.APPROVED:

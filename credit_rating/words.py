@@ -147,3 +147,13 @@ DOSSIER_FIELDS = {
     "granted": _("Granted"), "outstanding": _("Outstanding"),
     "overdue": _("Overdue"), "level": pgettext_lazy("five-level", "Class"), "why": _("Why"),
 }  # fmt: skip
+# Why a case takes its route (engine.authority.Route.why).
+ROUTE_REASONS = {
+    "row": _("by the authority matrix"),
+    "no_row": _("no row of the authority matrix covers it"),
+    "excluded": _("the customer is on the exclusion list, so the president decides"),
+    "above_limit": _("more than was calculated: an exception"),
+    "uncalculated": _("no recent calculation with the grade in force: an exception"),
+    "breaks_cap": _("it breaks a regulator's cap, so the president decides"),
+    "president_sees": _("what the committee approves goes to the president"),
+}

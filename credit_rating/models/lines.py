@@ -276,7 +276,7 @@ class EntryKind(models.TextChoices):
     COMMIT = "commit", _("Committed")
     RELEASE = "release", pgettext_lazy("reservation", "Released")
     EXPIRE = "expire", _("Expired")
-    REPAY = "repay", _("Repaid")
+    REPAY = "repay", pgettext_lazy("ledger", "Repaid")
 
 
 class LineEntry(TenantModel):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -22,7 +22,8 @@ from credit_rating.models.calculations import content_hash
 from credit_rating.models.guarantees import LIVE
 from credit_rating.models.lines import LIVING
 from credit_rating.policies.authority import kin_steps_of
-from credit_rating.selectors.cases import authority_policy, role_holders
+from credit_rating.selectors.campaign_review import case_of
+from credit_rating.selectors.cases import authority_policy, promised_by, role_holders
 from credit_rating.selectors.cases.people import kin_of
 from credit_rating.selectors.makers import hands_on
 from crm_site.accounts.models import Bank, Staff
@@ -124,7 +125,8 @@ def list_of(actor: Actor, batch: CampaignBatch, day: dt.date) -> BatchList:
     currency = _currency()
     lines = lines_of(batch.campaign, members, currency)
     decides = may_approve(actor, batch, day)
-    makers = _makers(members, day)
+    would_be = [case_of(batch.campaign, m, m.customer, lines.get(m.customer_id), currency) for m in members]
+    makers = _makers(members, promised_by(would_be, day), day)
     related = _relatives(actor.staff_id or 0, [m.customer_id for m in members], day)
     rows: list[Row] = []
     fallen: list[Row] = []
@@ -180,9 +182,12 @@ def lines_of(campaign: Campaign, members: Collection[CampaignMember], currency: 
     return {line.customer_id: line for line in living.order_by("id")}
 
 
-def _makers(members: list[CampaignMember], day: dt.date) -> dict[int, set[int | None]]:
-    """member -> who had a hand in what it rests on."""
-    hands = hands_on({m.customer_id: m.calculation.limit if m.calculation else None for m in members}, day)
+def _makers(
+    members: list[CampaignMember], asked: Mapping[int, Decimal], day: dt.date
+) -> dict[int, set[int | None]]:
+    """member -> who had a hand in what it rests on; `asked`: customer -> all that it then has, as its case will be asked
+    by, so that nobody falls out who signed for."""
+    hands = hands_on(asked, day)
     found: dict[int, set[int | None]] = {}
     for m in members:
         people: set[int | None] = {staff_id for staff_id, _part in hands[m.customer_id]}

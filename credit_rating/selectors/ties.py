@@ -1,4 +1,4 @@
-"""Which cases under way count a tie between two customers, or may (C5, C6)."""
+"""Which cases under way count a tie between two customers, or may, and which ties a case counts (C5, C6)."""
 
 from __future__ import annotations
 
@@ -6,14 +6,17 @@ import datetime as dt
 from collections.abc import Collection
 
 from django.db.models import Exists, Max, OuterRef, Q, QuerySet
+from django.utils.timezone import localdate
 
-from credit_rating.models import CreditCase, Guarantee
+from credit_rating.models import CreditCase, Guarantee, TieCorrection
 from credit_rating.models.cases import OPEN
 from credit_rating.models.guarantees import LIVE
 from credit_rating.policies.authority import kin_steps_of
-from credit_rating.selectors.cases import authority_policy
+from credit_rating.selectors.cases import asked_in_all, authority_policy
 from credit_rating.selectors.exposure import circle_of
-from credit_rating.selectors.groups import kin_around, tied_around
+from credit_rating.selectors.groups import circles_of, kin_around, tied_around
+from crm_site.lib.errors import DomainError
+from customers.models import RecordedTie
 
 
 def cases_counting(ends: Collection[int], day: dt.date) -> QuerySet[CreditCase]:
@@ -32,6 +35,28 @@ def cases_counting(ends: Collection[int], day: dt.date) -> QuerySet[CreditCase]:
     for away, people in enumerate(waves[steps:], start=steps):
         counts |= _of(people) & Q(kin_steps__gt=away)
     return open_ones.filter(counts).order_by("id")
+
+
+def ties_counted(case: CreditCase, day: dt.date) -> QuerySet[RecordedTie]:
+    """Ties that staff recorded among a case's group and connected customers, as of a day or of its end: those that ended
+    while it was under way too, and those that were declared mistaken in it."""
+    if case.closed_at:
+        day = localdate(case.closed_at)
+    try:
+        amount = asked_in_all(case, case.as_of or day)
+    except DomainError:
+        amount = None
+    circle = {
+        case.customer_id,
+        *circles_of({case.customer_id: amount}, day, case.prepared_at)[case.customer_id],
+    }
+    counted = Q(customer_id__in=circle, other_id__in=circle) & (
+        Q(ended_at__isnull=True) | Q(ended_at__gte=case.prepared_at)
+    )
+    if case.closed_at:
+        counted &= Q(recorded_at__lte=case.closed_at)
+    mistaken = TieCorrection.objects.filter(case=case).values("record")
+    return RecordedTie.objects.filter(counted | Q(pk__in=mistaken))
 
 
 def _of(people: Collection[int]) -> Q:

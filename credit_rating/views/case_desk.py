@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from credit_rating import words
 from credit_rating.forms_cases import (
     AuthorityForm,
     BatchForm,
@@ -31,7 +32,7 @@ from credit_rating.selectors.waiting import ratings_to_decide
 from credit_rating.selectors.warnings import WarningQuery, warning_count
 from credit_rating.services import cases as services
 from credit_rating.services.cases import CaseFault
-from credit_rating.views.case_page import TAB_LABELS, WHY
+from credit_rating.views.case_page import TAB_LABELS
 from credit_rating.views.case_rows import case_rows
 from crm_site.accounts.models import Staff
 from crm_site.accounts.selectors import bank_today
@@ -193,7 +194,7 @@ def authority(request: Any) -> HttpResponse:
         route, version = selectors.who_would_decide(form.asked(), bank_today(request.bank))
         context |= {
             "route": [STAGE_LABELS[stage] for stage in route.stages],
-            "why": WHY[route.why],
+            "why": words.ROUTE_REASONS[route.why],
             "version": version,
             "reasons": [
                 (STAGE_LABELS[r.row.stage], r.row, [MISSES[miss] for miss in r.misses]) for r in route.reasons

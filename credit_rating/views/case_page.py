@@ -45,16 +45,6 @@ from crm_site.accounts.selectors import bank_today
 from crm_site.lib import formats
 from crm_site.lib.errors import DomainError
 
-WHY = {
-    "row": gettext_lazy("by the authority matrix"),
-    "no_row": gettext_lazy("no row of the authority matrix covers it"),
-    "excluded": gettext_lazy("the customer is on the exclusion list, so the president decides"),
-    "above_limit": gettext_lazy("more than was calculated: an exception"),
-    "uncalculated": gettext_lazy("no recent calculation with the grade in force: an exception"),
-    "breaks_cap": gettext_lazy("it breaks a regulator's cap, so the president decides"),
-    "president_sees": gettext_lazy("what the committee approves goes to the president"),
-}
-
 TAB_LABELS = {
     "todo": gettext_lazy("To decide"),
     "decided": pgettext_lazy("case", "Decided"),
@@ -123,7 +113,7 @@ def shown(request: Any, found: CreditCase) -> dict[str, Any]:
 
 def _route_why(found: CreditCase) -> str:
     """Why the case takes its route, and whether its guarantees counted."""
-    why, pct = str(WHY.get(found.route_why, "")), selectors.covered_pct(found)
+    why, pct = str(words.ROUTE_REASONS.get(found.route_why, "")), selectors.covered_pct(found)
     if pct is None:
         return why
     return _("%(why)s; guarantees cover %(pct)s%%: counts as unsecured") % {"why": why, "pct": pct}

@@ -3,26 +3,65 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from django.utils.translation import gettext as _
 
 from credit_rating import words
 from credit_rating.factors import SOURCES
-from credit_rating.models import CaseStatus, CreditCase, Verdict
-from credit_rating.selectors.cases import Capacity
+from credit_rating.models import (
+    CaseKind,
+    CaseStatus,
+    CreditCase,
+    CreditKind,
+    ExposureKind,
+    GuaranteeKind,
+    LineStatus,
+    Verdict,
+)
+from credit_rating.policies.authority import STAGE_LABELS
+from credit_rating.policies.classes import LABELS as CLASS_LABELS
+from credit_rating.selectors.cases import Capacity, changes_since, voided_opinion
 from credit_rating.selectors.guarantees import GuaranteeRow
 from credit_rating.services.cases import objection_words
 from crm_site.lib import formats
+from customers.models import Product
 
 Change = tuple[str, str, str]
+
+MISTAKEN = "mistaken_ties"
+# What the codes of a dossier are called, by part and field.
+CODES: dict[str, Mapping[str, Any]] = {
+    "case.kind": dict(CaseKind.choices), "customer.kind": dict(CreditKind.choices),
+    "authority.route": STAGE_LABELS, "authority.why": words.ROUTE_REASONS,
+    "authority.guarantees": dict(GuaranteeKind.choices), "guarantees.kind": dict(GuaranteeKind.choices),
+    "lines.status": dict(LineStatus.choices), "other_banks.kind": dict(ExposureKind.choices),
+    "other_banks.source": words.SOURCES, "other_banks.level": CLASS_LABELS,
+}  # fmt: skip
 
 
 def told_changes(changed: Sequence[Change]) -> list[Change]:
     """Changes of a dossier in words. Keys and seals, which nobody reads, are told only when nothing else moved."""
-    told = [(_named(place), old, new) for place, old, new in changed if _leaf(place) in words.DOSSIER_FIELDS]
-    return list(dict.fromkeys(told)) or list(changed)
+    names = _product_names(changed)
+    told = [
+        (_named(place), _worded(place, old, names), _worded(place, new, names))
+        for place, old, new in changed
+        if _leaf(place) in words.DOSSIER_FIELDS
+    ]
+    return list(dict.fromkeys(told)) or [(_named(place), old, new) for place, old, new in changed]
+
+
+def _product_names(changed: Sequence[Change]) -> dict[str, str]:
+    codes = [code for place, *codes in changed if place == "case.product" for code in codes]
+    return dict(Product.objects.filter(code__in=codes).values_list("code", "name")) if codes else {}
+
+
+def _worded(place: str, value: str, products: Mapping[str, str]) -> str:
+    if place == "case.product":
+        return products.get(value, value)
+    part = place.partition(".")[0].partition(" ")[0]
+    return str(CODES.get(f"{part}.{_leaf(place)}", {}).get(value, value))
 
 
 def _leaf(place: str) -> str:
@@ -35,7 +74,22 @@ def _named(place: str) -> str:
     name, _space, number = part.partition(" ")
     leaf, _blank, inner = rest.partition(" ")
     label = str(words.DOSSIER_PARTS.get(name, name)) + (f" {number}" if number else "")
+    if leaf not in words.DOSSIER_FIELDS:
+        return label
     return f"{label} · {words.DOSSIER_FIELDS[leaf]}" + (f" {inner}" if inner else "")
+
+
+def begun_again(case: CreditCase) -> dict[str, Any]:
+    """Why what was said in this round is void, of a case read `with_record`: the ties that were declared mistaken since
+    (`corrected`), or what else has changed; nothing once somebody has spoken anew."""
+    last = voided_opinion(case)
+    if last is None:
+        return {}
+    changed = changes_since(case, last.dossier_hash)
+    moved = [one for one in changed if not one[0].startswith(MISTAKEN)]
+    ties = {new for place, _old, new in changed if place.startswith(MISTAKEN) and _leaf(place) == "tie"}
+    corrected = [one for one in case.corrections.all() if str(one.record_id) in ties]
+    return {"voided": last, "corrected": corrected, "voided_by": told_changes(moved)}
 
 
 def told_against(case: CreditCase, stands: Capacity, staff_id: int) -> list[tuple[str, str]]:

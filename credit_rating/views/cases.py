@@ -30,7 +30,7 @@ from credit_rating.selectors import cases as selectors
 from credit_rating.services import cases as services
 from credit_rating.services.cases import CaseFault, Stale
 from credit_rating.views.case_page import queue_of, shown, tally_words, the_case
-from credit_rating.views.case_words import choices_of, followed, told_against, told_changes
+from credit_rating.views.case_words import begun_again, choices_of, followed, told_against, told_changes
 from crm_site.accounts.models import Staff
 from crm_site.accounts.selectors import bank_today
 from crm_site.accounts.sessions import confirm_identity
@@ -38,6 +38,9 @@ from crm_site.lib import formats
 from crm_site.lib.errors import DomainError
 from crm_site.lib.guards import allowed
 from crm_site.lib.permissions import may
+
+# In the session: what somebody said of a case that had changed meanwhile.
+UNTAKEN = "untaken_opinion"
 
 
 @allowed("credit.read")
@@ -58,7 +61,11 @@ def case_answer(
         request.GET.get("list") or request.POST.get("list", ""),
     )
     may_return = found.status != CaseStatus.PRESIDENT or selectors.president_may_return(found)
-    opinion = form or OpinionForm(initial={"dossier_hash": found.dossier_hash})
+    untaken = _untaken(request, found)
+    opinion = form or OpinionForm(initial={**untaken, "dossier_hash": found.dossier_hash})
+    again = begun_again(found)
+    if untaken and not again:
+        more["changed"] = told_changes(selectors.changes_since(found, untaken["dossier_hash"]))
     context = {
         **shown(request, found),
         "stands": stands,
@@ -68,6 +75,8 @@ def case_answer(
         "returned_once": not may_return,
         "turn": turn,
         "votes": tally_words(turn.votes) if turn.votes else "",
+        **again,
+        "untaken": untaken,
         **queue_of(request, found, tab),
         "stand_in_for": Staff.objects.filter(pk=stands.on_behalf_of).first() if stands and stands.on_behalf_of else None,
         "colleagues": _colleagues(request, today) if stands and stands.part == OpinionPart.DECISION else [],
@@ -105,19 +114,31 @@ def case_decide(request: Any, case_id: int) -> HttpResponse:
         # A double click, or the same form sent again from an old page: what was meant is done.
         if not selectors.said_already(found, request.actor.staff_id, *form.sealed()):
             return _refused(request, case_id, form, error)
+    request.session.pop(UNTAKEN, None)
     said, became = _("Your opinion is on the record."), followed(the_case(request, case_id))
     messages.success(request, f"{said} {became}")
     return _back_to(request, case_id)
 
 
 def _refused(request: Any, case_id: int, form: OpinionForm, error: DomainError) -> HttpResponse:
-    """The page again with why not; of a case that has changed, with what has and the hash of what is shown now."""
-    found, more = the_case(request, case_id), {}
+    """The page again with why not; of a case that has changed at its own address, with what was typed: this request may
+    have gone on from the page that asks who somebody is, whose address is not the case's."""
     if isinstance(error, Stale):
-        form = OpinionForm({**request.POST.dict(), "dossier_hash": found.dossier_hash})
-        more["changed"] = told_changes(error.changed)
+        given = {name: request.POST.get(name, "") for name in form.fields}
+        request.session[UNTAKEN] = {"case": case_id, "given": given}
+        messages.error(request, error.message)
+        return _back_to(request, case_id)
     form.refuse(error)
-    return case_answer(request, found, form, error.status, **more)
+    return case_answer(request, the_case(request, case_id), form, error.status)
+
+
+def _untaken(request: Any, found: CreditCase) -> dict[str, str]:
+    """What the reader last said of a case and was not taken, because it had changed meanwhile."""
+    kept = request.session.get(UNTAKEN, {})
+    if kept.get("case") != found.pk or kept["given"]["dossier_hash"] == found.dossier_hash:
+        return {}
+    given: dict[str, str] = kept["given"]
+    return given
 
 
 def _back_to(request: Any, case_id: int) -> HttpResponse:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.contrib import messages
@@ -13,12 +14,12 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods
 
 from credit_rating.factors import SOURCES
-from credit_rating.forms import PolicyGrid
+from credit_rating.forms import CellField, PolicyGrid
 from credit_rating.forms_rating import CardNoteForm
 from credit_rating.models import CardOrigin, Scorecard
 from credit_rating.models.samples import DEVELOP
 from credit_rating.models.trials import TRY
-from credit_rating.scorecards import shape_of
+from credit_rating.scorecards import shape_of, split_answers
 from credit_rating.selectors import scorecards as selectors
 from credit_rating.selectors.trials import Tried, known_rows, tried
 from credit_rating.services import scorecards as services
@@ -146,8 +147,29 @@ def _edit_page(
     request: Any, base: Scorecard, grid: PolicyGrid, form: CardNoteForm, status: int
 ) -> HttpResponse:
     answers = [s for s in SOURCES.values() if base.kind in s.kinds and s.choices]
-    context = {"card": base, "grid": grid, "form": form, "answers": answers}
+    context = {
+        "card": base, "grid": grid, "tables": _tables(grid), "form": form, "answers": answers,
+    }  # fmt: skip
     return render(request, "credit_rating/scorecard_edit.html", context, status=status)
+
+
+def _tables(grid: PolicyGrid) -> list[tuple[Any, list[tuple[str, list[tuple[CellField, str]]]], str]]:
+    """The grid's tables with what the codes of answers in a cell mean, in the reader's words."""
+    factors = (grid.body.get("tables") or {}).get("factors") or []
+    sources = {row.get("code"): row.get("source") for row in factors}
+    return [
+        (table, [(name, [(c, _answer_words(c, sources)) for c in cells]) for name, cells in rows], fault)
+        for table, rows, fault in grid.tables()
+    ]
+
+
+def _answer_words(cell: CellField, sources: Mapping[Any, Any]) -> str:
+    """What a cell's answers are called by the source of its factor; a code without a name stands as it is."""
+    source = SOURCES.get(str(sources.get(cell.row.get("factor"))))
+    if cell.column.name != "values" or source is None or not source.choices or not cell.value:
+        return ""
+    names = {code: str(label) for code, label in source.choices}
+    return " · ".join(names.get(code, code) for code in split_answers(str(cell.value)))
 
 
 LIFE = VersionLife(

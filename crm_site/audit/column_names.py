@@ -347,6 +347,7 @@ NAMES: Mapping[str, Promise] = {
     "stage": _("Stage"),
     "stage_since": _("In this stage since"),
     "stake": _("At stake"),
+    "standstill": _("Stood still"),
     "started_at": _("Started at"),
     "started_by_id": _("Started by"),
     "starts_on": _("Starts on"),

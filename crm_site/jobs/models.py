@@ -39,6 +39,7 @@ class Run(TenantModel):
     `params`: JSON for the steps, without protected values. `is_newest` is settled when the run is admitted.
     `whole`: every registered step takes part; only such a run moves the bank's business date.
     `error`: why it failed: the step's first error, one line.
+    `standstill`: how long it lay broken or cancelled before somebody let it go on.
     `cancel_asked_at`, `cancelled_by`: somebody has asked it to stop; it is still running while a chunk is in hand.
     """
 
@@ -54,6 +55,7 @@ class Run(TenantModel):
     requested_at = models.DateTimeField()
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
+    standstill = models.DurationField(default=dt.timedelta)
     rows_in = models.BigIntegerField(default=0)
     rows_changed = models.BigIntegerField(default=0)
     error = models.CharField(max_length=500, blank=True)
@@ -96,10 +98,10 @@ class Run(TenantModel):
 
     @property
     def seconds(self) -> float | None:
-        """From the first step's start to the end, in seconds; None while it runs or waits."""
+        """From the first step's start to the end, without its standstill; None while it runs or waits."""
         if self.started_at is None or self.finished_at is None:
             return None
-        return (self.finished_at - self.started_at).total_seconds()
+        return (self.finished_at - self.started_at - self.standstill).total_seconds()
 
 
 class StepStatus(models.TextChoices):

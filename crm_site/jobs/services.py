@@ -112,9 +112,12 @@ def retry_run(actor: Actor, *, run_id: int, now: dt.datetime | None = None) -> R
     same = Run.objects.filter(pipeline=run.pipeline, business_date=run.business_date, key=run.key)
     if same.filter(pk__gt=run.pk).exclude(status__in=STOPPED).exists():
         raise Conflict(_("A newer run for this date has taken its place."), code="run_replaced")
+    at = now or timezone.now()
+    if run.started_at is not None and run.finished_at is not None:
+        run.standstill += at - run.finished_at
     run.status, run.finished_at, run.cancel_asked_at, run.cancelled_by = RunStatus.QUEUED, None, None, None
-    run.save(update_fields=["status", "finished_at", "cancel_asked_at", "cancelled_by"])
-    runs.admit(run, now=now or timezone.now())
+    run.save(update_fields=["status", "finished_at", "standstill", "cancel_asked_at", "cancelled_by"])
+    runs.admit(run, now=at)
     return run
 
 

@@ -136,6 +136,16 @@ def act_as(actor: Actor, *, reason: str = "") -> None:
         cursor.execute("select set_config('app.actor', %s, true)", [json.dumps(who, ensure_ascii=False)])
 
 
+def because(reason: str) -> None:
+    """Tell the audit triggers why rows are changed from here on, by whoever acts already."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "select set_config('app.actor', jsonb_set(coalesce(nullif(current_setting('app.actor', true), ''),"
+            """ '{"kind": "system", "label": "-"}')::jsonb, '{reason}', to_jsonb(%s::text))::text, true)""",
+            [reason],
+        )
+
+
 def cache_key(key: str, prefix: str, version: int) -> str:
     """Every cache entry belongs to the bank it was written in, or to none, whatever library wrote it."""
     return f"{current_bank() or '-'}:{prefix}:{version}:{key}"

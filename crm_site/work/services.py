@@ -418,7 +418,9 @@ def address(task: Task) -> str:
 def age_tasks(day: dt.date, *, run_id: int | None = None) -> int:
     """Make the open tasks whose deadline is somebody's word as urgent as it is near on a working day; how many changed.
 
-    Never less urgent than they were: deadlines only come nearer. Repeating it changes nothing. Call inside the bank.
+    Never less urgent than they were: deadlines only come nearer. Repeating it changes nothing. A task that somebody is
+    changing at this moment is left to him: to wait for it while holding others would be a deadlock with a page that has
+    several. Call inside the bank.
     """
     dated = [known.code for known in WORK_REASONS if known.is_dated]
     steps = [
@@ -426,7 +428,8 @@ def age_tasks(day: dt.date, *, run_id: int | None = None) -> int:
     ]
     rule = Case(*steps, default=F("urgency"), output_field=SmallIntegerField())
     near = Task.objects.open().filter(reason__in=dated, urgency__lt=rule)
-    return near.update(urgency=rule, run_id=run_id)
+    free = near.select_for_update(skip_locked=True, no_key=True).values("pk")
+    return Task.objects.filter(pk__in=free).update(urgency=rule, run_id=run_id)
 
 
 def locked(actor: Actor, task_id: int, *, also_given: bool = False) -> Task:

@@ -12,14 +12,15 @@ from collections.abc import Sequence
 from decimal import ROUND_HALF_UP, Decimal
 from typing import NoReturn
 
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, OperationalError, connection, transaction
 from django.db.models import Q
 from django.utils.timezone import localdate
 from django.utils.translation import gettext as _
+from psycopg.errors import LockNotAvailable
 
 from crm_site.lib.errors import Conflict, DomainError
 from crm_site.lib.permissions import Actor, may, require_person
-from crm_site.lib.tenancy import require_bank
+from crm_site.lib.tenancy import act_as, require_bank
 from customers.models import Customer, RecordedTie, Relation, RelationKind, TieEnd
 from customers.models.ties import HOLDINGS, SYMMETRIC, WITH_SHARE, fits, tie_key
 from customers.selectors.ties import other_party
@@ -28,6 +29,7 @@ from customers.ties import TIE_KEEPERS, TieHold, holds_of, say_holds, say_share
 CORRECT = "tie.correct"
 MAJORITY = Decimal("0.5")  # who holds more is as a parent: nobody is one of himself, however many steps up
 MOST_STEPS = 50
+PATIENCE = "3s"  # for cases that are made while a tie is to be recorded or ended
 _UNIT = Decimal("0.000001")
 
 
@@ -141,16 +143,29 @@ def _correct(
         raise DomainError(
             _("Who recorded a tie does not declare it mistaken while a case counts it."), code="own_tie"
         )
+    act_as(actor, reason=why)  # of all that it makes void as well
     for keeper in TIE_KEEPERS:
         keeper.correct(actor, record, why, now, localdate(now))
 
 
 def _hold_ties(*, shared: bool) -> None:
     """Until the transaction ends: recording ties and making cases go on side by side, ending one waits for all of them
-    and they for it (the trigger case_ties, credit_rating migration 0110), so that what an end was weighed by stands."""
+    and they for it (the trigger case_ties, credit_rating migration 0110), so that what an end was weighed by stands.
+
+    Nobody waits long: whoever asks after one who waits stands behind him. Raises Conflict then."""
     lock = "pg_advisory_xact_lock_shared" if shared else "pg_advisory_xact_lock"
-    with connection.cursor() as cursor:
-        cursor.execute(f"SELECT {lock}(hashtextextended('ties of customers', %s))", [require_bank()])
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SELECT current_setting('lock_timeout')")
+            (usual,) = cursor.fetchone()
+            cursor.execute(f"SET LOCAL lock_timeout = '{PATIENCE}'")
+            cursor.execute(f"SELECT {lock}(hashtextextended('ties of customers', %s))", [require_bank()])
+            cursor.execute("SELECT set_config('lock_timeout', %s, true)", [usual])
+    except OperationalError as error:
+        if isinstance(error.__cause__, LockNotAvailable):
+            message = _("Credit cases are being made at this moment. Try again in a moment.")
+            raise Conflict(message, code="busy") from error
+        raise
 
 
 def _core_owns(record: RecordedTie) -> str:

@@ -22,6 +22,7 @@ from credit_rating.models import (
     StaffRelation,
 )
 from credit_rating.selectors import campaign_batches, campaign_review
+from credit_rating.selectors.cases import asked_of
 from credit_rating.services.campaigns import batches, members, rating
 from credit_rating.services.campaigns.batches import StaleBatch
 from crm_site.jobs.models import Run
@@ -33,7 +34,7 @@ from tests.conftest import NOW, TODAY, House, Person, hire
 from tests.credit_rating import campaign as camp
 from tests.credit_rating.campaign import GOOD, Season, household, opened, run_here, stand
 from tests.credit_rating.campaign import members as members_of
-from tests.credit_rating.lines import a_line
+from tests.credit_rating.lines import a_line, a_product
 
 D = Decimal
 LATER = NOW + dt.timedelta(hours=2)
@@ -222,6 +223,26 @@ def test_the_second_approver_comes_too_late_and_a_double_click_is_one(season: Se
     run_here(run)
     again = sign(season.manager, batch, seen="whatever")[1]
     assert run_here(again) == (0, 0) and CreditLine.objects.count() == 3
+
+
+def test_before_the_signature_a_member_is_asked_by_what_it_is_after_it(
+    season: Season, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All that the customer then has, its other lines included: nobody falls out who has been signed for."""
+    batch = propose(season)
+    other = a_line(season.house, customer=season.households[0], product=a_product("OTHER"))
+    asked: dict[int, Decimal] = {}
+    hands_on = campaign_batches.hands_on
+
+    def noted(amounts: dict[int, Decimal], day: dt.date) -> dict[int, set[tuple[int, str]]]:
+        asked.update(amounts)
+        return hands_on(amounts, day)
+
+    monkeypatch.setattr(campaign_batches, "hands_on", noted)
+    campaign_batches.list_of(season.manager.actor, batch, TODAY)
+    member = next(m for m in members_of(season) if m.customer_id == other.customer_id)
+    case = campaign_review.case_of(season.campaign, member, other.customer, None, "CNY")
+    assert asked[other.customer_id] == asked_of(case, TODAY).amount == member.proposed + other.limit
 
 
 @pytest.mark.django_db(transaction=True)

@@ -73,8 +73,11 @@ def test_a_case_is_written_submitted_and_decided_in_the_browser(
     confirmed(decider)
     assert decider.post(f"{page}decide/", opinion(case, text="")).status_code == 422
     stale = decider.post(f"{page}decide/", opinion(case, dossier_hash="0" * 64))
-    assert stale.status_code == 409
-    assert case.dossier_hash in stale.content.decode()
+    assert (stale.status_code, stale.headers["Location"]) == (302, page)
+    again = decider.get(page).content.decode()
+    assert "The case is not what you were shown." in again
+    assert f'value="{case.dossier_hash}"' in again
+    assert opinion(case)["text"] in again  # what was typed is not lost
     assert decider.post(f"{page}decide/", opinion(case)).status_code == 302
     with bank(house.id):
         case.refresh_from_db()
@@ -119,10 +122,12 @@ def test_the_page_of_a_changed_case_says_what_changed(house: House, desk: Desk, 
     with bank(house.id):
         case = a_case(desk)
         CreditCase.objects.filter(pk=case.pk).update(purpose="Something else")
-    answer = confirmed(client_for(desk.manager)).post(f"/credit/cases/{case.pk}/decide/", opinion(case))
-    assert answer.status_code == 409
-    assert "Approval case · Purpose: Working capital" in answer.content.decode()
-    assert "Something else" in answer.content.decode()
+    page, decider = f"/credit/cases/{case.pk}/", confirmed(client_for(desk.manager))
+    answer = decider.post(f"{page}decide/", opinion(case))
+    assert (answer.status_code, answer.headers["Location"]) == (302, page)
+    told = decider.get(page).content.decode()
+    assert "Approval case · Purpose: Working capital" in told
+    assert "Something else" in told
     with bank(house.id):
         assert not Opinion.objects.exists()
 

@@ -49,7 +49,7 @@ def test_everybody_reads_whose_turn_it_is(house: House, desk: Desk, client_for: 
         say(desk.manager, case, "return", text="The 2025 statements are missing.")
     page = shown(maker, case)
     assert f"Returned for more information by {desk.manager.staff.name} (Branch)" in page
-    assert "The 2025 statements are missing." in page
+    assert "“The 2025 statements are missing.”" in page  # what follows is nobody's words
     assert "Complete it and submit it again by" in page
     assert f"It is with {desk.rm.staff.name}" in shown(client_for(desk.reviewer), case)
 

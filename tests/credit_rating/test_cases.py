@@ -25,6 +25,7 @@ from credit_rating.selectors import cases as selectors
 from credit_rating.selectors.cases import dossier
 from credit_rating.services import cases, lines
 from credit_rating.services.cases import CaseFault, Stale
+from crm_site.audit.models import Entry
 from crm_site.lib.errors import Conflict, DomainError
 from crm_site.lib.permissions import Actor, Grant, Role
 from crm_site.lib.tenancy import bank
@@ -137,6 +138,8 @@ def test_at_the_deadline_votes_count_with_a_quorum_and_everything_else_expires(d
     assert cases.close_due(now=LATER, today=over) == 1
     case.refresh_from_db()
     assert case.status == CaseStatus.PRESIDENT
+    moved = Entry.objects.filter(object_table="credit_rating_creditcase", object_id=case.pk).latest("id")
+    assert moved.reason == case.number  # the night's rows stand in the record like everybody's
     later = case.deadline + dt.timedelta(days=1)
     with pytest.raises(Conflict) as late:
         say(desk.president, case, today=later)

@@ -9,12 +9,14 @@ import pytest
 from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, transaction
 from django.db.models import Sum
+from django.utils import translation
 
-from credit_rating.models import CreditLine, LineEntry, LineEvent, Reservation
+from credit_rating.models import CreditLine, EntryKind, LineEntry, LineEvent, Reservation
 from credit_rating.services import control
 from credit_rating.services import lines as services
 from crm_site.audit.models import Entry
 from crm_site.lib.errors import Conflict, DomainError
+from customers.models import LoanStatus
 from tests.conftest import NOW, TODAY, House, Person
 from tests.credit_rating.lines import a_line, a_product, core_banking
 
@@ -303,3 +305,9 @@ def test_a_review_sets_the_next_one(inside: House, hq_risk: Person) -> None:
     services.record_review(hq_risk.actor, line_id=line.pk, reason="All well", now=NOW, today=TODAY)
     line.refresh_from_db()
     assert line.review_on == TODAY.replace(year=2027)
+
+
+def test_a_repayment_in_the_ledger_settles_nothing_in_full() -> None:
+    """What a loan is once it is repaid and one repayment are two things in Chinese."""
+    with translation.override("zh-hans"):
+        assert (str(EntryKind.REPAY.label), str(LoanStatus.REPAID.label)) == ("已还款", "已结清")

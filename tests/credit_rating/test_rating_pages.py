@@ -10,6 +10,7 @@ import pytest
 from django.test import Client
 
 from credit_rating.default_cards import default_body
+from credit_rating.factors import SOURCES
 from credit_rating.models import CreditKind, Rating, Scorecard
 from crm_site.lib.tenancy import bank
 from customers.models import Customer
@@ -134,7 +135,9 @@ def test_a_card_is_made_in_a_page_and_published_by_another(
     assert "Standard small business scorecard" in text(maker.get("/credit/scorecards/"))
     address = f"/credit/scorecards/{first.pk}/"
     assert "Worst arrears" in text(maker.get(address))
-    assert maker.get(f"{address}edit/").status_code == 200
+    form = maker.get(f"{address}edit/").content.decode()
+    said = str(dict(SOURCES["record"].choices)["clean"])
+    assert f'<span class="cell-second">{said}</span>' in form  # the code is written, its name is read
     wrong = maker.post(f"{address}edit/", posted(CreditKind.SME) | {"factors-0-weight": "13"})
     assert wrong.status_code == 422 and "they must be 100" in text(wrong)
     sharper = posted(CreditKind.SME)

@@ -18,6 +18,7 @@ from credit_rating.selectors.makers import hands_on
 from credit_rating.services import cases
 from credit_rating.services.cases import CaseFault
 from crm_site.accounts.models import GrantStatus, RoleGrant
+from crm_site.audit.models import Entry
 from crm_site.lib.errors import Conflict, DomainError
 from crm_site.lib.permissions import Role
 from crm_site.lib.tenancy import bank
@@ -71,6 +72,13 @@ def test_a_tie_recorded_on_the_way_is_shown_as_moved_and_voids_what_it_makes_bre
         case.refresh_from_db()
         assert (case.status, case.route_why) == (CaseStatus.BRANCH, "breaks_cap")
         assert not Opinion.objects.filter(voided_at=None).exists()
+    page = client_for(desk.manager).get(f"/credit/cases/{case.pk}/").content.decode()
+    told = page[page.index('id="voided"') : page.index("<h2")]
+    assert "The earlier opinions of this round are void since" in told
+    assert "Approval route · Why: more than was calculated" not in told
+    assert "→ <b>it breaks a regulator" in told  # in words
+    assert "breaks_cap" not in told
+    assert "Has come to the group or connected customers: Big Sister" in told
 
 
 def test_no_tie_that_a_case_under_way_may_count_is_ended(desk: Desk) -> None:
@@ -167,7 +175,7 @@ def test_the_forms_say_what_holds_a_tie_and_until_when(desk: Desk, client_for: S
 
 
 def test_risk_declares_a_tie_mistaken_and_the_cases_that_counted_it_begin_again(
-    desk: Desk, hq_risk: Person, client_for: SignIn
+    desk: Desk, hq_risk: Person, auditor: Person, client_for: SignIn
 ) -> None:
     with bank(desk.house.id):
         far = sister(desk, "Far")
@@ -194,7 +202,17 @@ def test_risk_declares_a_tie_mistaken_and_the_cases_that_counted_it_begin_again(
         with pytest.raises(IntegrityError), transaction.atomic():
             TieCorrection.objects.update(why="nothing")
     page = client_for(desk.reviewer).get(f"/credit/cases/{case.pk}/").content.decode()
-    assert "Another Far Works" in page
+    told = page[page.index('id="voided"') : page.index("<h2")]
+    assert "a tie (Parent company) was declared mistaken on" in told
+    assert "Another Far Works" in told
+    with bank(desk.house.id):
+        of_correction = Entry.objects.filter(object_table="credit_rating_tiecorrection")
+        assert [row.reason for row in of_correction] == ["Another Far Works"]
+        other = tie(desk.rm, sister(desk, "New"), desk.customer)
+        stranger = tie(desk.rm, sister(desk, "X1"), sister(desk, "X2"))
+    rows = client_for(auditor).get("/audit/", {"case": case.number}).context["rows"]
+    ties = {row.entry.object_id for row in rows if row.entry.object_table == "customers_recordedtie"}
+    assert {wrong.pk, other.pk} <= ties and stranger.pk not in ties
 
 
 def test_a_form_that_was_opened_before_a_case_began_says_so_and_goes_on(

@@ -20,6 +20,7 @@ from crm_site.lib.permissions import Role
 from crm_site.lib.tenancy import bank
 from customers import services
 from customers.models import Customer, RecordedTie, Relation
+from customers.services import ties
 from tests.conftest import NOW, TODAY, House, Person, hire
 from tests.credit_rating import book
 from tests.credit_rating import desk as tables
@@ -93,6 +94,8 @@ def waits(desk: Desk, act: Callable[[], Any]) -> bool:
                 act()
         except OperationalError as error:
             return "lock timeout" in str(error)
+        except Conflict as error:
+            return error.code == "busy"  # the ties themselves say so in words
         else:
             return False
         finally:
@@ -100,6 +103,21 @@ def waits(desk: Desk, act: Callable[[], Any]) -> bool:
 
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(run).result()
+
+
+def test_who_would_wait_long_for_cases_that_are_made_is_told_so(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A campaign makes its cases by the hundred in one transaction; whoever ends a tie stands in everybody's way."""
+    monkeypatch.setattr(ties, "PATIENCE", "50ms")
+    with bank(desk.house.id):
+        record = tie(desk.rm.actor, sister(desk, "One"), sister(desk, "Other"))
+    rm = desk.rm.actor
+    with ThreadPoolExecutor(1) as pool:
+        with bank(desk.house.id):
+            a_case(desk, 15 * MILLION)
+            assert pool.submit(at_once, desk, lambda: end(rm, record)).result() == ["busy"]
+        assert pool.submit(at_once, desk, lambda: end(rm, record)).result() == ["done"]
 
 
 def test_two_who_record_the_same_tie_record_it_once(desk: Desk) -> None:

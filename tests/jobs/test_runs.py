@@ -224,6 +224,9 @@ def test_retry_goes_on_from_the_failed_step(house: House, administrator: Person,
             Step.objects.filter(run=run, name="b").update(
                 started_at=F("started_at") - day, finished_at=F("finished_at") - day
             )
+            Run.objects.filter(pk=run.pk).update(
+                started_at=F("started_at") - day, finished_at=F("finished_at") - day
+            )
             with pytest.raises(Run.DoesNotExist):
                 services.retry_run(stranger, run_id=run.pk)
             services.retry_run(boss, run_id=run.pk)
@@ -235,6 +238,7 @@ def test_retry_goes_on_from_the_failed_step(house: House, administrator: Person,
             assert (
                 0 < Step.objects.get(run=run, name="b").seconds < 3600
             )  # the day it lay broken is not its time
+            assert (run.standstill > day - dt.timedelta(hours=1), 0 < run.seconds < 3600) == (True, True)
         with bank(house.id), pytest.raises(Conflict):
             services.retry_run(boss, run_id=run.pk)
 
@@ -388,9 +392,15 @@ def test_a_cancelled_run_goes_on_where_it_stopped(house: House) -> None:
         assert (again(run).rows_in, executor.work_once()) == (10, False)
         with bank(house.id):
             assert [v.status for v in selectors.step_views(again(run))] == ["cancelled", "waiting"]
+        day = dt.timedelta(days=1)
+        with bank(house.id):
+            Run.objects.filter(pk=run.pk).update(
+                started_at=F("started_at") - day, finished_at=F("finished_at") - day
+            )
         resume(run)
         executor.drain(run_ids=[run.pk])
         assert (again(run).status, again(run).rows_in, sorted(seen)) == ("done", 31, [0, 1, 2])
+        assert again(run).seconds < 3600  # without the day it lay cancelled
 
 
 def test_who_may_not_start_a_run_does_not_cancel_it(house: House, rm: Person) -> None:

@@ -17,6 +17,7 @@ from credit_rating.selectors.cases.dossier import (
     dossier_of,
     dossiers_of,
     grounds_of,
+    promised_by,
     who_would_decide,
 )
 from credit_rating.selectors.cases.files import files_of, may_add_files
@@ -71,6 +72,7 @@ from credit_rating.selectors.cases.seen import (
     seen_by,
     seen_content,
     seen_contents,
+    voided_opinion,
 )
 from credit_rating.selectors.cases.stakes import Listed, listed
 from credit_rating.selectors.cases.turn import Turn, president_may_return, said_already, tally, turn_of
@@ -132,6 +134,7 @@ __all__ = [
     "open_signers",
     "place_of",
     "president_may_return",
+    "promised_by",
     "record_of",
     "role_holders",
     "said_already",
@@ -144,6 +147,7 @@ __all__ = [
     "tally",
     "todo_count",
     "turn_of",
+    "voided_opinion",
     "vote_counts",
     "votes_are_hidden",
     "who_would_decide",

@@ -170,6 +170,33 @@ def grounds_of(cases: Sequence[CreditCase], day: dt.date) -> Grounds:
     """Read what the matrix is asked by; the cases are of different customers."""
     ids = [case.customer_id for case in cases]
     version, body = authority_policy(day)
+    lines, others = _beside(cases)
+    return Grounds(
+        day, version, body,
+        find_evidence_of("calculation", {c.customer_id: c.calculation_id for c in cases if c.calculation_id}),
+        find_evidence_of("rating", {c.customer_id: c.rating_id for c in cases if c.rating_id}),
+        find_evidence_of("rating", dict.fromkeys(ids)), security_of(ids, day), lines, others,
+    )  # fmt: skip
+
+
+def promised_by(cases: Sequence[CreditCase], day: dt.date) -> dict[int, Decimal]:
+    """customer -> what its lines come to by its case (`Grounds.promised`), by which its group is asked; the cases are of
+    different customers. Raises DomainError without an exchange rate."""
+    lines, others = _beside(cases)
+    return {
+        one: total_asked(
+            case, [line for line in lines.get(one, []) if line.is_promised], others.get(one, []), day
+        )
+        for case in cases
+        for one in (case.customer_id,)
+    }
+
+
+def _beside(
+    cases: Sequence[CreditCase],
+) -> tuple[Mapping[int, list[CreditLine]], Mapping[int, list[CreditCase]]]:
+    """Of the customers of some cases the lines that they have and the other cases under way."""
+    ids = [case.customer_id for case in cases]
     lines: dict[int, list[CreditLine]] = defaultdict(list)
     for line in CreditLine.objects.filter(HELD, customer_id__in=ids).order_by("id"):
         lines[line.customer_id].append(line)
@@ -177,12 +204,7 @@ def grounds_of(cases: Sequence[CreditCase], day: dt.date) -> Grounds:
     kept = [case.pk for case in cases if case.pk]
     for other in CreditCase.objects.filter(customer_id__in=ids, status__in=STAGES).exclude(pk__in=kept):
         others[other.customer_id].append(other)
-    return Grounds(
-        day, version, body,
-        find_evidence_of("calculation", {c.customer_id: c.calculation_id for c in cases if c.calculation_id}),
-        find_evidence_of("rating", {c.customer_id: c.rating_id for c in cases if c.rating_id}),
-        find_evidence_of("rating", dict.fromkeys(ids)), security_of(ids, day), lines, others,
-    )  # fmt: skip
+    return lines, others
 
 
 def asked_by(grounds: Grounds, case: CreditCase, *, grade: str | None = None) -> Asked:

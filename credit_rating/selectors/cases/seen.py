@@ -117,6 +117,15 @@ def newest_opinion(case: CreditCase) -> Opinion | None:
     return max(said, key=lambda o: o.pk, default=None)
 
 
+def voided_opinion(case: CreditCase) -> Opinion | None:
+    """The newest opinion that became void in this round, of a case under way read `with_record`; None once somebody has
+    spoken anew."""
+    said = [o for o in case.opinions.all() if o.round == case.round]
+    if not case.is_waiting or any(o.voided_at is None for o in said):
+        return None
+    return max(said, key=lambda o: o.pk, default=None)
+
+
 @dataclass(frozen=True, slots=True)
 class Moved:
     """What has moved since an opinion: caps whose level is another (before, now), warnings that are new, members whose
@@ -131,8 +140,9 @@ class Moved:
 
 
 def moved_since(actor: Actor, case: CreditCase, now: Seen) -> Moved | None:
-    """What has moved since the newest opinion on a case under way; None when nothing has, or nobody has spoken."""
-    last = newest_opinion(case)
+    """What has moved since the newest opinion on a case under way, also since one that became void by it; None when
+    nothing has, or nobody has spoken."""
+    last = newest_opinion(case) or voided_opinion(case)
     if not case.is_waiting or last is None or not last.seen_hash:
         return None
     before = _kept(actor, case, last.seen_hash)

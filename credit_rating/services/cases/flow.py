@@ -38,7 +38,7 @@ from credit_rating.services.sub_limits import decided_sub_limits
 from crm_site.lib.dates import add_months
 from crm_site.lib.errors import Conflict, DomainError
 from crm_site.lib.permissions import Actor, Grant, Role
-from crm_site.lib.tenancy import require_bank
+from crm_site.lib.tenancy import because, require_bank
 from crm_site.work.services import TaskRow, notify, put_tasks
 from crm_site.work.urgency import pressing
 
@@ -270,11 +270,13 @@ def close_due(*, now: dt.datetime, today: dt.date, customers: tuple[int, int] | 
     for case_id in list(found.values_list("pk", flat=True)):
         with transaction.atomic():
             case = CreditCase.objects.select_for_update(of=("self",)).get(pk=case_id)
+            because(case.number)  # as what people do to a case stands in the record (rules.locked)
             if case.is_waiting:
                 closed += _settle_or_expire(case, now, today) or _leave_branch(case, now, today)
             elif case.status == CaseStatus.RETURNED:
                 end(case, CaseStatus.EXPIRED, now, today)
                 closed += 1
+            because("")
     return closed
 
 
