@@ -156,11 +156,9 @@ def _hold_ties(*, shared: bool) -> None:
     lock = "pg_advisory_xact_lock_shared" if shared else "pg_advisory_xact_lock"
     try:
         with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute("SELECT current_setting('lock_timeout')")
-            (usual,) = cursor.fetchone()
             cursor.execute(f"SET LOCAL lock_timeout = '{PATIENCE}'")
             cursor.execute(f"SELECT {lock}(hashtextextended('ties of customers', %s))", [require_bank()])
-            cursor.execute("SELECT set_config('lock_timeout', %s, true)", [usual])
+            cursor.execute("SET LOCAL lock_timeout TO DEFAULT")
     except OperationalError as error:
         if isinstance(error.__cause__, LockNotAvailable):
             message = _("Credit cases are being made at this moment. Try again in a moment.")
