@@ -14,6 +14,7 @@ from credit_rating.models import (
     Campaign,
     CampaignBatch,
     CampaignMember,
+    CreditCase,
     CreditLine,
     Guarantee,
     MemberStage,
@@ -27,6 +28,7 @@ from credit_rating.selectors.cases import authority_policy, promised_by, role_ho
 from credit_rating.selectors.cases.people import kin_of
 from credit_rating.selectors.makers import hands_on
 from crm_site.accounts.models import Bank, Staff
+from crm_site.lib.errors import DomainError
 from crm_site.lib.permissions import SUBTREE, Actor, Role, may
 from crm_site.lib.tenancy import require_bank
 
@@ -126,7 +128,7 @@ def list_of(actor: Actor, batch: CampaignBatch, day: dt.date) -> BatchList:
     lines = lines_of(batch.campaign, members, currency)
     decides = may_approve(actor, batch, day)
     would_be = [case_of(batch.campaign, m, m.customer, lines.get(m.customer_id), currency) for m in members]
-    makers = _makers(members, promised_by(would_be, day), day)
+    makers = _makers(members, _asked(would_be, day), day)
     related = _relatives(actor.staff_id or 0, [m.customer_id for m in members], day)
     rows: list[Row] = []
     fallen: list[Row] = []
@@ -182,10 +184,19 @@ def lines_of(campaign: Campaign, members: Collection[CampaignMember], currency: 
     return {line.customer_id: line for line in living.order_by("id")}
 
 
+def _asked(would_be: list[CreditCase], day: dt.date) -> Mapping[int, Decimal | None]:
+    """customer -> what its lines come to by the case that it would be; None (as they are) while an exchange rate is
+    missing, for which the cases of those who need it are refused."""
+    try:
+        return promised_by(would_be, day)
+    except DomainError:
+        return dict.fromkeys(case.customer_id for case in would_be)
+
+
 def _makers(
-    members: list[CampaignMember], asked: Mapping[int, Decimal], day: dt.date
+    members: list[CampaignMember], asked: Mapping[int, Decimal | None], day: dt.date
 ) -> dict[int, set[int | None]]:
-    """member -> who had a hand in what it rests on; `asked`: customer -> all that it then has, as its case will be asked
+    """member -> who had a hand in what it rests on; `asked`: customer -> what its lines come to, as its case will be asked
     by, so that nobody falls out who signed for."""
     hands = hands_on(asked, day)
     found: dict[int, set[int | None]] = {}

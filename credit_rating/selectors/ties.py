@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from decimal import Decimal
 
 from django.db.models import Exists, Max, OuterRef, Q, QuerySet
 from django.utils.timezone import localdate
@@ -12,7 +13,7 @@ from credit_rating.models import CreditCase, Guarantee, TieCorrection
 from credit_rating.models.cases import OPEN
 from credit_rating.models.guarantees import LIVE
 from credit_rating.policies.authority import kin_steps_of
-from credit_rating.selectors.cases import asked_in_all, authority_policy
+from credit_rating.selectors.cases import authority_policy, promised_by
 from credit_rating.selectors.exposure import circle_of
 from credit_rating.selectors.groups import circles_of, kin_around, tied_around
 from crm_site.lib.errors import DomainError
@@ -43,13 +44,10 @@ def ties_counted(case: CreditCase, day: dt.date) -> QuerySet[RecordedTie]:
     if case.closed_at:
         day = localdate(case.closed_at)
     try:
-        amount = asked_in_all(case, case.as_of or day)
+        limits: Mapping[int, Decimal | None] = promised_by([case], case.as_of or day)
     except DomainError:
-        amount = None
-    circle = {
-        case.customer_id,
-        *circles_of({case.customer_id: amount}, day, case.prepared_at)[case.customer_id],
-    }
+        limits = {case.customer_id: None}
+    circle = {case.customer_id, *circles_of(limits, day, case.prepared_at)[case.customer_id]}
     counted = Q(customer_id__in=circle, other_id__in=circle) & (
         Q(ended_at__isnull=True) | Q(ended_at__gte=case.prepared_at)
     )

@@ -221,16 +221,19 @@ def verify(bank_id: int, *, first: int = 1) -> Verdict:
     Found: changed, deleted, inserted, reordered or truncated entries; changed or removed seals (by the heads kept
     outside the table). A walk that begins later takes the seal before `first` as it stands, held against its kept head.
     """
-    found = _walk(bank_id, first)
-    return replace(found, first=first)
+    with bank(bank_id):
+        before = _end_of(bank_id, first - 1)
+    if before is None:
+        return Verdict(first - 2, 0, 0, f"seal {first - 1} is missing", first=first)
+    return replace(_walk(bank_id, first, *before), first=first)
 
 
-def _walk(bank_id: int, first: int) -> Verdict:
+def _walk(bank_id: int, first: int, previous: bytes, begin: int) -> Verdict:
+    """`previous`, `begin`: as `_end_of` says them of the seal before `first`."""
     with bank(bank_id):
         # Read first: the sealer appends to it while this walks, and a head is kept only after its seal.
         kept = list(kept_heads(Bank.objects.get(pk=bank_id).code))
         seals, entries = first - 1, 0
-        previous, begin = _end_of(bank_id, seals)
         chain = {seals: previous.hex()}
         for seq, tx_from, tx_to, count, digests, stored in _seals(bank_id, seals):
             if seq != seals + 1:
@@ -305,14 +308,14 @@ def _first_of(bank_id: int, at_most: int) -> int:
     return first
 
 
-def _end_of(bank_id: int, seq: int) -> tuple[bytes, int]:
-    """Hash of a seal and the transaction before which it ends; of seal 0, where the chain begins."""
+def _end_of(bank_id: int, seq: int) -> tuple[bytes, int] | None:
+    """Hash of a seal and the transaction before which it ends; of seal 0, where the chain begins. None: it is gone."""
     if seq == 0:
         return GENESIS, 0
     with connection.cursor() as cursor:
         cursor.execute("select hash, tx_to from audit_seal where bank_id = %s and seq = %s", [bank_id, seq])
-        stored, end = cursor.fetchone()
-    return bytes(stored), end
+        row = cursor.fetchone()
+    return (bytes(row[0]), row[1]) if row else None
 
 
 def _seals(bank_id: int, after: int) -> Iterator[tuple[int, int, int, int, bytes, bytes]]:

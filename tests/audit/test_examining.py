@@ -150,6 +150,9 @@ def test_a_check_of_the_newest_seals_is_on_the_record_and_finds_what_was_changed
     assert check(auditor.actor, at_most=1).entry_id == entry.id
     with bank(house.id):
         assert examining.sealing(auditor.actor, NOW).outcome["entry"] == entry.id
+    superuser(f"delete from audit_seal where bank_id = {house.id} and seq = 1")
+    gone = check(auditor.actor, at_most=1)
+    assert (gone.seals, gone.broken) == (0, "seal 1 is missing")
 
 
 def test_a_check_is_asked_for_by_pressing(morning: Any, auditor: Any, client_for: Any) -> None:

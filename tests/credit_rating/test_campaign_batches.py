@@ -245,6 +245,13 @@ def test_before_the_signature_a_member_is_asked_by_what_it_is_after_it(
     assert asked[other.customer_id] == asked_of(case, TODAY).amount == member.proposed + other.limit
 
 
+def test_a_currency_without_a_rate_keeps_nobody_from_reading_the_list(season: Season) -> None:
+    batch = propose(season)
+    a_line(season.house, customer=season.households[0], product=a_product("OTHER"), currency="USD")
+    shown = campaign_batches.list_of(season.manager.actor, batch, TODAY)
+    assert len(shown.rows) == len(members_of(season))
+
+
 @pytest.mark.django_db(transaction=True)
 def test_two_approvers_at_the_same_moment_sign_once(house: House) -> None:
     """Two leaders of the branch over two real connections: one signature, one run, the other is told."""

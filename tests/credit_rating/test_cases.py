@@ -268,6 +268,20 @@ def test_two_lines_within_the_calculated_limit_are_not_within_it_together(
     assert case.route_why == why
 
 
+def test_repaying_what_an_ended_line_carries_voids_nothing_and_drawing_on_it_does(desk: Desk) -> None:
+    line = a_line(desk.house, customer=desk.customer, limit=Decimal(5_000_000))
+    ended = CreditLine.objects.filter(pk=line.pk)
+    ended.update(status="expired", utilised=Decimal(3_000_000))
+    case = a_case(desk)
+    say(desk.manager, case)
+    ended.update(utilised=Decimal(2_900_000))
+    say(desk.reviewer, case)
+    assert case.status == CaseStatus.COMMITTEE and not case.opinions.filter(voided_at__isnull=False).exists()
+    ended.update(utilised=Decimal(3_100_000))
+    with pytest.raises(Stale):
+        say(desk.members[0], case)
+
+
 def test_a_withdrawn_case_is_over(desk: Desk) -> None:
     case = to_president(desk, a_case(desk))
     cases.withdraw_case(desk.rm.actor, case_id=case.pk, now=LATER, today=TODAY)

@@ -13,7 +13,8 @@ import pytest
 from django.db import IntegrityError, transaction
 from django.test import Client
 
-from credit_rating.models import CaseStatus, CreditCase, Delegation, Opinion, TieCorrection
+from credit_rating.models import CaseStatus, CreditCase, CreditLine, Delegation, Opinion, TieCorrection
+from credit_rating.selectors import ties
 from credit_rating.selectors.makers import hands_on
 from credit_rating.services import cases
 from credit_rating.services.cases import CaseFault
@@ -23,9 +24,10 @@ from crm_site.lib.errors import Conflict, DomainError
 from crm_site.lib.permissions import Role
 from crm_site.lib.tenancy import bank
 from customers import services
-from customers.models import Customer, RecordedTie, Relation
+from customers.models import Customer, FxRate, RecordedTie, Relation
 from tests.conftest import NOW, TODAY, Person, hire
 from tests.credit_rating.desk import LATER, Desk, a_case, say
+from tests.credit_rating.lines import a_line
 from tests.customers.factories import make_customer
 
 SignIn = Callable[[Person], Client]
@@ -213,6 +215,28 @@ def test_risk_declares_a_tie_mistaken_and_the_cases_that_counted_it_begin_again(
     rows = client_for(auditor).get("/audit/", {"case": case.number}).context["rows"]
     ties = {row.entry.object_id for row in rows if row.entry.object_table == "customers_recordedtie"}
     assert {wrong.pk, other.pk} <= ties and stranger.pk not in ties
+
+
+def test_the_circle_of_a_case_in_the_record_counts_what_ended_lines_carry_once(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As among the loans, like the caps: beside its limit it would draw in who is not connected."""
+    asked: list[Decimal | None] = []
+
+    def noted(limits: Any, day: dt.date, undone: dt.datetime) -> Any:
+        asked.extend(limits.values())
+        return dict.fromkeys(limits, ())
+
+    monkeypatch.setattr(ties, "circles_of", noted)
+    with bank(desk.house.id):
+        line = a_line(desk.house, customer=desk.customer, limit=5_000_000)
+        CreditLine.objects.filter(pk=line.pk).update(status="expired", utilised=3_000_000)
+        case = a_case(desk, 20_000_000)
+        ties.ties_counted(case, TODAY)
+        FxRate.objects.all().delete()
+        CreditCase.objects.filter(pk=case.pk).update(currency="USD")
+        ties.ties_counted(CreditCase.objects.get(pk=case.pk), TODAY)
+    assert asked == [Decimal(20_000_000), None]
 
 
 def test_a_form_that_was_opened_before_a_case_began_says_so_and_goes_on(

@@ -18,6 +18,7 @@ from credit_rating.selectors.cases.dossier import (
     dossiers_of,
     grounds_of,
     promised_by,
+    still_holds,
     who_would_decide,
 )
 from credit_rating.selectors.cases.files import files_of, may_add_files
@@ -144,6 +145,7 @@ __all__ = [
     "seen_contents",
     "stage_people",
     "stand_ins",
+    "still_holds",
     "tally",
     "todo_count",
     "turn_of",

@@ -424,6 +424,21 @@ def changes_since(case: CreditCase, hash_seen: str) -> list[tuple[str, str, str]
     return changes(kept[hash_seen], kept[case.dossier_hash])
 
 
+# What moves of a dossier when somebody repays what is drawn on a line that has ended.
+_OWED = {"authority.amount", "authority.covered_pct"}
+
+
+def still_holds(case: CreditCase, found: Dossier) -> bool:
+    """Whether what was said of a case stands by its dossier of now: nothing has changed, or the customer only has less than
+    was weighed, and the same people decide. Repayments come every month, and each would begin the case again."""
+    if found.hash == case.dossier_hash:
+        return True
+    kept = case.dossiers.get(hash=case.dossier_hash).content
+    moved = {place for place, _old, _new in changes(kept, found.content)}
+    is_less = Decimal(found.content["authority"]["amount"]) < Decimal(kept["authority"]["amount"])
+    return moved <= _OWED and is_less
+
+
 def who_would_decide(asked: Asked, day: dt.date) -> tuple[Route, int | None]:
     """The route a case would take by the policy of a day, and the policy's version."""
     version, body = authority_policy(day)

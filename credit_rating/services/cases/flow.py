@@ -239,7 +239,7 @@ def _settle(case: CreditCase, now: dt.datetime, today: dt.date) -> bool:
         return False
     counts = case.status == CaseStatus.COMMITTEE and today <= (case.expires_on or today)
     # Votes count only on what still is what they were cast on.
-    if counts and selectors.dossier_of(case, case.as_of or today, today).hash == case.dossier_hash:
+    if counts and selectors.still_holds(case, selectors.dossier_of(case, case.as_of or today, today)):
         _close_votes(case, now, today)
     else:
         end(case, CaseStatus.EXPIRED, now, today)
@@ -248,7 +248,7 @@ def _settle(case: CreditCase, now: dt.datetime, today: dt.date) -> bool:
 
 def void_if_changed(case: CreditCase, now: dt.datetime, today: dt.date) -> bool:
     found = selectors.dossier_of(case, case.as_of or today, today)
-    if found.hash == case.dossier_hash:
+    if selectors.still_holds(case, found):
         # What was typed since without changing the dossier (what a guarantor can carry, say) has a maker as well.
         keep_makers([(case, found)])
         return False
