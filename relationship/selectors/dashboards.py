@@ -26,6 +26,7 @@ from customers.facts import CHURN_ALARM_BP, CHURN_ALARM_PCT
 from customers.models import PortfolioMonth, Standing
 from customers.models.parties import LINE_KINDS
 from customers.models.standing import VALUE_TIERS
+from customers.tokens import sort_key
 from relationship import links
 from relationship.models import AssignmentProposal
 from segmentation.churn_reasons import sentence
@@ -387,7 +388,7 @@ class BranchLine:
 
 # What the lines of the branches are sorted by; None: unknown, last in both directions.
 SORTS: Mapping[str, Callable[[BranchLine], Any]] = {
-    "branch": lambda line: line.unit.lft if line.unit else 0,
+    "branch": lambda line: sort_key(line.unit.name) if line.unit else "",
     "customers": lambda line: line.sums.customers,
     "high": lambda line: line.high,
     "mid": lambda line: line.mid,
@@ -402,7 +403,7 @@ SORTS: Mapping[str, Callable[[BranchLine], Any]] = {
 
 
 def sort_of(text: str) -> str:
-    """A name of SORTS, with "-" before it for the highest first; what is not known sorts as the organisation does."""
+    """A name of SORTS, with "-" before it for the highest first; what is not known sorts by the branch."""
     return text if text.removeprefix("-") in SORTS else "branch"
 
 
