@@ -164,6 +164,11 @@ class CreditLine(Room):
         return f"ED-{self.year}-{self.serial:06d}"
 
     @property
+    def hashed_number(self) -> str:
+        """As dossiers and signed lists name it, since lines were called SX as cases are: another word voids what was said."""
+        return f"SX-{self.year}-{self.serial:06d}"
+
+    @property
     def promised(self) -> Decimal:
         """The limit, or the higher one that an approval has decided and that waits for its conditions."""
         return max(Decimal(self.limit), Decimal(self.waiting_limit or 0))

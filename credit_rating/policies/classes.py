@@ -40,6 +40,7 @@ LABELS = {
     "loss": gettext_lazy("Loss"),
 }
 LEVELS = {code: level for level, code in CODES.items()}
+BAD = "non_performing"  # the classes from engine.classes.NON_PERFORMING on, together
 WORSE = tuple((code, label) for code, label in LABELS.items() if code != "normal")
 ASSETS = (("loan", gettext_lazy("Loan")), ("card", gettext_lazy("Card")))
 KINDS = (

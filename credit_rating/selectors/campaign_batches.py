@@ -161,7 +161,7 @@ def signed_row(member: CampaignMember, line: CreditLine | None) -> dict[str, Any
         "calculation": calculation.number if calculation else "",
         "calculation_hash": calculation.content_hash if calculation else "",
         "limit": str(calculation.limit) if calculation else "", "amount": str(member.proposed),
-        "rate_bp": calculation.rate_bp if calculation else None, "line": line.number if line else "",
+        "rate_bp": calculation.rate_bp if calculation else None, "line": line.hashed_number if line else "",
         "standing_limit": str(line.limit) if line else "",
     }  # fmt: skip
 

@@ -221,7 +221,7 @@ def _in_band(found: QuerySet[CreditLine], band: str) -> QuerySet[CreditLine]:
 
 def _numbered(text: str) -> Q:
     """A line's number as people write it (ED-2026-000123, 2026-123), or a customer's number."""
-    parts = text.strip().upper().removeprefix("ED-").split("-")
+    parts = text.strip().upper().removeprefix("ED-").removeprefix("SX-").split("-")
     # The customer first: a join under an OR would read every line.
     wanted = Q(
         customer_id__in=list(Customer.objects.filter(number=text.strip()).values_list("pk", flat=True))

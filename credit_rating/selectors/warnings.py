@@ -190,22 +190,22 @@ def member_names(actor: Actor, signals: Iterable[Signal]) -> dict[int, str]:
 # -- classes --------------------------------------------------------------------------------------------------------
 
 
-def class_page(actor: Actor, level: int, *, after: int = 0) -> list[LoanClass]:
-    """A page of one more than PAGE loans in a class (0: worse than normal), with id `after` gone before."""
-    rows = _in_class(actor, level).select_related(
+def class_page(actor: Actor, levels: Collection[int], *, after: int = 0) -> list[LoanClass]:
+    """A page of one more than PAGE loans in some classes, with id `after` gone before."""
+    rows = _in_classes(actor, levels).select_related(
         "loan__product", "policy", "customer__home_branch", "customer__responsible"
     )
     return list(rows.filter(pk__gt=after).order_by("pk")[: PAGE + 1])
 
 
-def class_count(actor: Actor, level: int) -> int:
-    """How many loans are in a class (0: worse than normal)."""
-    return _in_class(actor, level).count()
+def class_count(actor: Actor, levels: Collection[int]) -> int:
+    """How many loans are in some classes."""
+    return _in_classes(actor, levels).count()
 
 
-def _in_class(actor: Actor, level: int) -> QuerySet[LoanClass]:
+def _in_classes(actor: Actor, levels: Collection[int]) -> QuerySet[LoanClass]:
     found: QuerySet[LoanClass] = LoanClass.objects.visible_to(actor).filter(until__isnull=True)
-    return found.filter(level=level) if level else found.filter(level__gt=1)
+    return found.filter(level__in=levels)
 
 
 def say_class_rule(row: LoanClass, loan: Loan) -> str:

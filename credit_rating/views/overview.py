@@ -18,7 +18,7 @@ from credit_rating.forms_cases import WaitingFilterForm
 from credit_rating.models import CaseStatus
 from credit_rating.models.cases import STAGES
 from credit_rating.policies.caps import CAPS
-from credit_rating.policies.classes import CODES, LABELS
+from credit_rating.policies.classes import BAD, CODES, LABELS
 from credit_rating.policies.grades import GRADES
 from credit_rating.policies.warnings import LEVELS as GRAVITY
 from credit_rating.selectors import overview as selectors
@@ -133,7 +133,7 @@ def _figures(now: Counted, before: Counted | None) -> dict[str, Any]:
         "bad": bad,
         "bad_share": bad.amount / all_loans.amount if all_loans.amount else None,
         "bad_before": before.total("class", NON_PERFORMING) if before else None,
-        "bad_url": _url("class-list"),
+        "bad_url": _url("class-list", level=BAD),
         "warnings": now.total("warning").count,
         "warnings_before": before.total("warning").count if before else None,
         "warnings_url": reverse("credit_rating:warning-list"),

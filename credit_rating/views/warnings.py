@@ -14,10 +14,10 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET, require_POST
 
-from credit_rating.engine.classes import Level
+from credit_rating.engine.classes import NON_PERFORMING, Level
 from credit_rating.forms_warnings import AnswerForm, DowngradeForm, WarningFilterForm
 from credit_rating.models import LoanClass, Signal
-from credit_rating.policies.classes import CODES, LABELS, LEVELS
+from credit_rating.policies.classes import BAD, CODES, LABELS, LEVELS
 from credit_rating.policies.warnings import name_of
 from credit_rating.selectors import warnings as selectors
 from credit_rating.services import warnings as services
@@ -197,14 +197,22 @@ def _classes(
     return render(request, "credit_rating/classes.html", context, status=status)
 
 
+def _levels_of(chosen: str) -> list[int]:
+    """The classes of a choice: one, those that do not perform, or all worse than normal."""
+    if chosen in LEVELS:
+        return [int(LEVELS[chosen])]
+    least = NON_PERFORMING if chosen == BAD else Level.SPECIAL_MENTION
+    return [int(level) for level in CODES if level >= least]
+
+
 @allowed("credit.read")
 @require_GET
 def class_list(request: Any) -> HttpResponse:
     """The loans in a class, of the customers that the person sees."""
     chosen, after = request.GET.get("level", ""), request.GET.get("after", "")
-    level = int(LEVELS[chosen]) if chosen in LEVELS else 0
+    levels = _levels_of(chosen)
     key = int(after) if after.isascii() and after.isdigit() and len(after) < 19 else 0
-    rows = selectors.class_page(request.actor, level, after=key)
+    rows = selectors.class_page(request.actor, levels, after=key)
     shown = rows[: selectors.PAGE]
     context = {
         "rows": [
@@ -216,9 +224,9 @@ def class_list(request: Any) -> HttpResponse:
             )
             for row in shown
         ],
-        "levels": LABELS.items(),
-        "count": selectors.class_count(request.actor, level) if not key else None,
-        "chosen": chosen if level else "",
+        "levels": [(BAD, _("Non-performing")), *LABELS.items()],
+        "count": selectors.class_count(request.actor, levels) if not key else None,
+        "chosen": chosen if chosen == BAD or chosen in LEVELS else "",
         "next_url": f"?level={chosen}&after={shown[-1].pk}" if len(rows) > selectors.PAGE else "",
     }
     return render(request, "credit_rating/class_list.html", context)

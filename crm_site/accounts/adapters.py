@@ -35,16 +35,17 @@ class AccountAdapter(DefaultAccountAdapter):
 
     def authenticate(self, request: HttpRequest, **credentials: Any) -> Any:
         """The person, or None: locked names are not even tried, and who has left is nobody."""
-        login, now = str(credentials.get("username", "")), timezone.now()
+        login, now, begins = str(credentials.get("username", "")), timezone.now(), False
         try:
             check_lock(login, now)
+            begins = True
             user: Any = super().authenticate(request, **credentials)
             if user is None or not user.is_active:
                 count_failure(login, now)
                 return None
         except LockedOut as locked:
             known = Staff.objects.filter(number__iexact=login).values_list("pk", flat=True).first()
-            locked_out.send(sender=Staff, request=request, staff_id=known, until=locked.until)
+            locked_out.send(sender=Staff, request=request, staff_id=known, until=locked.until, begins=begins)
             raise ValidationError(locked.message, code=locked.code) from locked
         if user.must_change_password and user.one_time_until is not None and user.one_time_until < now:
             raise self.validation_error("one_time_expired")

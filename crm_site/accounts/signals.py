@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.dispatch import Signal
 
-# request, staff_id or None, until: a login is locked after too many failures.
+# request, staff_id or None, until, begins: a login is locked after too many failures (begins), or was tried while locked.
 locked_out = Signal()
 # actor, staff: an administrator lifted such a lock.
 unlocked = Signal()

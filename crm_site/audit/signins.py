@@ -56,9 +56,10 @@ def failed(sender: Any, credentials: Any, request: Any = None, **kwargs: Any) ->
     _record(request, known, Action.SIGN_IN_FAILED, changes=None if known else {"number": "unknown"})
 
 
-def locked(sender: Any, request: Any, staff_id: int | None, until: Any, **kwargs: Any) -> None:
+def locked(sender: Any, request: Any, staff_id: int | None, until: Any, begins: bool, **kwargs: Any) -> None:
+    """A lock-out is one entry; who tries again before it ends has failed again."""
     known = Staff.objects.filter(pk=staff_id).first() if staff_id else None
-    _record(request, known, Action.LOCK_OUT, changes={"until": until})
+    _record(request, known, Action.LOCK_OUT if begins else Action.SIGN_IN_FAILED, changes={"until": until})
 
 
 def lock_lifted(sender: Any, actor: Actor, staff: Staff, **kwargs: Any) -> None:

@@ -44,6 +44,8 @@ from customers.models.ingest import Batch, BatchStatus
 Progress = Callable[[int, int], None]
 WATCHED_ROWS = 10_000  # read between two words of how far it has come
 CORE = ("api", "sample")  # deliveries that move the bank's "data as of"
+# The feeds that pages mean by it: a customer who is added at noon makes no balance newer.
+FIGURES = ("balances", "transactions", "loans", "arrears", "holdings")
 UNDER_WAY = (BatchStatus.RECEIVED, BatchStatus.RUNNING)
 
 
@@ -171,8 +173,10 @@ def process_batch(batch_id: int, *, progress: Progress = no_progress) -> Batch:
     except Refused as refusal:  # found only while reading: nothing of it has landed
         return _close(batch, BatchStatus.FAILED, Counts(), begun, refusal.code, refusal.message)
     if batch.source in CORE and not batch.is_dry_run and outcome.counts.received > outcome.counts.rejected:
-        newest = outcome.as_of or batch.received_at
-        Bank.objects.filter(pk=batch.bank_id).exclude(data_as_of__gte=newest).update(data_as_of=newest)
+        newest, known = outcome.as_of or batch.received_at, Bank.objects.filter(pk=batch.bank_id)
+        if batch.feed not in FIGURES:
+            known = known.filter(data_as_of__isnull=True)
+        known.exclude(data_as_of__gte=newest).update(data_as_of=newest)
     return _close(batch, BatchStatus.DONE, outcome.counts, begun)
 
 

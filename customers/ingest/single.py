@@ -66,10 +66,10 @@ def create_party(
         given["number"] = f"P{uuid.uuid4().int % 10**14:014d}"
     with transaction.atomic(), connection.cursor() as cursor:
         landing = _begin(cursor, feed, now)
+        _stage(landing, given)
         if Customer.objects.filter(number=given.get("number", "")).exists():
             message = _("This number stands already.")
             raise Conflict(message, code="number_taken", fields={"number": message})
-        _stage(landing, given)
         if is_prospect:
             for name in IDENTIFIERS:
                 if given.get(name):

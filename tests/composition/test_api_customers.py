@@ -58,6 +58,10 @@ class TestCreate:
         assert (again.status_code, again.json()["code"]) == (409, "number_taken")
         assert again["Content-Type"] == "application/problem+json"
 
+    def test_a_number_that_cannot_be_one_is_refused_before_it_is_looked_for(self, call: Call) -> None:
+        answer = call("post", "customers", {**PERSON, "number": "C\x00"})
+        assert (answer.status_code, codes(answer)) == (400, {"#/number": "bad_text"})
+
     def test_the_feeds_rules_hold_and_say_where(self, house: House, call: Call) -> None:
         body = {**PERSON, "resident_id": RESIDENT_ID[:-1] + "1", "phone": "12", "branch": "nowhere"}
         answer = call("post", "customers", body)

@@ -248,7 +248,7 @@ def test_every_figure_opens_its_list(credit: House, president: Person, client_fo
         ("lines/?ends=2027-03", {"Silian"}), ("lines/?ends=later", {"Dongjing Feed"}),
         ("lines/?status=lives&use=mid", {"Silian"}), ("lines/?status=lives", {"Silian", "Dongjing Feed"}),
         ("classes/?level=substandard", {"Silian"}), ("classes/?level=normal", {"Dongjing Feed"}),
-        ("classes/", {"Silian"}), ("warnings/?level=risk", {"Silian"}),
+        ("classes/", {"Silian"}), ("classes/?level=non_performing", {"Silian"}), ("warnings/?level=risk", {"Silian"}),
         (f"ratings/?list=moved&before=none&now={grade}", {"Silian"}),
     ):  # fmt: skip
         text = opened(client, f"/credit/{query}")

@@ -308,7 +308,7 @@ def _composed(
             "number": case.number, "round": case.round, "kind": case.kind, "product": case.product.code,
             "currency": case.currency, "amount": str(case.amount), "term_months": case.term_months,
             "rate_bp": case.rate_bp, "purpose": case.purpose, "investigation": case.investigation,
-            "prepared_by": case.prepared_by_id, "line": case.line.number if case.line else None,
+            "prepared_by": case.prepared_by_id, "line": case.line.hashed_number if case.line else None,
         },
         "customer": {
             "id": customer.pk, "number": customer.number, "name": customer.name, "kind": asked.kind,
@@ -317,7 +317,7 @@ def _composed(
         "calculation": _told(calculation), "rating": _told(rating),
         "guarantees": beside.guarantees.get(customer.pk, []),
         "lines": [
-            {"number": x.number, "limit": str(x.limit), "currency": x.currency, "status": x.status,
+            {"number": x.hashed_number, "limit": str(x.limit), "currency": x.currency, "status": x.status,
              "expires_on": x.expires_on.isoformat()}
             for x in living
         ],

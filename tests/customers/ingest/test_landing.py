@@ -96,8 +96,13 @@ class TestCustomers:
         row = "number,name,kind,source_as_of\n1,One,personal,{}\n"
         deliver("customers", row.format("2026-02-01T00:00:00Z"))
         deliver("customers", row.format("2026-01-01T00:00:00Z"))
+        deliver("customers", row.format("2026-03-01T00:00:00Z"))  # the figures are no newer for it
         inside.bank.refresh_from_db()
         assert inside.bank.data_as_of == dt.datetime(2026, 2, 1, tzinfo=dt.UTC)
+        deliver("accounts", "number,owner,currency,opened_date\nA1,1,CNY,2020-01-01\n")
+        deliver("balances", "account,date,balance,source_as_of\nA1,2026-03-02,5.00,2026-03-02T20:00:00Z\n")
+        inside.bank.refresh_from_db()
+        assert inside.bank.data_as_of == dt.datetime(2026, 3, 2, 20, tzinfo=dt.UTC)
 
     def test_columns_left_out_keep_what_stands(self, inside, deliver: Deliver) -> None:
         deliver("customers", CUSTOMERS)
