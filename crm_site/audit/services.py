@@ -14,6 +14,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import connection
+from django.utils.translation import gettext as _
 
 from crm_site.accounts.models import Bank
 from crm_site.audit.models import Action
@@ -201,7 +202,7 @@ def set_heads_aside(code: str, now: dt.datetime) -> None:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Outcome of a verification: how much was checked and the first thing found broken ("" = intact).
+    """Outcome of a verification: how much was checked and the first thing found broken ("" = intact), in words of who checks.
 
     `seals`: the number of the last seal that holds; `first`: of the first one that was checked.
     """
@@ -224,7 +225,7 @@ def verify(bank_id: int, *, first: int = 1) -> Verdict:
     with bank(bank_id):
         before = _end_of(bank_id, first - 1)
     if before is None:
-        return Verdict(first - 2, 0, 0, f"seal {first - 1} is missing", first=first)
+        return Verdict(first - 2, 0, 0, _("seal %s is missing") % (first - 1), first=first)
     return replace(_walk(bank_id, first, *before), first=first)
 
 
@@ -237,25 +238,40 @@ def _walk(bank_id: int, first: int, previous: bytes, begin: int) -> Verdict:
         chain = {seals: previous.hex()}
         for seq, tx_from, tx_to, count, digests, stored in _seals(bank_id, seals):
             if seq != seals + 1:
-                return Verdict(seals, entries, 0, f"seal {seals + 1} is missing")
+                return Verdict(seals, entries, 0, _("seal %s is missing") % (seals + 1))
             if tx_from < begin:
-                return Verdict(seals, entries, 0, f"seal {seq} overlaps the one before")
+                return Verdict(seals, entries, 0, _("seal %s overlaps the one before") % seq)
             stray = _stray(bank_id, begin, tx_from)
             if stray is not None:
-                return Verdict(seals, entries, 0, f"entry {stray} was inserted before seal {seq}", stray)
+                return Verdict(
+                    seals,
+                    entries,
+                    0,
+                    _("entry %(entry)s was inserted before seal %(seal)s") % {"entry": stray, "seal": seq},
+                    stray,
+                )
             if _hash(previous, seq, tx_to, digests) != stored:
-                return Verdict(seals, entries, 0, f"seal {seq} was changed")
+                return Verdict(seals, entries, 0, _("seal %s was changed") % seq)
             found = list(_entry_digests(bank_id, tx_from, tx_to))
             for position in range(max(count, len(found))):
                 want = digests[position * 16 : position * 16 + 16]
                 if position >= len(found):
                     return Verdict(
-                        seals, entries, 0, f"an entry of seal {seq} was deleted (position {position + 1})"
+                        seals,
+                        entries,
+                        0,
+                        _("an entry of seal %(seal)s was deleted (position %(place)s)")
+                        % {"seal": seq, "place": position + 1},
                     )
                 entry_id, got = found[position]
                 if got != want:
                     return Verdict(
-                        seals, entries, 0, f"entry {entry_id} of seal {seq} is not as it was sealed", entry_id
+                        seals,
+                        entries,
+                        0,
+                        _("entry %(entry)s of seal %(seal)s is not as it was sealed")
+                        % {"entry": entry_id, "seal": seq},
+                        entry_id,
                     )
                 entries += 1
             previous, begin, seals = stored, tx_to, seq
@@ -263,10 +279,14 @@ def _walk(bank_id: int, first: int, previous: bytes, begin: int) -> Verdict:
         for kept_seq, kept_hash in kept:
             if kept_seq > seals:
                 return Verdict(
-                    seals, entries, 0, f"the record ends at seal {seals}, but seal {kept_seq} was made"
+                    seals,
+                    entries,
+                    0,
+                    _("the record ends at seal %(last)s, but seal %(made)s was made")
+                    % {"last": seals, "made": kept_seq},
                 )
             if chain.get(kept_seq, kept_hash) != kept_hash:
-                return Verdict(seals, entries, 0, f"seal {kept_seq} is not the one that was made")
+                return Verdict(seals, entries, 0, _("seal %s is not the one that was made") % kept_seq)
         with connection.cursor() as cursor:
             cursor.execute(
                 "select count(*) from audit_entry where bank_id = %s and tx >= %s", [bank_id, begin]
