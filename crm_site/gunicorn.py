@@ -19,6 +19,7 @@ control_socket_disable = True
 timeout = 120  # an upload of 2 GB is streamed by one thread; the worker's heartbeat goes on meanwhile
 graceful_timeout = 15
 keepalive = 5
+limit_request_line = 8190  # the most there may be: a list's conditions stand in its address
 max_requests = 20_000
 max_requests_jitter = 2_000
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None

@@ -67,6 +67,7 @@ class Fact:
     unit: Any = ""
     permission: str = "customer.read"
     fits: Callable[[str], str] | None = None
+    otherwise: Any = ""
 
     @property
     def choices(self) -> Mapping[str, Any]:
@@ -172,7 +173,7 @@ _THIS, _NEXT = (_ANNIVERSARY.replace("{next}", n) for n in ("0", "1"))
 for _fact in (
     Fact("kind", "choice", _("Customer kind"), "{s}.kind", options=_choices(CustomerKind.choices), dated=True),
     Fact("status", "choice", _("Status"), "{c}.status", options=_choices(CustomerStatus.choices)),
-    Fact("is_prospect", "bool", _("Prospect"), "{c}.is_prospect"),
+    Fact("is_prospect", "bool", _("Prospect"), "{c}.is_prospect", otherwise=_("Customer of the bank")),
     Fact("is_excluded", "bool", _("On the exclusion list"), "{c}.is_excluded"),
     Fact(
         "value_tier", "choice", _("Value tier"), "{s}.value_tier",

@@ -73,7 +73,7 @@ def _say_leaf(leaf: Leaf, names: Mapping[tuple[str, int], str]) -> str:
     fact, op = leaf.fact, leaf.op
     if fact.type == "bool" and op in ("=", "!="):
         yes = leaf.value == (op == "=")
-        return str(fact.label) if yes else _("not: %s") % fact.label
+        return str(fact.label if yes else fact.otherwise or _("not: %s") % fact.label)
     words = {"fact": str(fact.label)}
     if op == "between":
         words["low"], words["high"] = (_say_value(fact, one, names) for one in leaf.value)

@@ -24,6 +24,9 @@ CHECKS = [
     not_a_server_error, status_code_conformance, content_type_conformance, response_headers_conformance,
     response_schema_conformance,
 ]  # fmt: skip
+TOO_LONG = (
+    414  # an address longer than any that is meant: the web server's own answer, the program never sees it
+)
 Send = Callable[[Case], Any]
 
 
@@ -63,6 +66,8 @@ def _calls(operation: Any, send: Send, mode: GenerationMode, examples: int, numb
     def call(case: Case) -> None:
         response = send(case)
         seen[response.status_code] += 1
+        if response.status_code == TOO_LONG:
+            return
         case.validate_response(response, checks=checks)
         if response.status_code >= 400:
             kind = response.headers["content-type"]
